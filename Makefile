@@ -1,0 +1,67 @@
+# Two commands: `make demo` shows the whole story, `make test` runs the tests. Needs git, make and Python 3.11.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+UPSTREAM ?=
+PORT ?= 8080
+KEEP ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo run test check lint types imports coverage bench docs locks servers clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing extproc and its dependencies into $(VENV) ..."
+	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "installing the development tools into $(VENV) ..."
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/.installed ## create the environment that runs extproc
+
+dev: $(VENV)/.installed-dev ## create the environment for tests and checks
+
+demo: $(VENV)/.installed ## show the whole story on this machine (KEEP=1 leaves it running)
+	@$(BIN)/extproc demo $(if $(KEEP),--keep)
+
+run: $(VENV)/.installed ## guard a model server: make run UPSTREAM=http://127.0.0.1:8000
+	@test -n "$(UPSTREAM)" || { echo 'say which model server to guard: make run UPSTREAM=http://127.0.0.1:8000' >&2; exit 2; }
+	@$(BIN)/extproc run --upstream "$(UPSTREAM)" --port $(PORT)
+
+servers: dev ## install the real servers that tests run against (S3 with Object Lock, OIDC provider)
+	@for script in tests/servers/install_*.sh; do sh $$script || exit 1; done
+
+test: servers ## run the tests, on the real components
+	@$(BIN)/python -m pytest
+
+lint: dev
+	@$(BIN)/ruff format --check extproc tests bench
+	@$(BIN)/ruff check extproc tests bench
+
+types: dev
+	@$(BIN)/mypy
+
+imports: dev
+	@$(BIN)/lint-imports --no-cache
+
+check: lint types imports test ## everything CI runs
+
+bench: dev ## measure against the no-op floor: a table and bench/out/bench.json
+	@$(BIN)/python -m bench.run
+
+locks: dev ## write the lock files again (hashes, no registry addresses)
+	@$(PIP) install --quiet uv
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra demo pyproject.toml build.in -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra demo --extra dev -c requirements.lock pyproject.toml build.in -o requirements-dev.lock
+
+clean: ## remove what was installed and made
+	@rm -rf $(VENV) .demo .run .servers bench/out .mypy_cache .ruff_cache .hypothesis

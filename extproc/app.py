@@ -1,0 +1,230 @@
+"""Composition: settings -> parts -> one worker that serves until it is told to stop."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+
+from extproc.approvals.desk import Desk
+from extproc.approvals.store import open_store
+from extproc.audit.journal import Journal
+from extproc.audit.keys import AuditKeys
+from extproc.audit.seal import open_bytes, seal_bytes
+from extproc.audit.spool import measure
+from extproc.core.document import Problem
+from extproc.core.masking.scanner import Scanner
+from extproc.core.policy import Policy
+from extproc.core.record import Actor, EventCode, Outcome, PolicyRef, Record, Resource
+from extproc.core.snapshot import Connection, Snapshot
+from extproc.core.trust import Secret
+from extproc.edge.authenticator import Authenticator
+from extproc.edge.gate import read_or_create_gate
+from extproc.edge.hardening import die_with_parent, forbid_core_dumps
+from extproc.edge.metrics import Gauge
+from extproc.edge.policy_file import PolicyFile
+from extproc.edge.server import ExtProcServer
+from extproc.edge.session import Services
+from extproc.edge.settings import Settings
+from extproc.edge.settings_file import read_credential, read_digest_key
+from extproc.edge.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+_SELF = Actor(uid="extproc", name="extproc")
+
+
+def socket_path(settings: Settings, index: int) -> Path:
+    """Where worker `index` listens; Envoy's bootstrap names the same paths."""
+    return settings.run_directory / f"worker-{index}.sock"
+
+
+@dataclass
+class PolicyInForce:
+    """The snapshot that new exchanges take. Replaced whole at a reload, so that one exchange sees one policy."""
+
+    connections: tuple[Connection, ...]
+    settings: Settings
+    digest_key: Secret
+    snapshot: Snapshot | None = None
+
+    def put(self, policy: Policy) -> None:
+        self.snapshot = Snapshot(
+            policy=policy,
+            scanner=Scanner(policy.masking),
+            connections=self.connections,
+            limits=self.settings.limits,
+            digest_key=self.digest_key,
+        )
+
+    def get(self) -> Snapshot:
+        if self.snapshot is None:
+            raise RuntimeError("no policy was loaded")
+        return self.snapshot
+
+
+def admin_record(code: EventCode, status: Outcome, settings: Settings, policy: Policy | None, **detail: Any) -> Record:
+    """A record of what the service itself did."""
+    return Record(
+        event_code=code,
+        time_ms=int(time.time() * 1000),
+        actor=_SELF,
+        status=status,
+        src_address="local",
+        resource=Resource(connection="none", operation=code.value, protocol="local", model=""),
+        policy=PolicyRef(digest=policy.digest) if policy else None,
+        detail=detail,
+    )
+
+
+class Worker:
+    """One asyncio loop, one socket, one journal epoch."""
+
+    def __init__(self, settings: Settings, index: int) -> None:
+        self._settings = settings
+        self._index = index
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain. Raises when a part cannot start: nothing half-started serves."""
+        settings = self._settings
+        forbid_core_dumps()
+        die_with_parent(signal.SIGTERM)  # a worker without its supervisor drains and ends
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        keys = AuditKeys.load_or_create(settings.audit.keys)
+        in_force = PolicyInForce(self._connections(), settings, read_digest_key(settings.digest_key_file))
+        telemetry = Telemetry.start(settings.telemetry, worker=self._index, deployment=settings.deployment)
+        journal = Journal.open(
+            settings.audit, keys, writer=f"worker-{self._index}", deliver=lambda call: _deliver(loop, call)
+        )
+        try:
+            await self._serve(in_force, journal, keys, telemetry)
+        finally:
+            await asyncio.to_thread(journal.close)
+            telemetry.stop(2.0)
+
+    def _connections(self) -> tuple[Connection, ...]:
+        return tuple(
+            Connection(
+                name=item.name,
+                path_prefix=item.path_prefix,
+                credential_header=item.credential_header,
+                credential=read_credential(item.credential_file) if item.credential_file else None,
+            )
+            for item in self._settings.connections
+        )
+
+    async def _serve(self, in_force: PolicyInForce, journal: Journal, keys: AuditKeys, telemetry: Telemetry) -> None:
+        settings = self._settings
+        policy_file = self._policy_file(in_force, journal, telemetry)
+        in_force.put(policy_file.load())
+        telemetry.set_policy(in_force.get().policy.digest, time.time())
+        store = open_store(
+            settings.approvals,
+            seal=lambda context, data: seal_bytes(keys, context, data),
+            unseal=lambda context, data: open_bytes(keys, context, data),
+        )
+        desk = Desk(store, settings.approvals)
+        async with httpx.AsyncClient(timeout=5.0, follow_redirects=False) as client, asyncio.TaskGroup() as tasks:
+            authenticator = Authenticator(settings.issuers, client)
+            background = [tasks.create_task(work) for work in (authenticator.run(), desk.run(), policy_file.run())]
+            services = Services(
+                snapshot=in_force.get,
+                authenticator=authenticator,
+                journal=journal,
+                desk=desk,
+                telemetry=telemetry,
+                spawn=tasks.create_task,
+                gate_secret=read_or_create_gate(settings.run_directory),
+            )
+            server = ExtProcServer(
+                services,
+                socket_path(settings, self._index),
+                max_body_bytes=settings.limits.max_body_bytes,
+            )
+            self._observe(telemetry, server, authenticator)
+            await server.start()
+            gc.collect()
+            gc.freeze()
+            _log.info("serving", extra={"worker": self._index, "policy_digest": in_force.get().policy.digest})
+            await self._stop.wait()
+            _log.info("draining", extra={"worker": self._index, "live": server.live})
+            await server.stop(settings.drain_seconds)
+            for task in background:
+                task.cancel()
+
+    def _observe(self, telemetry: Telemetry, server: ExtProcServer, authenticator: Authenticator) -> None:
+        audit = self._settings.audit
+        telemetry.observe(Gauge.LIVE, lambda: server.live)
+        telemetry.observe(Gauge.HOLDS_WAITING, lambda: server.held)
+        telemetry.observe(Gauge.AUDIT_LAG, lambda: measure(audit.spool, time.time()).oldest_pending_seconds)
+        telemetry.observe(Gauge.SPOOL_BYTES, lambda: measure(audit.spool, time.time()).used_bytes)
+        telemetry.observe(Gauge.SPOOL_LIMIT, lambda: audit.max_spool_bytes)
+        telemetry.observe(Gauge.KEY_AGE, lambda: max(authenticator.key_age_seconds().values(), default=0.0))
+
+    def _policy_file(self, in_force: PolicyInForce, journal: Journal, telemetry: Telemetry) -> PolicyFile:
+        settings = self._settings
+        failing = False
+
+        def changed(policy: Policy) -> None:
+            nonlocal failing
+            before = in_force.get().policy.digest
+            journal.append_record(
+                admin_record(EventCode.ADMIN_POLICY_CHANGE, Outcome.SUCCEEDED, settings, policy, previous_digest=before)
+            )
+            in_force.put(policy)
+            telemetry.set_policy(policy.digest, time.time())
+            if failing:
+                failing = False
+                journal.append_record(
+                    admin_record(EventCode.CONTROL_RESTORED, Outcome.SUCCEEDED, settings, policy, control="policy")
+                )
+                telemetry.control_failure("policy", failing=False)
+            _log.info("policy replaced", extra={"policy_digest": policy.digest})
+
+        def failed(problems: tuple[Problem, ...]) -> None:
+            nonlocal failing
+            failing = True
+            journal.append_record(
+                admin_record(
+                    EventCode.CONTROL_FAILURE,
+                    Outcome.FAILED,
+                    settings,
+                    in_force.get().policy,
+                    control="policy",
+                    problems=len(problems),
+                )
+            )
+            telemetry.control_failure("policy", failing=True)
+            places = [f"{problem.line}:{problem.column} {problem.path}" for problem in problems[:20]]
+            _log.error("the new policy is refused; the last good one stays", extra={"problems": places})
+
+        return PolicyFile(
+            settings.policy_file,
+            on_change=changed,
+            on_failure=failed,
+            max_wait_seconds=settings.envoy.max_hold_seconds,
+        )
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """From the journal's thread into the loop. A loop that is closed has no exchange left that could wait."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
+
+
+def run_worker(settings: Settings, index: int) -> None:
+    """The whole life of one worker process."""
+    import uvloop  # noqa: PLC0415 - only a serving process needs it
+
+    grpc.aio.init_grpc_aio()
+    uvloop.run(Worker(settings, index).run())

@@ -1,0 +1,186 @@
+"""Connections to SQLite and PostgreSQL with the durability and the deadlines that the approval store relies on.
+
+What differs between the two engines stands here and nowhere else.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from extproc.core.reasons import Reason, Unavailable
+
+BUSY_MILLISECONDS = 2000
+"""How long a statement waits for another process's lock. A held client can wait that long; a writer takes 1 ms."""
+MIGRATION_SECONDS = 10.0
+"""How long a starting process waits for another one's migration."""
+_MIGRATION_LOCK = 0x65787470726F63
+"""PostgreSQL's advisory lock for the migration: a number that nobody else picks, `extproc` in ASCII."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_POSTGRES_CONNECT: dict[str, Any] = {
+    "connect_timeout": 2,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 5000,
+    "options": f"-c statement_timeout={BUSY_MILLISECONDS} -c lock_timeout={BUSY_MILLISECONDS}"
+    f" -c idle_in_transaction_session_timeout={BUSY_MILLISECONDS}",
+}
+
+# Alembic keeps the running migration in module globals.
+_one_migration = threading.Lock()
+
+
+class Database:
+    """An engine whose every failure is `Unavailable(APPROVALS_UNAVAILABLE)`. Safe to use from several threads."""
+
+    def __init__(self, engine: Engine, is_still_there: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._is_still_there = is_still_there
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction, durable when the block ends. Raises `Unavailable`, also for values that cannot be stored."""
+        with unavailable():
+            # An open connection goes on writing to a removed file, which nobody else would ever read.
+            if not self._is_still_there():
+                raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
+            with self._engine.begin() as connection:
+                yield connection
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._engine.dispose()
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn the failures of a database into `Unavailable`, without their text, which may quote values.
+
+    `ValueError` is what a row that this version cannot read raises, and text that the encoding cannot hold.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, CommandError, OSError, ValueError, TypeError):
+        raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
+
+
+def open_database(address: str) -> Database:
+    """A database at the newest revision, created when missing (SQLite: the file, mode 0600). Raises `Unavailable`.
+
+    Several processes may do this at once: one migrates, the others wait for it.
+    """
+    with unavailable():
+        url = make_url(address)
+        match url.get_backend_name():
+            case "sqlite" if url.database and url.database != ":memory:" and not url.query:
+                return _open_sqlite(url, Path(url.database).absolute())
+            case "postgresql":
+                return _open_postgres(url)
+    raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
+
+
+def _open_sqlite(url: URL, path: Path) -> Database:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _file_lock(path.with_name(path.name + ".lock")):
+        if not path.exists():
+            # Made here, and not by SQLite, for its mode; the write-ahead log takes the same.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        # `mode=rw`: a file that went away is an error, not a new and empty store.
+        url = url.set(database=f"file:{_quote(path)}", query={"mode": "rw", "uri": "true"})
+        migrator = create_engine(url, poolclass=NullPool)
+        event.listen(migrator, "connect", _configure_migrator)
+        event.listen(migrator, "begin", _begin_immediately)
+        with migrator.begin() as connection:
+            _migrate(connection)
+    engine = create_engine(
+        url, pool_size=4, max_overflow=0, pool_timeout=BUSY_MILLISECONDS / 1000, hide_parameters=True
+    )
+    event.listen(engine, "connect", _configure_sqlite)
+    opened = path.stat()
+    return Database(engine, lambda: path.exists() and os.path.samestat(opened, path.stat()))
+
+
+def _open_postgres(url: URL) -> Database:
+    engine = create_engine(
+        url,
+        pool_size=4,
+        max_overflow=0,
+        pool_timeout=BUSY_MILLISECONDS / 1000,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        connect_args=_POSTGRES_CONNECT,
+    )
+    timeout_ms = int(MIGRATION_SECONDS * 1000)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"SET LOCAL statement_timeout = {timeout_ms}"))
+            connection.execute(text(f"SET LOCAL lock_timeout = {timeout_ms}"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
+            _migrate(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Database(engine, lambda: True)
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    with _one_migration:
+        command.upgrade(config, "head")
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _configure_migrator(connection: Any, record: object) -> None:
+    _configure_sqlite(connection, record)
+    # The driver's own transactions leave DDL out; with our `BEGIN` a revision happens whole or not at all.
+    connection.isolation_level = None
+
+
+def _begin_immediately(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _quote(path: Path) -> str:
+    # https://www.sqlite.org/uri.html: `%`, `?` and `#` end or escape a path.
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
+    """One process at a time.
+
+    Beside the database and not on it: closing a descriptor of SQLite's own file drops its locks.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + MIGRATION_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,65 @@
+"""The one table of the approval store, and the way between its rows and `Approval`."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Column, Double, Index, LargeBinary, MetaData, RowMapping, String, Table, Text
+
+from extproc.core.approval import Approval, ApprovalState
+
+METADATA = MetaData()
+
+APPROVALS = Table(
+    "approvals",
+    METADATA,
+    Column("approval_id", String(200), primary_key=True),
+    Column("exchange_id", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("requester_uid", Text, nullable=False),
+    Column("requester_name", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("rule_text", Text, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("request_digest", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("findings", Text, nullable=False),
+    Column("approver_groups", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("decided_at", Double, nullable=False),
+    Column("decided_by_uid", Text, nullable=False),
+    Column("decided_by_name", Text, nullable=False),
+    Column("decision_reason", Text, nullable=False),
+    Column("sealed_preview", LargeBinary, nullable=False),
+    Index("approvals_by_state", "state", "expires_at"),
+)
+"""Times are Unix seconds; `findings` and `approver_groups` are JSON. A test compares this with the migrations."""
+
+SHOWN = [column for column in APPROVALS.c if column.name != "sealed_preview"]
+"""Everything but the preview, which is read only when somebody looks at it."""
+
+
+def write_row(approval: Approval, sealed_preview: bytes) -> dict[str, Any]:
+    """The row of an approval, by column name."""
+    row = {column.name: getattr(approval, column.name) for column in SHOWN}
+    return row | {
+        "state": approval.state.value,
+        "findings": json.dumps(approval.findings),
+        "approver_groups": json.dumps(approval.approver_groups),
+        "sealed_preview": sealed_preview,
+    }
+
+
+def read_row(row: RowMapping) -> Approval:
+    """The approval in a row of the `SHOWN` columns. Raises `ValueError` or `TypeError` for what was never written."""
+    fields = {column.name: row[column.name] for column in SHOWN}
+    return Approval(
+        **fields
+        | {
+            "state": ApprovalState(fields["state"]),
+            "findings": tuple((str(kind), int(count)) for kind, count in json.loads(fields["findings"])),
+            "approver_groups": tuple(str(group) for group in json.loads(fields["approver_groups"])),
+        }
+    )

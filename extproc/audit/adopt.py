@@ -1,0 +1,209 @@
+"""Finish the journals of dead writers, so that what they acknowledged is proven and what they began is closed.
+
+The adopter goes on in the dead epoch itself: it cuts the torn tail, writes an `inference.recovered` record for each
+exchange that was under way and then `log.adopt`, the epoch's last record, and seals under a key that the deployment
+certifies for adopting this one origin. Dying in the middle leaves an epoch that the next adopter finishes the same way.
+"""
+
+import dataclasses
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from extproc.audit.content import chain_digest, parse_content_frame
+from extproc.audit.files import replace, sync_directory
+from extproc.audit.frames import Kind
+from extproc.audit.keys import AuditKeys
+from extproc.audit.names import JOURNAL, Origin, segment_file
+from extproc.audit.own_records import Detail, log_record
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.registry import Registry
+from extproc.audit.segment import ChainState, JournalFile, Mark, read_journal, seal_segment
+from extproc.audit.settings import AuditSettings
+from extproc.audit.signed import Role, Signer
+from extproc.audit.spool import RESERVE, EpochLock, epochs, make_directory, segments, sweep_unfinished
+from extproc.audit.writing import AdoptedFile, Position
+from extproc.core.reasons import Reason, Unavailable
+from extproc.core.record import EventCode, Outcome, Record
+
+_log = logging.getLogger("extproc.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """One finished epoch. `bytes_cut` were torn and never acknowledged, unless `corrupt`: then they had been durable,
+    were put into quarantine, and the verifier reports their loss."""
+
+    origin: str
+    last_seq: int
+    recovered: int
+    bytes_cut: int
+    corrupt: bool
+
+
+def adopt_orphans(settings: AuditSettings, keys: AuditKeys) -> list[Adopted]:
+    """Adopt every epoch whose writer is dead. Raises `Unavailable`, after the others, when one cannot be."""
+    sweep_unfinished(settings.spool)
+    adopted: list[Adopted] = []
+    failed = False
+    for origin, directory in list(epochs(settings.spool, settings.deployment)):
+        try:
+            lock = EpochLock.take(directory)
+        except FileNotFoundError:
+            continue  # shipped to its end meanwhile
+        if lock is None:
+            continue
+        try:
+            if (result := _adopt(settings, keys, origin, directory)) is not None:
+                adopted.append(result)
+        except (OSError, AuditRefused) as error:
+            _log.error("an epoch could not be adopted (%s)", type(error).__name__, extra={"origin": str(origin)})
+            failed = True
+        finally:
+            lock.release()
+    if failed:
+        raise Unavailable(Reason.AUDIT_UNAVAILABLE)
+    return adopted
+
+
+def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: Path) -> Adopted | None:
+    now_ms = int(time.time() * 1000)
+    (directory / RESERVE).unlink(missing_ok=True)
+    Registry(settings.spool, keys).register(origin, now_ms)
+    found = _read_chain(directory)
+    if found is None:
+        return None
+    if found.corrupt:
+        _quarantine(settings.spool, origin, directory, found)
+    signer = Signer.certified(keys.signing, str(origin), Role.ADOPT, now_ms)
+    chain = found.chain
+    recovered = [_recovered(exchange.line, now_ms) for exchange in chain.open.values() if exchange.line]
+    detail: Detail = {
+        "certificate": signer.certificate,
+        "last_seq": chain.next_seq - 1,
+        "bytes_cut": found.bytes_cut,
+        "corrupt": found.corrupt,
+        "recovered": len(recovered),
+    }
+    result = Adopted(str(origin), chain.next_seq - 1, len(recovered), found.bytes_cut, found.corrupt)
+    own = log_record(EventCode.LOG_ADOPT, origin.writer, now_ms, detail)
+    file = AdoptedFile(directory / segment_file(chain.segment, JOURNAL), found.good_bytes, found.position)
+    try:
+        # One commit: either all of it is there, or the next adopter finds the epoch as it is now.
+        file.commit(
+            [
+                (Kind.RECORD, chain.add_record(record.event_code, record.exchange_id, msgspec.json.encode(record)))
+                for record in [*recovered, own]
+            ]
+        )
+    finally:
+        file.close()
+    for segment in segments(directory, JOURNAL):
+        seal_segment(directory, segment, signer, now_ms)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """How far a dead epoch's journals hold. `lost` are the segments with damage or behind it."""
+
+    chain: ChainState
+    position: Position
+    good_bytes: int
+    bytes_cut: int
+    corrupt: bool
+    lost: tuple[int, ...]
+
+
+def _read_chain(directory: Path) -> _Found | None:
+    """None when every segment is sealed already. Raises `AuditRefused` when not even the first header can be read."""
+    found: _Found | None = None
+    numbers = segments(directory, JOURNAL)
+    for index, segment in enumerate(numbers):
+        path = directory / segment_file(segment, JOURNAL)
+        journal = read_journal(path)
+        behind = tuple(numbers[index:])
+        if journal is None or (found and not _follows(found, journal)):
+            if found is None:
+                raise AuditRefused(f"{path} has no header that can be read")
+            return _stopped_at(directory, found, behind, corrupt=journal is not None or len(behind) > 1)
+        scan = journal.scan
+        found = _Found(
+            _replay(journal),
+            Position(scan.frames[-1].commit + 1, scan.frames[-1].number + 1, scan.frames[-1].digest),
+            scan.good_bytes,
+            scan.torn_bytes,
+            scan.corrupt,
+            (segment,) if scan.corrupt else (),
+        )
+        if scan.torn_bytes:
+            rest = behind[1:]
+            return _stopped_at(directory, found, rest, corrupt=True) if rest else found
+    return found
+
+
+def _stopped_at(directory: Path, found: _Found, behind: tuple[int, ...], *, corrupt: bool) -> _Found:
+    """The chain ends in `found`; the files behind it are no part of it."""
+    size = sum((directory / segment_file(segment, JOURNAL)).stat().st_size for segment in behind)
+    if not corrupt:  # a file that was begun and never acknowledged anything
+        for segment in behind:
+            (directory / segment_file(segment, JOURNAL)).unlink()
+        sync_directory(directory)
+    damaged = (found.chain.segment,) if found.bytes_cut else ()
+    return dataclasses.replace(
+        found, bytes_cut=found.bytes_cut + size, corrupt=corrupt, lost=damaged + behind if corrupt else ()
+    )
+
+
+def _follows(found: _Found, journal: JournalFile) -> bool:
+    header, chain, first = journal.header, found.chain, journal.scan.frames[0]
+    return (
+        header.segment == chain.segment + 1
+        and header.first_seq == chain.next_seq
+        and header.prev == chain.prev
+        and header.prev_root == chain.tree.root().hex()
+        and first.previous == found.position.previous
+    )
+
+
+def _replay(journal: JournalFile) -> ChainState:
+    """The chain's state behind the journal's last good frame."""
+    chain = ChainState.begin(journal.header)
+    for frame in journal.frames:
+        if frame.kind is Kind.RECORD:
+            mark = msgspec.json.decode(frame.payload, type=Mark)
+            chain.follow(mark.event_code, mark.exchange_id, frame.payload)
+        elif frame.kind is Kind.CONTENT:
+            content = parse_content_frame(frame.payload)
+            before = chain.open.get(content.exchange_id)
+            digest = bytes.fromhex(before.content_digest) if before and content.number else b""
+            chain.note_content(content.exchange_id, chain_digest(digest, frame.payload).hex(), content.number)
+    return chain
+
+
+def _quarantine(spool: Path, origin: Origin, directory: Path, found: _Found) -> None:
+    """Keep damaged files aside for people to look at; those behind the damage leave the epoch."""
+    shelter = spool / "quarantine"
+    make_directory(shelter)
+    for segment in found.lost:
+        path = directory / segment_file(segment, JOURNAL)
+        replace(shelter / f"{origin.writer}-{origin.epoch}-{path.name}", path.read_bytes())
+        if segment != found.chain.segment:
+            path.unlink()
+    sync_directory(directory)
+
+
+def _recovered(line: str, now_ms: int) -> Record:
+    """The closing record of an exchange whose writer died."""
+    return msgspec.structs.replace(
+        msgspec.json.decode(line, type=Record),
+        event_code=EventCode.INFERENCE_RECOVERED,
+        time_ms=now_ms,
+        status=Outcome.RECOVERED,
+        status_detail="",
+        http_status=0,
+        detail={},
+    )

@@ -1,0 +1,137 @@
+"""What there is of an audit log: in the store, and in the spool what the store does not hold yet.
+
+Reads beside a running service. Segments move from journal to sealed files to the store while we look, so the spool is
+listed before the store, and what is gone from one place is looked for in the next.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from extproc.audit.names import JOURNAL, ObjectName, Origin, Part, parse_key, segment_file
+from extproc.audit.registry import Head, read_head
+from extproc.audit.segment import JournalFile, read_journal
+from extproc.audit.spool import REGISTRY, epoch_path, epochs, is_alive, segments
+from extproc.audit.store import ObjectStore, StoredObject
+
+_ATTEMPTS = 3
+"""A segment moves twice at most: sealed, shipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSegment:
+    """A segment's objects as stored; None where there is none."""
+
+    manifest: bytes
+    evidence: bytes | None
+    content: bytes | None
+    keys: bytes | None
+
+
+@dataclass(slots=True)
+class Epoch:
+    """One epoch, as listed. `directory` is its place in the spool while it has one."""
+
+    origin: Origin
+    stored: dict[tuple[Part, int], StoredObject] = field(default_factory=dict)
+    registry: StoredObject | None = None
+    directory: Path | None = None
+    alive: bool = False
+    local: tuple[int, ...] = ()
+
+    @property
+    def last_segment(self) -> int:
+        """The highest number seen anywhere."""
+        return max([*self.local, *(segment for _, segment in self.stored)], default=0)
+
+
+@dataclass(slots=True)
+class Holdings:
+    """`strangers` are objects that this program never wrote, `doubled` those with more than one version."""
+
+    store: ObjectStore
+    spool: Path | None
+    epochs: dict[Origin, Epoch] = field(default_factory=dict)
+    strangers: list[str] = field(default_factory=list)
+    doubled: list[StoredObject] = field(default_factory=list)
+    head: Head | None = None
+
+    @classmethod
+    def look(cls, store: ObjectStore, spool: Path | None, deployment: str) -> "Holdings":
+        """List everything once. Raises `StoreFailed`."""
+        holdings = cls(store, spool)
+        if spool is not None:
+            holdings.head = read_head(spool)
+            for origin, directory in epochs(spool, deployment):
+                # Alive is asked first: a writer that ends now has ended the epoch by the time its files are read.
+                alive = is_alive(directory)
+                local = {*segments(directory, JOURNAL), *segments(directory, Part.MANIFEST)}
+                holdings.epochs[origin] = Epoch(origin, directory=directory, alive=alive, local=tuple(sorted(local)))
+        for stored in store.list("v1/"):
+            name = parse_key(stored.key)
+            if name is None:
+                holdings.strangers.append(stored.key)
+                continue
+            if len(stored.versions) > 1 or stored.delete_markers:
+                holdings.doubled.append(stored)
+            if stored.versions:
+                holdings.add(name, stored)
+        for epoch in holdings.epochs.values():
+            if spool is not None and epoch.directory is None and is_alive(epoch_path(spool, epoch.origin)):
+                epoch.directory, epoch.alive = epoch_path(spool, epoch.origin), True  # begun after the spool was listed
+        return holdings
+
+    def add(self, name: ObjectName, stored: StoredObject) -> None:
+        """Take note of an object in the store."""
+        epoch = self.epochs.setdefault(name.origin, Epoch(name.origin))
+        if name.part is None:
+            epoch.registry = stored
+        else:
+            epoch.stored[name.part, name.segment] = stored
+
+    def registry_document(self, epoch: Epoch) -> bytes | None:
+        """The epoch's registry entry, from the store or, while it is not there, from the spool."""
+        if epoch.registry is not None:
+            return self.store.get(epoch.registry.key, epoch.registry.versions[0])
+        if epoch.directory is not None:
+            try:
+                return (epoch.directory / REGISTRY).read_bytes()
+            except FileNotFoundError:
+                return self._get(epoch.origin.registry_key)
+        return None
+
+    def load(self, epoch: Epoch, segment: int) -> SealedSegment | JournalFile | None:
+        """One segment from wherever it is now; None when it is nowhere. Raises `StoreFailed`."""
+        for _ in range(_ATTEMPTS):
+            manifest = self._object(epoch, Part.MANIFEST, segment)
+            if manifest is not None:
+                return SealedSegment(
+                    manifest,
+                    self._object(epoch, Part.EVIDENCE, segment),
+                    self._object(epoch, Part.CONTENT, segment),
+                    self._object(epoch, Part.KEYS, segment),
+                )
+            if epoch.directory is None:
+                return None
+            try:
+                if (journal := read_journal(epoch.directory / segment_file(segment, JOURNAL))) is not None:
+                    return journal
+            except FileNotFoundError:
+                continue
+        return None
+
+    def _object(self, epoch: Epoch, part: Part, segment: int) -> bytes | None:
+        stored = epoch.stored.get((part, segment))
+        if stored is not None:
+            return self.store.get(stored.key, stored.versions[0])
+        if epoch.directory is None or segment not in epoch.local:
+            return None
+        try:
+            return (epoch.directory / segment_file(segment, part)).read_bytes()
+        except FileNotFoundError:
+            return self._get(epoch.origin.object_key(part, segment))
+
+    def _get(self, key: str) -> bytes | None:
+        try:
+            return self.store.get(key)
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,133 @@
+"""What the journal needs done beside its hot path: seal finished segments, watch the spool, keep the reserve."""
+
+import errno
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+from extproc.audit.own_records import Detail
+from extproc.audit.queue import CommitQueue
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.segment import seal_segment
+from extproc.audit.settings import AuditSettings
+from extproc.audit.signed import Signer
+from extproc.audit.spool import RESERVE, measure
+
+_log = logging.getLogger("extproc.audit")
+WATCH_SECONDS = 1.0
+"""How stale the spool's size and lag may be."""
+
+
+class Keeper:
+    """One thread beside one journal."""
+
+    def __init__(self, settings: AuditSettings, directory: Path, signer: Signer, queue: CommitQueue) -> None:
+        self._settings, self._directory, self._signer, self._queue = settings, directory, signer, queue
+        self._finished: list[tuple[int, str]] = []
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._failed = False
+        self._lagging = False
+        self._reserve_spent = True
+        self._used_bytes = 0
+        self._lag_seconds = 0.0
+        self._thread = threading.Thread(target=self._run, name="audit-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Allocate the reserve, look at the spool once, then keep watch. Raises OSError."""
+        self._restore_reserve()
+        self._watch()
+        self._thread.start()
+
+    def seal(self, segment: int, root: str) -> None:
+        """A segment is finished; `root` is what the journal knows its records to hash to."""
+        with self._wake:
+            self._finished.append((segment, root))
+            self._wake.notify()
+
+    def healthy(self) -> bool:
+        """Sealing works, the store does not lag, the reserve is whole."""
+        return not (self._failed or self._lagging or self._reserve_spent)
+
+    def report(self) -> Detail:
+        """For heartbeats."""
+        return {"spool_used_bytes": self._used_bytes, "store_lag_seconds": round(self._lag_seconds, 1)}
+
+    def spend_reserve(self) -> None:
+        """Called by the journal's thread: the disk is full, give it the preallocated bytes."""
+        self._reserve_spent = True
+        self._queue.allow(0, self._settings.reserve_bytes)
+        (self._directory / RESERVE).unlink(missing_ok=True)
+        _log.critical("the spool's disk is full; only refusals are recorded, from the reserve")
+
+    def stop(self) -> None:
+        """Seal what is finished, then end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join()
+        (self._directory / RESERVE).unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._wake:
+                    if not self._finished and not self._stopping:
+                        self._wake.wait(WATCH_SECONDS)
+                    stopping = self._stopping
+                sealed = self._seal_finished()
+                if stopping and (sealed or self._failed):
+                    return
+                if not sealed:
+                    time.sleep(WATCH_SECONDS)
+                self._restore_reserve()
+                self._watch()
+        except Exception as error:  # noqa: BLE001 - the thread's boundary: an unwatched spool takes no new exchange
+            self._failed = True
+            _log.critical("the audit spool's keeper failed (%s); new exchanges are refused", type(error).__name__)
+
+    def _seal_finished(self) -> bool:
+        """True when nothing is left to seal; False when the disk had no room for it."""
+        while self._finished:
+            segment, root = self._finished[0]
+            try:
+                manifest = seal_segment(self._directory, segment, self._signer, int(time.time() * 1000))
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._stopping:
+                    raise
+                return False
+            if manifest.root != root:
+                raise AuditRefused("a finished segment is not what was written")
+            with self._wake:
+                self._finished.pop(0)
+        return True
+
+    def _watch(self) -> None:
+        settings = self._settings
+        state = measure(settings.spool, time.time())
+        self._used_bytes, self._lag_seconds = state.used_bytes, state.oldest_pending_seconds
+        self._lagging = state.oldest_pending_seconds > settings.max_lag_seconds
+        general = settings.max_spool_bytes - settings.reserve_bytes - state.used_bytes
+        if self._reserve_spent:
+            general = 0
+        self._queue.allow(general, min(settings.reserve_bytes, settings.max_spool_bytes - state.used_bytes))
+
+    def _restore_reserve(self) -> None:
+        """Allocate the preallocated bytes again, once the disk has room for them twice."""
+        room = os.statvfs(self._directory)
+        if not self._reserve_spent or room.f_bavail * room.f_frsize < 2 * self._settings.reserve_bytes:
+            return
+        path = self._directory / RESERVE
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if self._settings.reserve_bytes:
+                os.posix_fallocate(fd, 0, self._settings.reserve_bytes)
+            self._reserve_spent = False
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        finally:
+            os.close(fd)

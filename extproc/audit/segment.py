@@ -1,0 +1,256 @@
+"""One segment: the journal file that is written, and the objects and signed manifest it becomes."""
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from extproc.audit.files import replace, sync_directory
+from extproc.audit.frames import Frame, Kind, Scan, scan
+from extproc.audit.merkle import MerkleTree
+from extproc.audit.names import JOURNAL, Origin, Part, segment_file
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.signed import Domain, Signer, sign_document
+from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, EventCode
+
+ZERO = "0" * 64
+"""Before the first record, and before the first segment's root."""
+CONTENT_MAGIC = b"extproc content v1\n"
+CONTENT_LENGTH = struct.Struct(">I")
+
+
+class OpenExchange(msgspec.Struct, kw_only=True):
+    """An exchange that has begun and not ended: what an adopter needs to close it."""
+
+    line: str = ""
+    """Its first evidence line, as stored; empty while only content has come."""
+    content_digest: str = ""
+    content_frames: int = 0
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the chains stand when a segment begins."""
+
+    origin: str
+    segment: int
+    first_seq: int
+    prev: str
+    prev_root: str
+    started_ms: int
+    open: dict[str, OpenExchange]
+
+
+class ObjectRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    key: str
+    sha256: str
+    size: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is signed of a segment. `prev` is the SHA-256 of the record before its first, `last` of its last one."""
+
+    version: int
+    origin: str
+    segment: int
+    first_seq: int
+    records: int
+    prev: str
+    last: str
+    prev_root: str
+    root: str
+    location: str
+    """The manifest's own object key."""
+    evidence: ObjectRef
+    content: ObjectRef | None
+    content_keys: int
+    """How many wrapped keys the segment's key bag was given. The bag itself may be shredded and is not signed."""
+    started_ms: int
+    sealed_ms: int
+    certificate: str
+
+
+def line_digest(line: bytes) -> str:
+    """What the next line carries as `prev`."""
+    return hashlib.sha256(line).hexdigest()
+
+
+@dataclass(slots=True)
+class ChainState:
+    """Where an epoch's chain and its exchanges stand. An adopter rebuilds it from a header and what follows."""
+
+    origin: Origin
+    segment: int
+    next_seq: int
+    prev: str
+    prev_root: str
+    open: dict[str, OpenExchange]
+    tree: MerkleTree
+
+    @classmethod
+    def begin(cls, header: Header) -> "ChainState":
+        origin = Origin.parse(header.origin)
+        return cls(
+            origin, header.segment, header.first_seq, header.prev, header.prev_root, dict(header.open), MerkleTree()
+        )
+
+    def header(self, started_ms: int) -> Header:
+        return Header(
+            origin=str(self.origin),
+            segment=self.segment,
+            first_seq=self.next_seq,
+            prev=self.prev,
+            prev_root=self.prev_root,
+            started_ms=started_ms,
+            open=self.open,
+        )
+
+    def add_record(self, event_code: EventCode, exchange_id: str, body: bytes) -> bytes:
+        """The next evidence line: the record's JSON behind its place in the chain.
+
+        The line that ends an exchange binds its transcript: digest and number of the ciphertext frames.
+        """
+        head = b'{"origin":"%s","seq":%d,"prev":"%s",' % (str(self.origin).encode(), self.next_seq, self.prev.encode())
+        content = self.open.get(exchange_id) if event_code in ENDS_EXCHANGE else None
+        if content is not None and content.content_frames:
+            head += b'"content_digest":"%s","content_frames":%d,' % (
+                content.content_digest.encode(),
+                content.content_frames,
+            )
+        line = head + body[1:]
+        self.follow(event_code, exchange_id, line)
+        return line
+
+    def follow(self, event_code: EventCode, exchange_id: str, line: bytes) -> None:
+        """Take note of a line that is the next."""
+        self.next_seq += 1
+        self.prev = line_digest(line)
+        self.tree.append(line)
+        if exchange_id and event_code in OPENS_EXCHANGE:
+            exchange = self.open.setdefault(exchange_id, OpenExchange())
+            exchange.line = exchange.line or line.decode()
+        elif event_code in ENDS_EXCHANGE:
+            self.open.pop(exchange_id, None)
+
+    def note_content(self, exchange_id: str, digest: str, frames: int) -> None:
+        exchange = self.open.setdefault(exchange_id, OpenExchange())
+        exchange.content_digest, exchange.content_frames = digest, frames
+
+    def next_segment(self) -> None:
+        self.prev_root = self.tree.root().hex()
+        self.tree = MerkleTree()
+        self.segment += 1
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """The fields of an evidence line that the chain follows."""
+
+    origin: str
+    seq: int
+    prev: str
+    event_code: EventCode
+    exchange_id: str = ""
+    content_digest: str = ""
+    content_frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """A journal file as found: its header and the chained frames behind it."""
+
+    header: Header
+    scan: Scan
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        return self.scan.frames[1:]
+
+    def lines(self) -> list[bytes]:
+        """The evidence lines."""
+        return [frame.payload for frame in self.frames if frame.kind is Kind.RECORD]
+
+
+def read_journal(path: Path) -> JournalFile | None:
+    """None when not even the header is whole: nothing in it was ever acknowledged. Raises FileNotFoundError."""
+    found = scan(path.read_bytes())
+    if not found.frames or found.frames[0].kind is not Kind.HEADER:
+        return None
+    try:
+        return JournalFile(msgspec.json.decode(found.frames[0].payload, type=Header), found)
+    except msgspec.DecodeError as error:
+        raise AuditRefused(f"{path} has a header that does not parse") from error
+
+
+def object_ref(key: str, data: bytes) -> ObjectRef:
+    return ObjectRef(key=key, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def pack_content(payloads: list[bytes]) -> bytes:
+    """A content object."""
+    return CONTENT_MAGIC + b"".join(CONTENT_LENGTH.pack(len(payload)) + payload for payload in payloads)
+
+
+def unpack_content(data: bytes) -> list[bytes]:
+    """The content frames of a content object. Raises `AuditRefused`."""
+    if not data.startswith(CONTENT_MAGIC):
+        raise AuditRefused("a content object does not begin like one")
+    payloads: list[bytes] = []
+    offset = len(CONTENT_MAGIC)
+    while offset < len(data):
+        if offset + CONTENT_LENGTH.size > len(data):
+            raise AuditRefused("a content object ends within a frame")
+        (length,) = CONTENT_LENGTH.unpack_from(data, offset)
+        offset += CONTENT_LENGTH.size
+        payloads.append(data[offset : offset + length])
+        offset += length
+    if offset != len(data):
+        raise AuditRefused("a content object ends within a frame")
+    return payloads
+
+
+def seal_segment(directory: Path, segment: int, signer: Signer, sealed_ms: int) -> Manifest:
+    """Turn a finished journal file into evidence, content, key bag and, last, the manifest that vouches for them.
+
+    Repeating it after a crash is harmless. Raises `AuditRefused` when the journal is not whole, and OSError.
+    """
+    path = directory / segment_file(segment, JOURNAL)
+    journal = read_journal(path)
+    if journal is None or journal.scan.torn_bytes:
+        raise AuditRefused(f"{path} is not whole")
+    origin, lines = Origin.parse(journal.header.origin), journal.lines()
+    tree = MerkleTree()
+    for line in lines:
+        tree.append(line)
+    evidence = b"".join(line + b"\n" for line in lines)
+    contents = [frame.payload for frame in journal.frames if frame.kind is Kind.CONTENT]
+    content = pack_content(contents) if contents else b""
+    keys = [frame.payload + b"\n" for frame in journal.frames if frame.kind is Kind.KEY]
+    manifest = Manifest(
+        version=1,
+        origin=str(origin),
+        segment=segment,
+        first_seq=journal.header.first_seq,
+        records=len(lines),
+        prev=journal.header.prev,
+        last=line_digest(lines[-1]) if lines else journal.header.prev,
+        prev_root=journal.header.prev_root,
+        root=tree.root().hex(),
+        location=origin.object_key(Part.MANIFEST, segment),
+        evidence=object_ref(origin.object_key(Part.EVIDENCE, segment), evidence),
+        content=object_ref(origin.object_key(Part.CONTENT, segment), content) if content else None,
+        content_keys=len(keys),
+        started_ms=journal.header.started_ms,
+        sealed_ms=sealed_ms,
+        certificate=signer.certificate,
+    )
+    replace(directory / segment_file(segment, Part.EVIDENCE), evidence)
+    if content:
+        replace(directory / segment_file(segment, Part.CONTENT), content)
+    if keys:
+        replace(directory / segment_file(segment, Part.KEYS), b"".join(keys))
+    document = sign_document(signer.key, Domain.MANIFEST, msgspec.json.encode(manifest))
+    replace(directory / segment_file(segment, Part.MANIFEST), document)
+    path.unlink()
+    sync_directory(directory)
+    return manifest

@@ -1,0 +1,43 @@
+"""What the audit log is told at start."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryStore:
+    """Audit objects in a local directory: tamper-evident, not write-once."""
+
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class S3Store:
+    """Audit objects in a bucket with Object Lock, in COMPLIANCE mode.
+
+    They are kept `retention_days` (PCI DSS 10.5.1: at least 365).
+    """
+
+    bucket: str
+    prefix: str = ""
+    endpoint_url: str = ""
+    region: str = ""
+    retention_days: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """`spool` is a local directory on a disk that really syncs; `keys` holds the key files (0600), outside it."""
+
+    deployment: str
+    spool: Path
+    keys: Path
+    store: DirectoryStore | S3Store
+    segment_bytes: int = 4 * 1024 * 1024
+    segment_seconds: float = 5.0
+    heartbeat_seconds: float = 300.0
+    max_spool_bytes: int = 1024 * 1024 * 1024
+    reserve_bytes: int = 16 * 1024 * 1024
+    """Of `max_spool_bytes`, kept for refusals and control failures."""
+    max_lag_seconds: float = 900.0
+    """Oldest sealed segment that is not in the store; beyond it new exchanges are refused (PCI DSS 10.3.3)."""

@@ -1,0 +1,104 @@
+"""Bring sealed segments to the store: in order, once, and gone from the spool only when the store holds them."""
+
+import fcntl
+import logging
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from extproc.audit.files import sync_directory, write_new
+from extproc.audit.names import JOURNAL, Origin, Part, segment_file
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.settings import AuditSettings
+from extproc.audit.spool import REGISTRY, EpochLock, epochs, make_directory, measure, segments
+from extproc.audit.store import ObjectStore, StoreFailed, open_store
+from extproc.core.reasons import Reason, Unavailable
+
+_log = logging.getLogger("extproc.audit")
+REGISTERED = "registry.shipped"
+_ORDER = (Part.EVIDENCE, Part.CONTENT, Part.KEYS, Part.MANIFEST)
+"""The manifest last: what it names is in the store before it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShipResult:
+    """Segments that the store holds now; and how long the oldest that it does not hold has waited (0: none waits)."""
+
+    shipped: int
+    oldest_pending_age_seconds: float
+
+
+class Shipper:
+    """Ships everything in the spool, of living and dead writers. Several may run; one at a time works."""
+
+    def __init__(self, settings: AuditSettings) -> None:
+        self._settings = settings
+        self._store: ObjectStore | None = None
+
+    def ship_pending(self) -> ShipResult:
+        """One pass. Raises `Unavailable` when something could not be shipped; what could be has been."""
+        make_directory(self._settings.spool)
+        lock = os.open(self._settings.spool / "ship.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shipped = self._ship_all(self._checked_store())
+        except BlockingIOError:
+            shipped = 0  # another shipper is at it
+        except (AuditRefused, StoreFailed) as error:
+            _log.error("the audit store refuses (%s)", error)
+            raise Unavailable(Reason.AUDIT_UNAVAILABLE) from error
+        finally:
+            os.close(lock)
+        return ShipResult(shipped, measure(self._settings.spool, time.time()).oldest_pending_seconds)
+
+    def _checked_store(self) -> ObjectStore:
+        if self._store is None:
+            store = open_store(self._settings)
+            store.check()
+            self._store = store
+        return self._store
+
+    def _ship_all(self, store: ObjectStore) -> int:
+        shipped = 0
+        problem: Exception | None = None
+        for origin, directory in list(epochs(self._settings.spool, self._settings.deployment)):
+            try:
+                shipped += self._ship_epoch(store, origin, directory)
+            except FileNotFoundError:
+                continue  # the epoch went while we looked
+            except (AuditRefused, StoreFailed) as error:
+                problem = error  # the other epochs do not wait for this one
+        if problem is not None:
+            raise problem
+        return shipped
+
+    def _ship_epoch(self, store: ObjectStore, origin: Origin, directory: Path) -> int:
+        if not (directory / REGISTERED).exists():
+            store.put_once(origin.registry_key, (directory / REGISTRY).read_bytes(), retained=True)
+            write_new(directory / REGISTERED, b"")
+        shipped = 0
+        for segment in segments(directory, Part.MANIFEST):
+            for part in _ORDER:
+                path = directory / segment_file(segment, part)
+                if path.exists():
+                    store.put_once(origin.object_key(part, segment), path.read_bytes(), retained=part is not Part.KEYS)
+            # The manifest goes last here too: while it is there, the segment is shipped again, to the same keys.
+            for part in _ORDER:
+                (directory / segment_file(segment, part)).unlink(missing_ok=True)
+            sync_directory(directory)
+            shipped += 1
+        self._remove_if_over(directory)
+        return shipped
+
+    def _remove_if_over(self, directory: Path) -> None:
+        """An epoch whose writer is gone and whose every segment is in the store has nothing left here."""
+        lock = EpochLock.take(directory)
+        if lock is None:
+            return
+        try:
+            if not segments(directory, JOURNAL) and not segments(directory, Part.MANIFEST):
+                shutil.rmtree(directory)
+        finally:
+            lock.release()

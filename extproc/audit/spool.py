@@ -1,0 +1,188 @@
+"""The spool's folders: `epochs/<writer>/<epoch>/`, each held by its writer's flock for as long as the process lives."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from extproc.audit.files import sync_directory
+from extproc.audit.names import JOURNAL, Origin, Part
+from extproc.audit.refusal import AuditRefused
+
+LOCK = "lock"
+RESERVE = "reserve"
+REGISTRY = "registry.json"
+_UNFINISHED = ".tmp-"
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory with its parents, durably."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(path.parent)
+
+
+def new_epoch(now_seconds: float) -> str:
+    """A name for this process's lifetime: UTC second and 64 random bits."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_seconds)) + "-" + os.urandom(8).hex()
+
+
+def epoch_path(spool: Path, origin: Origin) -> Path:
+    return spool / "epochs" / origin.writer / origin.epoch
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLock:
+    """The flock of one epoch directory. Held: its writer lives, or an adopter is at work."""
+
+    fd: int
+
+    @classmethod
+    def take(cls, directory: Path) -> "EpochLock | None":
+        """None when someone holds it. Raises FileNotFoundError when the epoch is gone."""
+        fd = os.open(directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        if not (directory / LOCK).exists():  # the epoch was removed between open and flock
+            os.close(fd)
+            raise FileNotFoundError(directory)
+        return cls(fd)
+
+    def release(self) -> None:
+        os.close(self.fd)
+
+
+def is_alive(directory: Path) -> bool:
+    """Whether a writer or adopter holds the epoch now. Disturbs no writer: it only asks for a shared lock."""
+    try:
+        fd = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+@dataclass(slots=True)
+class NewEpoch:
+    """An epoch directory that others do not see until `publish`, so that nobody adopts it half made."""
+
+    origin: Origin
+    path: Path
+    lock: EpochLock
+    _final: Path
+
+    @classmethod
+    def create(cls, spool: Path, origin: Origin) -> "NewEpoch":
+        final = epoch_path(spool, origin)
+        make_directory(final.parent)
+        if final.exists():
+            raise AuditRefused("this epoch exists already")
+        path = final.with_name(_UNFINISHED + origin.epoch + "-" + os.urandom(4).hex())
+        path.mkdir(mode=0o700)
+        os.close(os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        lock = EpochLock.take(path)
+        if lock is None:
+            raise AuditRefused("a fresh epoch directory is held by someone else")
+        return cls(origin, path, lock, final)
+
+    def publish(self) -> None:
+        """Raises `AuditRefused` when the epoch exists: one writer, one epoch."""
+        try:
+            os.rename(self.path, self._final)  # fails on a directory that is not empty
+        except OSError as error:
+            self.discard()
+            raise AuditRefused("this epoch exists already") from error
+        self.path = self._final
+        sync_directory(self.path.parent)
+
+    def discard(self) -> None:
+        shutil.rmtree(self.path)
+        self.lock.release()
+
+
+def epochs(spool: Path, deployment: str) -> Iterator[tuple[Origin, Path]]:
+    """Every published epoch in the spool, oldest first within a writer."""
+    for writer in sorted(_directories(spool / "epochs")):
+        for path in sorted(_directories(writer)):
+            if not path.name.startswith(_UNFINISHED):
+                yield Origin.parse(f"{deployment}/{writer.name}/{path.name}"), path
+
+
+def sweep_unfinished(spool: Path) -> None:
+    """Remove what died before it was published; nothing in it was ever acknowledged."""
+    for writer in _directories(spool / "epochs"):
+        for path in _directories(writer):
+            if path.name.startswith(_UNFINISHED) and (lock := _take_if_there(path)) is not None:
+                shutil.rmtree(path)
+                lock.release()
+
+
+def _take_if_there(path: Path) -> EpochLock | None:
+    try:
+        return EpochLock.take(path)
+    except FileNotFoundError:
+        return None  # its maker has not come as far as the lock
+
+
+def _directories(path: Path) -> list[Path]:
+    try:
+        return [entry for entry in path.iterdir() if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def segments(directory: Path, suffix: str) -> list[int]:
+    """The numbers of an epoch's segments that have a file of this kind, in order."""
+    try:
+        names = [name for name in os.listdir(directory) if name.endswith(suffix)]
+    except FileNotFoundError:
+        return []
+    return sorted(int(name[:10]) for name in names if len(name) == 10 + len(suffix) and name[:10].isdigit())
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """Bytes in the spool without its reserves, and the age of the oldest finished segment that is not in the store."""
+
+    used_bytes: int
+    oldest_pending_seconds: float
+
+
+def measure(spool: Path, now_seconds: float) -> SpoolState:
+    """Walk the spool. What vanishes meanwhile has been shipped."""
+    used = 0
+    oldest = now_seconds
+    for directory in (epoch for writer in _directories(spool / "epochs") for epoch in _directories(writer)):
+        written = set(segments(directory, JOURNAL)[-1:])
+        for entry in _entries(directory):
+            try:
+                status = entry.stat()
+            except FileNotFoundError:
+                continue
+            if entry.name != RESERVE:
+                used += status.st_size
+            finished = entry.name.endswith(JOURNAL) and int(entry.name[:10]) not in written
+            if finished or entry.name.endswith(Part.MANIFEST):
+                oldest = min(oldest, status.st_mtime)
+    return SpoolState(used, now_seconds - oldest)
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,101 @@
+"""Where sealed objects are kept for good. Written once; what is there is never replaced."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from extproc.audit.files import write_new
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
+from extproc.audit.spool import make_directory
+
+
+class StoreFailed(Exception):
+    """The store cannot be reached or said no; trying again later may help. Carries a code, never content."""
+
+
+class Divergent(AuditRefused):
+    """The key is taken by other bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One key. `versions` are the store's names for its versions, oldest first; a directory has one, named ``."""
+
+    key: str
+    versions: tuple[str, ...] = ("",)
+    delete_markers: int = 0
+
+
+class ObjectStore(Protocol):
+    """What shipping and verifying need of a store."""
+
+    def check(self) -> None:
+        """Raise `AuditRefused` when the store cannot keep its promise, `StoreFailed` when it cannot be reached."""
+
+    def put_once(self, key: str, data: bytes, *, retained: bool) -> None:
+        """Store durably, or find the same bytes there already. Raises `Divergent` or `StoreFailed`.
+
+        `retained`: under the retention lock. Key bags are not, so that one exchange can be shredded.
+        """
+
+    def get(self, key: str, version: str = "") -> bytes:
+        """Raises `StoreFailed`, or FileNotFoundError."""
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Every key, in order. Raises `StoreFailed`."""
+
+
+class Directory:
+    """Objects as files: tamper-evident, not write-once against an administrator."""
+
+    def __init__(self, settings: DirectoryStore) -> None:
+        self._root = settings.directory
+
+    def check(self) -> None:
+        """Create the directory when it is missing."""
+        make_directory(self._root)
+
+    def put_once(self, key: str, data: bytes, *, retained: bool) -> None:
+        path = self._root / key
+        try:
+            make_directory(path.parent)
+            try:
+                write_new(path, data, mode=0o600)
+            except FileExistsError:
+                if hashlib.sha256(path.read_bytes()).digest() != hashlib.sha256(data).digest():
+                    raise Divergent(f"{key} is taken by other bytes") from None
+        except OSError as error:
+            raise StoreFailed(f"directory: {type(error).__name__}") from error
+
+    def get(self, key: str, version: str = "") -> bytes:
+        try:
+            return (self._root / key).read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreFailed(f"directory: {type(error).__name__}") from error
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        keys = []
+        with contextlib.suppress(FileNotFoundError):
+            keys = [
+                path.relative_to(self._root).as_posix()
+                for path in (self._root / prefix).rglob("*")
+                if path.is_file() and not path.name.startswith(".tmp-")
+            ]
+        for key in sorted(keys):
+            yield StoredObject(key)
+
+
+def open_store(settings: AuditSettings) -> ObjectStore:
+    """The store that the settings name."""
+    match settings.store:
+        case DirectoryStore() as directory:
+            return Directory(directory)
+        case S3Store() as bucket:
+            from extproc.audit.s3 import Bucket  # noqa: PLC0415 - boto3 takes a second to import
+
+            return Bucket(bucket)

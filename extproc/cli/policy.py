@@ -1,0 +1,61 @@
+"""`extproc policy`. Exit codes: 0 every file is clean, 1 some have problems, 2 some cannot be read, or wrong usage."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from extproc.core.document import Problem
+from extproc.core.policy import Effect, Policy
+from extproc.core.policy_document import PolicyInvalid, parse_policy
+from extproc.edge.bounded_file import MAX_FILE_BYTES, read_failure
+
+_CLEAN = 0
+_PROBLEMS = 1
+_UNREADABLE = 2
+
+
+@click.group(name="policy")
+def command() -> None:
+    """Check a policy."""
+
+
+@command.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def check(files: tuple[Path, ...]) -> None:
+    """Print every problem of the policies as FILE:LINE:COLUMN: PATH: MESSAGE (HINT), and a tally.
+
+    Exits 0 when all are clean, 1 when some have problems, 2 when some cannot be read.
+    """
+    codes = [_check(file) for file in files]
+    tally = Counter(codes)
+    words = ((_CLEAN, "clean"), (_PROBLEMS, "with problems"), (_UNREADABLE, "unreadable"))
+    click.echo(f"{len(files)} checked: " + ", ".join(f"{tally[code]} {word}" for code, word in words))
+    raise SystemExit(max(codes))
+
+
+def _check(file: Path) -> int:
+    try:
+        # Opened to wait: the shell's `<(…)` is a pipe.
+        with file.open("rb") as opened:
+            policy = parse_policy(opened.read(MAX_FILE_BYTES))
+    except OSError as error:
+        click.echo(f"{file}: {read_failure(error)}", err=True)
+        return _UNREADABLE
+    except PolicyInvalid as invalid:
+        _print_problems(file, invalid.problems)
+        return _PROBLEMS
+    click.echo(f"{file}: {_summary(policy)}")
+    return _CLEAN
+
+
+def _print_problems(file: Path, problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        click.echo(f"{file}:{problem}")
+    click.echo(f"{file}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
+
+
+def _summary(policy: Policy) -> str:
+    effects = Counter(rule.effect for rule in policy.rules)
+    rules = ", ".join(f"{effects[effect]} {effect.value}" for effect in Effect)
+    return f"policy {policy.name}, {policy.digest}, rules: {rules}"

@@ -1,0 +1,51 @@
+"""`extproc run`: guard a model server from this machine."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+
+@click.command("run")
+@click.option("--upstream", required=True, metavar="URL", help="The model server, for example http://127.0.0.1:8000.")
+@click.option("--directory", type=click.Path(path_type=Path), default=Path(".run"), show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Where clients connect.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option(
+    "--credential-file", type=click.Path(path_type=Path, exists=True), help="The model server's own key, one line."
+)
+def command(upstream: str, directory: Path, port: int, workers: int, credential_file: Path | None) -> None:
+    """Start Envoy, the workers and a development issuer in DIRECTORY, and guard the model server at URL."""
+    from extproc.edge.settings_file import SettingsInvalid, read_credential  # noqa: PLC0415
+    from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
+    from extproc.local.guard import NotStarted, Wanted, start_guard  # noqa: PLC0415
+
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    credential = read_credential(credential_file).value if credential_file else ""
+    try:
+        guard = start_guard(
+            Wanted(directory=directory, upstream=upstream, port=port, workers=workers, credential=credential)
+        )
+    except SettingsInvalid as error:
+        for problem in error.problems:
+            click.echo(f"{problem.path}: {problem.message}", err=True)
+        sys.exit(2)
+    except (NotStarted, EnvoyFailed, OSError) as error:
+        click.echo(f"not started: {error}", err=True)
+        sys.exit(1)
+    click.echo(f"guarding {upstream} at {guard.url}/v1")
+    click.echo(f"policy     {guard.settings.policy_file}   (edit it; reloaded within a second)")
+    click.echo(f"token      extproc dev token --directory {guard.issuer_directory} --subject S --groups analysts")
+    click.echo(f"audit      extproc audit list --config {guard.config}")
+    click.echo(f"approvals  extproc approvals list --config {guard.config}")
+    click.echo("stop with Ctrl-C")
+    while not stopped.wait(0.5):
+        if guard.service.process.poll() is not None or guard.envoy.poll() is not None:
+            click.echo("a part ended unexpectedly; see the logs in the directory", err=True)
+            guard.stop()
+            sys.exit(1)
+    sys.exit(guard.stop())

@@ -1,0 +1,25 @@
+"""`extproc serve`: the data plane beside one Envoy."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("serve")
+@click.option("--config", "config", type=click.Path(path_type=Path), envvar="EXTPROC_CONFIG", required=True)
+@click.option("--worker", type=click.IntRange(0, 63), default=None, hidden=True, help="Be worker N of a supervisor.")
+def command(config: Path, worker: int | None) -> None:
+    """Serve ext_proc on one Unix socket per worker, ship the audit log, adopt what dead workers left."""
+    from extproc.cli.config import settings_or_exit  # noqa: PLC0415
+    from extproc.edge.logs import setup_logging  # noqa: PLC0415
+
+    settings = settings_or_exit(config)
+    setup_logging(settings.telemetry.service_name, -1 if worker is None else worker)
+    if worker is None:
+        from extproc.edge.supervisor import Supervisor  # noqa: PLC0415
+
+        sys.exit(Supervisor(settings, config).run())
+    from extproc.app import run_worker  # noqa: PLC0415
+
+    run_worker(settings, worker)

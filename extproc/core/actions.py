@@ -1,0 +1,163 @@
+"""What an exchange asks the edge to do, in order. The edge has no judgement of its own."""
+
+from dataclasses import dataclass, field
+
+from extproc.core.approval import ApprovalRequest
+from extproc.core.identity import UnverifiedToken
+from extproc.core.reasons import Reason
+from extproc.core.record import Direction, Record, Summary
+from extproc.core.trust import Masked
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMutation:
+    """`remove` first, then `set` (overwrite). Values may hold a credential and do not print."""
+
+    set: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyToken:
+    """Answered by `TokenVerified` or `TokenRejected`."""
+
+    token: UnverifiedToken
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitBody:
+    """The headers passed; the whole body is wanted before anything goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardRequest:
+    """Let the request go on to the model server. `body` is None when there is none; `changed` says whether it differs
+    from what arrived. Carries the key of the request lock."""
+
+    mutation: HeaderMutation
+    body: Masked | None = field(repr=False)
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """An immediate response; nothing further of this exchange reaches anyone."""
+
+    status: int
+    headers: tuple[tuple[str, bytes], ...]
+    body: bytes = field(repr=False)
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHeaders:
+    mutation: HeaderMutation
+    end_of_stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseBody:
+    data: Masked = field(repr=False)
+    end_of_stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTrailers:
+    mutation: HeaderMutation
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """Append an evidence record. Answered by `Stored(ticket)` or `StoreFailed`."""
+
+    record: Record
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreContent:
+    """Append masked transcript bytes, encrypted. Answered by `Stored(ticket)` or `StoreFailed`."""
+
+    direction: Direction
+    data: Masked = field(repr=False)
+    at: float
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenApproval:
+    """Create an approval. Answered by `ApprovalSeen` (now, and at each change) or `ApprovalsFailed`."""
+
+    request: ApprovalRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AttachApproval:
+    """Watch an existing approval. Answered by `ApprovalSeen`, `ApprovalMissing` or `ApprovalsFailed`."""
+
+    approval_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimGrant:
+    """Use a grant, once. Answered by `GrantClaimed`, `GrantLost` or `ApprovalsFailed`."""
+
+    approval_id: str
+    request_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawApproval:
+    """Best effort, not answered: expiry ends what this misses."""
+
+    approval_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllowHold:
+    """Tell the proxy how long this state may take (`override_message_timeout`); no effect in full duplex."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeadline:
+    """Replace the exchange's deadline; None clears it. Answered by `DeadlinePassed`."""
+
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The exchange is over. The only way to a clean end of the gRPC stream."""
+
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """The exchange is over and the gRPC stream must end with an error."""
+
+    reason: Reason
+    summary: Summary
+
+
+Action = (
+    VerifyToken
+    | AwaitBody
+    | ForwardRequest
+    | Respond
+    | ReleaseHeaders
+    | ReleaseBody
+    | ReleaseTrailers
+    | StoreRecord
+    | StoreContent
+    | OpenApproval
+    | AttachApproval
+    | ClaimGrant
+    | WithdrawApproval
+    | AllowHold
+    | SetDeadline
+    | Finish
+    | Abort
+)

@@ -1,0 +1,109 @@
+"""What the policy judges of a JSON request. A field of the wrong type is refused: servers disagree on it."""
+
+from collections.abc import Iterator
+
+from extproc.core.dialects.fields import NESTED, STRIPPED, STRUCTURAL, UNINSPECTABLE
+from extproc.core.policy import Facts, Operation
+from extproc.core.reasons import Malformed, Reason
+
+_MAX_MODEL_CHARACTERS = 256
+_UNLIMITED = 2**31 - 1
+_MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_tokens_to_sample")
+# Negative here means "no limit".
+_MAX_TOKENS_OR_UNLIMITED = ("n_predict", "num_predict")
+_CHOICES = ("n", "best_of", "num_return_sequences")
+_JUDGED = frozenset(
+    {"model", "stream", "messages", "tools", "functions", "prompt", "input", *_MAX_TOKENS, *_MAX_TOKENS_OR_UNLIMITED}
+    | {*_CHOICES, *NESTED, *STRIPPED, *UNINSPECTABLE}
+)
+_ADMIN_NAMES = ("model", "name", "lora_name")
+
+
+def check_spelling(document: dict[str, object]) -> None:
+    """Refuse a field that is one we judge but for its letter case: servers written in Go read it as that field."""
+    for part in _parts(document):
+        for key in part:
+            if key not in _JUDGED and key.casefold() in _JUDGED:
+                raise Malformed(Reason.BODY_MALFORMED)
+
+
+def read_facts(operation: Operation, document: dict[str, object], body_bytes: int) -> Facts:
+    """The facts, or `Malformed(BODY_MALFORMED)`. Of several names for one limit the largest value counts."""
+    parts = list(_parts(document))
+    messages = _list(document, "messages")
+    asked = document.get("prompt" if operation is Operation.TEXT_COMPLETION else "input")
+    prompt = [document.get(key) for key in ("messages", "prompt", "input", "system", "suffix")]
+    given = prompt if operation in {Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS} else [document]
+    return Facts(
+        model=_model(operation, document),
+        stream=_flag(document, "stream"),
+        max_tokens=max([_count(part, key) for part in parts for key in _MAX_TOKENS] + _open_counts(parts)),
+        choices=max(1, *(_count(part, key) for part in parts for key in _CHOICES)),
+        messages=len(messages),
+        inputs=len(asked) if isinstance(asked, list) else int(asked is not None),
+        tools=len(_list(document, "tools")) + len(_list(document, "functions")),
+        prompt_characters=sum(map(_characters, given)),
+        body_bytes=body_bytes,
+    )
+
+
+def _parts(document: dict[str, object]) -> Iterator[dict[str, object]]:
+    """The document, and the objects in which some servers keep its limits."""
+    yield document
+    for key in NESTED:
+        if isinstance(part := document.get(key), dict):
+            yield part
+
+
+def _model(operation: Operation, document: dict[str, object]) -> str:
+    names = _ADMIN_NAMES if operation is Operation.MODEL_ADMIN else ("model",)
+    value = next((document[name] for name in names if document.get(name) is not None), "")
+    if not isinstance(value, str) or len(value) > _MAX_MODEL_CHARACTERS or not value.isprintable():
+        raise Malformed(Reason.BODY_MALFORMED)
+    return value
+
+
+def _flag(document: dict[str, object], key: str) -> bool:
+    value = document.get(key)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise Malformed(Reason.BODY_MALFORMED)
+
+
+def _list(document: dict[str, object], key: str) -> list[object]:
+    value = document.get(key)
+    if value is None or isinstance(value, list):
+        return value or []
+    raise Malformed(Reason.BODY_MALFORMED)
+
+
+def _count(document: dict[str, object], key: str) -> int:
+    value = _integer(document, key)
+    if value < 0:
+        raise Malformed(Reason.BODY_MALFORMED)
+    return value
+
+
+def _open_counts(parts: list[dict[str, object]]) -> list[int]:
+    values = [_integer(part, key) for part in parts for key in _MAX_TOKENS_OR_UNLIMITED]
+    return [value if value >= 0 else _UNLIMITED for value in values]
+
+
+def _integer(document: dict[str, object], key: str) -> int:
+    value = document.get(key)
+    if value is None:
+        return 0
+    # 5.0 and "5" are five to some servers and an error to others.
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Malformed(Reason.BODY_MALFORMED)
+    return value
+
+
+def _characters(value: object, key: str = "") -> int:
+    if isinstance(value, str):
+        return 0 if key in STRUCTURAL else len(value)
+    if isinstance(value, list):
+        return sum(_characters(item, key) for item in value)
+    if isinstance(value, dict):
+        return sum(_characters(item, name) for name, item in value.items())
+    return 0

@@ -1,0 +1,104 @@
+"""Names of fields that are not ordinary text, and why. One table each; the code has no other list."""
+
+STRIPPED: dict[str, str] = {
+    # Asked for in the request, they repeat the answer or the prompt in pieces that no masker can follow.
+    "logprobs": "token texts and bytes beside the text",
+    "top_logprobs": "alternative tokens, likewise",
+    "prompt_logprobs": "the prompt again, by token",
+    "return_logprob": "SGLang's name for logprobs",
+    "top_logprobs_num": "SGLang's name for top_logprobs",
+    "logprob_start_len": "SGLang: logprobs of the prompt",
+    "token_ids_logprob": "SGLang: logprobs of chosen tokens",
+    "return_text_in_logprobs": "SGLang: token texts",
+    "return_hidden_states": "the prompt as vectors",
+    "n_probs": "llama.cpp's name for top_logprobs",
+    "post_sampling_probs": "llama.cpp: probabilities by token",
+    "return_tokens": "llama.cpp: the answer as token ids",
+    "top_n_tokens": "TGI's name for top_logprobs",
+    "details": "TGI: tokens and their texts",
+    "decoder_input_details": "TGI: the prompt, by token",
+    "echo": "the prompt again, before the answer",
+    "return_token_ids": "the answer as numbers",
+    "return_tokens_as_token_ids": "the answer as numbers, in text",
+    "return_prompt_text": "the rendered prompt again",
+    "context": "Ollama: an earlier conversation as token ids",
+}
+"""Removed from requests at the top level and in `NESTED`; each removal is recorded."""
+
+UNINSPECTABLE: dict[str, str] = {
+    "prompt_embeds": "a prompt as vectors",
+    "input_embeds": "SGLang: a prompt as vectors",
+    "inputs_embeds": "a prompt as vectors",
+    "prompt_token_ids": "a prompt as numbers",
+    "input_ids": "a prompt as numbers",
+    "token_ids": "a prompt as numbers",
+    "tokens": "text as numbers, for /detokenize",
+    "multimodal_data": "llama.cpp: media",
+    "image_data": "SGLang and llama.cpp: media",
+    "audio_data": "SGLang: media",
+    "video_data": "SGLang: media",
+    "images": "Ollama: media",
+    "audio": "OpenAI: an answer as sound",
+}
+"""Requests that carry one of these at the top level or in a message are refused."""
+
+PROMPTS = ("prompt", "input", "inputs", "text", "content", "queries", "query", "documents")
+"""Fields whose list of numbers is a prompt as token ids."""
+
+NESTED = ("parameters", "options", "sampling_params")
+"""Where TGI, Ollama and SGLang keep what others have at the top level."""
+
+MEDIA_TYPES = frozenset(
+    {
+        "image", "image_url", "input_image", "image_embeds", "image_pil", "audio", "audio_url", "audio_embeds",
+        "input_audio", "video", "video_url", "input_video", "file", "input_file", "document", "container_upload",
+    }
+)  # fmt: skip
+"""`type` of a content part that is not text."""
+
+MEDIA_KEYS = frozenset({"image_url", "image", "input_audio", "audio_url", "audio", "video_url", "video", "file"})
+"""vLLM infers the type of a part without `type` from these keys."""
+
+TEXT_TYPES = frozenset(
+    {
+        "text", "input_text", "output_text", "refusal", "thinking", "reasoning", "reasoning_text", "summary_text",
+    }
+)  # fmt: skip
+"""`type` of a chat content part that is text. Others are refused."""
+
+DROPPED: dict[str, str] = {
+    "logprobs": "token texts and bytes",
+    "top_logprobs": "token texts and bytes",
+    "prompt_logprobs": "the prompt by token",
+    "completion_probabilities": "llama.cpp: token texts",
+    "token_ids": "the answer as numbers",
+    "output_token_ids": "the answer as numbers",
+    "output_ids": "SGLang: the answer as numbers",
+    "prompt_token_ids": "the prompt as numbers",
+    "prompt_text": "vLLM: the rendered prompt",
+    "top_tokens": "TGI: alternative tokens",
+    "prefill": "TGI: the prompt by token",
+    "best_of_sequences": "TGI: other answers, by token",
+    "routed_experts": "vLLM: a fingerprint of the tokens",
+    "hidden_states": "SGLang: the text as vectors",
+    "audio": "the answer as sound",
+    "context": "Ollama: the conversation as token ids",
+    "tokens": "llama.cpp and TGI: the answer by token",
+}
+"""Removed from responses when they come back all the same, unless they are null, a number, a flag or plain text."""
+
+ENVELOPE = ("id", "object", "created", "model", "system_fingerprint")
+"""Top level of an OpenAI answer: the server's own short scalars. Not masked, so that ids stay ids."""
+
+STRUCTURAL = frozenset(
+    {
+        "id", "object", "created", "created_at", "model", "system_fingerprint", "service_tier", "role", "type", "index",
+        "finish_reason", "stop_reason", "done_reason", "status", "event", "name", "item_id", "response_id", "call_id",
+        "tool_call_id", "tool_use_id", "previous_response_id", "model_name", "model_version", "format", "encoding",
+        "obfuscation", "signature", "digest", "stop_sequence", "provider", "created_time", "completed_at",
+    }
+)  # fmt: skip
+"""Strings that stand whole in one event. Each is masked alone; other strings of a stream continue one another."""
+
+JSON_TEXT = frozenset({"arguments", "partial_json"})
+"""Strings that are themselves JSON, and that clients parse."""

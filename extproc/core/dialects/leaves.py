@@ -1,0 +1,65 @@
+"""Documents as trees: what is removed from them, what is left unmasked, and a value put at a path."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from extproc.core.dialects.fields import DROPPED, ENVELOPE
+from extproc.core.dialects.masker import Masker
+from extproc.core.reasons import Malformed, Reason
+
+Path = tuple[str | int, ...]
+
+_MAX_ENVELOPE_CHARACTERS = 256
+_MAX_ENVELOPE_NUMBER = 10**11
+"""Seconds since 1970 have ten digits; a card number has at least twelve."""
+
+
+def put(document: object, path: Path, value: object) -> None:
+    """Set the value at `path`, in place. A path through a key that was masked is refused: its value has no place."""
+    parent: Any = None
+    at: Any = document
+    for step in path:
+        if isinstance(at, dict) and step not in at:
+            raise Malformed(Reason.RESPONSE_MALFORMED)
+        parent, at = at, at[step]
+    parent[path[-1]] = value
+
+
+def is_dropped(key: str, value: object) -> bool:
+    """Whether a response's field is one that cannot be inspected. A null, a count or plain text is not."""
+    return key in DROPPED and (isinstance(value, dict | list) or (key == "prompt_text" and isinstance(value, str)))
+
+
+def envelope_of(document: object) -> tuple[str, ...]:
+    """The fields of an OpenAI answer that are the server's own short scalars; elsewhere `id` may be anybody's."""
+    if not isinstance(document, dict) or "choices" not in document:
+        return ()
+    return tuple(key for key in ENVELOPE if key in document and _is_short(document[key]))
+
+
+def _is_short(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _MAX_ENVELOPE_CHARACTERS
+    return value is None or (isinstance(value, int | float) and abs(value) < _MAX_ENVELOPE_NUMBER)
+
+
+def mask_document(document: object, masker: Masker, keep: Sequence[str]) -> object:
+    """The masked document; the same object when nothing changed. `keep` names top-level fields that are not masked."""
+    kept = {key: document[key] for key in keep if key in document} if isinstance(document, dict) else {}
+    rest = {**document, **dict.fromkeys(kept)} if kept and isinstance(document, dict) else document
+    masked = masker.mask_value(rest)
+    if masked is rest:
+        return document
+    return {**masked, **kept} if isinstance(masked, dict) else masked
+
+
+def drop_uninspectable(document: object) -> object:
+    """The document without what `is_dropped`; the same object when there is nothing to remove."""
+    if isinstance(document, dict):
+        kept = {key: drop_uninspectable(value) for key, value in document.items() if not is_dropped(key, value)}
+        same = len(kept) == len(document) and all(kept[key] is document[key] for key in kept)
+        return document if same else kept
+    if isinstance(document, list):
+        items = [drop_uninspectable(item) if isinstance(item, dict | list) else item for item in document]
+        return document if all(new is old for new, old in zip(items, document, strict=True)) else items
+    return document

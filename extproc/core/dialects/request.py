@@ -1,0 +1,101 @@
+"""A request body: what the policy judges of it, what is taken out of it, and its masked form."""
+
+from dataclasses import dataclass, field
+
+from extproc.core.dialects.content_type import Form, find_form
+from extproc.core.dialects.facts import check_spelling, read_facts
+from extproc.core.dialects.inspectable import refuse_uninspectable, strip_uninspectable
+from extproc.core.dialects.leaves import mask_document
+from extproc.core.dialects.masker import Masker
+from extproc.core.dialects.strict_json import encode_json, parse_json
+from extproc.core.policy import Facts, Operation
+from extproc.core.reasons import Malformed, Reason
+from extproc.core.snapshot import Limits
+from extproc.core.trust import Masked
+
+_JSON_ONLY = frozenset(
+    {
+        Operation.CHAT,
+        Operation.TEXT_COMPLETION,
+        Operation.EMBEDDINGS,
+        Operation.RESPONSES,
+        Operation.MESSAGES,
+        Operation.GENERATE,
+        Operation.TOKENIZE,
+    }
+)
+"""Operations without meaning for a body that is not a JSON object, whatever its content type says."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedRequest:
+    """`body` is the original bytes when `changed` is false. `stripped` names the fields that were taken out."""
+
+    body: Masked = field(repr=False)
+    changed: bool
+    stripped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """A request body that can be judged. `facts.model` is what the client sent: record it once `mask` has passed."""
+
+    operation: Operation
+    facts: Facts
+    stripped: tuple[str, ...]
+    document: dict[str, object] | None = field(repr=False)
+    """Without the stripped fields; None for a body that is not JSON."""
+    body: bytes = field(repr=False)
+
+    def mask(self, masker: Masker) -> MaskedRequest:
+        """Everything masked but `model`; a model name with a finding raises `Malformed(BODY_NOT_INSPECTABLE)`."""
+        if self.document is None:
+            return self._mask_text(masker)
+        # A masked name would ask for another model than the one the policy judged.
+        if masker.mask_text(self.facts.model) != self.facts.model:
+            raise Malformed(Reason.BODY_NOT_INSPECTABLE)
+        masked = mask_document(self.document, masker, keep=("model",))
+        if masked is self.document and not self.stripped:
+            return MaskedRequest(Masked(self.body), changed=False, stripped=())
+        return MaskedRequest(Masked(encode_json(masked)), changed=True, stripped=self.stripped)
+
+    def _mask_text(self, masker: Masker) -> MaskedRequest:
+        text = self.body.decode()
+        masked = masker.mask_text(text)
+        if masked is text:
+            return MaskedRequest(Masked(self.body), changed=False, stripped=())
+        return MaskedRequest(Masked(masked.encode()), changed=True, stripped=())
+
+
+def parse_request(operation: Operation, content_type: str, body: bytes, limits: Limits) -> ParsedRequest:
+    """The request behind a whole body.
+
+    Raises `Malformed` with BODY_TOO_LARGE, BODY_TYPE_UNSUPPORTED, BODY_MALFORMED (not strict JSON, not an object, a
+    field the policy judges of the wrong type) or BODY_NOT_INSPECTABLE (token ids, vectors, images, sound, files).
+    """
+    if len(body) > limits.max_body_bytes:
+        raise Malformed(Reason.BODY_TOO_LARGE)
+    form = find_form(content_type)
+    if operation not in _JSON_ONLY and (not body or form is Form.TEXT):
+        text = _text_of(body)
+        if text is None:
+            raise Malformed(Reason.BODY_MALFORMED)
+        facts = Facts(prompt_characters=len(text), body_bytes=len(body))
+        return ParsedRequest(operation, facts, (), None, body)
+    if form not in {Form.JSON, Form.NONE}:
+        raise Malformed(Reason.BODY_TYPE_UNSUPPORTED)
+    document = parse_json(body, limits.max_json_depth, Reason.BODY_MALFORMED)
+    if not isinstance(document, dict):
+        raise Malformed(Reason.BODY_MALFORMED)
+    check_spelling(document)
+    refuse_uninspectable(operation, document)
+    stripped = strip_uninspectable(document)
+    facts = read_facts(operation, document, len(body))
+    return ParsedRequest(operation, facts, stripped, document, body)
+
+
+def _text_of(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None

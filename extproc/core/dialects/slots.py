@@ -1,0 +1,140 @@
+"""Which strings of a streamed event continue a text, and which text: one walk over the event.
+
+A *slot* is such a string. Deltas of OpenAI choices (chat and completions) are *carried*: an undecided tail moves into
+the next delta of the same text, because clients join them. Any other string is *waited for*: its event stays back until
+the string is decided, because clients may read it alone.
+"""
+
+from dataclasses import dataclass, field
+
+from extproc.core.dialects.fields import JSON_TEXT, STRUCTURAL
+from extproc.core.dialects.leaves import Path, envelope_of, is_dropped
+from extproc.core.reasons import Malformed, Reason
+
+# What tells the texts of one generic event type apart (Anthropic blocks, OpenAI Responses parts).
+_SELECTORS = ("type", "index", "output_index", "content_index")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """`path` is where the string stands in this event, `text_id` which text it continues."""
+
+    path: Path
+    text_id: Path
+    text: str = field(repr=False)
+    carried: bool
+    is_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventParts:
+    """An event. `rest` is the document with null where slots and envelope stood, without what was dropped."""
+
+    rest: dict[str, object] = field(repr=False)
+    slots: list[Slot]
+    ended: list[int]
+    """Choices that this event finishes."""
+    names: list[tuple[Path, str]] = field(repr=False)
+    """Tool names: they arrive whole."""
+    dropped: bool
+
+
+def take_apart(document: dict[str, object]) -> EventParts:
+    """The parts of one event. Raises `Malformed(RESPONSE_MALFORMED)` when its choices are not objects with an index."""
+    walk = _Walk(document)
+    rest = walk.event(document)
+    return EventParts(rest, walk.slots, walk.ended, walk.names, walk.dropped)
+
+
+class _Walk:
+    def __init__(self, document: dict[str, object]) -> None:
+        self.slots: list[Slot] = []
+        self.ended: list[int] = []
+        self.names: list[tuple[Path, str]] = []
+        self.dropped = False
+        kind = document.get("type")
+        self._json_delta = isinstance(kind, str) and kind.endswith("arguments.delta")
+        self._generic: Path = tuple(value for key in _SELECTORS if isinstance(value := document.get(key), str | int))
+
+    def event(self, document: dict[str, object]) -> dict[str, object]:
+        choices = document.get("choices")
+        if not isinstance(choices, list):
+            return self._object(document, (), self._generic, carried=False)
+        rest = dict(document)
+        del rest["choices"]
+        rest.update(dict.fromkeys(envelope_of(document)))
+        rest = dict(self._object(rest, (), (), carried=False))
+        rest["choices"] = [self._choice(choice, at) for at, choice in enumerate(choices)]
+        return rest
+
+    def _choice(self, choice: object, at: int) -> object:
+        if not isinstance(choice, dict):
+            raise Malformed(Reason.RESPONSE_MALFORMED)
+        index = choice.get("index", at)
+        if not isinstance(index, int) or isinstance(index, bool):
+            raise Malformed(Reason.RESPONSE_MALFORMED)
+        path: Path = ("choices", at)
+        text_id: Path = ("choices", index)
+        rest: dict[str, object] = {}
+        for key, value in choice.items():
+            if is_dropped(key, value):
+                self.dropped = True
+            elif key == "delta" and isinstance(value, dict):
+                rest[key] = self._object(value, (*path, key), (*text_id, key), carried=True)
+            elif key == "text" and isinstance(value, str):
+                rest[key] = self._string(key, value, path, text_id, carried=True)
+            else:
+                rest[key] = self._value(key, value, path, text_id, carried=False)
+        # Some servers send an empty string until the end.
+        if choice.get("finish_reason"):
+            self.ended.append(index)
+        return rest
+
+    def _value(self, key: str, value: object, path: Path, text_id: Path, *, carried: bool) -> object:
+        if isinstance(value, str):
+            return self._string(key, value, path, text_id, carried=carried)
+        if isinstance(value, dict):
+            return self._object(value, (*path, key), (*text_id, key), carried=carried)
+        if isinstance(value, list):
+            return self._array(key, value, (*path, key), (*text_id, key), carried=carried)
+        return value
+
+    def _object(self, value: dict[str, object], path: Path, text_id: Path, *, carried: bool) -> dict[str, object]:
+        rest: dict[str, object] = {}
+        for key, item in value.items():
+            if is_dropped(key, item):
+                self.dropped = True
+            elif key == "id" and path[-1:] == ("token",) and item:
+                # TGI: the token as a number, beside its text. Clients want a number.
+                rest[key] = 0
+                self.dropped = True
+            else:
+                rest[key] = self._value(key, item, path, text_id, carried=carried)
+        return rest
+
+    def _array(self, key: str, value: list[object], path: Path, text_id: Path, *, carried: bool) -> list[object]:
+        rest = []
+        for at, item in enumerate(value):
+            index = item.get("index", at) if isinstance(item, dict) else at
+            step = index if isinstance(index, int) else at
+            if isinstance(item, str):
+                rest.append(self._element(key, item, (*path, at), (*text_id, step), carried=carried))
+            elif isinstance(item, dict):
+                rest.append(self._object(item, (*path, at), (*text_id, step), carried=carried))
+            elif isinstance(item, list):
+                rest.append(self._array(key, item, (*path, at), (*text_id, step), carried=carried))
+            else:
+                rest.append(item)
+        return rest
+
+    def _string(self, key: str, value: str, path: Path, text_id: Path, *, carried: bool) -> object:
+        if key == "name" and carried:
+            self.names.append(((*text_id, key), value))
+        if key in STRUCTURAL:
+            return value
+        return self._element(key, value, (*path, key), (*text_id, key), carried=carried)
+
+    def _element(self, key: str, value: str, path: Path, text_id: Path, *, carried: bool) -> object:
+        is_json = key in JSON_TEXT or (self._json_delta and key == "delta")
+        self.slots.append(Slot(path, text_id, value, carried, is_json))
+        return None

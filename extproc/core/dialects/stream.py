@@ -1,0 +1,221 @@
+"""A streamed answer, event by event: what is decided goes on, in order, and nothing else."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from extproc.core.dialects.carried import CarriedTexts
+from extproc.core.dialects.errors import stream_error
+from extproc.core.dialects.familiar import MAX_FAMILIAR_BYTES, Surroundings
+from extproc.core.dialects.framing import Frame, Framing
+from extproc.core.dialects.leaves import Path, envelope_of, put
+from extproc.core.dialects.masker import Masker
+from extproc.core.dialects.observed import IN_RESPONSE, Observed
+from extproc.core.dialects.slots import EventParts, Slot, take_apart
+from extproc.core.dialects.strict_json import encode_json, parse_json, parse_string_body
+from extproc.core.dialects.template import Template, learn_template
+from extproc.core.dialects.waiting import SharedText
+from extproc.core.masking.context import KeyRule, key_rule
+from extproc.core.reasons import Malformed, Reason
+from extproc.core.snapshot import Limits
+from extproc.core.trust import Masked
+
+_DONE = b"[DONE]"
+_MAX_TEMPLATES = 8
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An event on its way out. It leaves when no string of it is `open` and everything before it has left."""
+
+    frame: Frame
+    document: dict[str, object] | None = field(repr=False)
+    changed: bool
+    open: int = 0
+
+
+class EventStream(Observed):
+    """A `ResponseFilter` over SSE or NDJSON: each text of the answer has a masking channel of its own.
+
+    An event in which nothing changed goes on as the bytes it came in.
+    """
+
+    def __init__(self, framing: Framing, masker: Masker, limits: Limits) -> None:
+        super().__init__(masker)
+        self._framing = framing
+        self._masker = masker
+        self._limits = limits
+        self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
+        self._carried = CarriedTexts(masker, limits.max_channels)
+        self._shared: dict[Path, SharedText] = {}
+        self._done = False
+        self._surroundings = Surroundings(masker)
+        self._templates: deque[Template] = deque(maxlen=_MAX_TEMPLATES)
+        self._template_credit = 2 * _MAX_TEMPLATES
+
+    def feed(self, data: bytes) -> Masked:
+        """What may go on now; `data` itself when all of it may. Raises `Malformed`."""
+        whole = not self._framing.pending
+        output: list[bytes] = []
+        with IN_RESPONSE:
+            for frame in self._framing.feed(data):
+                before = len(output)
+                self._accept(frame, output)
+                whole = whole and len(output) == before + 1 and output[before] is frame.raw
+        if whole and not self._framing.pending:
+            return Masked(data)
+        return Masked(b"".join(output))
+
+    def finish(self) -> Masked:
+        """Everything still held. Raises `Malformed` when the stream ends inside an event."""
+        output: list[bytes] = []
+        with IN_RESPONSE:
+            for frame in self._framing.finish():
+                self._accept(frame, output)
+            self._end_texts()
+            self._release(output)
+        return Masked(b"".join(output))
+
+    def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
+        """The error event and the end of the stream. What is held is not released."""
+        return Masked(self._framing.farewell(stream_error(sentence, code, exchange_id)))
+
+    def _accept(self, frame: Frame, output: list[bytes]) -> None:
+        payload = frame.payload
+        if payload is None:
+            self._push(_Waiting(frame, None, changed=False))
+        elif frame.clean and not self._queue and self._follows_template(frame, payload, output):
+            return
+        elif payload.strip() == _DONE:
+            self._end_texts()
+            self._done = True
+            self._push(_Waiting(frame, None, changed=False))
+        else:
+            self._inspect(frame, payload)
+        self._release(output)
+
+    def _follows_template(self, frame: Frame, payload: bytes, output: list[bytes]) -> bool:
+        for template in self._templates:
+            inner = template.inner(payload)
+            if inner is None:
+                continue
+            text = parse_string_body(inner)
+            if text is None:
+                return False
+            self.events += 1
+            self._template_credit = 2 * _MAX_TEMPLATES
+            masked = template.channel.feed(text)
+            output.append(frame.raw if masked == text else self._framing.wrap(frame.head, template.fill(masked)))
+            return True
+        return False
+
+    def _inspect(self, frame: Frame, payload: bytes) -> None:
+        document = parse_json(payload, self._limits.max_json_depth, Reason.RESPONSE_MALFORMED)
+        # Clients stop reading at `[DONE]`; what a server says afterwards has no meaning that could be judged.
+        if self._done or not isinstance(document, dict):
+            raise Malformed(Reason.RESPONSE_MALFORMED)
+        self.observe(document)
+        parts = take_apart(document)
+        self._carried.check_names(parts.names)
+        unfamiliar = self._surroundings.unfamiliar(parts.rest)
+        masked = self._surroundings.mask(parts.rest, unfamiliar, len(frame.raw))
+        waiting = _Waiting(frame, document, changed=False)
+        if parts.dropped or masked is not parts.rest:
+            envelope = {key: document[key] for key in envelope_of(document)}
+            waiting = _Waiting(frame, {**masked, **envelope}, changed=True)
+        elif not unfamiliar and frame.clean and len(frame.raw) <= MAX_FAMILIAR_BYTES:
+            self._learn(payload, document, parts)
+        self._feed_carried(waiting, document, parts)
+        self._push(waiting)
+        for slot in parts.slots:
+            if not slot.carried:
+                self._feed_shared(waiting, slot)
+
+    def _learn(self, payload: bytes, document: dict[str, object], parts: EventParts) -> None:
+        if len(parts.slots) == 1 and parts.slots[0].carried and not parts.ended and self._template_credit > 0:
+            slot = parts.slots[0]
+            # A stream whose events differ elsewhere each time is not worth the second parse.
+            self._template_credit -= 1
+            channel = self._carried.channel(slot)
+            template = learn_template(payload, document, slot, channel, self._limits.max_json_depth)
+            if template is not None:
+                self._templates.appendleft(template)
+
+    def _feed_carried(self, waiting: _Waiting, document: dict[str, object], parts: EventParts) -> None:
+        if "choices" in document:
+            self._carried.remember_envelope(document)
+        slots = [slot for slot in parts.slots if slot.carried]
+        texts = [self._carried.channel(slot).feed(slot.text) for slot in slots]
+        # After an error no text goes on.
+        ended = self._carried.choices() if document.get("error") else parts.ended
+        if ended:
+            self._templates.clear()
+            last = {slot.text_id: at for at, slot in enumerate(slots)}
+            for text_id, tail in self._carried.end(ended):
+                if text_id in last:
+                    texts[last[text_id]] += tail
+                else:
+                    self._push(_made(self._carried.event(text_id, tail)))
+        for slot, text in zip(slots, texts, strict=True):
+            _answer(waiting, slot, text)
+
+    def _feed_shared(self, waiting: _Waiting, slot: Slot) -> None:
+        shared = self._shared.get(slot.text_id)
+        if shared is None:
+            if len(self._shared) + len(self._carried) >= self._limits.max_channels:
+                raise Malformed(Reason.RESPONSE_TOO_LARGE)
+            channel = self._masker.json_channel() if slot.is_json else self._masker.channel()
+            shared = self._shared[slot.text_id] = SharedText(channel)
+        rule = KeyRule.NONE
+        for step in slot.path:
+            rule = key_rule(step, rule) if isinstance(step, str) else rule
+
+        def resolve(text: str) -> None:
+            # The text is decided; what remains is what its key alone gives away.
+            announced = rule is not KeyRule.NONE and not slot.is_json
+            _answer(waiting, slot, self._masker.mask_value(text, rule.value) if announced else text)
+            waiting.open -= 1
+
+        waiting.open += 1
+        shared.add(slot.text, resolve)
+
+    def _end_choices(self) -> None:
+        self._templates.clear()
+        for text_id, tail in self._carried.end(self._carried.choices()):
+            self._push(_made(self._carried.event(text_id, tail)))
+
+    def _end_texts(self) -> None:
+        self._end_choices()
+        for shared in self._shared.values():
+            shared.finish()
+        self._shared.clear()
+
+    def _push(self, waiting: _Waiting) -> None:
+        self._queue.append(waiting)
+        self._queued_bytes += len(waiting.frame.raw)
+
+    def _release(self, output: list[bytes]) -> None:
+        while self._queue and not self._queue[0].open:
+            waiting = self._queue.popleft()
+            self._queued_bytes -= len(waiting.frame.raw)
+            output.append(self._bytes_of(waiting))
+        if self._queued_bytes > self._limits.max_response_bytes:
+            raise Malformed(Reason.RESPONSE_TOO_LARGE)
+
+    def _bytes_of(self, waiting: _Waiting) -> bytes:
+        frame = waiting.frame
+        if frame.clean and not waiting.changed:
+            return frame.raw
+        if waiting.document is not None:
+            return self._framing.wrap(frame.head, encode_json(waiting.document))
+        return self._framing.wrap(frame.head, _DONE) if frame.payload else self._framing.blank(frame.head)
+
+
+def _made(event: dict[str, object]) -> _Waiting:
+    return _Waiting(Frame(b"", None, b"", clean=False), event, changed=True)
+
+
+def _answer(waiting: _Waiting, slot: Slot, value: object) -> None:
+    if waiting.changed or value != slot.text:
+        waiting.changed = True
+        put(waiting.document, slot.path, value)

@@ -1,0 +1,81 @@
+"""JSON with one meaning: what two parsers could read differently is refused.
+
+Refused: duplicate keys, NaN and Infinity, numbers beyond a double, lone surrogates, invalid UTF-8, a byte order mark,
+nesting beyond a limit (RFC 8259 leaves all of these open). Integers of any size are kept.
+"""
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from extproc.core.reasons import Malformed, Reason
+
+_DECODER = msgspec.json.Decoder()
+_TEXT_DECODER = msgspec.json.Decoder(str)
+_ENCODER = msgspec.json.Encoder()
+_FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class _Broken:
+    """No JSON value is this."""
+
+
+_BROKEN = _Broken()
+
+
+def parse_json(data: bytes, max_depth: int, reason: Reason) -> object:
+    """The document, or `Malformed(reason)`. At most `max_depth` arrays and objects stand inside one another."""
+    document = _parse(data, max_depth)
+    # Raised outside the `except` so that no chained exception carries the payload.
+    if document is _BROKEN:
+        raise Malformed(reason)
+    return document
+
+
+def parse_string_body(inner: bytes) -> str | None:
+    """What `inner` means between two quotes, or None when that is not exactly one JSON string."""
+    try:
+        return _TEXT_DECODER.decode(b'"' + inner + b'"')
+    except _FAILURES:
+        return None
+
+
+def encode_json(document: object) -> bytes:
+    """Compact UTF-8, keys in the order of the document, integers of any size, shortest faithful floats."""
+    return _ENCODER.encode(document)
+
+
+def _parse(data: bytes, max_depth: int) -> object:
+    try:
+        document = _DECODER.decode(data)
+        # A text equal to its own canonical form has no duplicate keys; anything else is read once more to see.
+        if _ENCODER.encode(document) != data:
+            json.loads(data.decode(), object_pairs_hook=_distinct, parse_int=len, parse_float=len)
+    except _FAILURES:
+        return _BROKEN
+    # Fewer brackets than the limit cannot nest deeper than the limit.
+    if data.count(b"{") + data.count(b"[") > max_depth and _deeper_than(document, max_depth):
+        return _BROKEN
+    return document
+
+
+def _distinct(pairs: Sequence[tuple[str, object]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("duplicate key")
+
+
+def _deeper_than(document: object, max_depth: int) -> bool:
+    level: list[object] = [document]
+    for _ in range(max_depth):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                below.extend(value.values())
+            elif isinstance(value, list):
+                below.extend(value)
+        # Scalars below the last level are fine, containers are not.
+        level = [value for value in below if isinstance(value, dict | list)]
+        if not level:
+            return False
+    return True

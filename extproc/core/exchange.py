@@ -1,0 +1,628 @@
+"""One HTTP request with its response, as a machine without I/O: `receive(event) -> actions`.
+
+    START -> AUTHENTICATING -> BODY -> (HELD -> CLAIMING ->) RECORDING -> FORWARDED -> RESPONDING -> CLOSING -> OVER
+       \\____________\\____________\\_________\\__________\\__> REFUSING ------------------------------------> OVER
+
+P2 is kept by tickets: whatever leaves waits in the outbox under the ticket of the last thing stored before it, and goes
+on when `Stored` names that ticket. P3 is kept by the last `case`: what is not expected is refused.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+
+from extproc.core.actions import (
+    Abort,
+    Action,
+    AllowHold,
+    AttachApproval,
+    AwaitBody,
+    ClaimGrant,
+    Finish,
+    ForwardRequest,
+    HeaderMutation,
+    OpenApproval,
+    ReleaseBody,
+    ReleaseHeaders,
+    ReleaseTrailers,
+    Respond,
+    SetDeadline,
+    StoreContent,
+    StoreRecord,
+    VerifyToken,
+    WithdrawApproval,
+)
+from extproc.core.approval import Approval, ApprovalRequest, ApprovalState
+from extproc.core.dialects.response import ResponseFilter, open_response
+from extproc.core.dialects.routing import find_operation, normalize_path
+from extproc.core.events import (
+    ApprovalMissing,
+    ApprovalSeen,
+    ApprovalsFailed,
+    DeadlinePassed,
+    Disconnected,
+    Drained,
+    Event,
+    GrantClaimed,
+    GrantLost,
+    RequestBody,
+    RequestHeaders,
+    RequestTrailers,
+    ResponseBody,
+    ResponseHeaders,
+    ResponseTrailers,
+    Stored,
+    StoreFailed,
+    TokenRejected,
+    TokenVerified,
+)
+from extproc.core.forwarding import APPROVAL_HEADER, mutate_response
+from extproc.core.headers import Headers
+from extproc.core.identity import Principal, authorization_token
+from extproc.core.judgement import Judgement, check_url, find_connection, judge
+from extproc.core.ledger import Ledger
+from extproc.core.outbox import Outbox
+from extproc.core.policy import Effect
+from extproc.core.reasons import REFUSALS, ExchangeError, Reason
+from extproc.core.record import Direction, EventCode, Outcome
+from extproc.core.refusal import refusal_code, render_refusal
+from extproc.core.snapshot import Connection, Snapshot
+from extproc.core.trust import Masked
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+_PLAIN_ENCODINGS = ("", "identity")
+_NOTHING = Masked(b"")
+_ENDED = {
+    ApprovalState.REFUSED: Reason.APPROVAL_REFUSED,
+    ApprovalState.EXPIRED: Reason.APPROVAL_EXPIRED,
+    ApprovalState.WITHDRAWN: Reason.APPROVAL_WITHDRAWN,
+    ApprovalState.USED: Reason.APPROVAL_USED,
+}
+
+
+class Phase(Enum):
+    START = "start"
+    AUTHENTICATING = "authenticating"
+    BODY = "body"
+    HELD = "held"
+    CLAIMING = "claiming"
+    RECORDING = "recording"
+    FORWARDED = "forwarded"
+    RESPONDING = "responding"
+    CLOSING = "closing"
+    REFUSING = "refusing"
+    OVER = "over"
+
+
+BEFORE_FORWARD = (Phase.START, Phase.AUTHENTICATING, Phase.BODY, Phase.HELD, Phase.CLAIMING, Phase.RECORDING)
+ENDING = (Phase.CLOSING, Phase.REFUSING)
+
+
+class Exchange:
+    """Feed it every event in order; carry out the actions it returns in order. It is over after `Finish` or `Abort`."""
+
+    def __init__(
+        self,
+        exchange_id: str,
+        snapshot: Snapshot,
+        *,
+        started_unix: float,
+        started_at: float,
+        accepting: bool,
+        trace_id: str = "",
+    ) -> None:
+        """`accepting`: the audit log has room for a new exchange; otherwise it is refused, and that recorded."""
+        self.phase = Phase.START
+        self._accepting = accepting
+        self._snapshot = snapshot
+        self._ledger = Ledger(exchange_id, trace_id, started_unix, started_at)
+        self._ledger.policy_in_force(snapshot.policy.digest)
+        self._outbox = Outbox()
+        self._ticket = 0
+        self._closing = self._ledger.record(EventCode.REQUEST_REFUSE, started_at, Outcome.FAILED)
+        # request
+        self._headers = Headers(())
+        self._headers_only = False
+        self._body: list[bytes] = []
+        self._body_whole = False
+        self._connection: Connection | None = None
+        self._principal: Principal | None = None
+        self._judgement: Judgement | None = None
+        self._approval_id = ""
+        self._opened_approval = False
+        self._since = started_at
+        # response
+        self._masker = snapshot.scanner.masker()
+        self._filter: ResponseFilter | None = None
+        self._response_mutation = HeaderMutation()
+        self._response_status = 0
+        self._headers_queued = False
+        self._headers_released = False
+        self._local_reply = False
+        self._refusal: Respond | None = None
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will be asked of the edge."""
+        return self.phase is Phase.OVER
+
+    @property
+    def exchange_id(self) -> str:
+        return self._ledger.exchange_id
+
+    @property
+    def requester_uid(self) -> str:
+        return self._ledger.actor.uid
+
+    @property
+    def unreleased_bytes(self) -> int:
+        """Response bytes that wait for their record; the edge stops reading beyond `Limits.max_unreleased_bytes`."""
+        return self._outbox.waiting_bytes
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Who decided what, for the request lock and the proxy's access log."""
+        ledger = self._ledger
+        return {
+            "exchange_id": ledger.exchange_id,
+            "effect": ledger.policy.effect,
+            "rule": ledger.policy.rule,
+            "operation": ledger.operation.value,
+        }
+
+    def receive(self, event: Event) -> tuple[Action, ...]:
+        """What to do about `event`. Nothing that a peer sends makes it raise."""
+        try:
+            return self._dispatch(event)
+        except ExchangeError as error:
+            return self._fail(error.reason, event.at)
+
+    def fail(self, at: float) -> tuple[Action, ...]:
+        """For the edge's last boundary, when something unexpected was raised: recorded, and aborted."""
+        if self.phase is Phase.OVER:
+            return ()
+        stored = self._store_end(at, Outcome.FAILED, Reason.INTERNAL)
+        return (stored, *self._abort(Reason.INTERNAL))
+
+    def _dispatch(self, event: Event) -> tuple[Action, ...]:  # noqa: PLR0912 - the heart is one `match`
+        match self.phase, event:
+            case Phase.OVER, _:
+                return ()
+            case _, Disconnected():
+                return self._abandon(event.at)
+            case Phase.START, RequestHeaders():
+                return self._authenticate(event)
+            case Phase.AUTHENTICATING, TokenVerified():
+                return self._authenticated(event)
+            case Phase.AUTHENTICATING, TokenRejected():
+                return self._refuse(event.reason, event.at)
+            case ((Phase.AUTHENTICATING | Phase.BODY), (RequestBody() | RequestTrailers())):
+                return self._gather(event)
+            case Phase.HELD, ApprovalSeen():
+                return self._approval_seen(event.approval, event.at)
+            case Phase.HELD, ApprovalMissing():
+                return self._refuse(Reason.APPROVAL_UNKNOWN, event.at)
+            case ((Phase.HELD | Phase.CLAIMING), ApprovalsFailed()):
+                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)
+            case Phase.HELD, (DeadlinePassed() | Drained()):
+                return self._refuse(Reason.APPROVAL_PENDING, event.at)
+            case Phase.CLAIMING, GrantClaimed():
+                return self._intend(event.at)
+            case Phase.CLAIMING, GrantLost():
+                return self._refuse(Reason.APPROVAL_USED, event.at)
+            case Phase.RECORDING, Stored() if event.ticket >= self._ticket:
+                return self._go_on(event.at)
+            case Phase.REFUSING, Stored() if event.ticket >= self._ticket:
+                return self._answer_refusal(event.at)
+            case ((Phase.RESPONDING | Phase.CLOSING), Stored()):
+                return self._release(event)
+            case _, StoreFailed():
+                return self._store_failed(event.at)
+            case Phase.FORWARDED, ResponseHeaders():
+                return self._begin_response(event)
+            case _, ResponseHeaders() if self.phase in BEFORE_FORWARD:
+                return self._begin_local_reply(event)
+            case Phase.RESPONDING, ResponseBody():
+                return self._respond_body(event)
+            case Phase.RESPONDING, ResponseTrailers():
+                return self._respond_trailers(event.at)
+            case _, Stored():
+                return ()  # something later is still to be stored
+            case _, (RequestBody() | RequestTrailers()) if self.phase is not Phase.START:
+                return ()  # repeated after the end of that direction (envoyproxy/envoy#46237)
+            case _, (ResponseHeaders() | ResponseBody() | ResponseTrailers()) if self.phase in ENDING:
+                return ()  # likewise, or no longer of interest
+            case _, (ApprovalSeen() | ApprovalMissing() | ApprovalsFailed() | GrantClaimed() | GrantLost()):
+                return ()  # came after it mattered
+            case _, DeadlinePassed():
+                return ()  # likewise
+            case _, Drained():
+                return self._fail(Reason.DRAINING, event.at)
+            case _:
+                return self._fail(Reason.PROTOCOL, event.at)
+
+    # -- request -------------------------------------------------------------------------------------------------------
+
+    def _authenticate(self, event: RequestHeaders) -> tuple[Action, ...]:
+        """Everything that the headers alone decide, then the token."""
+        ledger, headers, snapshot = self._ledger, event.headers, self._snapshot
+        self._headers, self._headers_only = headers, event.end_of_stream
+        ledger.source = event.attributes.source_address or ledger.source
+        if headers.size_bytes() > snapshot.limits.max_header_bytes:
+            return self._refuse(Reason.HEADERS_TOO_LARGE, event.at)
+        method = headers.text(":method")
+        if method not in _METHODS:
+            return self._refuse(Reason.HEADERS_INVALID, event.at)
+        ledger.protocol = f"HTTP {method}"
+        if headers.get("upgrade") is not None:
+            return self._refuse(Reason.UPGRADE_REFUSED, event.at)
+        raw_path = headers.get(":path") or b""
+        self._connection, rest = find_connection(snapshot.connections, normalize_path(raw_path))
+        ledger.connection = self._connection.name
+        ledger.operation = find_operation(method, rest)
+        check_url(snapshot.scanner, raw_path)
+        if not self._accepting:
+            return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
+        self.phase = Phase.AUTHENTICATING
+        return (VerifyToken(authorization_token(headers)),)
+
+    def _authenticated(self, event: TokenVerified) -> tuple[Action, ...]:
+        self._principal = event.principal
+        self._ledger.seen(event.principal)
+        self._ledger.phase("identity", self._since, event.at)
+        if self._headers_only or self._body_whole:
+            return self._decide(event.at)
+        if self._headers.text("content-encoding").lower() not in _PLAIN_ENCODINGS:
+            return self._refuse(Reason.BODY_ENCODED, event.at)
+        length = self._headers.text("content-length")
+        if length.isdigit() and int(length[:20]) > self._snapshot.limits.max_body_bytes:
+            return self._refuse(Reason.BODY_TOO_LARGE, event.at)
+        self.phase = Phase.BODY
+        return (AwaitBody(),)
+
+    def _gather(self, event: RequestBody | RequestTrailers) -> tuple[Action, ...]:
+        """Have all of the body before deciding anything."""
+        if isinstance(event, RequestBody):
+            self._body.append(event.data)
+            self._ledger.request_bytes += len(event.data)
+            self._body_whole = event.end_of_stream
+        else:
+            self._body_whole = True
+        if self._ledger.request_bytes > self._snapshot.limits.max_body_bytes:
+            return self._refuse(Reason.BODY_TOO_LARGE, event.at)
+        if self._body_whole and self.phase is Phase.BODY:
+            return self._decide(event.at)
+        return ()
+
+    def _decide(self, at: float) -> tuple[Action, ...]:
+        """Allow, hold or deny, with the rule that determined it."""
+        ledger = self._ledger
+        if self._principal is None or self._connection is None:
+            return self._fail(Reason.INTERNAL, at)
+        if self._headers.text("content-encoding").lower() not in _PLAIN_ENCODINGS:
+            return self._refuse(Reason.BODY_ENCODED, at)
+        body, self._body = b"".join(self._body), []
+        self._since = at
+        judgement = judge(
+            self._snapshot,
+            principal=self._principal,
+            connection=self._connection,
+            operation=ledger.operation,
+            headers=self._headers,
+            body=body,
+        )
+        self._judgement = judgement
+        ledger.judged(judgement.decision, judgement.facts, judgement.findings, judgement.stripped)
+        ledger.request_digest = judgement.request_digest
+        match judgement.decision.effect:
+            case Effect.ALLOW:
+                return self._intend(at)
+            case Effect.HOLD:
+                return self._hold(judgement, self._principal, at)
+            case Effect.DENY:
+                return self._refuse(Reason.POLICY_DENIED, at, text=judgement.decision.text)
+
+    # -- hold ----------------------------------------------------------------------------------------------------------
+
+    def _hold(self, judgement: Judgement, principal: Principal, at: float) -> tuple[Action, ...]:
+        """Open an approval, or attach to the one whose id the client brought; wait on the open connection."""
+        terms, ledger, decision = judgement.decision.hold, self._ledger, judgement.decision
+        if terms is None:
+            return self._fail(Reason.INTERNAL, at)
+        self.phase = Phase.HELD
+        waiting = (
+            AllowHold(terms.wait_seconds + self._snapshot.limits.hold_margin_seconds),
+            SetDeadline(at + terms.wait_seconds),
+        )
+        brought = self._headers.text(APPROVAL_HEADER)
+        if brought:
+            self._approval_id = brought[:128]
+            return (*waiting, AttachApproval(self._approval_id))
+        self._approval_id, self._opened_approval = f"apr-{ledger.exchange_id}", True
+        now = ledger.unix(at)
+        request = ApprovalRequest(
+            approval_id=self._approval_id,
+            exchange_id=ledger.exchange_id,
+            requester_uid=principal.uid,
+            requester_name=principal.name,
+            rule=decision.rule,
+            rule_text=decision.text,
+            policy_digest=decision.policy_digest,
+            request_digest=judgement.request_digest,
+            connection=ledger.connection,
+            operation=ledger.operation.value,
+            model=judgement.facts.model,
+            findings=tuple(sorted(judgement.findings.items())),
+            approver_groups=terms.approver_groups,
+            created_at=now,
+            expires_at=now + terms.expire_seconds,
+            preview=judgement.forward.body or _NOTHING,
+        )
+        opened = self._store(EventCode.APPROVAL_OPEN, at, Outcome.HELD, detail={"approval_id": self._approval_id})
+        return (*waiting, opened, OpenApproval(request))
+
+    def _approval_seen(self, approval: Approval, at: float) -> tuple[Action, ...]:
+        """A decision counts only for this very request: same digest, requester, rule, policy and connection."""
+        ledger, judgement = self._ledger, self._judgement
+        if judgement is None or approval.approval_id != self._approval_id:
+            return self._fail(Reason.PROTOCOL, at)
+        decision = judgement.decision
+        bound = (approval.request_digest, approval.requester_uid, approval.rule, approval.policy_digest)
+        if bound != (judgement.request_digest, ledger.actor.uid, decision.rule, decision.policy_digest):
+            return self._refuse(Reason.APPROVAL_MISMATCH, at)
+        ledger.approval_seen(approval)
+        match approval.state:
+            case ApprovalState.PENDING:
+                return ()
+            case ApprovalState.GRANTED:
+                ledger.phase("hold", self._since, at)
+                self._since = at
+                self.phase = Phase.CLAIMING
+                return (SetDeadline(None), ClaimGrant(approval.approval_id, judgement.request_digest))
+            case _:
+                return self._refuse(_ENDED[approval.state], at)
+
+    def _withdrawal(self) -> tuple[Action, ...]:
+        """A hold whose client went away ends, unless its rule says `detach`. Only the exchange that opened an approval
+        withdraws it: whoever comes back with a ticket may come again, and a stranger's ticket is not ours to end."""
+        terms = self._judgement.decision.hold if self._judgement else None
+        if self.phase is not Phase.HELD or terms is None or terms.detach or not self._opened_approval:
+            return ()
+        return (WithdrawApproval(self._approval_id),)
+
+    # -- record, then forward ------------------------------------------------------------------------------------------
+
+    def _intend(self, at: float) -> tuple[Action, ...]:
+        """The intent record and the masked request, durable before the model server sees a byte (P2)."""
+        if self._judgement is None:
+            return self._fail(Reason.INTERNAL, at)
+        held = self.phase is Phase.CLAIMING
+        self.phase = Phase.RECORDING
+        if not held:
+            self._ledger.phase("decision", self._since, at)
+        self._since = at
+        used = (self._store(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
+        intent = self._store(EventCode.INFERENCE_REQUEST, at, Outcome.SUCCEEDED)
+        body = self._judgement.forward.body
+        content = (self._store_content(Direction.TO_MODEL, body, at),) if body else ()
+        return (*used, intent, *content)
+
+    def _go_on(self, at: float) -> tuple[Action, ...]:
+        if self._judgement is None:
+            return self._fail(Reason.INTERNAL, at)
+        self._ledger.phase("record", self._since, at)
+        self._since = at
+        self.phase = Phase.FORWARDED
+        forward: ForwardRequest = self._judgement.forward
+        self._judgement = None  # the prompt is not kept while the answer streams
+        return (forward,)
+
+    # -- response ------------------------------------------------------------------------------------------------------
+
+    def _begin_local_reply(self, event: ResponseHeaders) -> tuple[Action, ...]:
+        """Envoy answered itself while we had not: a timeout during a hold, a limit, or a filter before us."""
+        withdrawn = self._withdrawal()
+        self._local_reply = True
+        return (SetDeadline(None), *withdrawn, *self._begin_response(event))
+
+    def _begin_response(self, event: ResponseHeaders) -> tuple[Action, ...]:
+        """Judge the response by its headers, which are withheld until the first safe bytes."""
+        ledger = self._ledger
+        ledger.source = event.attributes.source_address or ledger.source
+        ledger.phase("model", self._since, event.at)
+        self._since = event.at
+        self.phase = Phase.RESPONDING
+        status = event.headers.text(":status")
+        self._response_status = int(status) if status.isdigit() and len(status) == 3 else 502
+        if event.headers.text("content-encoding").lower() not in _PLAIN_ENCODINGS:
+            return self._refuse(Reason.RESPONSE_ENCODED, event.at)
+        self._response_mutation = mutate_response(event.headers, self._masker, ledger.exchange_id)
+        if event.end_of_stream:
+            return self._close(_NOTHING, event.at)
+        content_type = event.headers.text("content-type")
+        self._filter = open_response(
+            ledger.operation, self._response_status, content_type, self._masker, self._snapshot.limits
+        )
+        return ()
+
+    def _respond_body(self, event: ResponseBody) -> tuple[Action, ...]:
+        """Mask, record, queue. Nothing leaves here: `_release` sends what is durable."""
+        if self._filter is None:
+            return self._fail(Reason.PROTOCOL, event.at)
+        out = Masked(self._filter.feed(event.data)) if event.data else _NOTHING
+        if event.end_of_stream:
+            rest = self._filter.finish()
+            return self._close(Masked(out + rest) if rest else out, event.at)
+        if not out:
+            return ()
+        stored = self._store_content(Direction.TO_CLIENT, out, event.at)
+        self._queue(out, end_of_stream=False)
+        return (stored,)
+
+    def _respond_trailers(self, at: float) -> tuple[Action, ...]:
+        if self._filter is None:
+            return self._fail(Reason.PROTOCOL, at)
+        last = self._filter.finish()
+        content = (self._store_content(Direction.TO_CLIENT, last, at),) if last else ()
+        end = self._store_end(at, Outcome.COMPLETED)
+        self._queue(last, end_of_stream=False)
+        self._outbox.put(self._ticket, ReleaseTrailers(HeaderMutation()))
+        self.phase = Phase.CLOSING
+        return (*content, end)
+
+    def _close(self, last: Masked, at: float, *, reason: Reason | None = None) -> tuple[Action, ...]:
+        """The closing record, then the last byte. With a `reason`, the answer was cut."""
+        content = (self._store_content(Direction.TO_CLIENT, last, at),) if last else ()
+        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)
+        if self._filter is None:
+            self._outbox.put(self._ticket, ReleaseHeaders(self._response_mutation, end_of_stream=True))
+        else:
+            self._queue(last, end_of_stream=True)
+        self.phase = Phase.CLOSING
+        return (*content, end)
+
+    def _queue(self, data: Masked, *, end_of_stream: bool) -> None:
+        if not self._headers_queued:
+            self._headers_queued = True
+            self._outbox.put(self._ticket, ReleaseHeaders(self._response_mutation, end_of_stream=False))
+        self._outbox.put(self._ticket, ReleaseBody(data, end_of_stream))
+
+    def _release(self, event: Stored) -> tuple[Action, ...]:
+        actions = self._outbox.release(event.ticket)
+        if actions and not self._headers_released:
+            self._headers_released = True
+            self._ledger.first_byte_at = event.at
+        if self.phase is Phase.CLOSING and not self._outbox:
+            self.phase = Phase.OVER
+            self._ledger.phase("response", self._since, event.at)
+            actions.append(Finish(self._ledger.summary(self._closing)))
+        return tuple(actions)
+
+    # -- ways out ------------------------------------------------------------------------------------------------------
+
+    def _refuse(self, reason: Reason, at: float, *, text: str = "") -> tuple[Action, ...]:
+        """Record the refusal, then answer it. Only while Envoy has a message of ours to answer and nothing has left."""
+        pending = reason is Reason.APPROVAL_PENDING
+        withdrawn = () if pending else self._withdrawal()
+        if self.phase is Phase.HELD:
+            self._ledger.phase("hold", self._since, at)
+        self._refusal = render_refusal(
+            self._ledger, reason, text=text, approval_id=self._approval_id if pending else ""
+        )
+        status = self._refusal.status
+        if self.phase is Phase.RESPONDING:
+            stored = self._store_end(at, Outcome.FAILED, reason, http_status=status)
+        else:
+            outcome = Outcome.HELD if pending else Outcome.REFUSED
+            stored = self._store(refusal_code(reason), at, outcome, reason=reason, http_status=status)
+            self._closing = stored.record
+        self.phase = Phase.REFUSING
+        self._body, self._judgement = [], None
+        self._outbox.clear()
+        return (SetDeadline(None), *withdrawn, stored)
+
+    def _answer_refusal(self, at: float) -> tuple[Action, ...]:
+        if self._refusal is None:
+            return self._abort(Reason.INTERNAL)
+        self.phase = Phase.OVER
+        self._ledger.phase("response", at, at)
+        return (self._refusal, Finish(self._ledger.summary(self._closing)))
+
+    def _fail(self, reason: Reason, at: float) -> tuple[Action, ...]:
+        """Refuse while an answer is possible, cut a running response, abort otherwise."""
+        if self.phase in (Phase.OVER, *ENDING):
+            return self._abort(reason)
+        if self.phase is Phase.RESPONDING and self._headers_queued:
+            return self._cut(reason, at)
+        if self.phase is Phase.FORWARDED:
+            # Envoy has no message of ours to answer: an immediate response would be spurious.
+            return (self._store_end(at, Outcome.FAILED, reason), *self._abort(reason))
+        if self.phase is Phase.BODY and reason is Reason.DRAINING:
+            return self._abort(reason)  # likewise; nothing has happened yet that a record must tell
+        return self._refuse(reason, at)
+
+    def _cut(self, reason: Reason, at: float) -> tuple[Action, ...]:
+        """End a running response: the dialect's own error event and a clean end where it has one, a reset otherwise."""
+        sentence = REFUSALS[reason].sentence
+        last = self._filter.cut(sentence, reason.value, self.exchange_id) if self._filter else _NOTHING
+        if not last:
+            return (self._store_end(at, Outcome.CUT, reason), *self._abort(reason))
+        return self._close(last, at, reason=reason)
+
+    def _store_failed(self, at: float) -> tuple[Action, ...]:
+        """The record is not durable, so nothing that waits for it leaves; a refusal stays a refusal."""
+        self._outbox.clear()
+        if self._headers_released or self.phase is Phase.FORWARDED:
+            return self._abort(Reason.AUDIT_UNAVAILABLE)
+        withdrawn = self._withdrawal()
+        if self._refusal is None or self._refusal.status < 400:
+            self._refusal = render_refusal(self._ledger, Reason.AUDIT_UNAVAILABLE)
+        self.phase = Phase.OVER
+        self._closing = self._ledger.record(
+            EventCode.REQUEST_REFUSE,
+            at,
+            Outcome.FAILED,
+            reason=Reason.AUDIT_UNAVAILABLE,
+            http_status=self._refusal.status,
+        )
+        return (SetDeadline(None), *withdrawn, self._refusal, Finish(self._ledger.summary(self._closing)))
+
+    def _abandon(self, at: float) -> tuple[Action, ...]:
+        """The other side is gone. What was delivered is known: the record counts the bytes that were released."""
+        withdrawn = self._withdrawal()
+        if self.phase is Phase.REFUSING:
+            return self._abort(Reason.CLIENT_GONE)
+        if self.phase in BEFORE_FORWARD and self.phase is not Phase.RECORDING:
+            stored = self._store(EventCode.REQUEST_REFUSE, at, Outcome.ABANDONED, reason=Reason.CLIENT_GONE)
+            self._closing = stored.record
+        else:
+            stored = self._store_end(at, Outcome.ABANDONED, Reason.CLIENT_GONE)
+        return (SetDeadline(None), *withdrawn, stored, *self._abort(Reason.CLIENT_GONE))
+
+    def _abort(self, reason: Reason) -> tuple[Action, ...]:
+        self.phase = Phase.OVER
+        self._outbox.clear()
+        return (Abort(reason, self._ledger.summary(self._closing)),)
+
+    # -- storing -------------------------------------------------------------------------------------------------------
+
+    def _store(
+        self,
+        code: EventCode,
+        at: float,
+        status: Outcome,
+        *,
+        reason: Reason | None = None,
+        http_status: int = 0,
+        detail: dict[str, str | int | float | bool] | None = None,
+    ) -> StoreRecord:
+        self._ticket += 1
+        record = self._ledger.record(code, at, status, reason=reason, http_status=http_status, detail=detail)
+        return StoreRecord(record, self._ticket)
+
+    def _store_end(
+        self, at: float, outcome: Outcome, reason: Reason | None = None, *, http_status: int = 0
+    ) -> StoreRecord:
+        """The closing record: how it ended, what was found, what it cost."""
+        self._ticket += 1
+        ledger = self._ledger
+        ledger.findings_response = dict(self._masker.findings)
+        ledger.response_bytes = self._outbox.released_bytes if outcome is Outcome.ABANDONED else ledger.recorded_bytes
+        if reason is None and self._local_reply:
+            reason = Reason.PROXY_LOCAL_REPLY
+        self._closing = ledger.end(
+            EventCode.PROXY_REPLY if self._local_reply else EventCode.INFERENCE_END,
+            at,
+            outcome,
+            reason=reason,
+            http_status=http_status or self._response_status,
+            answer=self._filter,
+            held_characters_max=self._masker.held_characters_max,
+            mask=self._snapshot.scanner.masker().mask_text,
+        )
+        return StoreRecord(self._closing, self._ticket)
+
+    def _store_content(self, direction: Direction, data: Masked, at: float) -> StoreContent:
+        self._ticket += 1
+        if direction is Direction.TO_CLIENT:
+            self._ledger.recorded_bytes += len(data)
+        return StoreContent(direction, data, at, self._ticket)

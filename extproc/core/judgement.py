@@ -1,0 +1,91 @@
+"""From a whole request to a decision: parse, mask, authorize. Pure; raises `Malformed` for what cannot be judged."""
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
+
+from extproc.core.actions import ForwardRequest
+from extproc.core.dialects.request import parse_request
+from extproc.core.forwarding import mutate_request
+from extproc.core.headers import Headers
+from extproc.core.identity import Principal
+from extproc.core.ledger import digest_request
+from extproc.core.masking.scanner import Scanner
+from extproc.core.policy import Decision, DecisionInput, Facts, Operation, authorize
+from extproc.core.reasons import Malformed, Reason
+from extproc.core.snapshot import Connection, Snapshot
+from extproc.core.trust import Masked
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was decided, and the request as it may go on."""
+
+    decision: Decision
+    facts: Facts
+    forward: ForwardRequest = field(repr=False)
+    findings: dict[str, int]
+    stripped: tuple[str, ...]
+    request_digest: str
+
+
+def carries_finding(scanner: Scanner, text: str) -> bool:
+    return bool(scanner.masker().mask_text(text) != text)
+
+
+def check_url(scanner: Scanner, raw: bytes) -> None:
+    """A URL stands in logs that are not ours: one with card data is refused, not masked."""
+    decoded = unquote_to_bytes(raw).decode("utf-8", "replace")
+    if carries_finding(scanner, raw.decode("latin-1")) or carries_finding(scanner, decoded):
+        raise Malformed(Reason.URL_CARD_DATA)
+
+
+def find_connection(connections: tuple[Connection, ...], path: str) -> tuple[Connection, str]:
+    """The connection with the longest matching prefix, and the path below it (with its leading slash)."""
+    best: Connection | None = None
+    for connection in connections:
+        prefix = connection.path_prefix.rstrip("/")
+        inside = path == prefix or path.startswith(prefix + "/")
+        if inside and (best is None or len(connection.path_prefix) > len(best.path_prefix)):
+            best = connection
+    if best is None:
+        raise Malformed(Reason.NO_SUCH_CONNECTION)
+    return best, path[len(best.path_prefix.rstrip("/")) :] or "/"
+
+
+def judge(
+    snapshot: Snapshot,
+    *,
+    principal: Principal,
+    connection: Connection,
+    operation: Operation,
+    headers: Headers,
+    body: bytes,
+) -> Judgement:
+    """Decide a request that is whole and whose caller is known."""
+    masker = snapshot.scanner.masker()
+    facts, masked, changed = Facts(), None, False
+    stripped: tuple[str, ...] = ()
+    if body:
+        parsed = parse_request(operation, headers.text("content-type"), body, snapshot.limits)
+        facts = parsed.facts
+        if carries_finding(snapshot.scanner, facts.model):
+            raise Malformed(Reason.BODY_NOT_INSPECTABLE)
+        request = parsed.mask(masker)
+        masked, stripped, changed = request.body, request.stripped, request.changed
+    mutation = mutate_request(headers, connection, masker)
+    findings = dict(masker.findings)
+    decision = authorize(
+        snapshot.policy,
+        DecisionInput(
+            principal=principal, connection=connection.name, operation=operation, facts=facts, findings=findings
+        ),
+    )
+    path = headers.text(":path")
+    return Judgement(
+        decision=decision,
+        facts=facts,
+        forward=ForwardRequest(mutation=mutation, body=masked, changed=changed),
+        findings=findings,
+        stripped=stripped,
+        request_digest=digest_request(snapshot.digest_key, connection.name, operation, path, masked or Masked(b"")),
+    )

@@ -1,0 +1,184 @@
+"""What an exchange knows of itself, and the records it makes of that."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Protocol
+
+from extproc.core.approval import Approval
+from extproc.core.identity import Principal
+from extproc.core.policy import Decision, Facts, Operation
+from extproc.core.reasons import Reason
+from extproc.core.record import Actor, ApprovalRef, EventCode, Measures, Outcome, PolicyRef, Record, Resource, Summary
+from extproc.core.trust import Masked, Secret
+
+_MAX_FINISH_REASONS = 16
+_MAX_FINISH_REASON = 32
+
+
+class Answer(Protocol):
+    """What a response filter counted."""
+
+    input_tokens: int
+    output_tokens: int
+    finish_reasons: tuple[str, ...]
+    events: int
+
+
+ANONYMOUS = Actor(uid="anonymous")
+
+
+def digest_request(key: Secret, connection: str, operation: Operation, path: str, body: Masked) -> str:
+    """Keyed digest (HMAC-SHA-256, hex) of a masked request and where it goes; what a grant is bound to."""
+    mac = hmac.new(key.value.encode(), digestmod=hashlib.sha256)
+    for part in (connection.encode(), operation.encode(), path.encode(), body):
+        mac.update(len(part).to_bytes(8, "big"))
+        mac.update(part)
+    return mac.hexdigest()
+
+
+class Ledger:
+    """Grows as the exchange does. Holds no content and no credential, so every record made of it is safe to store."""
+
+    def __init__(self, exchange_id: str, trace_id: str, started_unix: float, started_at: float) -> None:
+        self.exchange_id = exchange_id
+        self.trace_id = trace_id
+        self.started_unix = started_unix
+        self.started_at = started_at
+        self.actor = ANONYMOUS
+        self.source = "unknown"
+        self.connection = "none"
+        self.operation = Operation.UNKNOWN
+        self.protocol = "unknown"
+        self.facts = Facts()
+        self.policy = PolicyRef(digest="none")
+        self.approval: ApprovalRef | None = None
+        self.findings_request: dict[str, int] = {}
+        self.findings_response: dict[str, int] = {}
+        self.stripped: tuple[str, ...] = ()
+        self.request_digest = ""
+        self.phases: list[tuple[str, float, float]] = []
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.recorded_bytes = 0
+        self.first_byte_at = 0.0
+
+    def unix(self, at: float) -> float:
+        """Wall-clock Unix seconds at monotonic `at`; the clock is read once, so a step never reorders an exchange."""
+        return self.started_unix + (at - self.started_at)
+
+    def seen(self, principal: Principal) -> None:
+        self.actor = Actor(
+            uid=principal.uid,
+            name=principal.name,
+            groups=principal.groups,
+            token_id=principal.token_id,
+            client=principal.client,
+            methods=principal.methods,
+        )
+
+    def policy_in_force(self, digest: str) -> None:
+        self.policy = PolicyRef(digest=digest)
+
+    def judged(self, decision: Decision, facts: Facts, findings: dict[str, int], stripped: tuple[str, ...]) -> None:
+        self.policy = PolicyRef(digest=decision.policy_digest, effect=decision.effect.value, rule=decision.rule)
+        self.facts = facts
+        self.findings_request = findings
+        self.stripped = stripped
+
+    def approval_seen(self, approval: Approval) -> None:
+        self.approval = ApprovalRef(
+            id=approval.approval_id,
+            state=approval.state.value,
+            request_digest=approval.request_digest,
+            decided_by=approval.decided_by_uid,
+        )
+
+    def phase(self, name: str, start: float, end: float) -> None:
+        self.phases.append((name, start, end))
+
+    def spent_ms(self, name: str) -> float:
+        """Milliseconds in all phases called `name`."""
+        return round(sum(end - start for phase, start, end in self.phases if phase == name) * 1000, 3)
+
+    def record(
+        self,
+        code: EventCode,
+        at: float,
+        status: Outcome,
+        *,
+        reason: Reason | None = None,
+        http_status: int = 0,
+        finish_reasons: tuple[str, ...] = (),
+        tokens: tuple[int, int] = (0, 0),
+        events: int = 0,
+        held_characters_max: int = 0,
+        detail: dict[str, str | int | float | bool] | None = None,
+    ) -> Record:
+        """A record of now. Every field that PCI DSS 10.2.2 asks for is there from the first event on."""
+        return Record(
+            event_code=code,
+            time_ms=int(self.unix(at) * 1000),
+            actor=self.actor,
+            status=status,
+            src_address=self.source,
+            resource=Resource(
+                connection=self.connection,
+                operation=self.operation.value,
+                protocol=self.protocol,
+                model=self.facts.model,
+            ),
+            exchange_id=self.exchange_id,
+            status_detail="" if reason is None else reason.value,
+            http_status=http_status,
+            policy=self.policy,
+            approval=self.approval,
+            findings_request=dict(self.findings_request),
+            findings_response=dict(self.findings_response),
+            stripped=self.stripped,
+            finish_reasons=finish_reasons,
+            measures=Measures(
+                request_bytes=self.request_bytes,
+                response_bytes=self.response_bytes,
+                input_tokens=tokens[0],
+                output_tokens=tokens[1],
+                events=events,
+                held_characters_max=held_characters_max,
+                duration_ms=round((at - self.started_at) * 1000, 3),
+                decision_ms=self.spent_ms("decision"),
+                hold_ms=self.spent_ms("hold"),
+                first_byte_ms=round((self.first_byte_at - self.started_at) * 1000, 3) if self.first_byte_at else 0.0,
+            ),
+            trace_id=self.trace_id,
+            request_digest=self.request_digest,
+            detail=detail or {},
+        )
+
+    def end(
+        self,
+        code: EventCode,
+        at: float,
+        outcome: Outcome,
+        *,
+        reason: Reason | None,
+        http_status: int,
+        answer: Answer | None,
+        held_characters_max: int,
+        mask: Callable[[str], str],
+    ) -> Record:
+        """The closing record. Finish reasons come from the model server: masked, and cut, before they are kept."""
+        reasons = answer.finish_reasons[:_MAX_FINISH_REASONS] if answer else ()
+        return self.record(
+            code,
+            at,
+            outcome,
+            reason=reason,
+            http_status=http_status,
+            finish_reasons=tuple(mask(text)[:_MAX_FINISH_REASON] for text in reasons),
+            tokens=(answer.input_tokens, answer.output_tokens) if answer else (0, 0),
+            events=answer.events if answer else 0,
+            held_characters_max=held_characters_max,
+        )
+
+    def summary(self, record: Record) -> Summary:
+        return Summary(record=record, phases=tuple(self.phases), stream=self.facts.stream)

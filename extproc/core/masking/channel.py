@@ -1,0 +1,47 @@
+"""A masked stream of plain text: one field of one choice."""
+
+from extproc.core.masking.alphabet import DIGIT
+from extproc.core.masking.mask import Masks
+from extproc.core.masking.tape import Tape
+from extproc.core.masking.walk import Found
+
+_has_digit = DIGIT.search
+
+
+class Channel:
+    """For every way of cutting a text: all that `feed` returns, and then `finish`, is `Masker.mask_text` of the text.
+
+    Nothing of a match is returned before it is masked, and nothing is ever returned because time has passed.
+    """
+
+    __slots__ = ("_masks", "_tape")
+
+    def __init__(self, tape: Tape, masks: Masks) -> None:
+        self._tape = tape
+        self._masks = masks
+
+    @property
+    def held(self) -> int:
+        """Characters held back now."""
+        return self._tape.held
+
+    def feed(self, delta: str) -> str:
+        """What is decided now, masked; `delta` itself when nothing was held and nothing changed."""
+        tape = self._tape
+        if tape.idle and _has_digit(delta) is None:
+            tape.pass_by(delta)
+            return delta
+        return self._take(delta, final=False)
+
+    def finish(self) -> str:
+        """The rest, masked. The end of the text bounds a number like any other character."""
+        return self._take("", final=True)
+
+    def _take(self, delta: str, final: bool) -> str:
+        found: list[Found] = []
+        was_idle = self._tape.idle
+        text = self._tape.take(delta, found, final)
+        self._masks.note_held(self._tape.held)
+        if found:
+            return self._masks.replace(text, found)
+        return delta if was_idle and len(text) == len(delta) else text

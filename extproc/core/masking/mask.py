@@ -1,0 +1,76 @@
+"""What stands in the place of card data."""
+
+from typing import Final
+
+from extproc.core.masking.context import KeyRule
+from extproc.core.masking.settings import Kind, Style
+from extproc.core.masking.walk import Found, Walker
+
+PAN_MASK: Final = "[PAN]"
+SECURITY_CODE_MASK: Final = "[CVV]"
+
+# First six and last four are kept only where at least four digits are gone (PCI SSC FAQ 1091).
+MIN_TRUNCATED_DIGITS: Final = 14
+# A PAN has 12 to 19 digits; smaller and larger numbers are not looked at.
+_SMALLEST_PAN: Final = 10**11
+_LARGEST_PAN: Final = 10**19 - 1
+_LARGEST_SECURITY_CODE: Final = 9999
+
+
+def truncate_pan(digits: str) -> str:
+    """The first six and the last four digits; the whole label where that would leave too few hidden."""
+    if len(digits) < MIN_TRUNCATED_DIGITS:
+        return PAN_MASK
+    return f"{digits[:6]}{'*' * (len(digits) - 10)}{digits[-4:]}"
+
+
+class Masks:
+    """The masks of one exchange and direction: counts findings, numbers equal PANs equally. Prints no digits."""
+
+    __slots__ = ("_numbers", "_style", "findings", "held_max")
+
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self._numbers: dict[str, int] = {}
+        self.findings: dict[str, int] = {}
+        self.held_max = 0
+
+    def mask(self, found: Found) -> str:
+        """The mask for one finding, which is counted."""
+        self.findings[found.kind.value] = self.findings.get(found.kind.value, 0) + 1
+        if found.kind is Kind.SECURITY_CODE:
+            return SECURITY_CODE_MASK
+        if self._style is Style.NUMBERED:
+            return f"[PAN_{self._numbers.setdefault(found.digits, len(self._numbers) + 1)}]"
+        if self._style is Style.TRUNCATE and not found.rest:
+            return truncate_pan(found.digits)
+        return PAN_MASK
+
+    def replace(self, text: str, found: list[Found]) -> str:
+        """The text with every finding replaced."""
+        parts: list[str] = []
+        at = 0
+        for one in found:
+            parts += (text[at : one.start], self.mask(one))
+            at = one.end
+        parts.append(text[at:])
+        return "".join(parts)
+
+    def note_held(self, count: int) -> None:
+        self.held_max = max(self.held_max, count)
+
+
+def mask_number(walker: Walker, masks: Masks, value: float, rule: KeyRule) -> str | None:
+    """The mask for a JSON number that is a PAN or, by its key, a security code; `None` for any other number."""
+    if isinstance(value, float):
+        if not value.is_integer() or abs(value) > _LARGEST_PAN:
+            return None
+        value = int(value)
+    value = abs(value)
+    if rule is KeyRule.CODE and value <= _LARGEST_SECURITY_CODE:
+        return masks.mask(Found(0, 0, Kind.SECURITY_CODE))
+    if not _SMALLEST_PAN <= value <= _LARGEST_PAN:
+        return None
+    digits = str(value)
+    found = walker.find_after(rule.value, digits) if rule is not KeyRule.NONE else walker.find(digits)
+    return masks.replace(digits, found) if found else None

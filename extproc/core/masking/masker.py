@@ -1,0 +1,117 @@
+"""Replaces card data in the texts, values and streams of one exchange and direction."""
+
+from extproc.core.masking.alphabet import DIGIT
+from extproc.core.masking.channel import Channel
+from extproc.core.masking.context import KeyRule, key_rule
+from extproc.core.masking.json_channel import MAX_DEPTH, JsonChannel
+from extproc.core.masking.mask import Masks, mask_number
+from extproc.core.masking.settings import Style
+from extproc.core.masking.tape import Tape
+from extproc.core.masking.walk import Walker
+from extproc.core.reasons import Malformed, Reason
+
+# Up to this length a look for digits costs less than a call of RE2.
+_SHORT = 128
+_has_digit = DIGIT.search
+
+
+class Masker:
+    """Masks what belongs to one exchange and direction, counts findings and numbers equal PANs equally.
+
+    `findings` maps `Kind` values to counts. `numbered` masks are given in the order in which values are decided.
+    """
+
+    __slots__ = ("_masks", "_walker")
+
+    def __init__(self, walker: Walker, style: Style) -> None:
+        self._walker = walker
+        self._masks = Masks(style)
+
+    @property
+    def findings(self) -> dict[str, int]:
+        return self._masks.findings
+
+    @property
+    def held_characters_max(self) -> int:
+        """Most characters that any channel of this masker ever held back."""
+        return self._masks.held_max
+
+    def mask_text(self, text: str) -> str:
+        """The whole text, masked; the same object when there is nothing to mask."""
+        if len(text) < _SHORT and _has_digit(text) is None:
+            return text
+        found = self._walker.find(text)
+        return self._masks.replace(text, found) if found else text
+
+    def mask_json(self, text: str) -> str:
+        """JSON text (a tool call's arguments), masked so that it still parses; the same object when nothing changed.
+
+        What is not JSON is masked as text that may hold JSON escapes.
+        """
+        channel = self.json_channel()
+        masked = channel.feed(text) + channel.finish()
+        return text if masked == text else masked
+
+    def mask_value(self, value: object, key: str = "") -> object:
+        """Decoded JSON, masked; the same object when there is nothing to mask.
+
+        `key` is the object key under which `value` stands. A number that is a PAN becomes a string. Keys are masked
+        too; two keys that would become equal are told apart by a count. Raises `Malformed` beyond `MAX_DEPTH` levels.
+        """
+        return self._value(value, key_rule(key, KeyRule.NONE), key, 0)
+
+    def channel(self) -> Channel:
+        """A new stream of plain text."""
+        return Channel(Tape(self._walker, ""), self._masks)
+
+    def json_channel(self) -> JsonChannel:
+        """A new stream of JSON text."""
+        return JsonChannel(self._walker, self._masks)
+
+    def _value(self, value: object, rule: KeyRule, key: str, depth: int) -> object:
+        if isinstance(value, str):
+            if key == "arguments" and value.lstrip()[:1] == "{":
+                return self.mask_json(value)
+            return self._announced(value, rule) if rule is not KeyRule.NONE else self.mask_text(value)
+        if isinstance(value, dict):
+            return self._object(value, rule, depth + 1)
+        if isinstance(value, list):
+            return self._list(value, rule, key, depth + 1)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            mask = mask_number(self._walker, self._masks, value, rule)
+            return value if mask is None else mask
+        return value
+
+    def _announced(self, text: str, rule: KeyRule) -> str:
+        found = self._walker.find_after(rule.value, text)
+        return self._masks.replace(text, found) if found else text
+
+    def _list(self, values: list[object], rule: KeyRule, key: str, depth: int) -> list[object]:
+        _check_depth(depth)
+        masked: list[object] | None = None
+        for index, value in enumerate(values):
+            new = self._value(value, rule, key, depth)
+            if new is not value:
+                masked = masked or list(values)
+                masked[index] = new
+        return values if masked is None else masked
+
+    def _object(self, values: dict[str, object], rule: KeyRule, depth: int) -> dict[str, object]:
+        _check_depth(depth)
+        masked: dict[str, object] = {}
+        changed = False
+        for key, value in values.items():
+            new_key = self.mask_text(key)
+            new = self._value(value, key_rule(key, rule), key, depth)
+            changed = changed or new_key is not key or new is not value
+            name, count = new_key, 1
+            while name in masked:
+                count += 1
+                name = f"{new_key} ({count})"
+            masked[name] = new
+        return masked if changed else values
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Malformed(Reason.BODY_MALFORMED)

@@ -1,0 +1,321 @@
+"""Judges whether a PAN begins at a given digit: IIN and length, Luhn, grouping, and what speaks against it.
+
+A judgement is final or `Wait.WAIT`. A final judgement never changes when more text arrives; that makes the masking of a
+stream equal to the masking of the whole text.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from extproc.core.masking.alphabet import GAP, GAP_BEFORE, MAX_GAP, SEPARATOR_CLASS, ascii_digits, visible
+from extproc.core.masking.context import Words
+from extproc.core.masking.iin import MAX_IIN_DIGITS, MAX_PAN_DIGITS, MIN_PAN_DIGITS, IinTable, passes_luhn
+from extproc.core.masking.run import (
+    GROUP,
+    Run,
+    ends_truncated,
+    is_brand_layout,
+    is_layout,
+    may_become_layout,
+    read_run,
+)
+
+# After a keyword neither IIN nor Luhn is asked: people mistype, and test numbers fail Luhn.
+MIN_ANNOUNCED_DIGITS = 13
+_ANNOUNCED_BITS = sum(1 << n for n in range(MIN_ANNOUNCED_DIGITS, MAX_PAN_DIGITS + 1))
+
+# So many groups of like length on one side of a candidate, or on both, in its own spacing, make it a coincidence in a
+# list of numbers. Cards as they are printed stand more.
+_NEIGHBOURS_OF_PRINTED = (3, 4)
+_NEIGHBOURS_OF_OTHERS = (2, 2)
+# A float has at most 17 significant digits: a long fraction follows a short integer part.
+MAX_INTEGER_PART = 5
+# E.164.
+MAX_PHONE_DIGITS = 15
+# SHA-256 in hex; the longest hex token that is told from a PAN with letters beside it.
+MAX_HEX = 64
+# Characters before a candidate that a judgement may read.
+LEFT_WINDOW = 128
+
+# Groups of other sizes than four, with the gap after them: their cards have one spacing throughout.
+_SHORT_GROUP = re.compile(rf"(\d{{1,3}}|\d{{5,11}})([{SEPARATOR_CLASS}]{{1,{MAX_GAP}}})(?=\d)")
+_HEX_AFTER = re.compile(rf"[0-9A-Fa-f-]{{0,{MAX_HEX + 1}}}")
+_HEX_BEFORE = frozenset("0123456789abcdefABCDEF-")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_HEX_TOKEN = re.compile(r"(?=[0-9]*[A-Fa-f])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})")
+
+
+class Wait(Enum):
+    """More text is needed."""
+
+    WAIT = 0
+
+
+WAIT = Wait.WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Pan:
+    """A PAN in a text. `ends` are all offsets where a PAN that begins here can end, the longest first."""
+
+    ends: tuple[int, ...]
+    digits: str
+
+    @property
+    def end(self) -> int:
+        return self.ends[0]
+
+
+class PanJudge:
+    """The PAN rules of one profile, compiled."""
+
+    __slots__ = ("_table", "_words")
+
+    def __init__(self, table: IinTable, words: Words) -> None:
+        self._table = table
+        self._words = words
+
+    def judge(self, text: str, start: int, masked_end: int, final: bool) -> Pan | Wait | None:
+        """The PAN whose first digit is at `start`, where a group of digits begins, or `None` if there is none.
+
+        Digits before `masked_end` are masked already. `final`: nothing follows `text`.
+        """
+        announced = self._words.pan_announced(text, start)
+        if not announced and (not self._may_begin(text, start) or _in_list(text, start, masked_end)):
+            return None
+        if ends_truncated(text, start):
+            group = GROUP.match(text, start)
+            end = group.end() if group else start
+            if end - start <= 4 and end == len(text) and not final:
+                return WAIT
+            if end - start == 4:
+                return None
+        run = read_run(text, start, final)
+        strong, weak = self._table.lengths(run.digits)
+        if _may_grow(run, strong | weak | (_ANNOUNCED_BITS if announced else 0)):
+            return WAIT
+        place = _Place(text, start, masked_end, final)
+        pan = self._unsuppressed(place, run, _shapes(run, strong, weak), announced)
+        return self._announced(run) if pan is None and announced else pan
+
+    def _may_begin(self, text: str, start: int) -> bool:
+        head = text[start : start + MAX_IIN_DIGITS]
+        return any(self._table.lengths(ascii_digits(head[: _digit_count(head)])))
+
+    def _unsuppressed(
+        self, place: "_Place", run: Run, shapes: Iterator[tuple[int, int]], announced: bool
+    ) -> Pan | Wait | None:
+        ends: list[int] = []
+        longest = 0
+        for last, count in shapes:
+            end = run.ends[last]
+            if not announced:
+                against = self._suppressed(place, end, *run.layout(last))
+                if against is WAIT:
+                    return WAIT
+                if against:
+                    continue
+            ends.append(end)
+            longest = longest or count
+        return Pan(tuple(ends), run.digits[:longest]) if ends else None
+
+    @staticmethod
+    def _announced(run: Run) -> Pan | None:
+        """The number that a keyword announced, whatever its IIN and check digit: printed layouts before others."""
+        other: Pan | None = None
+        for last, count in _lengths(run):
+            if count < MIN_ANNOUNCED_DIGITS:
+                break
+            lens, gaps = run.layout(last)
+            if is_layout(lens, gaps):
+                pan = Pan((run.ends[last],), run.digits[:count])
+                if len(lens) == 1 or (is_brand_layout(lens) and lens[-1] > 2):
+                    return pan
+                other = other or pan
+        return other
+
+    def _suppressed(self, place: "_Place", end: int, lens: list[int], gaps: list[str]) -> bool | Wait:
+        text, start = place.text, place.start
+        before = text[start - 1] if start else ""
+        if len(lens) == 1 and before == "." and start - 1 > place.masked_end and _follows_integer(text, start - 1):
+            return True
+        if before == "+" and sum(lens) <= MAX_PHONE_DIGITS and (len(lens) == 1 or not is_brand_layout(lens)):
+            return True
+        hexadecimal = _in_hex_token(place, end)
+        if hexadecimal is not False:
+            return hexadecimal
+        if len(lens) == 1:
+            return False
+        body = lens[:-1]
+        like = range(max(1, min(body) - 1), max(body) + 2)
+        spacings = frozenset(gaps)
+        one_side, both_sides = _NEIGHBOURS_OF_PRINTED if is_brand_layout(lens) else _NEIGHBOURS_OF_OTHERS
+        before_count = _neighbours_before(text, start, spacings, like, place.masked_end)
+        if before_count >= one_side:
+            return True
+        enough = min(one_side, both_sides - before_count)
+        return self._neighbours_after(place, end, spacings, like, enough=enough, in_row=before_count <= 1)
+
+    def _neighbours_after(
+        self, place: "_Place", end: int, spacings: frozenset[str], like: range, *, enough: int, in_row: bool
+    ) -> bool | Wait:
+        """Whether `enough` like groups follow. `in_row`: a group that begins a card of its own is no neighbour."""
+        text, final = place.text, place.final
+        size = len(text)
+        at = end
+        for _ in range(enough):
+            match = GAP.match(text, at)
+            if match is None:
+                return False
+            spacing = visible(match.group())
+            if match.end() == size:
+                return WAIT if not final and any(gap.startswith(spacing) for gap in spacings) else False
+            if spacing not in spacings:
+                return False
+            group = GROUP.match(text, match.end())
+            if group is None:
+                return False
+            count = group.end() - group.start()
+            if count >= like.stop:
+                return False
+            if group.end() == size and not final:
+                return WAIT
+            if count not in like:
+                return False
+            card = in_row and self._begins_shape(text, group.start(), final)
+            if card is not False:
+                return WAIT if card is WAIT else False
+            at = group.end()
+        return True
+
+    def _begins_shape(self, text: str, start: int, final: bool) -> bool | Wait:
+        run = read_run(text, start, final)
+        strong, weak = self._table.lengths(run.digits)
+        if _may_grow(run, strong | weak):
+            return WAIT
+        return next(_shapes(run, strong, weak), None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a candidate begins, and what is known around it."""
+
+    text: str
+    start: int
+    masked_end: int
+    final: bool
+
+
+def _lengths(run: Run) -> list[tuple[int, int]]:
+    """Groups where a PAN can end, with the number of digits up to there, the longest first."""
+    found: list[tuple[int, int]] = []
+    total = 0
+    for index in range(len(run.lens) - run.open_digits):
+        total += run.lens[index]
+        if total >= MIN_PAN_DIGITS:
+            found.append((index, total))
+    found.reverse()
+    return found
+
+
+def _shapes(run: Run, strong: int, weak: int) -> Iterator[tuple[int, int]]:
+    """Groups where a number ends that looks like a PAN, with its count of digits, the longest first."""
+    weak &= ~strong
+    for last, count in _lengths(run):
+        bit = 1 << count
+        if not (strong | weak) & bit or not passes_luhn(run.digits[:count]):
+            continue
+        lens, gaps = run.layout(last)
+        if is_layout(lens, gaps) if strong & bit else len(lens) > 1 and is_brand_layout(lens):
+            yield last, count
+
+
+def _may_grow(run: Run, bits: int) -> bool:
+    """Whether more text can make an open run a longer candidate of one of the lengths in `bits`."""
+    if not run.open_digits and not run.open_gap:
+        return False
+    if not bits >> (len(run.digits) + run.open_gap):
+        return False
+    if not run.lens:
+        return True
+    lens, gaps = run.layout(len(run.lens) - 1)
+    return may_become_layout(lens, gaps) or (run.open_gap and may_become_layout([*lens, 0], gaps))
+
+
+def _digit_count(text: str) -> int:
+    return next((index for index, char in enumerate(text) if not char.isdecimal()), len(text))
+
+
+def _in_list(text: str, start: int, masked_end: int) -> bool:
+    """Whether so many like groups stand before, in the spacing that follows, that no candidate here can be accepted.
+
+    The quick form of `_neighbours_before`, for long lists of short numbers. Groups of four are left to the long form:
+    a card printed in fours may change its spacing on the way.
+    """
+    group = _SHORT_GROUP.match(text, start)
+    if group is None:
+        return False
+    count = group.end(1) - start
+    spacing = visible(group[2])
+    return bool(spacing) and (
+        _neighbours_before(text, start, frozenset((spacing,)), range(max(1, count - 1), count + 2), masked_end)
+        >= _NEIGHBOURS_OF_PRINTED[0]
+    )
+
+
+def _follows_integer(text: str, point: int) -> bool:
+    """Whether a short integer stands before the decimal point at `point`."""
+    at = point
+    while at > 0 and point - at <= MAX_INTEGER_PART and text[at - 1].isdecimal():
+        at -= 1
+    return 1 <= point - at <= MAX_INTEGER_PART
+
+
+def _neighbours_before(text: str, start: int, spacings: frozenset[str], like: range, masked_end: int) -> int:
+    """How many like groups stand before, unmasked and in the candidate's own spacings."""
+    most = _NEIGHBOURS_OF_PRINTED[0]
+    count = 0
+    at = start
+    while count < most:
+        left = at
+        while left > 0 and at - left < MAX_GAP and GAP_BEFORE.match(text[left - 1]):
+            left -= 1
+        if visible(text[left:at]) not in spacings or left == 0 or left <= masked_end or not text[left - 1].isdecimal():
+            break
+        first = left
+        while first > 0 and left - first < like.stop and text[first - 1].isdecimal():
+            first -= 1
+        if left - first not in like:
+            break
+        count += 1
+        at = first
+    return count
+
+
+def _in_hex_token(place: _Place, end: int) -> bool | Wait:
+    """Whether the candidate lies inside a UUID or a hex digest of 32, 40 or 64 characters with a letter in it."""
+    text, start, final = place.text, place.start, place.final
+    size = len(text)
+    before = text[start - 1] if start else ""
+    after = text[end] if end < size else ""
+    if before not in _HEX_BEFORE and after not in _HEX_BEFORE:
+        return False
+    if not all(c in _HEX_BEFORE for c in text[start:end]):
+        return False
+    left = start
+    while left > 0 and start - left <= MAX_HEX and text[left - 1] in _HEX_BEFORE:
+        left -= 1
+    if left > 0 and text[left - 1].isalnum():
+        return False
+    tail = _HEX_AFTER.match(text, end)
+    right = tail.end() if tail else end
+    if right - left > MAX_HEX:
+        return False
+    if right == size and not final:
+        return WAIT
+    if right < size and text[right].isalnum():
+        return False
+    token = text[left:right]
+    return bool(_UUID.fullmatch(token) or _HEX_TOKEN.fullmatch(token))

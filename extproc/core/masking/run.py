@@ -1,0 +1,143 @@
+"""Reads digits and the gaps between them, from one digit on, as far as one PAN can reach."""
+
+import re
+from dataclasses import dataclass
+
+from extproc.core.masking.alphabet import GAP, SOFT_GAP, ascii_digits, visible
+from extproc.core.masking.iin import MAX_PAN_DIGITS
+
+_BRAND_LAYOUTS = frozenset(((4, 6, 5), (4, 6, 4), (4, 5, 6), (6, 13), (4, 4, 5), (8, 8)))
+_MIN_LOOSE_GROUP = 3
+
+# One digit more than a PAN can have is enough to know that a group is too long.
+GROUP = re.compile(f"\\d{{1,{MAX_PAN_DIGITS + 1}}}")
+
+# A truncated PAN is our own mask: its digits are never part of another PAN.
+_TRUNCATED_REST = re.compile(r"\*{4,9}\d{4}(?!\d)")
+_TRUNCATED_OPEN = re.compile(r"\*{1,9}\d{0,4}\Z")
+_TRUNCATED_BEFORE = re.compile(r"(?<!\d)\d{6}\*{4,9}\Z")
+_TRUNCATED_WINDOW = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Groups of digits that begin at one place, at most 19 digits.
+
+    `ends` are offsets in the text; `lens` and `gaps` describe the groups. A gap that does not show is empty in `gaps`.
+    `open_digits`: the last group may still grow or turn out to be a mask. `open_gap`: another group may follow.
+    """
+
+    digits: str
+    ends: tuple[int, ...]
+    lens: tuple[int, ...]
+    gaps: tuple[str, ...]
+    open_digits: bool
+    open_gap: bool
+
+    def layout(self, last: int) -> tuple[list[int], list[str]]:
+        """Group lengths and gaps as a reader sees them, up to group `last`."""
+        return _merged(self.lens[: last + 1], self.gaps[:last])
+
+
+def _merged(lens: tuple[int, ...], gaps: tuple[str, ...]) -> tuple[list[int], list[str]]:
+    if all(gaps):
+        return list(lens), list(gaps)
+    shown_lens, shown_gaps = [lens[0]], []
+    for gap, count in zip(gaps, lens[1:], strict=True):
+        if gap:
+            shown_gaps.append(gap)
+            shown_lens.append(count)
+        else:
+            shown_lens[-1] += count
+    return shown_lens, shown_gaps
+
+
+def read_run(text: str, start: int, final: bool) -> Run:
+    """The run at `start`, where a group of digits begins. `final`: nothing follows `text`."""
+    ends: list[int] = []
+    lens: list[int] = []
+    gaps: list[str] = []
+    total, at, size = 0, start, len(text)
+    open_digits = open_gap = False
+    gap = first_gap = ""
+    first_count = 0
+    while True:
+        match = GROUP.match(text, at)
+        if match is None:
+            break
+        end = match.end()
+        count = end - at
+        if total + count > MAX_PAN_DIGITS:
+            break
+        unsettled = end == size and not final
+        if count == 6 and text.startswith("*", end):
+            unsettled = not final and _TRUNCATED_OPEN.match(text, end) is not None
+            if not unsettled and _TRUNCATED_REST.match(text, end):
+                break
+        if gap and first_gap and gap != first_gap and first_count != 4:
+            # Only cards printed in fours change their spacing on the way.
+            break
+        first_gap = first_gap or gap
+        first_count += 0 if first_gap else count
+        if ends:
+            gaps.append(gap)
+        ends.append(end)
+        lens.append(count)
+        total += count
+        if unsettled:
+            open_digits = True
+            break
+        match = GAP.match(text, end)
+        if match is None:
+            break
+        at = match.end()
+        if at == size:
+            open_gap = not final
+            break
+        gap = visible(text[end:at])
+    digits = ascii_digits("".join(text[e - n : e] for e, n in zip(ends, lens, strict=True)))
+    return Run(digits, tuple(ends), tuple(lens), tuple(gaps), open_digits, open_gap)
+
+
+def ends_truncated(text: str, start: int) -> bool:
+    """Whether the digits at `start` stand where the last four of a truncated PAN stand."""
+    if start == 0 or text[start - 1] != "*":
+        return False
+    return _TRUNCATED_BEFORE.search(text, max(0, start - _TRUNCATED_WINDOW), start) is not None
+
+
+def is_brand_layout(lens: list[int]) -> bool:
+    """Whether the groups are how cards are printed: fours with a short rest, 4-6-5, 4-6-4 and the like."""
+    return tuple(lens) in _BRAND_LAYOUTS or (all(n == 4 for n in lens[:-1]) and 1 <= lens[-1] <= 4)
+
+
+def is_layout(lens: list[int], gaps: list[str]) -> bool:
+    """Whether people write one number like this.
+
+    One group; a brand's grouping with any gaps; with the same gap throughout, equal groups with a shorter rest; with
+    the same space or dash throughout, any groups of three and more with any rest.
+    """
+    if len(lens) == 1 or is_brand_layout(lens):
+        return True
+    if any(gap != gaps[0] for gap in gaps):
+        return False
+    if all(n == lens[0] for n in lens[:-1]) and lens[-1] <= lens[0]:
+        return True
+    return min(lens[:-1]) >= _MIN_LOOSE_GROUP and SOFT_GAP.match(gaps[0]) is not None
+
+
+def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
+    """Whether more digits in the last group (0 for one that has not begun), or more groups, can make it a layout."""
+    if len(lens) == 1:
+        return True
+    whole, last = lens[:-1], lens[-1]
+    if all(n == 4 for n in whole) or any(
+        tuple(whole) == brand[: len(whole)] and len(brand) > len(whole) and last <= brand[len(whole)]
+        for brand in _BRAND_LAYOUTS
+    ):
+        return True
+    if any(gap != gaps[0] for gap in gaps):
+        return False
+    if all(n == whole[0] for n in whole) and last <= whole[0]:
+        return True
+    return min(whole) >= _MIN_LOOSE_GROUP and (not gaps or SOFT_GAP.match(gaps[0]) is not None)

@@ -1,0 +1,31 @@
+"""The masking section of a policy, compiled: what all exchanges under one policy share."""
+
+from extproc.core.masking.context import Words
+from extproc.core.masking.iin import IinTable, Tier
+from extproc.core.masking.masker import Masker
+from extproc.core.masking.pan import PanJudge
+from extproc.core.masking.settings import BALANCED, PCI_STRICT, PROFILES, MaskingSettings
+from extproc.core.masking.walk import Walker
+
+
+class Scanner:
+    """Finds card data by the rules of one policy. Immutable; safe to share between exchanges."""
+
+    __slots__ = ("_walker", "settings")
+
+    def __init__(self, settings: MaskingSettings) -> None:
+        """Raises `ValueError` for a profile that does not exist."""
+        if settings.profile == PCI_STRICT:
+            strong: tuple[Tier, ...] = (Tier.STRONG, Tier.NATIONAL)
+            words = Words()
+        elif settings.profile == BALANCED:
+            strong = (Tier.STRONG,)
+            words = Words(ambiguous=())
+        else:
+            raise ValueError(f"profile must be one of {', '.join(PROFILES)}")
+        self.settings = settings
+        self._walker = Walker(PanJudge(IinTable(strong), words), words)
+
+    def masker(self) -> Masker:
+        """A new masker, for one exchange and direction."""
+        return Masker(self._walker, self.settings.pan_style)

@@ -1,0 +1,31 @@
+"""The `masking` section of a policy, compiled into a `Scanner` by `extproc.core.masking.scanner`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+# Strong and national IIN tiers, all words that announce a security code.
+PCI_STRICT = "pci-strict"
+# Strong tier only, and no words that mean something else outside payments (`cid`, `csc`).
+BALANCED = "balanced"
+PROFILES = (PCI_STRICT, BALANCED)
+
+
+class Style(StrEnum):
+    """How a PAN is replaced. Security codes are always removed, whatever the style (PCI DSS 3.3.1)."""
+
+    LABEL = "label"
+    NUMBERED = "numbered"
+    TRUNCATE = "truncate"
+
+
+class Kind(StrEnum):
+    """What a detector says it found. Also the key of finding counts in records, spans and metrics."""
+
+    PAN = "pan"
+    SECURITY_CODE = "security_code"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskingSettings:
+    profile: str = PCI_STRICT
+    pan_style: Style = Style.LABEL

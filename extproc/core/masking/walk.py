@@ -1,0 +1,153 @@
+"""Walks over a text from one group of digits to the next and notes what to replace, in texts and in streams."""
+
+from dataclasses import dataclass, field, replace
+
+from extproc.core.masking.alphabet import DIGITS
+from extproc.core.masking.context import MAX_BESIDE, Words, code_beside
+from extproc.core.masking.pan import Pan, PanJudge, Wait
+from extproc.core.masking.settings import Kind
+
+MIN_CODE_DIGITS = 3
+MAX_CODE_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A stretch of text to replace. `digits` is the whole PAN, also where only its rest is still to be replaced."""
+
+    start: int
+    end: int
+    kind: Kind
+    digits: str = field(repr=False, default="")
+    rest: bool = False
+
+    def moved(self, by: int) -> "Found":
+        """The same find in a text that begins elsewhere."""
+        return replace(self, start=self.start + by, end=self.end + by)
+
+
+@dataclass(slots=True)
+class Trace:
+    """What a walk remembers of what it decided: offsets in the text it walks over."""
+
+    masked_end: int = -1
+    pan_ends: tuple[int, ...] = ()
+    pan_digits: int = 0
+
+    def shift(self, count: int) -> None:
+        """Keeps the offsets right after `count` characters were dropped from the text's beginning."""
+        self.masked_end = max(-1, self.masked_end - count)
+        self.pan_ends = tuple(end - count for end in self.pan_ends if end >= count)
+
+
+class Walker:
+    """Finds what to mask. Holds no state of its own; `Trace` does."""
+
+    __slots__ = ("_judge", "_words")
+
+    def __init__(self, judge: PanJudge, words: Words) -> None:
+        self._judge = judge
+        self._words = words
+
+    def find(self, text: str) -> list[Found]:
+        """Everything to mask in a whole text, in order, without overlaps.
+
+        Walks only through the stretches that can hold something; any other text costs one RE2 search.
+        """
+        found: list[Found] = []
+        spots = self._words.spots(text)
+        if spots:
+            trace = Trace()
+            at = 0
+            for start, stop in spots:
+                at = max(at, start)
+                if at < stop:
+                    at = self.walk(text, at, stop, trace, found, final=True)
+        return found
+
+    def find_after(self, primer: str, text: str) -> list[Found]:
+        """Everything to mask in a whole text that `primer` announces; the offsets are those of `text`."""
+        whole = primer + text
+        found: list[Found] = []
+        self.walk(whole, len(primer), len(whole), Trace(), found, final=True)
+        return [one.moved(-len(primer)) for one in found]
+
+    def walk(self, text: str, start: int, stop: int, trace: Trace, found: list[Found], *, final: bool) -> int:
+        """Judges every group of digits that begins in `start..stop`, in order, and adds to `found`.
+
+        After a PAN it goes on beyond `stop` as far as a security code can stand beside it. Returns where it stopped:
+        everything before is decided. Less than the text's length with `final` false: the group there waits for more.
+        """
+        at = start
+        size = len(text)
+        while True:
+            group = DIGITS.search(text, at)
+            if group is None:
+                return size
+            first, end = group.span()
+            if first >= stop:
+                return first
+            at = end
+            if first and text[first - 1].isdecimal():
+                continue
+            pan = self._judge.judge(text, first, trace.masked_end, final)
+            if isinstance(pan, Pan) and first < trace.masked_end < pan.end:
+                pan = self._overlapping(pan, text, trace, final)
+            if isinstance(pan, Wait):
+                return first
+            if pan is not None:
+                stop = max(stop, pan.end + MAX_BESIDE + 1)
+                self._note(text, first, pan, trace, found)
+            elif first >= trace.masked_end and end - first <= MAX_CODE_DIGITS:
+                code = self._is_code(text, first, end, trace, final)
+                if isinstance(code, Wait):
+                    return first
+                if code:
+                    found.append(Found(first, end, Kind.SECURITY_CODE))
+                    trace.masked_end = end
+
+    def _overlapping(self, pan: Pan, text: str, trace: Trace, final: bool) -> Pan | Wait | None:
+        """The PAN, unless its digits beyond the PAN before it begin a PAN of their own: two cards in a row."""
+        rest = DIGITS.search(text, trace.masked_end)
+        own = self._judge.judge(text, rest.start(), trace.masked_end, final) if rest else None
+        if isinstance(own, Wait):
+            return own
+        return pan if own is None else None
+
+    @staticmethod
+    def _note(text: str, first: int, pan: Pan, trace: Trace, found: list[Found]) -> None:
+        """Masks the PAN, or what an overlapping PAN has left of it."""
+        trace.pan_ends = pan.ends
+        trace.pan_digits = len(pan.digits)
+        if first >= trace.masked_end:
+            found.append(Found(first, pan.end, Kind.PAN, pan.digits))
+        elif pan.end > trace.masked_end:
+            group = DIGITS.search(text, trace.masked_end)
+            if group is not None:
+                found.append(Found(group.start(), pan.end, Kind.PAN, pan.digits, rest=True))
+        trace.masked_end = max(trace.masked_end, pan.end)
+
+    def _is_code(self, text: str, first: int, end: int, trace: Trace, final: bool) -> bool | Wait:
+        count = end - first
+        growing = end == len(text) and not final
+        if count < MIN_CODE_DIGITS and not growing:
+            return False
+        if self._words.code_announced(text, first):
+            return Wait.WAIT if growing else True
+        counts = range(max(count, MIN_CODE_DIGITS), MAX_CODE_DIGITS + 1) if growing else (count,)
+        if not any(
+            pan_end <= first <= pan_end + MAX_BESIDE and code_beside(text[pan_end:first], n, trace.pan_digits)
+            for pan_end in trace.pan_ends
+            for n in counts
+        ):
+            return False
+        return Wait.WAIT if growing else _is_whole(text, end, final)
+
+
+def _is_whole(text: str, end: int, final: bool) -> bool | Wait:
+    """Whether the number that ends at `end` has no fraction: "[PAN] 123.45" is an amount."""
+    if text[end : end + 1] not in (".", ","):
+        return True
+    if end + 1 == len(text):
+        return True if final else Wait.WAIT
+    return not text[end + 1].isdecimal()

@@ -1,0 +1,76 @@
+"""Which requests a rule's match can reach at all, compared with another's. Says yes only to what is certain."""
+
+from dataclasses import fields
+
+from extproc.core.policy import AtLeast, Match, Operation, matches_glob
+
+
+def covers(wide: Match, narrow: Match) -> bool:
+    """Every request that `narrow` matches is matched by `wide`; False where that cannot be told."""
+    return (
+        _holds_all(wide.groups, narrow.groups)
+        and _holds_all(wide.subjects, narrow.subjects)
+        and _holds_all(wide.operations, narrow.operations)
+        and _globs_cover(wide.connections, narrow.connections)
+        and (_globs_cover(wide.models, narrow.models) and not _lists_without_model(wide, narrow))
+        and _is_lower(wide.at_least, narrow.at_least)
+    )
+
+
+def meet(one: Match, other: Match) -> bool:
+    """Some request may be matched by both; True where that cannot be told. A caller may be in any groups at once."""
+    return (
+        _share(one.operations, other.operations)
+        and _globs_meet(one.connections, other.connections)
+        and (_globs_meet(one.models, other.models) or _both_list(one, other))
+        and (_share(one.subjects, other.subjects) or any("|" in each for each in one.subjects + other.subjects))
+    )
+
+
+def _holds_all(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+    return not wide or (bool(narrow) and set(narrow) <= set(wide))
+
+
+def _share(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return not one or not other or not set(one).isdisjoint(other)
+
+
+def _globs_cover(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+    return not wide or "*" in wide or (bool(narrow) and all(any(_glob_covers(w, n) for w in wide) for n in narrow))
+
+
+def _glob_covers(wide: str, narrow: str) -> bool:
+    return wide == narrow or (_is_literal(narrow) and matches_glob(wide, narrow))
+
+
+def _globs_meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return not one or not other or any(_glob_meets(a, b) for a in one for b in other)
+
+
+def _glob_meets(a: str, b: str) -> bool:
+    if _is_literal(a):
+        return matches_glob(b, a)
+    return matches_glob(a, b) if _is_literal(b) else True
+
+
+def _is_literal(glob: str) -> bool:
+    return "*" not in glob and "?" not in glob
+
+
+def _both_list(one: Match, other: Match) -> bool:
+    return all(not match.operations or Operation.MODEL_LIST in match.operations for match in (one, other))
+
+
+def _lists_without_model(wide: Match, narrow: Match) -> bool:
+    """`narrow` matches a listing that names no model, by listing the operation, and `wide` might not."""
+    return (
+        Operation.MODEL_LIST in narrow.operations and Operation.MODEL_LIST not in wide.operations and bool(wide.models)
+    )
+
+
+def _is_lower(wide: AtLeast, narrow: AtLeast) -> bool:
+    for each in fields(AtLeast):
+        least, reached = getattr(wide, each.name), getattr(narrow, each.name)
+        if least is not None and (reached is None or reached < least):
+            return False
+    return True

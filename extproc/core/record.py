@@ -1,0 +1,167 @@
+"""The evidence record: small, closed, named after OCSF 1.8 (API Activity 6003), without account data or content.
+
+The fields that PCI DSS v4.0.1 10.2.2 asks for (who, what, when, outcome, origin, affected resource) have no defaults: a
+record without one cannot be made. The journal adds `seq`, `prev` and the writer's identity.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class EventCode(StrEnum):
+    """What happened. The comment names the PCI DSS v4.0.1 10.2.1.x clause that asks for it."""
+
+    INFERENCE_REQUEST = "inference.request"  # 10.2.1.1, durable before the model sees a byte
+    INFERENCE_END = "inference.end"  # 10.2.1.1
+    INFERENCE_RECOVERED = "inference.recovered"  # 10.2.1.1, written by the adopter of a dead writer's journal
+    AUTH_FAIL = "auth.fail"  # 10.2.1.4
+    POLICY_DENY = "policy.deny"  # 10.2.1.4
+    REQUEST_REFUSE = "request.refuse"  # 10.2.1.4
+    PROXY_REPLY = "proxy.reply"  # 10.2.1.4: Envoy answered itself; seen by us
+    APPROVAL_OPEN = "approval.open"  # 10.2.1.2
+    APPROVAL_ATTACH = "approval.attach"  # 10.2.1.2
+    APPROVAL_WAIT_OVER = "approval.wait_over"  # 10.2.1.2: the client was given a ticket
+    APPROVAL_WITHDRAW = "approval.withdraw"  # 10.2.1.2
+    APPROVAL_USE = "approval.use"  # 10.2.1.2
+    APPROVAL_DECIDE = "approval.decide"  # 10.2.1.2
+    ADMIN_POLICY_CHANGE = "admin.policy_change"  # 10.2.1.2
+    AUDIT_READ = "audit.read"  # 10.2.1.3
+    CONTROL_FAILURE = "control.failure"  # 10.7.2
+    CONTROL_RESTORED = "control.restored"  # 10.7.3
+    LOG_START = "log.start"  # 10.2.1.6
+    LOG_HEARTBEAT = "log.heartbeat"  # 10.2.1.6
+    LOG_STOP = "log.stop"  # 10.2.1.6
+    LOG_ADOPT = "log.adopt"  # 10.2.1.6
+
+
+OPENS_EXCHANGE = frozenset({EventCode.INFERENCE_REQUEST, EventCode.APPROVAL_OPEN, EventCode.APPROVAL_ATTACH})
+"""After one of these an exchange is under way; a journal that ends before one of `ENDS_EXCHANGE` was interrupted."""
+
+ENDS_EXCHANGE = frozenset(
+    {
+        EventCode.INFERENCE_END,
+        EventCode.INFERENCE_RECOVERED,
+        EventCode.AUTH_FAIL,
+        EventCode.POLICY_DENY,
+        EventCode.REQUEST_REFUSE,
+        EventCode.PROXY_REPLY,
+        EventCode.APPROVAL_WAIT_OVER,
+    }
+)
+
+MAY_USE_RESERVE = ENDS_EXCHANGE | {
+    EventCode.APPROVAL_WITHDRAW,
+    EventCode.CONTROL_FAILURE,
+    EventCode.CONTROL_RESTORED,
+    EventCode.LOG_START,
+    EventCode.LOG_HEARTBEAT,
+    EventCode.LOG_STOP,
+    EventCode.LOG_ADOPT,
+}
+"""What still goes into a journal that takes nothing else: refusals, ends and failures of controls."""
+
+
+class Outcome(StrEnum):
+    """How the exchange ended, as its own state machine saw it."""
+
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    HELD = "held"
+    ABANDONED = "abandoned"
+    CUT = "cut"
+    FAILED = "failed"
+    RECOVERED = "recovered"
+    SUCCEEDED = "succeeded"
+
+
+class Direction(StrEnum):
+    """The boundary a transcript frame crossed."""
+
+    TO_MODEL = "to_model"
+    TO_CLIENT = "to_client"
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """10.2.2 user identification. `uid` is `anonymous` where no identity was established, never empty."""
+
+    uid: str
+    name: str = ""
+    groups: tuple[str, ...] = ()
+    token_id: str = ""
+    client: str = ""
+    methods: tuple[str, ...] = ()
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """10.2.2 the affected component: connection (model server), operation and protocol, model."""
+
+    connection: str
+    operation: str
+    protocol: str
+    model: str = ""
+
+
+class PolicyRef(msgspec.Struct, frozen=True, kw_only=True):
+    digest: str
+    effect: str = ""
+    rule: str = ""
+
+
+class ApprovalRef(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    state: str
+    request_digest: str = ""
+    decided_by: str = ""
+    reason: str = ""
+
+
+class Measures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Counts and times of one exchange; milliseconds and bytes. Usage is what the model server reported."""
+
+    request_bytes: int = 0
+    response_bytes: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    events: int = 0
+    held_characters_max: int = 0
+    duration_ms: float = 0.0
+    decision_ms: float = 0.0
+    hold_ms: float = 0.0
+    first_byte_ms: float = 0.0
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One evidence record. `time_ms` is Unix milliseconds, UTC. Required fields have no default."""
+
+    event_code: EventCode
+    time_ms: int
+    actor: Actor
+    status: Outcome
+    src_address: str
+    resource: Resource
+    exchange_id: str = ""
+    status_detail: str = ""
+    """A `Reason` code, never text from outside."""
+    http_status: int = 0
+    policy: PolicyRef | None = None
+    approval: ApprovalRef | None = None
+    findings_request: dict[str, int] = {}
+    findings_response: dict[str, int] = {}
+    stripped: tuple[str, ...] = ()
+    """Request fields removed because their effect could not be inspected (`logprobs`, `echo`, …)."""
+    finish_reasons: tuple[str, ...] = ()
+    measures: Measures | None = None
+    trace_id: str = ""
+    request_digest: str = ""
+    detail: dict[str, str | int | float | bool] = {}
+    """Event-specific facts: file names, digests, counts. Never content."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of an exchange, for spans and metrics: its closing record, and its phases (name, start, end in monotonic
+    seconds)."""
+
+    record: Record
+    phases: tuple[tuple[str, float, float], ...]
+    stream: bool = False

@@ -1,0 +1,39 @@
+"""What a client gets when an exchange ends early: the API's own error shape, the exchange id, nothing internal."""
+
+from extproc.core.actions import Respond
+from extproc.core.dialects.errors import render_error
+from extproc.core.forwarding import APPROVAL_HEADER, EXCHANGE_HEADER
+from extproc.core.ledger import Ledger
+from extproc.core.reasons import REFUSALS, Reason
+from extproc.core.record import EventCode
+
+_CODES = {"authentication_error": EventCode.AUTH_FAIL, "permission_error": EventCode.POLICY_DENY}
+
+
+def refusal_code(reason: Reason) -> EventCode:
+    """Under which PCI DSS 10.2.1 event a refusal is recorded."""
+    if reason is Reason.APPROVAL_PENDING:
+        return EventCode.APPROVAL_WAIT_OVER
+    return _CODES.get(REFUSALS[reason].error_type, EventCode.REQUEST_REFUSE)
+
+
+def render_refusal(ledger: Ledger, reason: Reason, *, text: str = "", approval_id: str = "") -> Respond:
+    """`text` is the operator's own sentence, from the policy; without one the reason's public sentence is used."""
+    refusal = REFUSALS[reason]
+    extra: dict[str, object] = {}
+    if ledger.policy.rule:
+        extra["rule"] = ledger.policy.rule
+    if approval_id:
+        extra["approval_id"] = approval_id
+    body, content_type = render_error(
+        ledger.operation, refusal, reason, text or refusal.sentence, ledger.exchange_id, extra
+    )
+    headers = [("content-type", content_type.encode()), (EXCHANGE_HEADER, ledger.exchange_id.encode())]
+    if refusal.status == 401:
+        error = b"" if reason is Reason.TOKEN_MISSING else b', error="invalid_token"'
+        headers.append(("www-authenticate", b'Bearer realm="extproc"' + error))
+    if refusal.retry_after_seconds is not None:
+        headers.append(("retry-after", str(refusal.retry_after_seconds).encode()))
+    if reason is Reason.APPROVAL_PENDING:
+        headers.append((APPROVAL_HEADER, approval_id.encode("latin-1", "replace")))
+    return Respond(refusal.status, tuple(headers), body, f"extproc:{reason.value}:{ledger.policy.rule or '-'}")

@@ -1,0 +1,74 @@
+"""Envoy's bootstrap from our settings: what Envoy may do is decided here, and Envoy itself checks the text."""
+
+from typing import Any
+
+import yaml
+
+from extproc.edge.bootstrap_check import EnvoyRefused, validate_bootstrap
+from extproc.edge.bootstrap_classes import Struct, bootstrap, core, downstream_connections, overload, pack, plain
+from extproc.edge.bootstrap_clusters import collector_cluster, model_cluster, worker_cluster
+from extproc.edge.bootstrap_listener import edge_listener
+from extproc.edge.gate import parse_gate
+from extproc.edge.settings import Settings
+
+__all__ = ["EnvoyRefused", "render_bootstrap", "validate_bootstrap"]
+
+_MAX_DOWNSTREAM_CONNECTIONS = 10_000
+_RUNTIME = {
+    # Envoy half-closes the gRPC stream and waits a second: a worker reads the end of the stream and is not cancelled
+    # in the middle of something. Measured in envoy/README.md.
+    "envoy.reloadable_features.ext_proc_graceful_grpc_close": True,
+}
+
+
+def render_bootstrap(settings: Settings, gate_secret: str) -> str:
+    """The whole bootstrap as YAML, the same text for the same arguments. Keep it private: it holds the gate secret.
+
+    Raises `ValueError` for an address no cluster can be made of and for a gate secret that is none.
+    """
+    clusters = [worker_cluster(settings), *(model_cluster(connection) for connection in settings.connections)]
+    if settings.telemetry.otlp_endpoint:
+        clusters.append(collector_cluster(settings.telemetry.otlp_endpoint))
+    message = bootstrap.Bootstrap(
+        # The OpenTelemetry tracer and the statistics name this node.
+        node=core.Node(id=settings.deployment, cluster="extproc"),
+        static_resources=bootstrap.BootstrapStaticResources(
+            listeners=[edge_listener(settings, parse_gate(gate_secret))], clusters=clusters
+        ),
+        layered_runtime=bootstrap.LayeredRuntime(
+            layers=[bootstrap.RuntimeLayer(name="static", static_layer=Struct.from_dict(_RUNTIME))]
+        ),
+        overload_manager=_overload(),
+        admin=_admin(settings.envoy.admin_port) if settings.envoy.admin_port else None,
+    )
+    return yaml.dump(plain(message), Dumper=_Dumper, sort_keys=False, width=120)
+
+
+def _admin(port: int) -> Any:
+    return bootstrap.Admin(
+        address=core.Address(socket_address=core.SocketAddress(address="127.0.0.1", port_value=port)),
+        ignore_global_conn_limit=True,
+    )
+
+
+def _overload() -> Any:
+    limit = downstream_connections.DownstreamConnectionsConfig(
+        max_active_downstream_connections=_MAX_DOWNSTREAM_CONNECTIONS
+    )
+    name = "envoy.resource_monitors.global_downstream_max_connections"
+    return overload.OverloadManager(resource_monitors=[overload.ResourceMonitor(name=name, typed_config=pack(limit))])
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style for the Lua source; no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)

@@ -1,0 +1,168 @@
+"""The listener of the bootstrap: TLS, the connection manager as an edge wants it, tracing and the access log."""
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from extproc.edge import gate
+from extproc.edge.bootstrap_classes import (
+    Struct,
+    access_file,
+    access_stream,
+    accesslog,
+    core,
+    hcm,
+    listener,
+    pack,
+    tls,
+    trace,
+    tracing_tags,
+    types,
+)
+from extproc.edge.bootstrap_clusters import COLLECTOR
+from extproc.edge.bootstrap_filters import EXT_PROC_FILTER, http_filters
+from extproc.edge.bootstrap_routes import routes
+from extproc.edge.settings import Settings, TlsSettings
+
+_CONNECTION_BUFFER_BYTES = 64 * 1024
+_MAX_HEADER_KIB = 8192
+"""Envoy's own upper bound."""
+
+ACCESS_LOG = {
+    "time": "%START_TIME%",
+    "method": "%REQ(:METHOD):7%",
+    "protocol": "%PROTOCOL%",
+    "status": "%RESPONSE_CODE%",
+    "flags": "%RESPONSE_FLAGS%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "duration_ms": "%DURATION%",
+    "source": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "connection": "%ROUTE_NAME%",
+    "upstream": "%UPSTREAM_HOST%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "trace_id": "%TRACE_ID%",
+    "exchange_id": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.EXCHANGE_ID})%",
+    "effect": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.EFFECT})%",
+    "rule": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.RULE})%",
+    "operation": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.OPERATION})%",
+    "ext_proc": f"%FILTER_STATE({EXT_PROC_FILTER}:PLAIN)%",
+}
+"""No path, no query, no header a client writes: any of them may carry card data. `x-request-id` is Envoy's own."""
+
+
+def edge_listener(settings: Settings, gate_secret: str) -> Any:
+    """One listener, one filter chain: there is no way in past the filters."""
+    where = settings.listener
+    manager = listener.Filter(
+        name="envoy.filters.network.http_connection_manager",
+        typed_config=pack(_connection_manager(settings, gate_secret)),
+    )
+    return listener.Listener(
+        name="edge",
+        address=core.Address(socket_address=core.SocketAddress(address=where.address, port_value=where.port)),
+        filter_chains=[
+            listener.FilterChain(
+                filters=[manager], transport_socket=_downstream_tls(where.tls) if where.tls is not None else None
+            )
+        ],
+        per_connection_buffer_limit_bytes=_CONNECTION_BUFFER_BYTES,
+        # A second process on the same port is an error at start instead of a share of the connections.
+        enable_reuse_port=False,
+    )
+
+
+def _downstream_tls(settings: TlsSettings) -> Any:
+    validation = None
+    if settings.client_ca is not None:
+        validation = tls.CertificateValidationContext(trusted_ca=core.DataSource(filename=str(settings.client_ca)))
+    context = tls.DownstreamTlsContext(
+        common_tls_context=tls.CommonTlsContext(
+            tls_params=tls.TlsParameters(tls_minimum_protocol_version=tls.TlsParametersTlsProtocol.TLSv1_2),
+            tls_certificates=[
+                tls.TlsCertificate(
+                    certificate_chain=core.DataSource(filename=str(settings.certificate)),
+                    private_key=core.DataSource(filename=str(settings.key)),
+                )
+            ],
+            validation_context=validation,
+            alpn_protocols=["h2", "http/1.1"],
+        ),
+        require_client_certificate=settings.client_ca is not None,
+    )
+    return core.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def _connection_manager(settings: Settings, gate_secret: str) -> Any:
+    escaped = hcm.HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST
+    return hcm.HttpConnectionManager(
+        stat_prefix="edge",
+        codec_type=hcm.HttpConnectionManagerCodecType.AUTO,
+        route_config=routes(settings),
+        http_filters=http_filters(settings, gate_secret),
+        # What the policy matches is what the model server gets.
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action=escaped,
+        # Each client is a stranger, on loopback too: `x-envoy-*` (retries, timeouts) and `x-request-id` are not theirs.
+        use_remote_address=True,
+        internal_address_config=_nobody_is_internal(),
+        generate_request_id=True,
+        always_set_request_id_in_response=True,
+        server_header_transformation=hcm.HttpConnectionManagerServerHeaderTransformation.OVERWRITE,
+        server_name="extproc",
+        max_request_headers_kb=min(_MAX_HEADER_KIB, math.ceil(settings.limits.max_header_bytes / 1024)),
+        common_http_protocol_options=core.HttpProtocolOptions(
+            idle_timeout=timedelta(hours=1),
+            # Some servers read `a_b` as `a-b`. Refusing would close the connection without a word to the client.
+            headers_with_underscores_action=core.HttpProtocolOptionsHeadersWithUnderscoresAction.DROP_HEADER,
+        ),
+        http2_protocol_options=core.Http2ProtocolOptions(
+            max_concurrent_streams=100, initial_stream_window_size=65_536, initial_connection_window_size=1_048_576
+        ),
+        request_headers_timeout=timedelta(seconds=10),
+        request_timeout=timedelta(seconds=300),
+        stream_idle_timeout=timedelta(seconds=300),
+        access_log=[_access_log(settings)],
+        tracing=_tracing(settings) if settings.telemetry.otlp_endpoint else None,
+    )
+
+
+def _nobody_is_internal() -> Any:
+    """One address that no peer has: with an empty list Envoy 1.40 takes private and loopback addresses for internal."""
+    nobody = core.CidrRange(address_prefix="255.255.255.255", prefix_len=32)
+    return hcm.HttpConnectionManagerInternalAddressConfig(cidr_ranges=[nobody])
+
+
+def _access_log(settings: Settings) -> Any:
+    log_format = core.SubstitutionFormatString(json_format=Struct.from_dict(ACCESS_LOG))
+    path = settings.envoy.access_log
+    if path:
+        return accesslog.AccessLog(
+            name="envoy.access_loggers.file",
+            typed_config=pack(access_file.FileAccessLog(path=path, log_format=log_format)),
+        )
+    return accesslog.AccessLog(
+        name="envoy.access_loggers.stdout",
+        typed_config=pack(access_stream.StdoutAccessLog(log_format=log_format)),
+    )
+
+
+def _tracing(settings: Settings) -> Any:
+    """Spans carry nothing a client writes freely: those tags are overwritten, and the path is cut to nothing."""
+    tracer = trace.OpenTelemetryConfig(
+        grpc_service=core.GrpcService(
+            envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=COLLECTOR), timeout=timedelta(seconds=1)
+        ),
+        service_name=f"{settings.telemetry.service_name}-envoy",
+    )
+    return hcm.HttpConnectionManagerTracing(
+        random_sampling=types.Percent(value=100),
+        max_path_tag_length=0,
+        custom_tags=[
+            tracing_tags.CustomTag(tag=name, literal=tracing_tags.CustomTagLiteral(value="-"))
+            for name in ("http.url", "user_agent", "downstream_cluster")
+        ],
+        provider=trace.TracingHttp(name="envoy.tracers.opentelemetry", typed_config=pack(tracer)),
+    )

@@ -1,0 +1,165 @@
+"""One issuer's keys: fetched, refreshed in the background, refetched for an unknown `kid`, kept through an outage."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import httpx
+import jwt
+
+from extproc.core.identity import Issuer, TokenOutline, is_trustworthy_url, parse_json_object
+from extproc.core.reasons import Reason, Unavailable
+from extproc.edge.jwks import KeySet, parse_key_set
+
+MAX_DOCUMENT_BYTES: Final = 512 * 1024
+"""A discovery document or a JWK set. Large providers publish about 16 KiB, with certificates."""
+FETCH_SECONDS: Final = 5.0
+"""One answer, from connecting to its last byte."""
+WAIT_SECONDS: Final = 2 * FETCH_SECONDS + 1.0
+"""How long a request waits for a refetch: discovery, then the JWK set."""
+REFETCH_SECONDS: Final = 10.0
+"""Requests cause at most one refetch in this time, so that invented key ids do not become load on the issuer."""
+MAX_BACKOFF_SECONDS: Final = 30.0
+"""Between attempts while the issuer cannot be reached; the first comes after one second."""
+FILE_POLL_SECONDS: Final = 1.0
+"""How often a JWKS file is looked at."""
+
+_log = logging.getLogger(__name__)
+
+
+class IssuerKeys:
+    """The keys of one issuer. `run` is the only one that fetches, so that one fetch is under way at most."""
+
+    def __init__(self, issuer: Issuer, client: httpx.AsyncClient, clock: Callable[[], float]) -> None:
+        self.issuer = issuer
+        self.key_set: KeySet | None = None
+        """Replaced when the published document changes, and only then."""
+        self._client = client
+        self._clock = clock
+        self._fetched_at = -math.inf
+        self._refetched_at = -math.inf
+        self._failures = 0
+        self._wanted = asyncio.Event()
+        self._fetching = True
+        """Or about to: what waits for the first fetch does not use up the limit on refetches."""
+        self._done = asyncio.Event()
+
+    def age_seconds(self) -> float:
+        """Since the keys were last confirmed by their source; infinite before the first time."""
+        return max(0.0, self._clock() - self._fetched_at)
+
+    def usable(self) -> bool:
+        """True while the keys are younger than the issuer's `max_key_age_seconds`."""
+        return self.key_set is not None and self.age_seconds() <= self.issuer.max_key_age_seconds
+
+    def judges(self) -> bool:
+        """True when an unknown key id is the token's fault: the keys are usable and their source answers."""
+        return self.usable() and self._failures == 0
+
+    def find(self, outline: TokenOutline) -> jwt.PyJWK | None:
+        """The usable key for a token, or None."""
+        return self.key_set.find(outline) if self.key_set is not None and self.usable() else None
+
+    async def refetch(self) -> None:
+        """Has waited for a fetch: the one under way, or a new one unless there was one too recently."""
+        now = self._clock()
+        if not self._wanted.is_set() and not self._fetching:
+            if 0 <= now - self._refetched_at < REFETCH_SECONDS:
+                return
+            self._refetched_at = now
+            self._wanted.set()
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._done.wait()
+        except TimeoutError:
+            raise Unavailable(Reason.IDENTITY_UNAVAILABLE) from None
+
+    async def run(self) -> None:
+        """Fetch, wait, fetch again, until cancelled. A source that cannot be reached or read ends nothing."""
+        while True:
+            self._fetching = True
+            self._wanted.clear()
+            await self._refresh()
+            self._fetching = False
+            done, self._done = self._done, asyncio.Event()
+            done.set()
+            try:
+                async with asyncio.timeout(self._pause_seconds()):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+
+    def _pause_seconds(self) -> float:
+        usual = FILE_POLL_SECONDS if self.issuer.jwks_file else float(self.issuer.refresh_seconds)
+        if self._failures == 0:
+            return usual
+        return min(usual, MAX_BACKOFF_SECONDS, 2.0 ** min(self._failures - 1, 10))
+
+    async def _refresh(self) -> None:
+        try:
+            document = await self._load()
+            if self.key_set is None or document != self.key_set.document:
+                self.key_set = parse_key_set(document, self.issuer)
+        except Unavailable:
+            self._failures += 1
+            if self._failures == 1:
+                _log.warning("the keys of issuer %s cannot be had", self.issuer.issuer)
+            return
+        if self._failures:
+            _log.warning("the keys of issuer %s are back", self.issuer.issuer)
+        self._failures = 0
+        self._fetched_at = self._clock()
+
+    async def _load(self) -> bytes:
+        if self.issuer.jwks_file:
+            return await asyncio.to_thread(_read_document, Path(self.issuer.jwks_file))
+        return await self._get(await self._discover() if self.issuer.discovery else self.issuer.jwks_url)
+
+    async def _discover(self) -> str:
+        """The `jwks_uri` of OpenID Connect Discovery 1.0 §4.3: the document's issuer must be the one that was asked."""
+        answer = await self._get(self.issuer.issuer.rstrip("/") + "/.well-known/openid-configuration")
+        try:
+            document = parse_json_object(answer)
+        except ValueError:
+            document = {}
+        url = document.get("jwks_uri")
+        if document.get("issuer") != self.issuer.issuer or not isinstance(url, str) or not is_trustworthy_url(url):
+            raise Unavailable(Reason.IDENTITY_UNAVAILABLE)
+        return url
+
+    async def _get(self, url: str) -> bytes:
+        """The body of a 200 answer of bounded size. No redirect is followed, no encoding accepted."""
+        body = bytearray()
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        try:
+            async with (
+                asyncio.timeout(FETCH_SECONDS),
+                self._client.stream(
+                    "GET", url, headers=headers, follow_redirects=False, timeout=FETCH_SECONDS
+                ) as answer,
+            ):
+                acceptable = answer.status_code == 200 and "content-encoding" not in answer.headers
+                async for chunk in answer.aiter_raw():
+                    body += chunk
+                    if not acceptable or len(body) > MAX_DOCUMENT_BYTES:
+                        acceptable = False
+                        break
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+            acceptable = False
+        if not acceptable:
+            raise Unavailable(Reason.IDENTITY_UNAVAILABLE)
+        return bytes(body)
+
+
+def _read_document(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            document = file.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError:
+        document = b""
+    if not document or len(document) > MAX_DOCUMENT_BYTES:
+        raise Unavailable(Reason.IDENTITY_UNAVAILABLE)
+    return document

@@ -1,0 +1,94 @@
+"""The policy's file: read at start, then watched. A good change is taken over, a bad one leaves the last good one."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from extproc.core.document import Problem
+from extproc.core.policy import Policy
+from extproc.core.policy_document import MAX_WAIT_SECONDS, PolicyInvalid, parse_policy
+from extproc.edge.bounded_file import read_bounded, read_failure
+
+POLL_SECONDS = 0.2
+"""A change is seen twice before it counts, and in force within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What the file held at one look: its bytes, or why they could not be read. Compared by `key`."""
+
+    key: str
+    data: bytes = field(repr=False, compare=False)
+    failure: str = ""
+
+
+class PolicyFile:
+    """Watches one path, whatever way it is replaced: a ConfigMap's symlink swap, a rename, a write in place.
+
+    A change counts once two looks in a row saw the same bytes, so that a file cut short by a write under way, which may
+    lack the denying rules at its end, is not taken for a policy. `on_change` gets each new good policy, and the last
+    good one again when its file returns after a failure. `on_failure` gets the problems of a bad content, once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_change: Callable[[Policy], None],
+        on_failure: Callable[[tuple[Problem, ...]], None],
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
+    ) -> None:
+        self._path = path
+        self._on_change = on_change
+        self._on_failure = on_failure
+        self._max_wait_seconds = max_wait_seconds
+        self._judged: _Content | None = None
+        self._failing = False
+
+    @property
+    def failing(self) -> bool:
+        """The file as it is now is not the policy in force."""
+        return self._failing
+
+    def load(self) -> Policy:
+        """The first load. Raises `PolicyInvalid` and calls nobody; `run` then waits for a good one."""
+        content = self._judged = self._look()
+        self._failing = True
+        policy = self._parse(content)
+        self._failing = False
+        return policy
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        before = self._judged
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            # In a thread: a file system that hangs must not stop the exchanges.
+            content = await asyncio.to_thread(self._look)
+            if content == before and content != self._judged:
+                await self._take(content)
+            before = content
+
+    async def _take(self, content: _Content) -> None:
+        try:
+            policy = await asyncio.to_thread(self._parse, content)
+        except PolicyInvalid as invalid:
+            self._judged, self._failing = content, True
+            self._on_failure(invalid.problems)
+        else:
+            self._judged, self._failing = content, False
+            self._on_change(policy)
+
+    def _look(self) -> _Content:
+        try:
+            data = read_bounded(self._path)
+        except OSError as error:
+            return _Content(key=f"errno:{error.errno}", data=b"", failure=read_failure(error))
+        return _Content(key=hashlib.sha256(data).hexdigest(), data=data)
+
+    def _parse(self, content: _Content) -> Policy:
+        if content.failure:
+            raise PolicyInvalid((Problem("(document)", 1, 1, content.failure),))
+        return parse_policy(content.data, max_wait_seconds=self._max_wait_seconds)

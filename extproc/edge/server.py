@@ -1,0 +1,102 @@
+"""The gRPC server of one worker: ext_proc and health on one Unix socket."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import grpc
+from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+
+from extproc.edge.session import Services, Session
+
+_SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+_MESSAGE_SLACK_BYTES = 1024 * 1024
+"""Headers and framing around a whole buffered body; gRPC's own default of 4 MiB would refuse larger prompts."""
+_LAST_WORDS_SECONDS = 2.0
+"""Between the end of the drain and the end of the server: for records and last answers."""
+
+
+def _serialize(message: Any) -> bytes:
+    """Answers that never change are kept as bytes."""
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())
+
+
+class ExtProcServer:
+    """Serves until `stop`. Live streams may finish; nothing new is taken while draining."""
+
+    def __init__(self, services: Services, socket: Path, *, max_body_bytes: int) -> None:
+        self._services = services
+        self._socket = socket
+        self._sessions: set[Session] = set()
+        self._empty = asyncio.Event()
+        self._health = health.HealthServicer()
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", max_body_bytes + _MESSAGE_SLACK_BYTES),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_concurrent_streams", 20_000),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.max_ping_strikes", 0),
+            ]
+        )
+        method = grpc.stream_stream_rpc_method_handler(
+            self._serve, request_deserializer=pb.ProcessingRequest.FromString, response_serializer=_serialize
+        )
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Process": method}),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    @property
+    def live(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def held(self) -> int:
+        return sum(1 for session in self._sessions if session.held)
+
+    async def _serve(self, _: object, context: Any) -> None:
+        session = Session(self._services, context)
+        self._sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+            if not self._sessions:
+                self._empty.set()
+
+    async def _emptied(self) -> None:
+        """Returns when no session lives."""
+        while self._sessions:
+            self._empty.clear()
+            await self._empty.wait()
+
+    async def start(self) -> None:
+        """Bind the socket (0600) and say SERVING."""
+        with contextlib.suppress(FileNotFoundError):
+            self._socket.unlink()
+        self._server.add_insecure_port(f"unix:{self._socket}")
+        await self._server.start()
+        self._socket.chmod(0o600)
+        await self.set_serving(serving=True)
+
+    async def set_serving(self, *, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set("", status)
+        await self._health.set(_SERVICE, status)
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Refuse what is new, give waiting clients their tickets, let live streams finish up to the limit."""
+        await self.set_serving(serving=False)
+        stopping = asyncio.create_task(self._server.stop(drain_seconds + _LAST_WORDS_SECONDS))
+        for session in list(self._sessions):
+            if session.held:
+                session.drain()
+        if self._sessions:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied(), drain_seconds)
+        for session in list(self._sessions):
+            session.drain()
+        await stopping

@@ -1,0 +1,434 @@
+"""One gRPC stream: Envoy's messages into an exchange, the exchange's actions out. Exactly one clean way out."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import grpc
+from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
+
+from extproc.approvals.desk import Desk
+from extproc.audit.content import ContentLog
+from extproc.audit.journal import Journal
+from extproc.core import events
+from extproc.core.actions import (
+    Abort,
+    Action,
+    AllowHold,
+    AttachApproval,
+    AwaitBody,
+    ClaimGrant,
+    Finish,
+    ForwardRequest,
+    OpenApproval,
+    ReleaseBody,
+    ReleaseHeaders,
+    ReleaseTrailers,
+    Respond,
+    SetDeadline,
+    StoreContent,
+    StoreRecord,
+    VerifyToken,
+    WithdrawApproval,
+)
+from extproc.core.approval import Approval
+from extproc.core.exchange import Exchange, Phase
+from extproc.core.forwarding import RECEIPT_HEADER
+from extproc.core.identity import UnverifiedToken
+from extproc.core.reasons import ExchangeError, Malformed, Unavailable
+from extproc.core.record import EventCode
+from extproc.core.snapshot import Snapshot
+from extproc.edge import wire
+from extproc.edge.authenticator import Authenticator
+from extproc.edge.logs import bind_trace
+from extproc.edge.spans import parse_traceparent
+from extproc.edge.telemetry import Telemetry
+
+INTERNAL_SENTENCE = "the exchange could not be completed"
+"""All that a peer ever reads of an unexpected failure: Envoy copies gRPC details into its access log."""
+CLOSE_SECONDS = 5.0
+"""How long the proxy may take to close a stream whose exchange is over."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every session of a worker shares. `snapshot` is called once per exchange."""
+
+    snapshot: Callable[[], Snapshot]
+    authenticator: Authenticator
+    journal: Journal
+    desk: Desk
+    telemetry: Telemetry
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+    """Starts work that outlives its stream."""
+    gate_secret: str
+
+
+def new_exchange_id() -> str:
+    """`<milliseconds, 12 hex digits>-<64 random bits>`: sorts by time, is not guessable."""
+    return f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(8)}"
+
+
+class Session:
+    def __init__(self, services: Services, context: Any) -> None:
+        self._services = services
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._exchange: Exchange | None = None
+        self._modes: wire.Modes | None = None
+        self._events: deque[events.Event] = deque()
+        self._feeding = False
+        self._outgoing: deque[Any] = deque()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._headers_answered = False
+        self._content: ContentLog | None = None
+        self._receipt = b""
+        self._deadline: asyncio.TimerHandle | None = None
+        self._unwatch: Callable[[], None] | None = None
+        self._request_trailers: tuple[str, ...] | None = None
+        self._response_trailers: tuple[str, ...] = ()
+        self._failed = False
+        self._traceparent = ""
+        self._started_unix = time.time()
+        self._started_at = time.monotonic()
+
+    @property
+    def held(self) -> bool:
+        return self._exchange is not None and self._exchange.phase is Phase.HELD
+
+    # -- the stream ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve one exchange. Returns only when it is over and everything it released is written; aborts otherwise."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                reader = tasks.create_task(self._read())
+                try:
+                    await self._write()
+                    await self._await_close(reader)
+                finally:
+                    reader.cancel()
+                    self._clean_up()
+        except asyncio.CancelledError:
+            self._feed(events.Disconnected(time.monotonic()))
+            raise
+        except BaseExceptionGroup as group:
+            _log.error("session failed", extra={"failures": [type(error).__name__ for error in group.exceptions]})
+            self._break()
+        if self._exchange is not None and self._exchange.over and not self._failed:
+            return
+        await self._context.abort(grpc.StatusCode.INTERNAL, INTERNAL_SENTENCE)
+
+    async def _read(self) -> None:
+        """Every message in order, whatever the exchange waits for: Envoy's own timeouts arrive on this stream too."""
+        while True:
+            message = await self._context.read()
+            if message is grpc.aio.EOF:
+                self._feed(events.Disconnected(time.monotonic()))
+                self._failed = self._failed or self._exchange is None
+                self._wake.set()
+                return
+            try:
+                self._receive(message)
+            except Malformed as error:
+                _log.error("stream refused", extra={"reason": error.reason.value})
+                self._break()
+                return
+            if self._exchange is not None and self._exchange.unreleased_bytes > self._limit():
+                self._room.clear()
+                await self._room.wait()
+
+    def _limit(self) -> int:
+        return self._services.snapshot().limits.max_unreleased_bytes
+
+    async def _write(self) -> None:
+        while True:
+            while self._outgoing:
+                await self._context.write(self._outgoing.popleft())
+            if self._failed or (self._exchange is not None and self._exchange.over):
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _await_close(self, reader: "asyncio.Task[None]") -> None:
+        """Envoy closes a finished stream itself; our status is only its second sign."""
+        if not self._failed:
+            await asyncio.wait({reader}, timeout=CLOSE_SECONDS)
+
+    def _clean_up(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        self._room.set()
+
+    # -- in ------------------------------------------------------------------------------------------------------------
+
+    def _receive(self, message: pb.ProcessingRequest) -> None:
+        at = time.monotonic()
+        if self._exchange is None:
+            self._begin(message)
+        which = message.WhichOneof("request")
+        if which == "response_body":
+            body = message.response_body
+            self._feed(events.ResponseBody(body.body, body.end_of_stream, at))
+        elif which == "request_headers":
+            headers = wire.read_headers(message.request_headers)
+            eos = message.request_headers.end_of_stream
+            self._feed(events.RequestHeaders(headers, eos, wire.read_attributes(message), at))
+        elif which == "request_body":
+            buffered = self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED
+            body = message.request_body
+            self._feed(events.RequestBody(body.body, body.end_of_stream or buffered, at))
+        elif which == "response_headers":
+            headers = wire.read_headers(message.response_headers)
+            eos = message.response_headers.end_of_stream
+            self._feed(events.ResponseHeaders(headers, eos, wire.read_attributes(message), at))
+        elif which == "request_trailers":
+            self._request_trailers = tuple(h.key for h in message.request_trailers.trailers.headers)
+            self._feed(events.RequestTrailers(at))
+        elif which == "response_trailers":
+            self._response_trailers = tuple(h.key for h in message.response_trailers.trailers.headers)
+            self._feed(events.ResponseTrailers(at))
+        # Anything else is a message kind of a later Envoy (flow control); it carries no content.
+
+    def _begin(self, message: pb.ProcessingRequest) -> None:
+        self._modes = wire.read_modes(message)
+        self._traceparent = self._find_traceparent(message)
+        parent = parse_traceparent(self._traceparent)
+        exchange_id = new_exchange_id()
+        bind_trace(self._traceparent, exchange_id)
+        self._exchange = Exchange(
+            exchange_id,
+            self._services.snapshot(),
+            started_unix=self._started_unix,
+            started_at=self._started_at,
+            accepting=self._services.journal.accepting(),
+            trace_id=f"{parent.trace_id:032x}" if parent else "",
+        )
+
+    def _find_traceparent(self, message: pb.ProcessingRequest) -> str:
+        """Envoy's own span from the gRPC metadata; without a tracer in Envoy, the client's header."""
+        for key, value in self._context.invocation_metadata() or ():
+            if key == "traceparent":
+                return value if isinstance(value, str) else str(value, "latin-1")
+        for header in message.request_headers.headers.headers:
+            if header.key == "traceparent":
+                return str(header.raw_value, "latin-1")
+        return ""
+
+    def _feed(self, event: events.Event) -> None:
+        """Events one after the other, also those that actions cause at once."""
+        self._events.append(event)
+        if self._feeding or self._exchange is None:
+            return
+        self._feeding = True
+        try:
+            while self._events:
+                for action in self._exchange.receive(self._events.popleft()):
+                    self._perform(action, self._exchange)
+        except Exception as error:  # noqa: BLE001 - the one boundary: what is unexpected ends with an error, never goes on
+            _log.error("unexpected failure in an exchange", extra={"failure": type(error).__name__})
+            self._break()
+        finally:
+            self._feeding = False
+        if self._exchange.unreleased_bytes <= self._limit():
+            self._room.set()
+
+    def _break(self) -> None:
+        """Something unexpected: the stream ends with an error, and what can still be recorded is."""
+        self._failed = True
+        self._events.clear()
+        self._outgoing.clear()
+        if self._exchange is not None:
+            for action in self._exchange.fail(time.monotonic()):
+                if isinstance(action, StoreRecord):
+                    with contextlib.suppress(Unavailable):
+                        self._services.journal.append_record(action.record)
+        self._wake.set()
+
+    # -- out -----------------------------------------------------------------------------------------------------------
+
+    def _send(self, *messages: Any) -> None:
+        self._outgoing.extend(messages)
+        self._wake.set()
+
+    def _perform(self, action: Action, exchange: Exchange) -> None:  # noqa: PLR0912 - one case an action
+        services = self._services
+        match action:
+            case ReleaseBody():
+                self._send(*wire.response_body_answers(action.data, end_of_stream=action.end_of_stream))
+            case StoreContent():
+                self._store_content(action)
+            case StoreRecord():
+                self._store_record(action)
+            case VerifyToken():
+                self._verify(action.token)
+            case AwaitBody():
+                if self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED:
+                    self._headers_answered = True
+                    self._send(wire.CONTINUE_REQUEST_HEADERS)
+            case ForwardRequest() if self._modes is not None:
+                answered = self._headers_answered
+                self._send(
+                    *wire.request_answers(action, self._modes, headers_answered=answered, labels=exchange.labels)
+                )
+                if self._request_trailers is not None:
+                    self._send(wire.request_trailers_answer(self._request_trailers))
+            case ReleaseHeaders():
+                receipt = ((RECEIPT_HEADER, self._receipt),) if self._receipt else ()
+                self._send(wire.response_headers_answer(action.mutation, services.gate_secret, receipt))
+            case ReleaseTrailers():
+                self._send(wire.response_trailers_answer(self._response_trailers))
+            case Respond():
+                self._send(wire.immediate_answer(action, exchange.labels))
+            case AllowHold():
+                if self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED:
+                    self._send(wire.hold_answer(action.seconds))
+            case SetDeadline():
+                self._set_deadline(action.at)
+            case OpenApproval():
+                self._spawn(self._open_approval(action))
+            case AttachApproval():
+                self._spawn(self._attach_approval(action))
+            case ClaimGrant():
+                self._spawn(self._claim(action))
+            case WithdrawApproval():
+                services.spawn(self._withdraw(action.approval_id))
+            case Finish() | Abort():
+                self._failed = self._failed or isinstance(action, Abort)
+                services.telemetry.record_exchange(
+                    action.summary,
+                    traceparent=self._traceparent,
+                    started_unix=self._started_unix,
+                    started_monotonic=self._started_at,
+                )
+                self._wake.set()
+            case _:
+                raise AssertionError(type(action).__name__)
+
+    def _store_record(self, action: StoreRecord) -> None:
+        try:
+            done = partial(self._stored, action.ticket)
+            seq = self._services.journal.append_record(action.record, done)
+        except Unavailable:
+            self._feed(events.StoreFailed(time.monotonic()))
+            return
+        if action.record.event_code is EventCode.INFERENCE_REQUEST:
+            self._receipt = f"{self._services.journal.origin}#{seq}".encode()
+
+    def _store_content(self, action: StoreContent) -> None:
+        try:
+            if self._content is None:
+                self._content = self._services.journal.open_content(self.exchange_id)
+            offset_us = int((action.at - self._started_at) * 1e6)
+            self._content.append(action.direction, offset_us, action.data, partial(self._stored, action.ticket))
+        except Unavailable:
+            self._feed(events.StoreFailed(time.monotonic()))
+
+    @property
+    def exchange_id(self) -> str:
+        return self._exchange.exchange_id if self._exchange is not None else ""
+
+    def _stored(self, ticket: int, durable: bool) -> None:
+        at = time.monotonic()
+        self._feed(events.Stored(ticket, at) if durable else events.StoreFailed(at))
+
+    def _verify(self, token: UnverifiedToken) -> None:
+        at = time.monotonic()
+        try:
+            principal = self._services.authenticator.verify_now(token)
+        except ExchangeError as error:
+            self._feed(events.TokenRejected(error.reason, at))
+            return
+        if principal is None:
+            self._spawn(self._verify_slowly(token))
+        else:
+            self._feed(events.TokenVerified(principal, at))
+
+    async def _verify_slowly(self, token: UnverifiedToken) -> None:
+        try:
+            principal = await self._services.authenticator.verify(token)
+        except ExchangeError as error:
+            self._feed(events.TokenRejected(error.reason, time.monotonic()))
+        else:
+            self._feed(events.TokenVerified(principal, time.monotonic()))
+
+    def _spawn(self, work: Any) -> None:
+        if self._tasks is None:
+            work.close()
+            return
+        self._tasks.create_task(work)
+
+    def _set_deadline(self, at: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if at is not None:
+            delay = max(0.0, at - time.monotonic())
+            self._deadline = self._loop.call_later(delay, lambda: self._feed(events.DeadlinePassed(time.monotonic())))
+
+    # -- approvals -----------------------------------------------------------------------------------------------------
+
+    async def _open_approval(self, action: OpenApproval) -> None:
+        try:
+            approval = await self._services.desk.open(action.request)
+        except Unavailable:
+            self._feed(events.ApprovalsFailed(time.monotonic()))
+            return
+        self._see(approval)
+        self._watch(approval.approval_id)
+
+    async def _attach_approval(self, action: AttachApproval) -> None:
+        try:
+            approval = await self._services.desk.find(action.approval_id)
+        except Unavailable:
+            self._feed(events.ApprovalsFailed(time.monotonic()))
+            return
+        if approval is None:
+            self._feed(events.ApprovalMissing(time.monotonic()))
+            return
+        self._see(approval)
+        if self.held:
+            self._watch(approval.approval_id)
+
+    def _watch(self, approval_id: str) -> None:
+        self._unwatch = self._services.desk.watch(approval_id, self._see)
+
+    def _see(self, approval: Approval | None) -> None:
+        at = time.monotonic()
+        self._feed(events.ApprovalsFailed(at) if approval is None else events.ApprovalSeen(approval, at))
+
+    async def _claim(self, action: ClaimGrant) -> None:
+        uid = self._exchange.requester_uid if self._exchange is not None else ""
+        try:
+            won = await self._services.desk.claim(action.approval_id, action.request_digest, uid)
+        except Unavailable:
+            self._feed(events.ApprovalsFailed(time.monotonic()))
+            return
+        at = time.monotonic()
+        self._feed(events.GrantClaimed(at) if won else events.GrantLost(at))
+
+    async def _withdraw(self, approval_id: str) -> None:
+        try:
+            await self._services.desk.withdraw(approval_id)
+        except Unavailable:
+            _log.warning("an approval could not be withdrawn; it will expire", extra={"approval_id": approval_id})
+
+    def drain(self) -> None:
+        """The time is up: the exchange ends as well as it still can."""
+        self._feed(events.Drained(time.monotonic()))

@@ -1,0 +1,86 @@
+"""`config.yaml`, parsed: the deployment's settings. The policy is a document of its own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from extproc.approvals.settings import ApprovalSettings
+from extproc.audit.settings import AuditSettings
+from extproc.core.identity import Issuer
+from extproc.core.snapshot import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Downstream TLS. `client_ca` turns on mTLS."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """Where clients connect."""
+
+    address: str = "127.0.0.1"
+    port: int = 8080
+    tls: TlsSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """A model server. `upstream` is `http://host:port` (no path). `credential_file` holds its key, one line."""
+
+    name: str
+    upstream: str
+    path_prefix: str = "/"
+    credential_file: Path | None = None
+    credential_header: str = "authorization"
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """`otlp_endpoint` is a gRPC endpoint (`http://127.0.0.1:4317`); empty: no export.
+
+    Worker i serves /metrics on `metrics_port + i`; 0: off.
+    """
+
+    otlp_endpoint: str = ""
+    metrics_address: str = "127.0.0.1"
+    metrics_port: int = 0
+    service_name: str = "extproc"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoySettings:
+    """`admin_port` 0: no admin listener. `access_log` is a file path; empty: standard output."""
+
+    admin_port: int = 0
+    access_log: str = ""
+    concurrency: int = 1
+    max_hold_seconds: float = 900.0
+    """`max_message_timeout`; no rule may wait longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Relative paths in the file are resolved against the file's folder."""
+
+    deployment: str
+    run_directory: Path
+    """Sockets: `worker-<i>.sock`."""
+    workers: int
+    drain_seconds: float
+    listener: ListenerSettings
+    envoy: EnvoySettings
+    connections: tuple[ConnectionSettings, ...]
+    issuers: tuple[Issuer, ...]
+    policy_file: Path
+    digest_key_file: Path
+    """32 random bytes or more (0600): keys request digests."""
+    approvals: ApprovalSettings
+    approvals_url: str
+    """What the 202 answer shows the client, with `{id}`; may be empty."""
+    audit: AuditSettings
+    telemetry: TelemetrySettings
+    limits: Limits

@@ -1,0 +1,150 @@
+"""The checked values of a configuration file to `Settings`. A key that is left out has the default of its dataclass."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+
+from extproc.approvals.settings import ApprovalSettings
+from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
+from extproc.core.identity import ClaimPaths, Issuer
+from extproc.core.snapshot import Limits
+from extproc.core.units import parse_duration, parse_size
+from extproc.edge.settings import (
+    ConnectionSettings,
+    EnvoySettings,
+    ListenerSettings,
+    Settings,
+    TelemetrySettings,
+    TlsSettings,
+)
+
+Values = Mapping[str, Any]
+
+
+def absolute(folder: Path, name: str) -> Path:
+    """`name` as the file means it: relative to `folder`, `..` taken out, symlinks left as they are."""
+    return Path(os.path.normpath(folder / name))
+
+
+def build_settings(values: Values, folder: Path) -> Settings:
+    """`values` have passed the schema and every check; `folder` is absolute."""
+    approvals, telemetry = values["approvals"], values.get("telemetry", {})
+    return Settings(
+        deployment=values["deployment"],
+        run_directory=absolute(folder, values["run_directory"]),
+        workers=values.get("workers", 1),
+        drain_seconds=parse_duration(values.get("drain", "30s")),
+        listener=_listener(values.get("listener", {}), folder),
+        envoy=_envoy(values.get("envoy", {}), folder),
+        connections=tuple(_connection(each, folder) for each in values["connections"]),
+        issuers=tuple(_issuer(each, folder) for each in values["identity"]["issuers"]),
+        policy_file=absolute(folder, values["policy"]),
+        digest_key_file=absolute(folder, values["digest_key"]),
+        approvals=ApprovalSettings(database=_database(approvals["database"], folder), **_seconds(approvals, "poll")),
+        approvals_url=approvals.get("url", ""),
+        audit=_audit(values["audit"], values["deployment"], folder),
+        telemetry=TelemetrySettings(**telemetry),
+        limits=_limits(values.get("limits", {})),
+    )
+
+
+def _seconds(values: Values, *keys: str) -> dict[str, Any]:
+    """Of `keys` those that are given, as `<key>_seconds`."""
+    return {f"{key}_seconds": parse_duration(values[key]) for key in keys if key in values}
+
+
+def _whole_seconds(values: Values, *keys: str) -> dict[str, Any]:
+    return {key: int(seconds) for key, seconds in _seconds(values, *keys).items()}
+
+
+def _bytes(values: Values, *keys: str) -> dict[str, Any]:
+    """Of `keys` those that are given, as `<key>_bytes`."""
+    return {f"{key}_bytes": parse_size(values[key]) for key in keys if key in values}
+
+
+def _plain(values: Values, *keys: str) -> dict[str, Any]:
+    return {key: values[key] for key in keys if key in values}
+
+
+def _path(folder: Path, values: Values, key: str) -> Path | None:
+    return absolute(folder, values[key]) if key in values else None
+
+
+def _listener(values: Values, folder: Path) -> ListenerSettings:
+    tls = values.get("tls")
+    if tls is None:
+        return ListenerSettings(**values)
+    settings = TlsSettings(
+        certificate=absolute(folder, tls["certificate"]),
+        key=absolute(folder, tls["key"]),
+        client_ca=_path(folder, tls, "client_ca"),
+    )
+    return ListenerSettings(**_plain(values, "address", "port"), tls=settings)
+
+
+def _envoy(values: Values, folder: Path) -> EnvoySettings:
+    log = values.get("access_log", "")
+    return EnvoySettings(
+        access_log=str(absolute(folder, log)) if log else "",
+        **_plain(values, "admin_port", "concurrency"),
+        **_seconds(values, "max_hold"),
+    )
+
+
+def _connection(values: Values, folder: Path) -> ConnectionSettings:
+    return ConnectionSettings(
+        credential_file=_path(folder, values, "credential_file"),
+        **_plain(values, "name", "upstream", "path_prefix", "credential_header"),
+    )
+
+
+def _issuer(values: Values, folder: Path) -> Issuer:
+    claims = {key: tuple(path) for key, path in values.get("claims", {}).items()}
+    return Issuer(
+        issuer=values["issuer"],
+        audiences=tuple(values["audiences"]),
+        algorithms=tuple(values["algorithms"]),
+        jwks_file=str(_path(folder, values, "jwks_file") or ""),
+        claims=ClaimPaths(**claims),
+        **_plain(values, "discovery", "jwks_url"),
+        **_whole_seconds(values, "leeway", "max_key_age", "refresh"),
+    )
+
+
+def _database(text: str, folder: Path) -> str:
+    url = make_url(text)
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(absolute(folder, url.database)))
+    return url.render_as_string(hide_password=False)
+
+
+def _audit(values: Values, deployment: str, folder: Path) -> AuditSettings:
+    sizes = {"segment": "segment_size", "max_spool": "max_spool", "reserve": "reserve"}
+    times = {"segment": "segment_interval", "heartbeat": "heartbeat", "max_lag": "max_lag"}
+    return AuditSettings(
+        deployment=deployment,
+        spool=absolute(folder, values["spool"]),
+        keys=absolute(folder, values["keys"]),
+        store=_store(values["store"], folder),
+        **_bytes({name: values[key] for name, key in sizes.items() if key in values}, *sizes),
+        **_seconds({name: values[key] for name, key in times.items() if key in values}, *times),
+    )
+
+
+def _store(values: Values, folder: Path) -> DirectoryStore | S3Store:
+    if "directory" in values:
+        return DirectoryStore(absolute(folder, values["directory"]))
+    s3 = dict(values["s3"])
+    retention = s3.pop("retention", None)
+    return S3Store(**s3) if retention is None else S3Store(**s3, retention_days=int(retention.removesuffix("d")))
+
+
+def _limits(values: Values) -> Limits:
+    return Limits(
+        **_plain(values, "max_channels", "max_json_depth"),
+        **_bytes(values, "max_header", "max_body", "max_response", "max_event", "max_unreleased"),
+        **_seconds(values, "hold_margin"),
+    )

@@ -1,0 +1,289 @@
+"""What a schema cannot say of the configuration: what must differ, what must fit together. Opens no file."""
+
+import ipaddress
+import os
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from extproc.core.document import Path as Place
+from extproc.core.document import Report, quoted
+from extproc.core.identity import KEY_TYPES, is_trustworthy_url
+from extproc.core.schema import nearest
+from extproc.core.snapshot import Limits
+from extproc.core.units import parse_duration, parse_size
+from extproc.edge.settings_build import absolute
+
+MAX_SOCKET_PATH_BYTES = 99
+"""`sun_path` has 108 bytes on Linux and 104 elsewhere, and gRPC wants some of them."""
+MIN_RETENTION_DAYS = 365
+"""PCI DSS v4.0.1 10.5.1: twelve months of audit history."""
+MAX_LEEWAY_SECONDS = 300
+"""Beyond that it is not the clocks."""
+
+_POSITIVE: tuple[Place, ...] = (
+    ("envoy", "max_hold"),
+    ("approvals", "poll"),
+    *(("audit", key) for key in ("segment_interval", "heartbeat", "max_lag", "segment_size", "max_spool", "reserve")),
+    *(("limits", key) for key in ("max_header", "max_body", "max_response", "max_event", "max_unreleased")),
+)
+_FORBIDDEN_HEADERS = {"host", "content-length", "content-type", "connection", "transfer-encoding", "te", "upgrade"}
+
+
+def check_settings(report: Report, folder: Path) -> None:
+    """Add a problem for everything that is well formed and cannot work, or would guard less than it says."""
+    _check_positive(report)
+    _check_sockets(report, folder)
+    _check_ports(report)
+    _check_connections(report)
+    for issuer in report.items(("identity", "issuers")):
+        _check_issuer(report, issuer)
+    _check_unique(report, ("identity", "issuers"), "issuer")
+    _check_approvals(report)
+    _check_audit(report, folder)
+    _check_hold(report)
+    endpoint = report.sound(("telemetry", "otlp_endpoint"))
+    if endpoint and not _is_origin(endpoint, {"http", "https"}):
+        report.add(("telemetry", "otlp_endpoint"), "must be `http://host:port`")
+
+
+def _check_positive(report: Report) -> None:
+    issuers = report.items(("identity", "issuers"))
+    keys = ((*issuer, key) for issuer in issuers for key in ("max_key_age", "refresh"))
+    for place in (*_POSITIVE, *keys):
+        text = report.sound(place)
+        if text is not None and _amount(text) == 0:
+            report.add(place, "must be more than nothing")
+
+
+def _amount(text: str) -> float:
+    return parse_size(text) if text.endswith("B") else parse_duration(text)
+
+
+def _check_sockets(report: Report, folder: Path) -> None:
+    directory, workers = report.sound(("run_directory",)), report.sound(("workers",))
+    if directory is None:
+        return
+    last = absolute(folder, directory) / f"worker-{(workers or 1) - 1}.sock"
+    length = len(os.fsencode(last))
+    if length > MAX_SOCKET_PATH_BYTES:
+        message = f"makes socket paths of {length} bytes; {MAX_SOCKET_PATH_BYTES} are possible"
+        report.add(("run_directory",), message, "choose a shorter folder, such as one below /run")
+
+
+def _check_ports(report: Report) -> None:
+    for place in (("listener", "address"), ("telemetry", "metrics_address")):
+        text = report.sound(place)
+        if text is not None and not _is_address(text):
+            report.add(place, "must be an IP address")
+    taken: dict[int, str] = {}
+    metrics = report.sound(("telemetry", "metrics_port")) or 0
+    workers = report.sound(("workers",)) or 1
+    for place, first, count in (
+        (("listener", "port"), report.sound(("listener", "port")) or 8080, 1),
+        (("envoy", "admin_port"), report.sound(("envoy", "admin_port")) or 0, 1),
+        (("telemetry", "metrics_port"), metrics, workers),
+    ):
+        for port in range(first, first + count if first else first):
+            if port > 65535:
+                report.add(place, f"leaves no port for worker {port - first}")
+                break
+            if port in taken:
+                report.add(place, f"takes port {port}, which `{taken[port]}` has")
+                break
+            taken[port] = ".".join(place)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _check_connections(report: Report) -> None:
+    _check_unique(report, ("connections",), "name")
+    prefixes: dict[str, Place] = {}
+    for connection in report.items(("connections",)):
+        upstream = report.sound((*connection, "upstream"))
+        if upstream is not None and not _is_origin(upstream, {"http"}):
+            report.add((*connection, "upstream"), "must be `http://host:port`, without path, query or user")
+        path_place = (*connection, "path_prefix")
+        prefix = "/" if _lacks(report, path_place) else report.sound(path_place)
+        if prefix is not None and not _is_normal_prefix(prefix):
+            report.add(path_place, "must be `/` or like `/one/two`", "no empty, `.` or `..` segment, no `/` at the end")
+        elif prefix in prefixes:
+            report.add(
+                path_place, f"{quoted(prefix)} is the prefix of another connection", "one connection would get all"
+            )
+        elif prefix is not None:
+            prefixes[prefix] = path_place
+        _check_credential_header(report, connection)
+
+
+def _check_credential_header(report: Report, connection: Place) -> None:
+    place = (*connection, "credential_header")
+    header = report.sound(place)
+    if header is None:
+        return
+    if _lacks(report, (*connection, "credential_file")):
+        report.add_key(place, "has no effect without `credential_file`")
+    if header in _FORBIDDEN_HEADERS or header.startswith(("x-extproc-", "x-audit-", "x-envoy-")):
+        report.add(place, "cannot carry a credential")
+
+
+def _lacks(report: Report, place: Place) -> bool:
+    return place not in report.places and report.clean(place)
+
+
+def _is_normal_prefix(prefix: str) -> bool:
+    if prefix == "/":
+        return True
+    segments = prefix.split("/")
+    allowed = all(c.isascii() and (c.isalnum() or c in "/-._~") for c in prefix)
+    return allowed and not segments[0] and len(segments) > 1 and not {"", ".", ".."}.intersection(segments[1:])
+
+
+def _is_origin(url: str, schemes: set[str]) -> bool:
+    """Scheme, host and port and nothing more."""
+    parts = _split(url)
+    return parts is not None and parts.port is not None and _is_site(url, schemes)
+
+
+def _is_site(url: str, schemes: set[str]) -> bool:
+    """Scheme and host, perhaps a port, and nothing more."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in schemes or not parts.hostname:
+        return False
+    return parts.path in {"", "/"} and not parts.query and not parts.fragment and parts.username is None
+
+
+def _split(url: str) -> SplitResult | None:
+    if not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _check_unique(report: Report, items: Place, key: str) -> None:
+    seen: dict[str, int] = {}
+    for index, item in enumerate(report.items(items)):
+        value = report.sound((*item, key))
+        if value is not None and seen.setdefault(value, index) != index:
+            message = f"{quoted(value)} is used by {items[-1]}[{seen[value]}] already"
+            report.add((*item, key), message)
+
+
+def _check_issuer(report: Report, issuer: Place) -> None:
+    name = report.sound((*issuer, "issuer"))
+    if name is not None and "|" in name:
+        report.add((*issuer, "issuer"), "must not hold `|`", "it stands between issuer and subject in a principal's id")
+    for item in report.items((*issuer, "algorithms")):
+        algorithm = report.sound(item)
+        if algorithm is not None and algorithm not in KEY_TYPES:
+            report.add(item, f"{quoted(algorithm)} is not an asymmetric signature", nearest(algorithm, KEY_TYPES))
+    _check_key_source(report, issuer, name)
+    leeway, age, refresh = (_seconds(report, (*issuer, key)) for key in ("leeway", "max_key_age", "refresh"))
+    if leeway is not None and leeway > MAX_LEEWAY_SECONDS:
+        report.add((*issuer, "leeway"), f"must be at most {MAX_LEEWAY_SECONDS}s")
+    for key, value in (("leeway", leeway), ("max_key_age", age), ("refresh", refresh)):
+        if value is not None and value != int(value):
+            report.add((*issuer, key), "must be whole seconds")
+    if age is not None and refresh is not None and age < refresh:
+        report.add(
+            (*issuer, "max_key_age"), "is shorter than `refresh`", "keys would expire before they are fetched again"
+        )
+
+
+def _check_key_source(report: Report, issuer: Place, name: str | None) -> None:
+    sources = ("discovery", "jwks_url", "jwks_file")
+    given = [key for key in sources if (*issuer, key) in report.places]
+    discovery = report.sound((*issuer, "discovery"))
+    if discovery is False:
+        given.remove("discovery")
+    if len(given) != 1:
+        found = ", ".join(f"`{key}`" for key in given) or "none"
+        report.add(issuer, f"needs exactly one of `discovery`, `jwks_url` and `jwks_file`, has {found}")
+    hint = "keys from elsewhere could be anybody's"
+    if discovery and name is not None and not is_trustworthy_url(name):
+        report.add((*issuer, "issuer"), "is neither https nor on loopback, as discovery needs it", hint)
+    url = report.sound((*issuer, "jwks_url"))
+    if url is not None and not is_trustworthy_url(url):
+        report.add((*issuer, "jwks_url"), "is neither https nor on loopback", hint)
+
+
+def _seconds(report: Report, place: Place) -> float | None:
+    text = report.sound(place)
+    return None if text is None else parse_duration(text)
+
+
+def _check_approvals(report: Report) -> None:
+    place = ("approvals", "database")
+    database = report.sound(place)
+    if database is not None and not _is_database(database):
+        # The URL may hold a password: it is not quoted.
+        report.add(
+            place, "must be `sqlite:///FILE` or a `postgresql` URL", "a file, not memory: a hold outlives a restart"
+        )
+    url = report.sound(("approvals", "url"))
+    if url:
+        parts = _split(url.replace("{id}", "id"))
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or "{id}" not in url:
+            report.add(("approvals", "url"), "must be an http or https URL with `{id}` in it")
+
+
+def _is_database(text: str) -> bool:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        return False
+    match url.get_backend_name():
+        case "sqlite":
+            return bool(url.database) and url.database != ":memory:" and not url.query
+        case "postgresql":
+            return bool(url.database)
+    return False
+
+
+def _check_audit(report: Report, folder: Path) -> None:
+    spool, keys, store = (
+        absolute(folder, name) if (name := report.sound(place)) is not None else None
+        for place in (("audit", "spool"), ("audit", "keys"), ("audit", "store", "directory"))
+    )
+    for key, path, other, others in (
+        ("keys", keys, "spool", spool),
+        ("store", store, "spool", spool),
+        ("store", store, "keys", keys),
+    ):
+        if path and others and (path.is_relative_to(others) or others.is_relative_to(path)):
+            report.add(("audit", key), f"must stand outside of `audit.{other}`, and that outside of it")
+    retention = report.sound(("audit", "store", "s3", "retention"))
+    if retention is not None and parse_duration(retention) < MIN_RETENTION_DAYS * 86400:
+        report.add(("audit", "store", "s3", "retention"), f"must be at least {MIN_RETENTION_DAYS}d", "PCI DSS 10.5.1")
+    endpoint = report.sound(("audit", "store", "s3", "endpoint_url"))
+    if endpoint and not _is_site(endpoint, {"http", "https"}):
+        report.add(("audit", "store", "s3", "endpoint_url"), "must be `https://host` or `http://host:port`")
+    spool_bytes, reserve, segment = (_bytes(report, ("audit", key)) for key in ("max_spool", "reserve", "segment_size"))
+    if spool_bytes is not None and reserve is not None and reserve >= spool_bytes:
+        report.add(("audit", "reserve"), "is not less than `max_spool`", "no exchange could be recorded")
+    if spool_bytes is not None and segment is not None and segment >= spool_bytes:
+        report.add(("audit", "segment_size"), "is not less than `max_spool`")
+
+
+def _bytes(report: Report, place: Place) -> int | None:
+    text = report.sound(place)
+    return None if text is None else parse_size(text)
+
+
+def _check_hold(report: Report) -> None:
+    margin = _seconds(report, ("limits", "hold_margin"))
+    hold = _seconds(report, ("envoy", "max_hold"))
+    if hold is not None and (Limits().hold_margin_seconds if margin is None else margin) > hold:
+        report.add(("envoy", "max_hold"), "is shorter than `limits.hold_margin`")

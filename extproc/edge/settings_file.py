@@ -1,0 +1,118 @@
+"""The configuration file: bytes on disk to `Settings`, or every problem at once. Also the key files that it names."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from extproc.core.document import DocumentInvalid, Problem, Report, parse_document
+from extproc.core.document import Path as Place
+from extproc.core.schema import check_schema
+from extproc.core.trust import Secret
+from extproc.edge.bounded_file import read_bounded, read_failure
+from extproc.edge.settings import Settings
+from extproc.edge.settings_build import build_settings
+from extproc.edge.settings_checks import check_settings
+
+MIN_DIGEST_KEY_BYTES = 32
+"""A SHA-256 block of entropy (RFC 2104 §3: no shorter than the digest)."""
+MAX_KEY_FILE_BYTES = 64 * 1024
+"""Larger than any key; a file beyond it is some other file."""
+
+
+class SettingsInvalid(DocumentInvalid):
+    """A configuration, or a key file it names, with problems."""
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the configuration and check all that can be checked before start.
+
+    Relative paths are resolved against the folder that `path` names, symlinks not followed. Raises `SettingsInvalid`.
+    """
+    folder = path.absolute().parent
+    try:
+        data = read_bounded(path)
+    except OSError as error:
+        raise _invalid(path, read_failure(error)) from None
+    report = parse_document(data)
+    if report.value is not None or not report.problems:
+        check_schema(report, "config")
+        check_settings(report, folder)
+        _check_files(report, folder)
+    if report.problems:
+        raise SettingsInvalid(report.problems)
+    return build_settings(report.value, folder)
+
+
+def read_credential(path: Path) -> Secret:
+    """The one line of a credential file, without its line end. Raises `SettingsInvalid`, which quotes nothing of it."""
+    line = _read_key(path).removesuffix(b"\n")
+    if not line:
+        raise _invalid(path, "the file is empty")
+    if any(byte in line for byte in b"\r\n\0"):
+        raise _invalid(path, "the file holds more than one line of text", "one line, ended by nothing or a line feed")
+    if line != line.strip() or not all(0x20 <= byte < 0x7F for byte in line):
+        raise _invalid(path, "the file holds characters that no header carries, or blanks around the line")
+    return Secret(line.decode("ascii"))
+
+
+def read_digest_key(path: Path) -> Secret:
+    """The key of request digests, from a file of any bytes. Raises `SettingsInvalid`, which quotes nothing of it."""
+    key = _read_key(path)
+    if len(key) < MIN_DIGEST_KEY_BYTES:
+        raise _invalid(path, f"the file is shorter than {MIN_DIGEST_KEY_BYTES} bytes", "write random bytes into it")
+    return Secret(key.hex())
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        data = read_bounded(path)
+    except OSError as error:
+        raise _invalid(path, read_failure(error)) from None
+    if len(data) > MAX_KEY_FILE_BYTES:
+        raise _invalid(path, "the file is too large for a key")
+    return data
+
+
+def _invalid(path: Path, message: str, hint: str = "") -> SettingsInvalid:
+    return SettingsInvalid((Problem(str(path), 1, 1, message, hint),))
+
+
+def _check_files(report: Report, folder: Path) -> None:
+    """Whatever the service must read at start is read now, so that a wrong path is told with its place."""
+    for connection in report.items(("connections",)):
+        _try(report, (*connection, "credential_file"), folder, read_credential)
+    for issuer in report.items(("identity", "issuers")):
+        _try(report, (*issuer, "jwks_file"), folder, _read_key)
+    _try(report, ("digest_key",), folder, read_digest_key)
+    for key in ("certificate", "key", "client_ca"):
+        _try(report, ("listener", "tls", key), folder, _read_key)
+    tls = report.sound(("listener", "tls"))
+    if tls is not None:
+        _check_tls(report, tls, folder)
+
+
+def _try(report: Report, place: Place, folder: Path, read: Callable[[Path], object]) -> None:
+    name = report.sound(place)
+    if name is None:
+        return
+    try:
+        read(folder / name)
+    except SettingsInvalid as error:
+        for problem in error.problems:
+            report.add(place, problem.message, problem.hint)
+
+
+def _check_tls(report: Report, tls: Mapping[str, str], folder: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without the password OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(folder / tls["certificate"], folder / tls["key"], password="")
+    except (ssl.SSLError, OSError):
+        report.add(
+            ("listener", "tls", "key"), "certificate and key are not PEM files that belong together, without a password"
+        )
+    try:
+        if "client_ca" in tls:
+            context.load_verify_locations(folder / tls["client_ca"])
+    except (ssl.SSLError, OSError):
+        report.add(("listener", "tls", "client_ca"), "is not a PEM file of certificates")

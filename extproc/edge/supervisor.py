@@ -1,0 +1,121 @@
+"""The parent of the workers: adopts what dead ones left, ships what live ones sealed, starts them again."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from extproc.audit.adopt import adopt_orphans
+from extproc.audit.keys import AuditKeys
+from extproc.audit.shipper import Shipper
+from extproc.core.reasons import Unavailable
+from extproc.edge.settings import Settings
+
+RESTART_SECONDS = 1.0
+"""Between a worker's death and its next start, doubled while it keeps dying at once."""
+MAX_RESTART_SECONDS = 30.0
+STABLE_SECONDS = 30.0
+SHIP_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Child:
+    index: int
+    process: "subprocess.Popen[bytes]"
+    started_at: float
+    deaths: int = 0
+    start_at: float = 0.0
+
+
+class Supervisor:
+    """`extproc serve`: N workers, one adopter, one shipper. The parent touches no traffic."""
+
+    def __init__(self, settings: Settings, config: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._config = config
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._keys = AuditKeys.load_or_create(settings.audit.keys)
+        self._shipper = Shipper(settings.audit)
+        self._store_failing = False
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when the last records could not be shipped."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        self._settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._adopt()
+        children = [self._start(index) for index in range(self._settings.workers)]
+        shipping = threading.Thread(target=self._ship, name="shipper", daemon=True)
+        shipping.start()
+        while not self._stopping.wait(0.2):
+            for child in children:
+                self._keep_alive(child)
+        return self._stop(children, shipping)
+
+    def _start(self, index: int) -> _Child:
+        command = [sys.executable, "-m", "extproc", "serve", "--config", str(self._config), "--worker", str(index)]
+        process = subprocess.Popen(command, env={**os.environ, "EXTPROC_SUPERVISOR": str(os.getpid())})  # noqa: S603
+        return _Child(index, process, self._clock())
+
+    def _keep_alive(self, child: _Child) -> None:
+        if child.process.poll() is None:
+            return
+        now = self._clock()
+        if child.start_at == 0.0:
+            child.deaths = 1 if now - child.started_at > STABLE_SECONDS else child.deaths + 1
+            delay = min(RESTART_SECONDS * 2 ** (child.deaths - 1), MAX_RESTART_SECONDS)
+            child.start_at = now + delay
+            _log.error("a worker died", extra={"worker": child.index, "status": child.process.returncode})
+            self._adopt()
+        if now >= child.start_at:
+            fresh = self._start(child.index)
+            child.process, child.started_at, child.start_at = fresh.process, fresh.started_at, 0.0
+
+    def _adopt(self) -> None:
+        """Finish the journals of dead workers. A failure stays on the disk and is tried at the next death or start."""
+        try:
+            for adopted in adopt_orphans(self._settings.audit, self._keys):
+                _log.warning("a journal was adopted", extra={"origin": adopted.origin})
+        except Unavailable as error:
+            _log.error("journals could not be adopted", extra={"reason": error.reason.value})
+
+    def _ship(self) -> None:
+        while not self._stopping.wait(SHIP_SECONDS):
+            self._ship_once()
+
+    def _ship_once(self) -> bool:
+        try:
+            self._shipper.ship_pending()
+        except Unavailable as error:
+            if not self._store_failing:
+                _log.error("the audit store cannot be reached; segments wait", extra={"reason": error.reason.value})
+            self._store_failing = True
+            return False
+        if self._store_failing:
+            _log.warning("the audit store is back")
+        self._store_failing = False
+        return True
+
+    def _stop(self, children: list[_Child], shipping: threading.Thread) -> int:
+        for child in children:
+            if child.process.poll() is None:
+                child.process.terminate()
+        deadline = self._clock() + self._settings.drain_seconds + 10.0
+        for child in children:
+            try:
+                child.process.wait(max(0.1, deadline - self._clock()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+        shipping.join()
+        self._adopt()
+        return 0 if self._ship_once() else 1

@@ -1,0 +1,189 @@
+"""Envoy's ext_proc messages <-> events and actions. Knows the processing modes; decides nothing.
+
+Source: `envoy/service/ext_proc/v3/external_processor.proto` (Envoy 1.40). Header values travel as `raw_value`: Envoy
+ignores `value`, and would set an empty header.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from envoy.config.core.v3 import base_pb2
+from envoy.extensions.filters.http.ext_proc.v3 import processing_mode_pb2
+from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
+from google.protobuf import struct_pb2
+
+from extproc.core.actions import ForwardRequest, HeaderMutation, Respond
+from extproc.core.events import Attributes
+from extproc.core.headers import Headers
+from extproc.core.reasons import Malformed, Reason
+from extproc.core.trust import Masked
+from extproc.edge.gate import ALLOW, DECISION, GATE_HEADER, NAMESPACE
+
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Of one body answer. Envoy takes 8 MiB in one message; smaller ones keep its buffers small."""
+_ATTRIBUTES = "envoy.filters.http.ext_proc"
+_OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+_Mode = processing_mode_pb2.ProcessingMode
+
+
+class BodyMode(Enum):
+    """How a direction's body travels. Every other mode would let bytes pass unseen, so the call is aborted."""
+
+    BUFFERED = "buffered"
+    DUPLEX = "duplex"
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """Of one gRPC stream, from the first message's `protocol_config` (field 11)."""
+
+    request: BodyMode
+
+
+def read_modes(message: pb.ProcessingRequest) -> Modes:
+    """Request bodies BUFFERED or full duplex, responses full duplex. Raises `Malformed(MODES_UNSAFE)` otherwise."""
+    if not message.HasField("protocol_config") or message.observability_mode:
+        raise Malformed(Reason.MODES_UNSAFE)
+    config = message.protocol_config
+    if config.response_body_mode != _Mode.FULL_DUPLEX_STREAMED:
+        raise Malformed(Reason.MODES_UNSAFE)
+    if config.request_body_mode == _Mode.BUFFERED:
+        return Modes(BodyMode.BUFFERED)
+    if config.request_body_mode == _Mode.FULL_DUPLEX_STREAMED:
+        return Modes(BodyMode.DUPLEX)
+    raise Malformed(Reason.MODES_UNSAFE)
+
+
+def read_headers(message: pb.HttpHeaders) -> Headers:
+    return Headers(tuple((h.key, h.raw_value or h.value.encode()) for h in message.headers.headers))
+
+
+def read_attributes(message: pb.ProcessingRequest) -> Attributes:
+    """`request_attributes` and `response_attributes`; what is absent is empty."""
+    if _ATTRIBUTES not in message.attributes:
+        return Attributes()
+    fields = message.attributes[_ATTRIBUTES].fields
+
+    def text(name: str) -> str:
+        return fields[name].string_value if name in fields else ""
+
+    return Attributes(
+        source_address=text("source.address"),
+        tls_subject=text("connection.subject_peer_certificate"),
+        route_name=text("xds.route_name"),
+        response_details=text("response.code_details"),
+        response_flags=text("response.flags"),
+        upstream_address=text("upstream.address"),
+    )
+
+
+def _set_headers(mutation: pb.HeaderMutation, pairs: Iterable[tuple[str, bytes]]) -> None:
+    for key, value in pairs:
+        option = mutation.set_headers.add(append_action=_OVERWRITE)
+        option.append.value = False
+        option.header.key = key
+        option.header.raw_value = value
+
+
+def _fill_headers(mutation: pb.HeaderMutation, action: HeaderMutation, extra: Iterable[tuple[str, bytes]] = ()) -> None:
+    mutation.remove_headers.extend(action.remove)
+    _set_headers(mutation, action.set)
+    _set_headers(mutation, extra)
+
+
+def _fill_metadata(metadata: struct_pb2.Struct, labels: Mapping[str, str], decision: str) -> None:
+    namespace = metadata.fields[NAMESPACE].struct_value
+    namespace.fields[DECISION].string_value = decision
+    for key, value in labels.items():
+        namespace.fields[key].string_value = value
+
+
+def _continue_headers() -> bytes:
+    message = pb.ProcessingResponse()
+    message.request_headers.response.SetInParent()
+    return bytes(message.SerializeToString())
+
+
+CONTINUE_REQUEST_HEADERS = _continue_headers()
+
+
+def request_answers(
+    action: ForwardRequest, modes: Modes, *, headers_answered: bool, labels: Mapping[str, str]
+) -> list[pb.ProcessingResponse]:
+    """Let the request go on: the outstanding header or body message is answered, with the key of the request lock."""
+    message = pb.ProcessingResponse()
+    _fill_metadata(message.dynamic_metadata, labels, ALLOW)
+    if headers_answered:
+        common = message.request_body.response
+        changed = action.body is not None and action.changed
+        # BUFFERED keeps content-length, and a wrong one is a 500: set it with the body it counts.
+        extra = (("content-length", str(len(action.body)).encode()),) if changed and action.body is not None else ()
+        _fill_headers(common.header_mutation, action.mutation, extra)
+        if changed and action.body is not None:
+            common.body_mutation.body = action.body
+        return [message]
+    _fill_headers(message.request_headers.response.header_mutation, action.mutation)
+    answers = [message]
+    if action.body is not None and modes.request is BodyMode.DUPLEX:
+        answers.extend(_body_answers(action.body, end_of_stream=True, request=True))
+    return answers
+
+
+def _body_answers(data: Masked, *, end_of_stream: bool, request: bool = False) -> list[pb.ProcessingResponse]:
+    answers = []
+    for start in range(0, len(data) or 1, MAX_ANSWER_BYTES):
+        message = pb.ProcessingResponse()
+        body = message.request_body if request else message.response_body
+        streamed = body.response.body_mutation.streamed_response
+        streamed.body = data if len(data) <= MAX_ANSWER_BYTES else data[start : start + MAX_ANSWER_BYTES]
+        streamed.end_of_stream = end_of_stream and start + MAX_ANSWER_BYTES >= len(data)
+        answers.append(message)
+    return answers
+
+
+def response_headers_answer(
+    mutation: HeaderMutation, gate_secret: str, extra: Iterable[tuple[str, bytes]]
+) -> pb.ProcessingResponse:
+    """Release response headers, with the marker that the response lock demands and strips."""
+    message = pb.ProcessingResponse()
+    marker = ((GATE_HEADER, gate_secret.encode()), *extra)
+    _fill_headers(message.response_headers.response.header_mutation, mutation, marker)
+    return message
+
+
+def response_body_answers(data: Masked, *, end_of_stream: bool) -> list[pb.ProcessingResponse]:
+    return _body_answers(data, end_of_stream=end_of_stream)
+
+
+def request_trailers_answer(names: Iterable[str]) -> pb.ProcessingResponse:
+    """Trailers are not part of any model API: none goes on."""
+    message = pb.ProcessingResponse()
+    message.request_trailers.header_mutation.remove_headers.extend(names)
+    return message
+
+
+def response_trailers_answer(names: Iterable[str]) -> pb.ProcessingResponse:
+    message = pb.ProcessingResponse()
+    message.response_trailers.header_mutation.remove_headers.extend(names)
+    return message
+
+
+def immediate_answer(action: Respond, labels: Mapping[str, str]) -> pb.ProcessingResponse:
+    """Without the marker: in answer to response headers it bypasses the filter that would strip it, and Envoy's
+    response lock knows an immediate response as Envoy's own."""
+    message = pb.ProcessingResponse()
+    immediate = message.immediate_response
+    immediate.status.code = action.status
+    immediate.body = action.body
+    immediate.details = action.details
+    _set_headers(immediate.headers, action.headers)
+    _fill_metadata(message.dynamic_metadata, labels, "deny")
+    return message
+
+
+def hold_answer(seconds: float) -> pb.ProcessingResponse:
+    """`override_message_timeout`: counts once per state, needs `max_message_timeout`; all other fields are ignored."""
+    message = pb.ProcessingResponse()
+    message.override_message_timeout.FromNanoseconds(int(seconds * 1e9))
+    return message

@@ -1,0 +1,210 @@
+"""The whole guard on one machine, in one folder: issuer, workers, Envoy. `extproc run` and `extproc demo` start it."""
+
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from extproc.app import socket_path
+from extproc.edge.bootstrap import render_bootstrap
+from extproc.edge.gate import read_or_create_gate
+from extproc.edge.settings import Settings
+from extproc.edge.settings_file import load_settings
+from extproc.local.envoy_process import RunningEnvoy, start_envoy
+from extproc.local.issuer import RunningIssuer, start_issuer
+
+AUDIENCE = "extproc-local"
+READY_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
+
+class NotStarted(Exception):
+    """A part did not come up; the message names the part and the file with its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to guard and how. `port` and `admin_port` 0: any free one."""
+
+    directory: Path
+    upstream: str
+    port: int = 0
+    workers: int = 2
+    credential: str = ""
+    policy: Path | None = None
+    drain_seconds: int = 20
+    metrics_port: int = 0
+    otlp_endpoint: str = ""
+    overrides: dict[str, Any] | None = None
+    """Top-level keys of `config.yaml` that replace or, for mappings, extend the defaults (tests and benchmarks)."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text, "utf-8")
+
+
+def write_config(wanted: Wanted, issuer_url: str, port: int) -> Path:
+    """`config.yaml` and what it names, in `wanted.directory`. An existing policy and existing keys are kept."""
+    directory = wanted.directory
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    policy = wanted.policy or directory / "policy.yaml"
+    if not policy.exists():
+        policy.write_text(resources.files("extproc.local").joinpath("policy.yaml").read_text("utf-8"), "utf-8")
+    digest_key = directory / "digest.key"
+    if not digest_key.exists():
+        _write_private(digest_key, secrets.token_hex(32))
+    connection: dict[str, Any] = {"name": "model", "upstream": wanted.upstream}
+    if wanted.credential:
+        _write_private(directory / "model.key", wanted.credential)
+        connection["credential_file"] = "model.key"
+    issuer = {
+        "issuer": issuer_url,
+        "discovery": True,
+        "audiences": [AUDIENCE],
+        "algorithms": ["ES256", "RS256", "EdDSA"],
+    }
+    document: dict[str, Any] = {
+        "apiVersion": "extproc/v1",
+        "kind": "Config",
+        "deployment": "local",
+        "run_directory": "run",
+        "workers": wanted.workers,
+        "drain": f"{wanted.drain_seconds}s",
+        "listener": {"address": "127.0.0.1", "port": port},
+        "envoy": {"access_log": "access.log"},
+        "connections": [connection],
+        "identity": {"issuers": [issuer]},
+        "policy": str(policy.resolve()),
+        "digest_key": "digest.key",
+        "approvals": {"database": f"sqlite:///{(directory / 'approvals.db').resolve()}"},
+        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
+        "telemetry": {"metrics_port": wanted.metrics_port, "otlp_endpoint": wanted.otlp_endpoint},
+    }
+    for key, value in (wanted.overrides or {}).items():
+        known = document.get(key)
+        document[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+    path = directory / "config.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    return path
+
+
+class RunningService:
+    """`extproc serve` in a process of its own."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def stop(self, timeout_seconds: float = _STOP_SECONDS) -> int:
+        """SIGTERM, wait, return the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+def start_service(config: Path, settings: Settings, log: Path) -> RunningService:
+    """Start the workers and wait until each answers SERVING. Raises `NotStarted`."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "extproc", "serve", "--config", str(config)], stdout=file, stderr=file
+        )
+    service = RunningService(process, log)
+    deadline = time.monotonic() + READY_SECONDS
+    try:
+        for index in range(settings.workers):
+            _wait_serving(socket_path(settings, index), process, deadline)
+    except NotStarted as error:
+        service.stop(5.0)
+        raise NotStarted(f"{error}; its log is {log}") from None
+    return service
+
+
+def _wait_serving(path: Path, process: "subprocess.Popen[bytes]", deadline: float) -> None:
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise NotStarted(f"the service ended with status {process.returncode}")
+        if path.exists():
+            with grpc.insecure_channel(f"unix:{path}") as channel:
+                try:
+                    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1.0)
+                except grpc.RpcError:
+                    pass
+                else:
+                    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                        return
+        time.sleep(0.05)
+    raise NotStarted(f"worker socket `{path.name}` did not answer within {READY_SECONDS:.0f} s")
+
+
+@dataclass
+class Guard:
+    """What runs. `url` is where clients connect."""
+
+    wanted: Wanted
+    config: Path
+    settings: Settings
+    issuer: RunningIssuer
+    service: RunningService
+    envoy: RunningEnvoy
+    url: str
+
+    @property
+    def issuer_directory(self) -> Path:
+        return self.wanted.directory / "issuer"
+
+    def stop(self) -> int:
+        """Envoy first, so that nothing new comes in, then the service, which drains. Returns its exit code."""
+        try:
+            self.envoy.stop()
+        finally:
+            status = self.service.stop(self.settings.drain_seconds + 20.0)
+            self.issuer.stop()
+        return status
+
+
+def start_guard(wanted: Wanted) -> Guard:
+    """Start everything and wait until it answers; on failure stop what was started. Raises `NotStarted`."""
+    directory = wanted.directory.resolve()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    issuer = start_issuer(directory / "issuer", audience=AUDIENCE)
+    service: RunningService | None = None
+    try:
+        port = wanted.port or free_port()
+        config = write_config(wanted, issuer.url, port)
+        settings = load_settings(config)
+        settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
+        service = start_service(config, settings, directory / "service.log")
+        envoy = start_envoy(
+            bootstrap,
+            directory / "envoy",
+            ready_timeout_seconds=READY_SECONDS,
+            concurrency=settings.envoy.concurrency,
+        )
+    except BaseException:
+        if service is not None:
+            service.stop(5.0)
+        issuer.stop()
+        raise
+    return Guard(wanted, config, settings, issuer, service, envoy, f"http://127.0.0.1:{port}")

@@ -1,0 +1,187 @@
+"""A token issuer for development on one machine, and for nothing else: whoever can read its folder can be anybody.
+
+The folder holds one private key for each algorithm (0600) and `issuer.json`, which names the issuer's URL and audience.
+Discovery and JWKS are served on loopback; tokens are minted from the folder and need no running issuer.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from jwt.algorithms import AllowedPrivateKeys, get_default_algorithms
+
+AUDIENCE: Final = "extproc"
+"""What development tokens are for, unless told otherwise."""
+ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
+"""What development tokens can be signed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerFile:
+    """`issuer.json`: who issues, and for whom."""
+
+    issuer: str
+    audience: str
+
+
+class RunningIssuer:
+    """Serves discovery and JWKS on loopback, in a thread of this process, until `stop`. `url` is the issuer's name."""
+
+    def __init__(self, server: ThreadingHTTPServer, url: str) -> None:
+        self.url = url
+        self._server = server
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="dev-issuer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The port is free afterwards. May be called twice."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+
+def start_issuer(folder: Path, port: int = 0, *, audience: str = AUDIENCE) -> RunningIssuer:
+    """A running issuer with the keys in `folder`, made when missing; port 0 takes a free one. Writes `issuer.json`.
+
+    Raises `OSError` when the port is taken or the folder cannot be used.
+    """
+    keys = {"keys": [_public_jwk(algorithm, _load_key(folder, algorithm)) for algorithm in ALGORITHMS]}
+    server = _Server(("127.0.0.1", port), _Answer)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    discovery = {
+        "issuer": url,
+        "jwks_uri": f"{url}/jwks",
+        "response_types_supported": ["token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ALGORITHMS,
+    }
+    server.documents = {
+        "/.well-known/openid-configuration": json.dumps(discovery).encode(),
+        "/jwks": json.dumps(keys).encode(),
+    }
+    path = folder / "issuer.json"
+    _write_draft(path, json.dumps({"issuer": url, "audience": audience}).encode()).replace(path)
+    return RunningIssuer(server, url)
+
+
+def read_issuer_file(folder: Path) -> IssuerFile:
+    """What `start_issuer` wrote. Raises `OSError` when it is not there, `ValueError` when it is something else."""
+    document = json.loads((folder / "issuer.json").read_bytes())
+    match document:
+        case {"issuer": str(issuer), "audience": str(audience)}:
+            return IssuerFile(issuer, audience)
+    raise ValueError("`issuer.json` does not name an issuer and an audience")
+
+
+def mint_token(
+    folder: Path,
+    *,
+    subject: str,
+    groups: tuple[str, ...] | list[str],
+    name: str = "",
+    ttl_seconds: int = 3600,
+    audience: str,
+    issuer: str,
+    algorithm: str = "ES256",
+    extra: dict[str, Any] | None = None,
+) -> str:
+    """A signed access token (RFC 9068), by the key in `folder`. `extra` adds claims, or replaces them.
+
+    Raises `ValueError` for an algorithm not in `ALGORITHMS`, `OSError` when the folder cannot be used.
+    """
+    key = _load_key(folder, algorithm)
+    now = int(time.time())
+    claims = {
+        "iss": issuer,
+        "aud": audience,
+        "sub": subject,
+        "name": name,
+        "groups": list(groups),
+        "iat": now,
+        "exp": now + ttl_seconds,
+        "jti": secrets.token_hex(16),
+    }
+    headers = {"typ": "at+jwt", "kid": _public_jwk(algorithm, key)["kid"]}
+    return jwt.encode(claims | (extra or {}), key, algorithm=algorithm, headers=headers)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    documents: dict[str, bytes]
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 5
+    """Seconds a client may be silent."""
+
+    def do_GET(self) -> None:
+        document = self.server.documents.get(self.path)
+        self.send_response(200 if document is not None else 404)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(document or b"")))
+        self.end_headers()
+        self.wfile.write(document or b"")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+        """Nothing: the output belongs to the command that runs this."""
+
+
+def _create_key(algorithm: str) -> AllowedPrivateKeys:
+    match algorithm:
+        case "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "RS256":
+            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        case "EdDSA":
+            return ed25519.Ed25519PrivateKey.generate()
+    raise ValueError(f"development tokens are signed with one of {', '.join(ALGORITHMS)}")
+
+
+def _load_key(folder: Path, algorithm: str) -> AllowedPrivateKeys:
+    path = folder / f"{algorithm.lower()}.pem"
+    if algorithm not in ALGORITHMS or not path.exists():
+        pem = _create_key(algorithm).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        draft = _write_draft(path, pem)
+        with suppress(FileExistsError):  # another process was first; its key is ours, too
+            path.hardlink_to(draft)
+        draft.unlink()
+    if path.stat().st_mode & 0o077:
+        raise PermissionError(f"`{path}` must be readable by its owner only")
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
+        return key
+    raise ValueError(f"`{path}` holds another kind of key")
+
+
+def _public_jwk(algorithm: str, key: AllowedPrivateKeys) -> dict[str, Any]:
+    jwk: dict[str, Any] = get_default_algorithms()[algorithm].to_jwk(key.public_key(), as_dict=True)
+    digest = hashlib.sha256(json.dumps(jwk, sort_keys=True).encode()).hexdigest()
+    return jwk | {"alg": algorithm, "use": "sig", "kid": f"{algorithm}-{digest[:16]}"}
+
+
+def _write_draft(path: Path, data: bytes) -> Path:
+    """A whole file beside `path`, the owner's only, ready to take its name."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    return draft

@@ -1,0 +1,102 @@
+"""What the demo plays on: model server, wiretap, guard and tokens, all in one folder."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from rich.console import Console
+
+from extproc.local.guard import AUDIENCE, Guard, Wanted, start_guard
+from extproc.local.issuer import mint_token
+from extproc.local.model_server import start_model
+from extproc.local.scripted_model import write_model
+from extproc.local.story import Scene
+from extproc.local.wiretap import start_wiretap
+
+MODEL = "scripted-tiny"
+_PEOPLE = {"analyst": ["analysts"], "approver": ["approvers"]}
+_MODEL_KEY = "demo-model-key-of-the-gateway"
+
+
+class Stage:
+    """A context manager: everything is up inside, and stopped after. `scene` is what the story needs."""
+
+    scene: Scene
+    guard: Guard
+
+    def __init__(self, directory: Path, console: Console) -> None:
+        self._directory = directory.resolve()
+        self._console = console
+        self._parts = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._parts.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._parts.close()
+
+    def _start(self) -> None:
+        directory, console = self._directory, self._console
+        directory.mkdir(mode=0o700, parents=True)
+        console.print("starting a llama.cpp server with a scripted model ...")
+        write_model(directory / "model.gguf")
+        model = start_model(directory / "model.gguf", log=directory / "model.log", api_key=_MODEL_KEY)
+        self._parts.callback(model.stop)
+        tap = start_wiretap(model.url)
+        self._parts.callback(tap.stop)
+        console.print("starting Envoy, two workers and a development issuer ...")
+        policy = Path(__file__).with_name("demo-policy.yaml")
+        self.guard = start_guard(
+            Wanted(directory=directory / "guard", upstream=tap.url, workers=2, credential=_MODEL_KEY, policy=policy)
+        )
+        self._parts.callback(self.guard.stop)
+        tokens, files = self._mint()
+
+        def seen() -> list[dict[str, Any]]:
+            return list(httpx.get(tap.view_url, timeout=10).json())
+
+        self.scene = Scene(
+            url=self.guard.url,
+            config=self.guard.config,
+            model=MODEL,
+            tokens=tokens,
+            token_files=files,
+            seen=seen,
+            console=console,
+        )
+
+    def _mint(self) -> tuple[dict[str, str], dict[str, Path]]:
+        tokens: dict[str, str] = {}
+        files: dict[str, Path] = {}
+        for subject, groups in _PEOPLE.items():
+            tokens[subject] = mint_token(
+                self.guard.issuer_directory,
+                subject=subject,
+                groups=groups,
+                audience=AUDIENCE,
+                issuer=self.guard.issuer.url,
+            )
+            files[subject] = self._directory / f"{subject}.token"
+            files[subject].touch(mode=0o600)
+            files[subject].write_text(tokens[subject], "ascii")
+        return tokens, files
+
+    def wait(self) -> None:
+        """Keep everything up until Ctrl-C."""
+        guard = self.guard
+        self._console.print(f"\nrunning: {guard.url}/v1   config {guard.config}   tokens {self._directory}/*.token")
+        self._console.print(f"audit:   extproc audit list --config {guard.config}")
+        self._console.print("stop with Ctrl-C")
+        try:
+            while guard.service.process.poll() is None and guard.envoy.poll() is None:
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            return

@@ -1,0 +1,62 @@
+"""A process that races for approvals.
+
+For each line `[ADDRESS, ACTION, NUMBER, COUNT]` it says that it is ready, waits for a line, and prints what it won.
+"""
+
+import json
+import sys
+from dataclasses import replace
+
+from extproc.approvals.settings import ApprovalSettings
+from extproc.approvals.store import ApprovalStore, open_store
+from extproc.core.approval import ApprovalState
+
+
+def won(store: ApprovalStore, action: str, number: int, approval_id: str) -> bool:
+    match action:
+        case "claim":
+            return store.claim(approval_id, f"digest-{approval_id}", "https://idp.test|analyst", 1020.0)
+        case "withdraw":
+            return store.withdraw(approval_id)
+        case "expire":
+            found = store.find(approval_id, 1100.0)
+            return found is not None and found.state is ApprovalState.EXPIRED
+        case _:
+            approval = store.find(approval_id, 1010.0)
+            assert approval is not None
+            decided = replace(
+                approval,
+                state=ApprovalState(action),
+                decided_at=1010.0,
+                decided_by_uid=f"https://idp.test|approver-{number}",
+                decided_by_name="",
+                decision_reason="raced",
+            )
+            return store.decide(decided)
+
+
+def open_at(address: str) -> ApprovalStore:
+    return open_store(ApprovalSettings(address), lambda _, data: data, lambda _, data: data)
+
+
+def race(address: str, action: str, number: int, count: int) -> list[str]:
+    if action == "open":
+        say("ready")
+        sys.stdin.readline()
+        open_at(address).close()
+        return ["open"]
+    store = open_at(address)
+    say("ready")
+    sys.stdin.readline()
+    ids = [f"apr-{index}" for index in range(count)]
+    winnings = [approval_id for approval_id in ids if won(store, action, number, approval_id)]
+    store.close()
+    return winnings
+
+
+def say(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+for line in sys.stdin:
+    say(race(*json.loads(line)))

@@ -1,0 +1,296 @@
+"""`extproc approvals` with a real configuration, a development issuer, the store and the audit log."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from extproc.approvals.store import ApprovalStore
+from extproc.cli.approvals import command
+from extproc.core.approval import ApprovalRequest, ApprovalState
+from extproc.core.record import EventCode
+from extproc.local.issuer import AUDIENCE, RunningIssuer, mint_token, start_issuer
+
+Ask = Callable[..., ApprovalRequest]
+PAN = "4111 1111 1111 1111"
+CHAT = json.dumps({"model": "small", "messages": [{"role": "user", "content": "Pay with [PAN], please."}]}).encode()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A deployment's folder, and the command run against it."""
+
+    folder: Path
+    issuer: str
+    store: ApprovalStore
+
+    def run(self, *arguments: str, token: str = "", stdin: str | None = None) -> Result:
+        environment = {"EXTPROC_CONFIG": str(self.folder / "config.yaml"), "COLUMNS": "200", "EXTPROC_TOKEN": token}
+        result = CliRunner().invoke(command, list(arguments), input=stdin, env=environment)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert not token or token not in result.output
+        return result
+
+    def token(self, subject: str, *groups: str, ttl_seconds: int = 600) -> str:
+        return mint_token(
+            self.folder / "issuer",
+            subject=subject,
+            groups=groups,
+            name=subject.title(),
+            audience=AUDIENCE,
+            issuer=self.issuer,
+            ttl_seconds=ttl_seconds,
+        )
+
+    def state(self, approval_id: str) -> ApprovalState:
+        found = self.store.find(approval_id, time.time())
+        assert found is not None
+        return found.state
+
+    def recorded(self) -> bytes:
+        """Every byte of the audit log."""
+        files = [*(self.folder / "spool").rglob("*"), *(self.folder / "store").rglob("*")]
+        return b"\n".join(file.read_bytes() for file in files if file.is_file())
+
+
+@pytest.fixture(scope="module")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunningIssuer]]:
+    folder = tmp_path_factory.mktemp("issuer")
+    with start_issuer(folder) as running:
+        yield folder, running
+
+
+@pytest.fixture
+def place(tmp_path: Path, issuer: tuple[Path, RunningIssuer], open_at: Callable[[str], ApprovalStore]) -> Place:
+    folder, running = issuer
+    (tmp_path / "issuer").symlink_to(folder)
+    (tmp_path / "digest.key").write_text("0" * 64)
+    (tmp_path / "digest.key").chmod(0o600)
+    document = {
+        "apiVersion": "extproc/v1",
+        "kind": "Config",
+        "deployment": "test",
+        "run_directory": "run",
+        "workers": 1,
+        "connections": [{"name": "main", "upstream": "http://127.0.0.1:9"}],
+        "identity": {
+            "issuers": [
+                {"issuer": running.url, "discovery": True, "audiences": [AUDIENCE], "algorithms": ["ES256"]},
+            ]
+        },
+        "policy": str(Path(__file__).parents[2] / "extproc" / "local" / "policy.yaml"),
+        "digest_key": "digest.key",
+        "approvals": {"database": f"sqlite:///{tmp_path}/approvals.db"},
+        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+    return Place(tmp_path, running.url, open_at(f"sqlite:///{tmp_path}/approvals.db"))
+
+
+@pytest.fixture
+def held(place: Place, ask: Ask) -> str:
+    """A pending approval of `analyst`, for ten minutes."""
+    now = time.time()
+    request = ask("apr-held", CHAT, now, now + 600)
+    place.store.open(replace(request, requester_uid=f"{place.issuer}|analyst"))
+    return "apr-held"
+
+
+def test_list_shows_who_waits_and_for_what(place: Place, held: str, ask: Ask) -> None:
+    place.store.open(ask("apr-old"))
+    shown = place.run("list")
+    assert shown.exit_code == 0
+    assert all(text in shown.stdout for text in (held, "Analyst", "bulk", "chat small", "2 pan", "9 min"))
+    assert "apr-old" not in shown.stdout
+    machine = json.loads(place.run("list", "--state", "all", "--json").stdout)
+    assert [(one["approval_id"], one["state"]) for one in machine] == [(held, "pending"), ("apr-old", "expired")]
+    assert machine[0]["findings"] == {"pan": 2, "security_code": 1}
+    assert 500 < machine[0]["seconds_left"] <= 600
+    assert machine[1]["seconds_left"] == 0
+    assert place.run("list", "--state", "used").stdout == "No approvals.\n"
+    assert json.loads(place.run("list", "--state", "used", "--json").stdout) == []
+
+
+def test_show_makes_the_masked_request_readable(place: Place, held: str) -> None:
+    shown = place.run("show", held)
+    assert shown.exit_code == 0
+    lines = [line.strip() for line in shown.stdout.splitlines()]
+    assert lines[lines.index("user") + 1] == "Pay with [PAN], please."
+    for text in (
+        f"{place.issuer}|analyst",
+        "Large requests are approved.",
+        "security_code",
+        "approvers",
+        "min",
+        "main",
+    ):
+        assert text in shown.stdout
+    machine = json.loads(place.run("show", held, "--json").stdout)
+    assert machine["request"][0] == {"role": "user", "text": "Pay with [PAN], please."}
+    assert machine["state"] == "pending"
+
+
+def test_show_neutralises_what_came_from_outside(place: Place, ask: Ask) -> None:
+    now = time.time()
+    request = replace(
+        ask("apr-1", b"\x1b[2J\x1b]0;x\x07", now, now + 60), model="\x1b[31m[bold]m", requester_name="\u202ea"
+    )
+    place.store.open(request)
+    for arguments in (("show", "apr-1"), ("list",)):
+        shown = place.run(*arguments)
+        assert "\x1b" not in shown.stdout
+        assert "\u202e" not in shown.stdout
+        assert "[bold]" in shown.stdout
+
+
+@pytest.mark.parametrize("source", ["file", "stdin", "environment"])
+def test_an_approver_grants_with_a_token_from(place: Place, held: str, source: str) -> None:
+    token = place.token("approver", "approvers")
+    (place.folder / "token").write_text(token + "\n")
+    given = {
+        "file": lambda: place.run("grant", held, "--reason", "report", "--token-file", str(place.folder / "token")),
+        "stdin": lambda: place.run("grant", held, "--reason", "report", "--token-stdin", stdin=token + "\n"),
+        "environment": lambda: place.run("grant", held, "--reason", "report", token=token),
+    }[source]()
+    assert (given.exit_code, given.stdout) == (0, "apr-held granted\n")
+    found = place.store.find(held, time.time())
+    assert found is not None
+    assert (found.state, found.decided_by_name, found.decision_reason) == (ApprovalState.GRANTED, "Approver", "report")
+    assert found.decided_by_uid == f"{place.issuer}|approver"
+    recorded = place.recorded()
+    assert EventCode.APPROVAL_DECIDE.value.encode() in recorded
+    assert b'"report"' in recorded
+    assert token.encode() not in recorded
+
+
+def test_refusing(place: Place, held: str) -> None:
+    result = place.run("refuse", held, "--reason", "not needed", "--json", token=place.token("approver", "approvers"))
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["state"] == "refused"
+    assert place.state(held) is ApprovalState.REFUSED
+
+
+def test_card_data_in_a_reason_reaches_no_disk(place: Place, held: str) -> None:
+    token = place.token("approver", "approvers")
+    assert place.run("grant", held, "--reason", f"the client of {PAN} asked", token=token).exit_code == 0
+    found = place.store.find(held, time.time())
+    assert found is not None
+    assert "asked" in found.decision_reason
+    every = b"\n".join(file.read_bytes() for file in place.folder.rglob("*") if file.is_file())
+    for form in (PAN, PAN.replace(" ", "")):
+        assert form.encode() not in every
+
+
+@pytest.mark.parametrize(
+    ("subject", "groups", "reason", "said"),
+    [
+        ("analyst", ("approvers",), "mine", "own request"),
+        ("outsider", ("staff",), "fine", "none of the groups"),
+        ("approver", ("approvers",), " ", "needs a reason"),
+        ("approver", ("approvers",), "x" * 1001, "longer than"),
+    ],
+)
+def test_who_may_not_decide(  # noqa: PLR0917 - a table
+    place: Place, held: str, subject: str, groups: tuple[str, ...], reason: str, said: str
+) -> None:
+    result = place.run("grant", held, "--reason", reason, token=place.token(subject, *groups))
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert place.state(held) is ApprovalState.PENDING
+    assert b'"refused"' in place.recorded(), "the attempt is recorded"
+
+
+def test_nothing_is_decided_twice(place: Place, held: str) -> None:
+    token = place.token("approver", "approvers")
+    assert place.run("refuse", held, "--reason", "no", token=token).exit_code == 0
+    again = place.run("grant", held, "--reason", "yes", token=token)
+    assert (again.exit_code, again.stderr) == (1, "The approval is no longer pending.\n")
+    assert place.state(held) is ApprovalState.REFUSED
+
+
+@pytest.mark.parametrize("arguments", [("show", "apr-none"), ("grant", "apr-none", "--reason", "x")])
+def test_an_unknown_approval(place: Place, arguments: tuple[str, ...]) -> None:
+    result = place.run(*arguments, token=place.token("approver", "approvers"))
+    assert (result.exit_code, result.stderr) == (1, "There is no such approval.\n")
+
+
+def test_tokens_that_are_not_accepted(place: Place, held: str) -> None:
+    good = place.token("approver", "approvers")
+    for token in (
+        place.token("approver", "approvers", ttl_seconds=-600),
+        good[:-8] + "AAAAAAAA",
+        "not.a.token",
+        "x" * 99,
+    ):
+        result = place.run("grant", held, "--reason", "fine", token=token)
+        assert result.exit_code == 1
+        assert "token" in result.stderr
+    assert place.state(held) is ApprovalState.PENDING
+
+
+def test_wrong_usage(place: Place, held: str) -> None:
+    assert place.run("grant", held, "--reason", "fine").exit_code == 2
+    both = place.run("grant", held, "--reason", "fine", "--token-stdin", "--token-file", "f", stdin="x")
+    assert both.exit_code == 2
+    assert place.run("grant", held, "--reason", "fine", "--token-file", "absent").exit_code == 2
+    assert place.run("grant", held, token="x").exit_code == 2
+    assert place.run("grant", held, "--reason", "fine", "--token", "x").exit_code == 2
+    assert place.run("list", "--state", "nodded").exit_code == 2
+    assert place.run("list", "--config", "absent.yaml").exit_code == 2
+
+
+def test_a_decision_that_cannot_be_recorded_is_not_carried_out(place: Place, held: str) -> None:
+    (place.folder / "spool").write_text("in the way")
+    result = place.run("grant", held, "--reason", "fine", token=place.token("approver", "approvers"))
+    assert (result.exit_code, result.stderr) == (1, "The decision cannot be recorded and is not carried out.\n")
+    assert place.state(held) is ApprovalState.PENDING
+
+
+def test_keys_that_do_not_open_the_preview(place: Place, held: str) -> None:
+    for file in (place.folder / "keys").iterdir():
+        file.unlink()
+    result = place.run("show", held)
+    assert result.exit_code == 2
+    assert "cannot be opened" in result.stderr
+
+
+def test_a_store_or_an_issuer_that_cannot_be_reached(place: Place, held: str) -> None:
+    token = place.token("approver", "approvers")
+    config = place.folder / "config.yaml"
+    document = yaml.safe_load(config.read_text())
+    document["identity"]["issuers"][0]["issuer"] = "http://127.0.0.1:9"
+    config.write_text(yaml.safe_dump(document))
+    other = mint_token(
+        place.folder / "issuer", subject="a", groups=("approvers",), audience=AUDIENCE, issuer="http://127.0.0.1:9"
+    )
+    unreachable = place.run("grant", held, "--reason", "fine", token=other)
+    assert unreachable.exit_code == 2
+    assert "identity provider" in unreachable.stderr
+    document["approvals"]["database"] = "sqlite:////dev/null/approvals.db"
+    config.write_text(yaml.safe_dump(document))
+    for arguments in (("list",), ("show", held), ("grant", held, "--reason", "fine")):
+        result = place.run(*arguments, token=token)
+        assert (result.exit_code, result.stderr) == (2, "The approval store is not available.\n")
+
+
+def test_the_installed_command_takes_the_token_on_standard_input(place: Place, held: str) -> None:
+    config = str(place.folder / "config.yaml")
+    arguments = ["approvals", "grant", held, "--reason", "fine", "--token-stdin", "--config", config]
+    result = subprocess.run(
+        [sys.executable, "-c", "from extproc.cli.main import main; main()", *arguments],
+        input=place.token("approver", "approvers"),
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "apr-held granted\n", "")

@@ -1,0 +1,186 @@
+"""`extproc audit`: what a person sees, and the exit codes."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from extproc.audit.keys import PUBLIC_KEY
+from extproc.cli.main import main
+from extproc.core.record import EventCode, Outcome
+
+EXAMPLE_SECONDS = 0.003
+
+
+@pytest.fixture
+def config(log, tmp_path: Path) -> Path:
+    document = {
+        "apiVersion": "extproc/v1",
+        "kind": "Config",
+        "deployment": "test",
+        "run_directory": "run",
+        "connections": [{"name": "model", "upstream": "http://127.0.0.1:8000"}],
+        "identity": {
+            "issuers": [
+                {"issuer": "https://idp", "audiences": ["extproc"], "algorithms": ["RS256"], "discovery": True},
+            ]
+        },
+        "policy": "policy.yaml",
+        "digest_key": "digest.key",
+        "approvals": {"database": "sqlite:///approvals.db"},
+        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
+    }
+    (tmp_path / "digest.key").write_bytes(os.urandom(32))
+    (tmp_path / "digest.key").chmod(0o600)
+    (tmp_path / "policy.yaml").write_text("{}")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture
+def run(config):
+    def invoke(*arguments: str, configured: bool = True):
+        environment = {"EXTPROC_CONFIG": str(config) if configured else ""}
+        return CliRunner().invoke(main, ["audit", *arguments], env=environment)
+
+    return invoke
+
+
+@pytest.fixture
+def living(log, exchange, record):
+    """A service that runs: one exchange shipped, one only in its journal, one refused."""
+    journal = log.with_(segment_bytes=1_000).open()
+    exchange(journal, "x-1")
+    log.ship()
+    exchange(journal, "x-2")
+    journal.append_record(record(EventCode.POLICY_DENY, "x-3", status=Outcome.REFUSED, status_detail="policy_denied"))
+    time.sleep(0.1)
+    yield journal
+    journal.close()
+
+
+def test_list_shows_every_exchange_beside_a_running_service(run, living):
+    result = run("list")
+    assert result.exit_code == 0, result.output
+    assert [line.split()[1] for line in result.stdout.splitlines()] == ["x-1", "x-2", "x-3"]
+    rows = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
+    assert rows[0]["person"] == "analyst"
+    assert (rows[2]["outcome"], rows[2]["status_detail"]) == ("refused", "policy_denied")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["--person", "ANALYST"], 3),
+        (["--person", "nobody"], 0),
+        (["--model", "tiny"], 3),
+        (["--model", "large"], 0),
+        (["--effect", "allow"], 3),
+        (["--effect", "deny"], 0),
+        (["--since", "1h"], 3),
+        (["--since", "2100-01-01"], 0),
+    ],
+)
+def test_list_filters(run, living, arguments, count):
+    assert len(run("list", *arguments).stdout.splitlines()) == count
+
+
+def test_show_prints_every_record_with_its_receipt(run, living):
+    result = run("show", "x-1")
+    assert result.exit_code == 0
+    assert f"inference.request  {living.origin}#2" in result.stdout
+    assert "inference.end" in result.stdout
+    lines = run("show", "x-1", "--json").stdout.splitlines()
+    assert [json.loads(line)["event_code"] for line in lines] == ["inference.request", "inference.end"]
+    assert run("show", "x-9").exit_code == 1
+
+
+def test_replay_prints_both_directions_with_their_times(run, living, story):
+    result = run("replay", "x-2", "--speed", "100")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "    0.000s -> " + story[0].decode()
+    assert lines[1] == "    0.001s <- data: one"
+    pieces = [json.loads(line) for line in run("replay", "x-2", "--no-wait", "--json").stdout.splitlines()]
+    assert [piece["data"].encode() for piece in pieces] == [story[0], *story[1]]
+    assert run("replay", "x-9").exit_code == 1
+
+
+def test_replay_waits_as_long_as_it_took(run, living):
+    started = time.monotonic()
+    run("replay", "x-1", "--speed", "0.01")
+    assert time.monotonic() - started >= 100 * EXAMPLE_SECONDS
+
+
+def test_what_a_model_says_cannot_steer_the_terminal(run, log, record, acks):
+    journal = log.open()
+    journal.append_record(record(EventCode.INFERENCE_REQUEST, "x-esc"))
+    content = journal.open_content("x-esc")
+    content.append("to_client", 1, b"\x1b[2Jgone\x07", acks)
+    acks.wait(1)
+    output = run("replay", "x-esc", "--no-wait").stdout
+    assert "\x1b" not in output
+    assert "?[2Jgone?" in output
+    journal.close()
+
+
+def test_every_reading_is_recorded_before_it_is_shown(run, living, log, monkeypatch):
+    for arguments in (["list"], ["show", "x-1"], ["replay", "x-1", "--no-wait"]):
+        assert run(*arguments).exit_code == 0
+    journal_less = [line for line in run("list", "--json").stdout.splitlines() if "audit" in line]
+    assert journal_less == []
+    log.ship()
+    reads = [
+        json.loads(line)
+        for path in log.store_path.rglob("*.jsonl")
+        if "/cli/" in path.as_posix()
+        for line in path.read_bytes().splitlines()
+    ]
+    operations = {line["resource"]["operation"] for line in reads if line["event_code"] == "audit.read"}
+    assert operations == {"audit.list", "audit.show", "audit.replay"}
+
+    def broken(fd: int) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(os, "fdatasync", broken)
+    result = run("show", "x-1")
+    assert result.exit_code == 2
+    assert "inference" not in result.output
+
+
+class TestVerify:
+    def test_a_running_service_is_proven(self, run, living):
+        result = run("verify")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines()[-1] == "proven"
+        report = json.loads(run("verify", "--json").stdout)
+        assert (report["verdict"], report["exit_code"]) == ("proven", 0)
+        assert report["records"] >= 6
+
+    def test_a_finding_says_where(self, run, shipped, log):
+        path = next(log.store_path.rglob("0000000001.jsonl"))
+        path.write_bytes(path.read_bytes().replace(b"analyst", b"anAlyst", 1))
+        result = run("verify")
+        assert result.exit_code == 1
+        assert "ALTERED - test/worker-" in result.stdout
+        assert result.stdout.splitlines()[-1] == "not proven: findings"
+
+    def test_a_copy_is_proven_with_the_public_key_alone(self, run, shipped, log, tmp_path):
+        copy = tmp_path / "elsewhere"
+        shutil.copytree(log.store_path, copy)
+        key = str(tmp_path / "key.pub")
+        shutil.copy(log.settings.keys / PUBLIC_KEY, key)
+        result = run("verify", "--store", str(copy), "--public-key", key, configured=False)
+        assert result.exit_code == 0, result.output
+
+    def test_an_empty_store_is_incomplete_and_so_is_wrong_use(self, run, log, tmp_path):
+        assert run("verify").exit_code == 2
+        assert run("verify", configured=False).exit_code == 2
+        assert run("verify", "--store", str(tmp_path), configured=False).exit_code == 2
+        assert run("list", "--since", "yesterday").exit_code == 2

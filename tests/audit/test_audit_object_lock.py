@@ -1,0 +1,105 @@
+"""On an S3 that enforces Object Lock: what was shipped cannot be deleted, shortened or replaced, by nobody's key."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from extproc.audit.settings import S3Store
+from extproc.audit.store import Divergent
+
+
+@pytest.fixture(scope="module")
+def s3(locking_url):
+    return boto3.client(
+        "s3",
+        endpoint_url=locking_url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
+    )
+
+
+@pytest.fixture
+def locked(log, s3, s3_credentials, exchange, tmp_path):
+    """A closed epoch in a bucket with Object Lock."""
+    bucket = "lock-" + hashlib.sha256(bytes(tmp_path)).hexdigest()[:12]
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    log = log.with_(store=S3Store(bucket=bucket, endpoint_url=s3.meta.endpoint_url, region="us-east-1"))
+    journal = log.with_(segment_bytes=1_500).open()
+    exchange(journal, "x-1")
+    exchange(journal, "x-2")
+    journal.close()
+    assert log.ship() >= 2
+    return log
+
+
+def versions(s3, bucket: str) -> list[tuple[str, str]]:
+    return [(item["Key"], item["VersionId"]) for item in s3.list_object_versions(Bucket=bucket)["Versions"]]
+
+
+def refused(operation, **params) -> str:
+    with pytest.raises(ClientError) as error:
+        operation(**params)
+    return str(error.value.response["Error"]["Code"])
+
+
+def test_the_log_is_proven_from_the_bucket_alone(locked):
+    assert locked.verify(spool=False).exit_code == 0
+    assert locked.verify().exit_code == 0
+    assert locked.ship() == 0
+
+
+def test_no_retained_version_can_be_deleted_shortened_or_downgraded(locked, s3):
+    bucket = locked.settings.store.bucket
+    soon = datetime.now(UTC) + timedelta(days=1)
+    for key, version in versions(s3, bucket):
+        if key.startswith("v1/keys/"):
+            continue
+        at = {"Bucket": bucket, "Key": key, "VersionId": version}
+        retention = s3.get_object_retention(**at)["Retention"]
+        assert retention["Mode"] == "COMPLIANCE"
+        assert retention["RetainUntilDate"] > datetime.now(UTC) + timedelta(days=399)
+        assert refused(s3.delete_object, **at) == "AccessDenied"
+        assert refused(s3.delete_object, **at, BypassGovernanceRetention=True) == "AccessDenied"
+        for changed in (
+            {"Mode": "COMPLIANCE", "RetainUntilDate": soon},
+            {"Mode": "GOVERNANCE", "RetainUntilDate": soon},
+        ):
+            assert refused(s3.put_object_retention, **at, Retention=changed) == "AccessDenied"
+    assert locked.verify(spool=False).exit_code == 0
+
+
+def test_key_bags_are_not_retained_so_that_an_exchange_can_be_shredded(locked, s3):
+    bucket = locked.settings.store.bucket
+    bags = [(key, version) for key, version in versions(s3, bucket) if key.startswith("v1/keys/")]
+    assert bags
+    for key, version in bags:
+        s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
+    report = locked.verify(spool=False)
+    assert {finding.name for finding in report.findings} == {"CONTENT_KEY_ABSENT"}
+
+
+def test_the_store_holds_a_key_against_other_bytes(locked):
+    store = locked.store
+    stored = next(iter(store.list("v1/evidence/")))
+    store.put_once(stored.key, store.get(stored.key), retained=True)
+    with pytest.raises(Divergent):
+        store.put_once(stored.key, b"other", retained=True)
+
+
+def test_the_strongest_attack_left_is_seen(locked, s3):
+    """With every right on the bucket: delete markers over the newest objects, and new versions on top of others."""
+    bucket = locked.settings.store.bucket
+    keys = [key for key, _ in versions(s3, bucket) if key.startswith("v1/evidence/")]
+    s3.delete_object(Bucket=bucket, Key=keys[-1])
+    s3.put_object(Bucket=bucket, Key=keys[0], Body=b"{}")
+    report = locked.verify(spool=False)
+    assert report.exit_code == 1
+    assert {(finding.name, finding.where) for finding in report.findings} == {
+        ("SHADOWED", keys[0]),
+        ("SHADOWED", keys[-1]),
+    }
+    assert report.records > 0

@@ -1,0 +1,266 @@
+"""Shipping: in order, once, and gone from the spool only when the store holds it."""
+
+import base64
+import contextlib
+import hashlib
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from extproc.audit.s3 import Bucket
+from extproc.audit.settings import DirectoryStore, S3Store
+from extproc.audit.shipper import Shipper
+from extproc.audit.store import Directory, Divergent, StoreFailed
+from extproc.core.reasons import Unavailable
+
+
+class TestDirectory:
+    def test_a_pass_without_anything_new_ships_nothing(self, shipped):
+        before = {path: path.read_bytes() for path in shipped.store_path.rglob("*") if path.is_file()}
+        assert shipped.ship() == 0
+        assert before == {path: path.read_bytes() for path in shipped.store_path.rglob("*") if path.is_file()}
+        assert list((shipped.settings.spool / "epochs").rglob("*.jsonl")) == []
+
+    def test_taken_by_the_same_bytes_is_done_by_others_is_divergent(self, tmp_path):
+        store = Directory(DirectoryStore(tmp_path))
+        store.put_once("v1/a/b", b"one", retained=True)
+        store.put_once("v1/a/b", b"one", retained=True)
+        with pytest.raises(Divergent):
+            store.put_once("v1/a/b", b"two", retained=True)
+        assert store.get("v1/a/b") == b"one"
+
+    def test_a_death_before_the_link_leaves_no_object(self, tmp_path, monkeypatch):
+        store = Directory(DirectoryStore(tmp_path))
+
+        def dies(*_: object) -> None:
+            raise OSError("dies")
+
+        monkeypatch.setattr(os, "link", dies)
+        with pytest.raises(StoreFailed):
+            store.put_once("v1/a/b", b"one", retained=True)
+        assert list(store.list("v1/")) == []
+
+    def test_a_death_at_any_step_is_made_good_by_the_next_pass(self, log, exchange, monkeypatch):
+        """The shipper dies at its 1st, 2nd, … unlink or put; another finishes; the log is proven."""
+        for step in range(1, 12):
+            journal = log.open(f"worker-{step}")
+            exchange(journal, f"x-{step}")
+            journal.close()
+            calls = 0
+            real_unlink, real_put = Path.unlink, Directory.put_once
+
+            def counted(real, step=step):
+                def call(*arguments, **named):
+                    nonlocal calls
+                    calls += 1
+                    if calls == step:
+                        raise StoreFailed("dies")
+                    return real(*arguments, **named)
+
+                return call
+
+            monkeypatch.setattr(Path, "unlink", counted(real_unlink))
+            monkeypatch.setattr(Directory, "put_once", counted(real_put))
+            with contextlib.suppress(Unavailable):
+                log.ship()
+            monkeypatch.undo()
+            assert log.verify().exit_code == 0, step
+            log.ship()
+            assert log.verify(spool=False).exit_code == 0, step
+            assert list((log.settings.spool / "epochs" / f"worker-{step}").iterdir()) == []
+
+    def test_a_store_that_is_away_keeps_everything_in_the_spool(self, log, exchange, tmp_path):
+        journal = log.open()
+        exchange(journal, "x")
+        journal.close()
+        (tmp_path / "file").write_text("no directory")
+        away = log.with_(store=DirectoryStore(tmp_path / "file" / "store"))
+        with pytest.raises((Unavailable, OSError)):
+            away.ship()
+        assert log.ship() == 1
+        assert log.verify().exit_code == 0
+
+    def test_one_divergent_epoch_does_not_stop_the_others(self, log, exchange):
+        for writer in ("a", "b", "c"):
+            journal = log.open(writer)
+            exchange(journal, f"x-{writer}")
+            journal.close()
+        bad = next((log.settings.spool / "epochs" / "b").iterdir())
+        key = f"v1/evidence/test/{bad.name[:4]}/{bad.name[4:6]}/{bad.name[6:8]}/b/{bad.name}/0000000001.jsonl"
+        (log.store_path / key).parent.mkdir(parents=True)
+        (log.store_path / key).write_bytes(b"other")
+        with pytest.raises(Unavailable):
+            log.ship()
+        assert not list((log.settings.spool / "epochs" / "c").iterdir())
+        assert bad.exists()
+
+    def test_the_age_of_the_oldest_pending_segment_is_told(self, log, exchange, monkeypatch):
+        journal = log.open()
+        exchange(journal, "x")
+        journal.close()
+        manifest = next(log.settings.spool.rglob("*.manifest.json"))
+        os.utime(manifest, (manifest.stat().st_mtime - 100, manifest.stat().st_mtime - 100))
+
+        def away(*_: object, **__: object) -> None:
+            raise StoreFailed("away")
+
+        monkeypatch.setattr(Directory, "put_once", away)
+        with pytest.raises(Unavailable):
+            log.ship()
+        monkeypatch.undo()
+        assert Shipper(log.settings).ship_pending().oldest_pending_age_seconds == 0.0
+
+
+def client(url: str):
+    return boto3.client("s3", endpoint_url=url, config=Config(retries={"total_max_attempts": 1}))
+
+
+def bucket_settings(url: str, name: str, *, lock: bool = True, retention_days: int = 400) -> S3Store:
+    client(url).create_bucket(Bucket=name, ObjectLockEnabledForBucket=lock)
+    return S3Store(bucket=name, prefix="audit", endpoint_url=url, region="us-east-1", retention_days=retention_days)
+
+
+@pytest.fixture
+def on_s3(log, moto_url, s3_credentials, request):
+    name = "b-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
+    return log.with_(store=bucket_settings(moto_url, name))
+
+
+class TestWireShape:
+    """Against moto: what is sent. What a store enforces is tested in test_audit_object_lock.py."""
+
+    def test_every_put_is_conditional_checksummed_and_locked_but_the_key_bags(self, on_s3, exchange):
+        journal = on_s3.open()
+        exchange(journal, "x")
+        journal.close()
+        store = on_s3.store
+        sent = []
+        shipper = Shipper(on_s3.settings)
+        shipper._store = store
+        store._client.meta.events.register(
+            "provide-client-params.s3.PutObject", lambda params, **_: sent.append(dict(params))
+        )
+        assert shipper.ship_pending().shipped == 1
+        assert [params["Key"].rpartition("/")[2].partition(".")[2] for params in sent] == [
+            "json",
+            "jsonl",
+            "content",
+            "keys.jsonl",
+            "manifest.json",
+        ]
+        for params in sent:
+            assert params["Key"].startswith("audit/v1/")
+            assert params["IfNoneMatch"] == "*"
+            assert params["ChecksumAlgorithm"] == "SHA256"
+            assert base64.b64decode(params["ChecksumSHA256"]) == hashlib.sha256(params["Body"]).digest()
+            if "/keys/" in params["Key"]:
+                assert "ObjectLockMode" not in params
+            else:
+                assert params["ObjectLockMode"] == "COMPLIANCE"
+                kept = params["ObjectLockRetainUntilDate"] - datetime.now(UTC)
+                assert timedelta(days=400) <= kept <= timedelta(days=400, minutes=6)
+        assert on_s3.verify().exit_code == 0
+        assert on_s3.verify(spool=False).exit_code == 0
+
+    def test_a_lost_answer_is_settled_by_comparing(self, on_s3):
+        store = on_s3.store
+        store.put_once("v1/a", b"one", retained=True)
+        store.put_once("v1/a", b"one", retained=True)
+        with pytest.raises(Divergent):
+            store.put_once("v1/a", b"two", retained=True)
+        assert [len(stored.versions) for stored in store.list("v1/")] == [1]
+
+    def test_a_conflict_is_tried_again_and_a_refusal_is_not(self, on_s3, monkeypatch):
+        store = on_s3.store
+        answers = [409, 409, None]
+        real = store._client.put_object
+
+        def put_object(**params):
+            code = answers.pop(0)
+            if code is not None:
+                name = "ConditionalRequestConflict" if code == 409 else "AccessDenied"
+                raise ClientError({"Error": {"Code": name}}, "PutObject")
+            return real(**params)
+
+        monkeypatch.setattr(store._client, "put_object", put_object)
+        store.put_once("v1/a", b"one", retained=True)
+        assert answers == []
+        answers[:] = [403, None]
+        with pytest.raises(StoreFailed):
+            store.put_once("v1/b", b"one", retained=True)
+        assert answers == [None]
+
+    def test_a_bucket_without_object_lock_is_refused(self, log, moto_url, s3_credentials, exchange):
+        plain = log.with_(store=bucket_settings(moto_url, "plain", lock=False))
+        journal = plain.open()
+        exchange(journal, "x")
+        journal.close()
+        with pytest.raises(Unavailable):
+            plain.ship()
+        assert list(plain.settings.spool.rglob("*.manifest.json"))
+
+    def test_a_clock_far_from_the_stores_stores_nothing(self, on_s3):
+        store = on_s3.store
+        store._skew_seconds = 3_600.0
+        with pytest.raises(StoreFailed):
+            store.put_once("v1/a", b"one", retained=True)
+
+    def test_an_unreachable_store_keeps_everything(self, log, exchange, s3_credentials):
+        settings = S3Store(bucket="b", endpoint_url="http://127.0.0.1:9", region="us-east-1")
+        away = log.with_(store=settings)
+        journal = away.open()
+        exchange(journal, "x")
+        journal.close()
+        shipper = Shipper(away.settings)
+        shipper._store = Bucket(settings)
+        shipper._store._client = client("http://127.0.0.1:9")
+        with pytest.raises(Unavailable):
+            shipper.ship_pending()
+        assert log.ship() == 1
+
+    def test_a_shadowed_object_is_found_and_the_oldest_version_is_read(self, on_s3, exchange):
+        journal = on_s3.open()
+        exchange(journal, "x")
+        journal.close()
+        on_s3.ship()
+        raw = client(on_s3.settings.store.endpoint_url)
+        bucket = on_s3.settings.store.bucket
+        stored = [item for item in on_s3.store.list("v1/evidence/") if item.key.endswith(".jsonl")]
+        raw.put_object(Bucket=bucket, Key="audit/" + stored[0].key, Body=b"{}")
+        report = on_s3.verify()
+        assert report.exit_code == 1
+        assert {finding.name for finding in report.findings} == {"SHADOWED"}
+
+    def test_a_delete_marker_is_found(self, on_s3, exchange):
+        journal = on_s3.open()
+        exchange(journal, "x")
+        journal.close()
+        on_s3.ship()
+        raw = client(on_s3.settings.store.endpoint_url)
+        for item in list(on_s3.store.list("v1/")):
+            raw.delete_object(Bucket=on_s3.settings.store.bucket, Key="audit/" + item.key)
+        report = on_s3.verify()
+        assert report.exit_code == 1
+        assert {finding.name for finding in report.findings} == {"SHADOWED"}
+        assert report.records > 0, "and what lies below the markers is still proven"
+
+    def test_the_same_bytes_twice_are_no_finding(self, on_s3, exchange):
+        journal = on_s3.open()
+        exchange(journal, "x")
+        journal.close()
+        on_s3.ship()
+        raw = client(on_s3.settings.store.endpoint_url)
+        for item in list(on_s3.store.list("v1/")):
+            data = on_s3.store.get(item.key)
+            raw.put_object(Bucket=on_s3.settings.store.bucket, Key="audit/" + item.key, Body=data)
+        assert on_s3.verify().exit_code == 0
+
+    def test_retention_must_be_positive(self, on_s3):
+        with pytest.raises(Unavailable):
+            on_s3.with_(store=replace(on_s3.settings.store, retention_days=0)).ship()

@@ -1,0 +1,75 @@
+"""Envoy's spans reach the collector, join the client's trace, and carry no content."""
+
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+from extproc.edge.settings import TelemetrySettings
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = "b7ad6b7169203331"
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    def __init__(self) -> None:
+        self.resources: list[Any] = []
+
+    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.resources.extend(request.resource_spans)
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    def spans(self) -> list[Any]:
+        return [span for resource in self.resources for scope in resource.scope_spans for span in scope.spans]
+
+    def wait(self, count: int) -> list[Any]:
+        until = time.monotonic() + 10
+        while time.monotonic() < until and len(self.spans()) < count:
+            time.sleep(0.05)
+        return self.spans()
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[Collector, int]]:
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    servicer = Collector()
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield servicer, port
+    server.stop(0).wait()
+
+
+CARD = "4111111111111111"
+
+
+def test_spans_join_the_trace_and_carry_no_content(start_edge: Any, collector: tuple[Collector, int]) -> None:
+    sink, port = collector
+    edge = start_edge(telemetry=TelemetrySettings(otlp_endpoint=f"http://127.0.0.1:{port}"))
+    headers = {
+        "traceparent": f"00-{TRACE}-{PARENT}-01",
+        "user-agent": f"agent-{CARD}",
+        "x-client-trace-id": CARD,
+        "x-envoy-downstream-service-cluster": CARD,
+        "referer": f"http://a/{CARD}",
+    }
+    response = httpx.post(f"{edge.url}/alpha/{CARD}?card={CARD}", content=b"{}", headers=headers)
+    assert response.status_code == 200
+    edge.service.plan = {"request_headers": "respond"}
+    assert httpx.get(f"{edge.url}/{CARD}", headers={"host": f"{CARD}.example"}).status_code == 403
+    exported = sink.wait(4)
+    assert CARD not in "\n".join(str(span) for span in exported)
+    spans = [span for span in exported if span.trace_id.hex() == TRACE]
+    server = next(span for span in spans if span.parent_span_id.hex() == PARENT)
+    assert server.name == "ingress"
+    assert any(span.parent_span_id == server.span_id for span in spans)
+    (name,) = {a.value.string_value for r in sink.resources for a in r.resource.attributes if a.key == "service.name"}
+    assert name == "extproc-envoy"
+    sent = edge.model.received[0].headers["traceparent"]
+    assert sent.split("-")[1] == TRACE
+    assert sent.split("-")[2] != PARENT

@@ -1,0 +1,181 @@
+"""Clients that leave, workers that die, services that stop: nothing unmasked, nothing unrecorded, nothing left hanging."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+PAN = "4111 1111 1111 1111"
+
+
+def stream_body(pieces: list[str], pause: float, marker: str = "x") -> dict[str, Any]:
+    return {
+        "model": "m",
+        "stream": True,
+        "messages": [{"role": "user", "content": marker}],
+        "pieces": ["".join(chr(0xE000 + ord(c)) for c in piece) for piece in pieces],
+        "pause": pause,
+    }
+
+
+def test_a_client_that_leaves_in_mid_stream_is_recorded_as_abandoned(world) -> None:
+    body = stream_body(["word "] * 100, 0.05)
+    with httpx.stream(
+        "POST", world.guard.url + "/v1/chat/completions", json=body, headers=world.headers(), timeout=30
+    ) as answer:
+        exchange_id = answer.headers["x-extproc-exchange"]
+        next(answer.iter_bytes())
+    end = world.await_record(lambda r: r.get("exchange_id") == exchange_id and r["event_code"] == "inference.end")
+    assert (end["status"], end["status_detail"]) == ("abandoned", "client_gone")
+    assert 0 < end["measures"]["response_bytes"] < 100 * 150
+
+
+def test_200_concurrent_streams_each_masked(world) -> None:
+    def one(number: int) -> str:
+        return world.stream_text(
+            f"stream {number}", [f"n{number} card 41", "11 1111", f" 1111 1111 end{number} "], pause=0.02
+        )
+
+    with ThreadPoolExecutor(200) as pool:
+        texts = list(pool.map(one, range(200)))
+    assert texts == [f"n{number} card [PAN] end{number} " for number in range(200)]
+
+
+def test_a_worker_killed_in_mid_stream_ends_its_exchange_with_an_error(own_world) -> None:
+    """The client gets an error and nothing unmasked; the dead worker's journal is adopted and the exchange closed."""
+    world = own_world(workers=1)
+    body = stream_body([f"card {PAN} "] * 200, 0.05, "marker-kill")
+    received, exchange_id = b"", ""
+    with (
+        pytest.raises(httpx.HTTPError),
+        httpx.stream(
+            "POST", world.guard.url + "/v1/chat/completions", json=body, headers=world.headers(), timeout=30
+        ) as answer,
+    ):
+        exchange_id = answer.headers["x-extproc-exchange"]
+        for chunk in answer.iter_bytes():
+            received += chunk
+            if len(received) > 2000:
+                os.kill(world.worker_pids()[0], signal.SIGKILL)
+    assert b"[PAN]" in received
+    assert b"4111" not in received
+    recovered = world.await_record(
+        lambda r: r["event_code"] == "inference.recovered" and r.get("exchange_id") == exchange_id
+    )
+    assert recovered["status"] == "recovered"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError):
+            if world.chat("after").status_code == 200:
+                break
+        time.sleep(0.2)
+    else:
+        raise AssertionError("the worker did not come back")
+
+
+def test_a_frozen_worker_fails_closed(own_world) -> None:
+    world = own_world(workers=1)
+    pid = world.worker_pids()[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        answer = world.chat("marker-frozen")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert answer.status_code in (503, 504)
+    assert not world.upstream.requests("marker-frozen")
+
+
+def test_sigterm_lets_a_live_stream_finish_and_exits_0(own_world) -> None:
+    world = own_world(workers=1, drain_seconds=15)
+    body = stream_body(["word "] * 30, 0.05)
+    got: list[str] = []
+
+    def client() -> None:
+        answer = httpx.post(world.guard.url + "/v1/chat/completions", json=body, headers=world.headers(), timeout=60)
+        got.append(answer.text)
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    time.sleep(0.5)
+    world.guard.service.process.terminate()
+    thread.join(30)
+    assert got
+    assert got[0].rstrip().endswith("data: [DONE]")
+    assert got[0].count("word") == 30
+    assert world.guard.service.process.wait(30) == 0
+    assert world.chat("after the end").status_code == 503
+
+
+def test_a_service_that_is_gone_fails_closed(own_world) -> None:
+    world = own_world(workers=1)
+    world.guard.service.stop()
+    answer = world.chat("marker-gone")
+    assert answer.status_code == 503
+    assert not world.upstream.requests("marker-gone")
+
+
+def test_a_client_that_does_not_read_keeps_memory_bounded(own_world) -> None:
+    import psutil
+
+    world = own_world(workers=1)
+    piece = b'data: {"choices":[{"index":0,"delta":{"content":"' + b"words " * 2000 + b'"}}]}\n\n'
+
+    def answer(handler, _):
+        handler.start(200, "text/event-stream", transfer_encoding="chunked")
+        handler.end_headers()
+        for _ in range(5000):
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+
+    world.upstream.answer = answer
+    process = psutil.Process(world.worker_pids()[0])
+    before = process.memory_info().rss
+    request = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}]}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {world.token()}\r\nContent-Type: application/json\r\nContent-Length: {len(request)}\r\n\r\n"
+    import socket
+
+    with socket.create_connection(("127.0.0.1", world.guard.settings.listener.port)) as connection:
+        connection.sendall(head.encode() + request)
+        time.sleep(4)
+        assert process.memory_info().rss - before < 64 * 1024 * 1024
+
+
+def test_many_bad_requests_leave_the_process_up(world) -> None:
+    pids = world.worker_pids()
+    for data in (
+        b"\x00" * 100,
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ):
+        world.raw(data, seconds=1)
+    assert world.worker_pids() == pids
+    assert world.chat("still here").status_code == 200
+
+
+def test_a_bad_policy_keeps_the_last_good_one(own_world) -> None:
+    world = own_world(workers=1)
+    path = world.guard.settings.policy_file
+    good = path.read_text()
+    digest = (
+        world.await_record(lambda r: r["event_code"] == "inference.end" and world.chat("a").status_code == 200)[
+            "policy"
+        ]["digest"]
+        if world.chat("b").status_code == 200
+        else ""
+    )
+    path.write_text("rules: [")
+    world.await_record(lambda r: r["event_code"] == "control.failure")
+    assert world.chat("c").status_code == 200
+    path.write_text(good.replace("groups: [analysts]", "groups: [nobody]"))
+    world.await_record(lambda r: r["event_code"] == "control.restored")
+    answer = world.chat("d")
+    assert answer.status_code == 403
+    end = world.await_record(lambda r: r["event_code"] == "policy.deny")
+    assert end["policy"]["digest"] != digest

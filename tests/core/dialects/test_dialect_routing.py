@@ -1,0 +1,87 @@
+import pytest
+
+from extproc.core.dialects.routing import find_operation, normalize_path
+from extproc.core.policy import Operation
+from extproc.core.reasons import Malformed, Reason
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("POST", "/v1/chat/completions", Operation.CHAT),
+        ("POST", "/v1/chat/completions/", Operation.CHAT),
+        ("POST", "/chat/completions", Operation.CHAT),
+        ("POST", "/api/chat", Operation.CHAT),
+        ("POST", "/openai/v1/chat/completions", Operation.CHAT),
+        ("POST", "/v1/completions", Operation.TEXT_COMPLETION),
+        ("POST", "/completion", Operation.GENERATE),
+        ("POST", "/api/generate", Operation.GENERATE),
+        ("POST", "/generate_stream", Operation.GENERATE),
+        ("POST", "/", Operation.GENERATE),
+        ("POST", "/v2/models/m/infer", Operation.GENERATE),
+        ("POST", "/v2/models/m/versions/1/generate_stream", Operation.GENERATE),
+        ("POST", "/v1/models/m:predict", Operation.GENERATE),
+        ("POST", "/v1/embeddings", Operation.EMBEDDINGS),
+        ("POST", "/api/embed", Operation.EMBEDDINGS),
+        ("POST", "/v1/responses", Operation.RESPONSES),
+        ("POST", "/v1/messages", Operation.MESSAGES),
+        ("POST", "/tokenize", Operation.TOKENIZE),
+        ("POST", "/detokenize", Operation.TOKENIZE),
+        ("POST", "/apply-template", Operation.TOKENIZE),
+        ("GET", "/v1/models", Operation.MODEL_LIST),
+        ("GET", "/v1/models/org/model", Operation.MODEL_LIST),
+        ("GET", "/api/tags", Operation.MODEL_LIST),
+        ("GET", "/lora-adapters", Operation.MODEL_LIST),
+        ("POST", "/lora-adapters", Operation.MODEL_ADMIN),
+        ("POST", "/v1/load_lora_adapter", Operation.MODEL_ADMIN),
+        ("POST", "/v1/unload_lora_adapter", Operation.MODEL_ADMIN),
+        ("POST", "/api/pull", Operation.MODEL_ADMIN),
+        ("POST", "/api/push", Operation.MODEL_ADMIN),
+        ("POST", "/api/create", Operation.MODEL_ADMIN),
+        ("POST", "/api/copy", Operation.MODEL_ADMIN),
+        ("DELETE", "/api/delete", Operation.MODEL_ADMIN),
+        ("POST", "/models/load", Operation.MODEL_ADMIN),
+        ("POST", "/models/unload", Operation.MODEL_ADMIN),
+        ("POST", "/v2/repository/models/m/load", Operation.MODEL_ADMIN),
+        ("GET", "/v1/chat/completions", Operation.UNKNOWN),
+        ("POST", "/v1/chat/completions/x", Operation.UNKNOWN),
+        ("POST", "/V1/chat/completions", Operation.UNKNOWN),
+        ("GET", "/metrics", Operation.UNKNOWN),
+        ("POST", "/v1/audio/transcriptions", Operation.UNKNOWN),
+    ],
+)
+def test_operation_is_found_by_method_and_path(method: str, path: str, operation: Operation) -> None:
+    assert find_operation(method, path) is operation
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (b"/v1/chat/completions", "/v1/chat/completions"),
+        (b"/v1/models?limit=1&x=//..", "/v1/models"),
+        (b"/v1/%63hat/%63ompletions", "/v1/chat/completions"),
+        (b"/v1/chat%2Dcompletions", "/v1/chat-completions"),
+        (b"/a%3ab", "/a%3Ab"),
+        (b"/a%2563", "/a%2563"),
+        (b"/", "/"),
+        (b"/v1/", "/v1/"),
+        (b"/v1/.well-known/..x", "/v1/.well-known/..x"),
+    ],
+)
+def test_a_path_has_one_spelling(raw: bytes, path: str) -> None:
+    assert normalize_path(raw) == path
+    assert normalize_path(path.encode()) == path
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b"v1", b"*", b"http://h/v1", b"/a//b", b"//a", b"/a/../b", b"/a/./b", b"/a/..", b"/%2e%2e/b", b"/a/%2E/b",
+        b"/a%2fb", b"/a%5Cb", b"/a\\b", b"/a%00", b"/a%0d%0a", b"/a\x00b", b"/a b", b"/a#b", b"/a%", b"/a%4", b"/a%zz",
+        b"/\xc3\xa9", b"/a\r\n", b"/a%7f", b"/a\n",
+    ],
+)  # fmt: skip
+def test_a_path_that_servers_may_read_differently_is_refused(raw: bytes) -> None:
+    with pytest.raises(Malformed) as refused:
+        normalize_path(raw)
+    assert refused.value.reason is Reason.PATH_INVALID

@@ -1,0 +1,326 @@
+"""The legal paths of an exchange, written as playbooks."""
+
+import json
+from typing import Any
+
+import pytest
+
+from extproc.core import events as ev
+from extproc.core.actions import AwaitBody, ReleaseHeaders, ReleaseTrailers, VerifyToken, WithdrawApproval
+from extproc.core.approval import ApprovalState
+from extproc.core.headers import Headers
+from extproc.core.identity import Principal
+from extproc.core.reasons import REFUSALS, Reason
+from extproc.core.record import Direction, EventCode, Outcome
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+BULK = {**CHAT, "max_tokens": 4000}
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1}}'
+
+
+def error_of(answer: Any) -> dict[str, Any]:
+    return json.loads(answer.body)["error"]
+
+
+def test_a_request_goes_through(play: Any) -> None:
+    p = play()
+    assert [type(a) for a in p.request_headers()] == [VerifyToken]
+    assert [type(a) for a in p.verified()] == [AwaitBody]
+    p.body(CHAT)
+    assert len(p.forwards) == 1
+    assert p.forwards[0].body == json.dumps(CHAT).encode()
+    assert not p.forwards[0].changed
+    p.response_headers("application/json")
+    p.response_body(ANSWER, eos=True)
+    assert p.released == ANSWER
+    assert p.ended_cleanly
+    assert [r.event_code for r in p.records] == [EventCode.INFERENCE_REQUEST, EventCode.INFERENCE_END]
+    end = p.records[-1]
+    assert (end.status, end.http_status, end.policy.rule) == (Outcome.COMPLETED, 200, "allow-chat")
+    assert (end.measures.input_tokens, end.measures.output_tokens) == (3, 1)
+    assert end.measures.response_bytes == len(ANSWER)
+
+
+def test_headers_are_withheld_until_the_first_safe_bytes(play: Any) -> None:
+    p = play()
+    p.forwarded(CHAT)
+    assert p.response_headers() == []
+    assert p.response_body(b'data: {"choi') == []
+    assert p.of(ReleaseHeaders) == []
+    p.response_body(b'ces":[{"index":0,"delta":{"content":"hello "}}]}\n\n')
+    assert len(p.of(ReleaseHeaders)) == 1
+
+
+def test_the_callers_token_goes_no_further_and_ours_does(play: Any) -> None:
+    p = play()
+    p.request_headers(cookie="c=1", accept_encoding="gzip", x_auth_user="root", x_extproc_approval="", baggage="a=b")
+    p.verified()
+    p.body(CHAT)
+    mutation = p.forwards[0].mutation
+    assert {"authorization", "cookie", "accept-encoding", "x-auth-user", "baggage"} <= set(mutation.remove)
+    assert dict(mutation.set)["authorization"] == b"Bearer model-key"
+    assert "model-key" not in repr(p.forwards[0])
+
+
+@pytest.mark.parametrize(("path", "reason"), [
+    ("/v1/../admin", Reason.PATH_INVALID),
+    ("/v1/chat%2fcompletions", Reason.PATH_INVALID),
+    ("/v1/models?card=4111111111111111", Reason.URL_CARD_DATA),
+    ("/v1/models?card=%34111111111111111", Reason.URL_CARD_DATA),
+])  # fmt: skip
+def test_a_bad_url_is_refused(play: Any, path: str, reason: Reason) -> None:
+    p = play()
+    p.request_headers(path)
+    assert error_of(p.answers[0])["code"] == reason.value
+    assert p.answers[0].status == REFUSALS[reason].status
+    assert p.ended_cleanly
+    assert p.forwards == []
+
+
+def test_a_full_audit_log_refuses_new_exchanges_and_says_so(play: Any) -> None:
+    p = play(accepting=False)
+    p.request_headers()
+    assert (p.answers[0].status, error_of(p.answers[0])["code"]) == (503, Reason.AUDIT_UNAVAILABLE.value)
+    assert p.records[0].status_detail == Reason.AUDIT_UNAVAILABLE.value
+    assert p.of(VerifyToken) == []
+
+
+def test_a_missing_token_is_401_with_a_challenge(play: Any) -> None:
+    p = play()
+    p.request_headers(authorization="")
+    assert p.answers[0].status == 401
+    assert dict(p.answers[0].headers)["www-authenticate"].startswith(b"Bearer")
+    assert p.records[0].event_code is EventCode.AUTH_FAIL
+    assert p.records[0].actor.uid == "anonymous"
+
+
+def test_a_denied_operation_shows_the_rules_text(play: Any) -> None:
+    p = play()
+    p.request_headers("/v1/load_lora_adapter")
+    p.verified()
+    p.body({"lora_name": "x"})
+    error = error_of(p.answers[0])
+    assert (p.answers[0].status, error["message"], error["exchange_id"]) == (403, "No model changes.", "ex-1")
+    assert p.forwards == []
+    assert p.records[-1].event_code is EventCode.POLICY_DENY
+
+
+def test_default_deny_without_a_matching_rule(play: Any) -> None:
+    p = play()
+    p.request_headers()
+    p.verified(Principal(issuer="https://issuer", subject="guest", name="", groups=("guests",)))
+    p.body(CHAT)
+    assert p.answers[0].status == 403
+    assert p.records[-1].policy.rule == "default-deny"
+
+
+def test_a_hold_is_granted_and_used_once(play: Any, kinds: Any) -> None:
+    p = play()
+    p.request_headers()
+    p.verified()
+    p.body(BULK)
+    assert len(p.of(kinds["OpenApproval"])) == 1
+    assert p.forwards == []
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING), p.tick()))
+    assert p.forwards == []
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED, decided_by_uid="x|approver"), p.tick()))
+    assert len(p.of(kinds["ClaimGrant"])) == 1
+    assert p.forwards == []
+    p.feed(ev.GrantClaimed(p.tick()))
+    assert len(p.forwards) == 1
+    codes = [r.event_code for r in p.records]
+    assert codes == [EventCode.APPROVAL_OPEN, EventCode.APPROVAL_USE, EventCode.INFERENCE_REQUEST]
+    assert p.records[-1].approval.decided_by == "x|approver"
+
+
+@pytest.mark.parametrize(
+    "state", [ApprovalState.REFUSED, ApprovalState.EXPIRED, ApprovalState.WITHDRAWN, ApprovalState.USED]
+)
+def test_a_hold_that_ends_otherwise_is_403(play: Any, state: ApprovalState) -> None:
+    p = play()
+    p.forwarded(BULK)
+    p.feed(ev.ApprovalSeen(p.approval(state), p.tick()))
+    assert p.answers[0].status == 403
+    assert p.forwards == []
+
+
+@pytest.mark.parametrize("change", [
+    {"request_digest": "other"}, {"requester_uid": "x|other"}, {"rule": "other"}, {"policy_digest": "other"},
+])  # fmt: skip
+def test_a_grant_for_something_else_is_no_grant(play: Any, change: dict[str, str]) -> None:
+    p = play()
+    p.forwarded(BULK)
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED, **change), p.tick()))
+    assert error_of(p.answers[0])["code"] == Reason.APPROVAL_MISMATCH.value
+    assert p.forwards == []
+
+
+def test_the_wait_ends_with_a_ticket_and_a_retry_attaches(play: Any, kinds: Any) -> None:
+    p = play()
+    p.forwarded(BULK)
+    p.feed(ev.DeadlinePassed(p.tick()))
+    answer = p.answers[0]
+    assert answer.status == 202
+    assert dict(answer.headers)["x-extproc-approval"] == b"apr-ex-1"
+    assert "retry-after" in dict(answer.headers)
+    assert p.of(WithdrawApproval) == []
+    assert p.records[-1].event_code is EventCode.APPROVAL_WAIT_OVER
+
+    granted = p.approval(ApprovalState.GRANTED)
+    again = play()
+    again.request_headers(x_extproc_approval="apr-ex-1")
+    again.verified()
+    again.body(BULK)
+    again.feed(ev.ApprovalSeen(granted, again.tick()))
+    again.feed(ev.GrantClaimed(again.tick()))
+    assert len(again.forwards) == 1
+
+
+def test_a_strangers_ticket_is_refused_and_not_withdrawn(play: Any) -> None:
+    p = play()
+    p.forwarded(BULK)
+    granted = p.approval(ApprovalState.PENDING)
+    stranger = play()
+    stranger.request_headers(x_extproc_approval="apr-ex-1")
+    stranger.verified(Principal(issuer="https://issuer", subject="other", name="", groups=("analysts",)))
+    stranger.body(BULK)
+    stranger.feed(ev.ApprovalSeen(granted, stranger.tick()))
+    assert error_of(stranger.answers[0])["code"] == Reason.APPROVAL_MISMATCH.value
+    assert stranger.of(WithdrawApproval) == []
+
+
+def test_leaving_while_attached_keeps_the_approval(play: Any) -> None:
+    p = play()
+    p.request_headers(x_extproc_approval="apr-ex-1")
+    p.verified()
+    p.body(BULK)
+    p.feed(ev.Disconnected(p.tick()))
+    assert p.of(WithdrawApproval) == []
+
+
+def test_an_unknown_ticket_is_403(play: Any) -> None:
+    p = play()
+    p.request_headers(x_extproc_approval="nope")
+    p.verified()
+    p.body(BULK)
+    p.feed(ev.ApprovalMissing(p.tick()))
+    assert error_of(p.answers[0])["code"] == Reason.APPROVAL_UNKNOWN.value
+
+
+def test_a_client_that_leaves_withdraws_its_hold(play: Any) -> None:
+    p = play()
+    p.forwarded(BULK)
+    p.feed(ev.Disconnected(p.tick()))
+    assert [a.approval_id for a in p.of(WithdrawApproval)] == ["apr-ex-1"]
+    assert p.aborted
+    assert p.records[-1].status is Outcome.ABANDONED
+    assert p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick())) == []
+
+
+def test_a_local_reply_during_a_hold_is_answered_and_withdraws(play: Any) -> None:
+    p = play()
+    p.forwarded(BULK)
+    p.response_headers("text/plain", 504)
+    p.response_body(b"stream timeout", eos=True)
+    assert p.released == b"stream timeout"
+    assert len(p.of(WithdrawApproval)) == 1
+    assert p.records[-1].event_code is EventCode.PROXY_REPLY
+    assert p.forwards == []
+    assert p.ended_cleanly
+
+
+def test_a_stream_that_begins_with_response_headers_is_recorded_and_answered(play: Any) -> None:
+    p = play()
+    headers = Headers(((":status", b"403"), ("content-type", b"text/plain")))
+    p.feed(ev.ResponseHeaders(headers, False, ev.Attributes(response_details="rbac"), p.tick()))
+    p.response_body(b"denied", eos=True)
+    assert p.released == b"denied"
+    assert p.records[-1].event_code is EventCode.PROXY_REPLY
+    assert p.ended_cleanly
+
+
+def test_a_get_has_no_body_and_is_decided_at_its_headers(play: Any) -> None:
+    p = play()
+    p.request_headers("/v1/models", "GET", eos=True)
+    p.verified()
+    assert p.forwards[0].body is None
+    p.response_headers("application/json", eos=True)
+    assert p.of(ReleaseHeaders)[0].end_of_stream
+    assert p.ended_cleanly
+
+
+def test_trailers_end_a_response(play: Any) -> None:
+    p = play()
+    p.forwarded(CHAT)
+    p.response_headers("text/plain")
+    p.response_body(b"card 4111 1111 1111 ")
+    p.feed(ev.ResponseTrailers(p.tick()))
+    assert len(p.of(ReleaseTrailers)) == 1
+    assert p.released == b"card 4111 1111 1111 "
+    assert p.ended_cleanly
+
+
+def test_what_repeats_after_the_end_is_ignored(play: Any) -> None:
+    p = play()
+    p.forwarded(CHAT)
+    assert p.body(CHAT) == []
+    p.response_headers("application/json")
+    p.auto_sync = False
+    p.response_body(ANSWER, eos=True)
+    assert p.response_body(b"", eos=True) == []
+    p.sync()
+    assert p.released == ANSWER
+
+
+@pytest.mark.parametrize(("content_type", "encoding", "code"), [
+    ("application/octet-stream", "", Reason.RESPONSE_TYPE_UNSUPPORTED),
+    ("application/json", "gzip", Reason.RESPONSE_ENCODED),
+])  # fmt: skip
+def test_a_response_that_cannot_be_read_is_withheld(play: Any, content_type: str, encoding: str, code: Reason) -> None:
+    p = play()
+    p.forwarded(CHAT)
+    p.response_headers(content_type, **({"content_encoding": encoding} if encoding else {}))
+    assert (p.answers[0].status, error_of(p.answers[0])["code"]) == (502, code.value)
+    assert p.released == b""
+    assert p.records[-1].status is Outcome.FAILED
+
+
+def test_a_response_cut_in_the_middle_ends_with_the_dialects_error(play: Any) -> None:
+    p = play()
+    p.forwarded(CHAT)
+    p.response_headers()
+    p.response_body(b'data: {"choices":[{"index":0,"delta":{"content":"hello "}}]}\n\n')
+    p.response_body(b"data: {broken\n\n")
+    assert p.records[-1].status is Outcome.CUT
+    assert b'"code":"response_malformed"' in p.released.replace(b'": "', b'":"')
+    assert p.ended_cleanly
+
+
+@pytest.mark.parametrize(("headers", "reason"), [
+    ({"content_encoding": "gzip"}, Reason.BODY_ENCODED),
+    ({"content_length": "99999999"}, Reason.BODY_TOO_LARGE),
+    ({"upgrade": "websocket"}, Reason.UPGRADE_REFUSED),
+])  # fmt: skip
+def test_headers_that_forbid_inspection_are_refused(play: Any, headers: dict[str, str], reason: Reason) -> None:
+    p = play()
+    p.request_headers(**headers)
+    p.verified()
+    assert error_of(p.answers[0])["code"] == reason.value
+
+
+def test_bodies_gathered_in_pieces_are_judged_whole(play: Any) -> None:
+    p = play()
+    data = json.dumps({**CHAT, "messages": [{"role": "user", "content": "4111 1111 1111 1111"}]}).encode()
+    p.request_headers()
+    p.body(data[:60], eos=False)
+    p.body(data[60:], eos=False)
+    p.feed(ev.RequestTrailers(p.tick()))
+    assert p.forwards == []
+    p.verified()
+    assert b"[PAN]" in (p.forwards[0].body or b"")
+    assert p.transcript(Direction.TO_MODEL) == p.forwards[0].body
+
+
+def test_reasons_are_total() -> None:
+    assert set(REFUSALS) == set(Reason)
+    assert all(refusal.sentence.endswith(".") for refusal in REFUSALS.values())

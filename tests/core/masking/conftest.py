@@ -1,0 +1,171 @@
+"""What the masking tests share: scanners, streams and a corpus of texts that broke other maskers."""
+
+import random
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from extproc.core.masking.masker import Masker
+from extproc.core.masking.scanner import Scanner
+from extproc.core.masking.settings import MaskingSettings, Style
+
+SCANNERS = {style: Scanner(MaskingSettings(pan_style=style)) for style in Style}
+
+# text -> text masked with labels, under `pci-strict`
+MASKED: dict[str, str] = {
+    # splits, boundaries and neighbours
+    "41" + "11 11" + "11-1111" + "-1111": "[PAN]",
+    "my card 4111 1111 1111 1111, thanks": "my card [PAN], thanks",
+    "2026 4111 1111 1111 1111": "2026 [PAN]",
+    "5 4 3 2 1 4111-1111-1111-1111": "5 4 3 2 1 [PAN]",
+    "999|5236104053731902": "999|[PAN]",
+    "id 1234567890123456784111111111111111987654": "id 1234567890123456784111111111111111987654",
+    "04111111111111111": "04111111111111111",
+    "x4111111111111111": "x[PAN]",
+    "_4111111111111111_": "_[PAN]_",
+    "card4111111111111111exp": "card[PAN]exp",
+    "4111111111111111 and more": "[PAN] and more",
+    "41111111111111112": "41111111111111112",
+    "end 4222222222222": "end [PAN]",
+    "4111111111111111 4242424242424242": "[PAN] [PAN]",
+    "4111 1111 1111 1111\n5555 5555 5555 4444\n3782 822463 10005": "[PAN]\n[PAN]\n[PAN]",
+    "4111 1111 1111 1111 5555 5555 5555 4444 3782 822463 10005": "[PAN] [PAN] [PAN]",
+    "41111111111111114242424242424242": "41111111111111114242424242424242",
+    # layouts
+    "4111.1111.1111.1111": "[PAN]",
+    "4111/1111/1111/1111": "[PAN]",
+    "4111_1111_1111_1111": "[PAN]",
+    "4111 - 1111 - 1111 - 1111": "[PAN]",
+    "4111  1111  1111  1111": "[PAN]",
+    "4111\t1111\t1111\t1111": "[PAN]",
+    "4111\n1111\n1111\n1111": "[PAN]",
+    "4111 1111-1111 1111": "[PAN]",
+    "4111\u00a01111\u202f1111\u20091111": "[PAN]",
+    "4111\u20131111\u20131111\u20131111": "[PAN]",
+    "4111\u20111111\u20111111\u20111111": "[PAN]",
+    "4111\u200b1111\u200b1111\u200b1111": "[PAN]",
+    "41\u200b11111\u2060111111\ufeff111": "[PAN]",
+    "41 11 11 11 11 11 11 11": "[PAN]",
+    "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1": "[PAN]",
+    "4\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1": "[PAN]",
+    "\uff14\uff11\uff11\uff11 1111 1111 1111": "[PAN]",
+    "\u0664\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661": "[PAN]",
+    "\U0001d7d2111111111111111": "[PAN]",
+    "**4111111111111111**": "**[PAN]**",
+    "`4111 1111 1111 1111`": "`[PAN]`",
+    "3782 822463 10005": "[PAN]",
+    "3782-822463-10005.": "[PAN].",
+    "3056 930902 5904": "[PAN]",
+    "https://shop.example/pay/4111111111111111/x": "https://shop.example/pay/[PAN]/x",
+    # context waives Luhn and IIN
+    "card number 1234-5678-1234-5678": "card number [PAN]",
+    "Credit Card: 4111 1111 1111 1112": "Credit Card: [PAN]",
+    "PAN=6240008631401147": "PAN=[PAN]",
+    "the card number is 6240008631401147.": "the card number is [PAN].",
+    "order 6240008631401147": "order 6240008631401147",
+    "order 1234-5678-1234-5678": "order 1234-5678-1234-5678",
+    # security codes
+    "cvv: 123": "cvv: [CVV]",
+    "CVV2 1234.": "CVV2 [CVV].",
+    'the "security code" is 123, ok': 'the "security code" is [CVV], ok',
+    "cvc\n123": "cvc\n[CVV]",
+    "| CVV | 123 |": "| CVV | [CVV] |",
+    '"cvv": "123"': '"cvv": "[CVV]"',
+    "**CVC:** 987": "**CVC:** [CVV]",
+    "CID 1234": "CID [CVV]",
+    "3 digits on the back: 123": "3 digits on the back: [CVV]",
+    "card verification value 123": "card verification value [CVV]",
+    "cvv is required": "cvv is required",
+    "CVV 12345": "CVV 12345",
+    "CVV 12": "CVV 12",
+    "decide 123": "decide 123",
+    "CVE-2024-1234": "CVE-2024-1234",
+    "cvv" + " " * 19 + "123": "cvv" + " " * 19 + "[CVV]",
+    "cvv" + " " * 20 + "123": "cvv" + " " * 20 + "[CVV]",
+    "cvv" + " " * 21 + "123": "cvv" + " " * 21 + "123",
+    "4111 1111 1111 1111 12/28 123": "[PAN] 12/28 [CVV]",
+    "4111111111111111|12|28|123": "[PAN]|12|28|[CVV]",
+    "4111111111111111|12|2028|123": "[PAN]|12|2028|[CVV]",
+    "4111111111111111,1228,123": "[PAN],1228,[CVV]",
+    "4111 1111 1111 1111\n03/2015\n123\n": "[PAN]\n03/2015\n[CVV]\n",
+    "4111111111111111 exp 12/28 123": "[PAN] exp 12/28 [CVV]",
+    "4111111111111111 123": "[PAN] [CVV]",
+    "378282246310005 1234": "[PAN] [CVV]",
+    "4111111111111111 2026": "[PAN] 2026",
+    "4111111111111111 123.45": "[PAN] 123.45",
+    "4111111111111111 was charged 123": "[PAN] was charged 123",
+    "[PAN] was charged 123": "[PAN] was charged 123",
+    "card 4111 1111 1111 1111, cvv 123, exp 12/28": "card [PAN], cvv [CVV], exp 12/28",
+    "expires 12/28": "expires 12/28",
+}
+
+# texts in which nothing is masked
+CLEAN: tuple[str, ...] = (
+    "at 1700000000123 and 1700000000123456 and 1700000000123456789",
+    "IMEI 490154203237518, ICCID 8944500102198304826",
+    "0.5309136012499991 2.3500000000000001E-3",
+    "loss 0.4111111111111111 and 12.4111111111111111",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "12345678-8123-4123-8123-411111111111",
+    "a 41234567-1234-4123-8123-412345678906 b",
+    "8000 8080 8888 9999, 1998-2026, 127.0.0.1:8080",
+    "ISBN 978-3-16-148410-0, EAN 4006381333931",
+    "call +4915112345678 or +49 151 1234 5678",
+    "snowflake 175928847299117063",
+    "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "ZTQxMTExMTExMTExMTExMTExMTEx",
+    "3.14159265358979323846264338327950288419716939937510",
+    "account 123456789012",
+    "2026-07-02 12:34:56.789 INFO took 4.21 ms",
+    "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20",
+    "10 20 30 40 50 60 70 80 90 100",
+    "411111******1111 and [PAN] and [PAN_12] and [CVV]",
+    "in 2222 we sold 5 or 6 of 45, up 15 % from 2026",
+    "visit 65 people, 4 of 5; 37 of 60",
+)
+
+
+@pytest.fixture(params=list(Style), ids=str)
+def scanner(request: pytest.FixtureRequest) -> Scanner:
+    return SCANNERS[request.param]
+
+
+@pytest.fixture
+def label() -> Callable[[], Masker]:
+    """Makes a masker that writes labels."""
+    return SCANNERS[Style.LABEL].masker
+
+
+@pytest.fixture(scope="session")
+def stream() -> Callable[[Masker, Iterable[str]], str]:
+    """Sends chunks through a new channel of a masker."""
+
+    def send(masker: Masker, chunks: Iterable[str]) -> str:
+        channel = masker.channel()
+        return "".join([channel.feed(chunk) for chunk in chunks]) + channel.finish()
+
+    return send
+
+
+@pytest.fixture(scope="session")
+def cuts() -> Callable[[str], list[list[str]]]:
+    """All cuts of a text into two parts, into characters, and many into three and more."""
+
+    def of(text: str) -> list[list[str]]:
+        rng = random.Random(len(text))
+        found = [[text[:i], text[i:]] for i in range(len(text) + 1)] + [list(text)]
+        for parts in (3, 3, 3, 3, 5, 8) * 6:
+            at = sorted(rng.randrange(len(text) + 1) for _ in range(parts - 1))
+            found.append([text[i:j] for i, j in zip([0, *at], [*at, len(text)], strict=True)])
+        return found
+
+    return of
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "nasty" in metafunc.fixturenames:
+        metafunc.parametrize("nasty", [*MASKED, *CLEAN], ids=lambda text: ascii(text[:40]))
+    if "clean" in metafunc.fixturenames:
+        metafunc.parametrize("clean", CLEAN, ids=lambda text: ascii(text[:40]))
+    if "masked_pair" in metafunc.fixturenames:
+        metafunc.parametrize("masked_pair", MASKED.items(), ids=lambda pair: ascii(pair[0][:40]))

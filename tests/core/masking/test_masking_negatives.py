@@ -1,0 +1,50 @@
+"""How often ordinary numbers are taken for cards: measured on seeded samples, with the limits written here."""
+
+import random
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from extproc.core.masking.masker import Masker
+
+RNG = random.Random(20260702)
+
+
+def sample(make: Callable[[], str], count: int) -> str:
+    return "".join(f"id={make()};\n" for _ in range(count))
+
+
+KINDS: dict[str, tuple[Callable[[], str], int]] = {
+    "milliseconds": (lambda: str(RNG.randrange(1_500_000_000_000, 1_900_000_000_000)), 0),
+    "microseconds": (lambda: str(RNG.randrange(1_500_000_000_000_000, 1_900_000_000_000_000)), 0),
+    "nanoseconds": (lambda: str(RNG.randrange(1_500_000_000_000_000_000, 1_900_000_000_000_000_000)), 0),
+    "imei": (lambda: "35" + str(RNG.randrange(10**13)).zfill(13), 0),
+    "iccid": (lambda: "89" + str(RNG.randrange(10**17)).zfill(17), 0),
+    "facebook ids": (lambda: "1000" + str(RNG.randrange(10**11)).zfill(11), 0),
+    "floats": (lambda: repr(RNG.random()), 0),
+    "negative floats": (lambda: repr(-RNG.random() * 100), 0),
+    "uuid": (lambda: str(uuid.UUID(int=RNG.getrandbits(128), version=4)), 0),
+    "numeric uuid": (lambda: "-".join(str(RNG.randrange(10**n)).zfill(n) for n in (8, 4, 4, 4, 12)), 0),
+    "sha1": (lambda: f"{RNG.getrandbits(160):040x}", 0),
+    "phone": (lambda: "+49" + str(RNG.randrange(10**11)).zfill(11), 0),
+    "accounts of 12 digits": (lambda: str(RNG.randrange(10**12)).zfill(12), 8),
+    "16 digits": (lambda: str(RNG.randrange(10**16)).zfill(16), 2000 * 5 // 100),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ordinary_numbers_stay(kind: str, label: Callable[[], Masker]) -> None:
+    make, most = KINDS[kind]
+    masker = label()
+    masker.mask_text(sample(make, 2000))
+    assert masker.findings.get("pan", 0) <= most
+
+
+@pytest.mark.parametrize(("top", "most"), [(10, 0), (100, 0), (1000, 12), (10_000, 120), (1_000_000, 20)])
+def test_tables_of_numbers_stay_nearly_whole(top: int, most: int, label: Callable[[], Masker]) -> None:
+    rng = random.Random(1)
+    lines = "\n".join(" ".join(str(rng.randrange(top)) for _ in range(12)) for _ in range(3000))
+    masker = label()
+    masker.mask_text(lines)
+    assert masker.findings.get("pan", 0) <= most

@@ -1,0 +1,316 @@
+"""P3 at the gRPC edge: no exception, cancellation, deadline or shutdown ends a call with OK before its exchange is over.
+
+The parts around the session are played here; the same promise through a real Envoy stands in tests/conformance.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import grpc
+import pytest
+from envoy.extensions.filters.http.ext_proc.v3 import processing_mode_pb2
+from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
+
+from extproc.core.identity import Principal
+from extproc.core.masking.scanner import Scanner
+from extproc.core.masking.settings import MaskingSettings
+from extproc.core.policy import Effect, Match, Policy, Rule
+from extproc.core.reasons import Reason, Unavailable
+from extproc.core.snapshot import Connection, Limits, Snapshot
+from extproc.core.trust import Secret
+from extproc.edge.session import INTERNAL_SENTENCE, Services, Session
+
+MODE = processing_mode_pb2.ProcessingMode
+SECRET_TEXT = "4111 1111 1111 1111 in an exception"
+
+
+class Aborted(Exception):
+    """What grpc.aio raises out of `abort`."""
+
+
+class Context:
+    """Envoy's side of one stream: a list of messages, then EOF; a fault at a chosen call."""
+
+    def __init__(self, messages: list[Any], fault: tuple[str, int, BaseException] | None = None) -> None:
+        self.messages = list(messages)
+        self.fault = fault
+        self.calls: dict[str, int] = {}
+        self.written: list[Any] = []
+        self.status: tuple[Any, str] | None = None
+
+    def _maybe_fail(self, name: str) -> None:
+        count = self.calls[name] = self.calls.get(name, 0) + 1
+        if self.fault is not None and self.fault[:2] == (name, count):
+            raise self.fault[2]
+
+    async def read(self) -> Any:
+        await asyncio.sleep(0.002)
+        self._maybe_fail("read")
+        return self.messages.pop(0) if self.messages else grpc.aio.EOF
+
+    async def write(self, message: Any) -> None:
+        await asyncio.sleep(0)
+        self._maybe_fail("write")
+        self.written.append(message)
+
+    async def abort(self, code: Any, details: str = "") -> None:
+        self.status = (code, details)
+        raise Aborted
+
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
+
+
+class Content:
+    def __init__(self, journal: "FakeJournal") -> None:
+        self.journal = journal
+
+    def append(self, direction: Any, at_us: int, data: bytes, done: Any) -> None:
+        self.journal.append_record(None, done)
+
+
+class FakeJournal:
+    """Durable at once, or failing at the n-th append."""
+
+    origin = "d/w/e"
+
+    def __init__(self, fault: tuple[int, BaseException] | None = None) -> None:
+        self.count, self.fault = 0, fault
+
+    def append_record(self, record: Any, done: Any = None) -> int:
+        self.count += 1
+        if self.fault is not None and self.fault[0] == self.count:
+            raise self.fault[1]
+        if done is not None:
+            asyncio.get_running_loop().call_soon(done, True)
+        return self.count
+
+    def accepting(self) -> bool:
+        return True
+
+    def open_content(self, exchange_id: str) -> Content:
+        return Content(self)
+
+
+class FakeAuthenticator:
+    def __init__(self, fault: BaseException | None = None) -> None:
+        self.fault = fault
+
+    def verify_now(self, token: Any) -> Principal:
+        if self.fault is not None:
+            raise self.fault
+        return Principal(issuer="i", subject="s", name="n", groups=("analysts",))
+
+
+class FakeTelemetry:
+    def __init__(self, fault: BaseException | None = None) -> None:
+        self.fault, self.summaries = fault, []
+
+    def record_exchange(self, summary: Any, **more: Any) -> None:
+        self.summaries.append(summary)
+        if self.fault is not None:
+            raise self.fault
+
+
+def services(**parts: Any) -> Services:
+    masking = MaskingSettings()
+    policy = Policy("sha256:x", "p", (Rule("allow", Effect.ALLOW, Match(), "", None),), masking)
+    snapshot = Snapshot(policy, Scanner(masking), (Connection("model"),), Limits(), Secret("k" * 32))
+    built: dict[str, Any] = {
+        "snapshot": lambda: snapshot,
+        "authenticator": FakeAuthenticator(),
+        "journal": FakeJournal(),
+        "desk": None,
+        "telemetry": FakeTelemetry(),
+        "spawn": lambda work: work.close(),
+        "gate_secret": "g" * 32,
+    }
+    return Services(**{**built, **parts})
+
+
+def message(kind: str, **fields: Any) -> pb.ProcessingRequest:
+    made = pb.ProcessingRequest()
+    getattr(made, kind).SetInParent()
+    for name, value in fields.items():
+        if name == "headers":
+            for key, text in value.items():
+                getattr(made, kind).headers.headers.add(key=key, raw_value=text.encode())
+        else:
+            setattr(getattr(made, kind), name, value)
+    return made
+
+
+def whole_exchange(request_mode: int = MODE.BUFFERED, response_mode: int = MODE.FULL_DUPLEX_STREAMED) -> list[Any]:
+    first = message(
+        "request_headers",
+        headers={
+            ":method": "POST",
+            ":path": "/v1/chat/completions",
+            "authorization": "Bearer a.b.c",
+            "content-type": "application/json",
+        },
+    )
+    first.protocol_config.request_body_mode = request_mode
+    first.protocol_config.response_body_mode = response_mode
+    return [
+        first,
+        message("request_body", body=b'{"model":"m","messages":[{"role":"user","content":"hi"}]}', end_of_stream=True),
+        message("response_headers", headers={":status": "200", "content-type": "text/event-stream"}),
+        message("response_body", body=b'data: {"choices":[{"index":0,"delta":{"content":"hi "}}]}\n\n'),
+        message("response_body", body=b"data: [DONE]\n\n"),
+        message("response_body", body=b"", end_of_stream=True),
+    ]
+
+
+async def outcome(context: Context, parts: Services) -> str:
+    """`ok`, `aborted` or `cancelled`: how the call ended for Envoy."""
+    session = Session(parts, context)
+    try:
+        async with asyncio.timeout(10):
+            await session.run()
+    except Aborted:
+        return "aborted"
+    except asyncio.CancelledError:
+        return "cancelled"
+    return "ok"
+
+
+async def test_a_whole_exchange_ends_ok() -> None:
+    context = Context(whole_exchange())
+    assert await outcome(context, services()) == "ok"
+    assert context.written[-1].response_body.response.body_mutation.streamed_response.end_of_stream
+
+
+@pytest.mark.parametrize("cut", range(6))
+async def test_an_early_end_is_never_ok(cut: int) -> None:
+    """Envoy's EOF before the exchange is over: nothing is left to say, but never OK."""
+    context = Context(whole_exchange()[:cut])
+    assert await outcome(context, services()) == "aborted"
+
+
+@pytest.mark.parametrize("call", ["read", "write"])
+@pytest.mark.parametrize("count", range(1, 8))
+@pytest.mark.parametrize(
+    "error", [RuntimeError(SECRET_TEXT), ValueError(SECRET_TEXT), OSError(SECRET_TEXT)], ids=lambda e: type(e).__name__
+)
+async def test_an_injected_exception_is_never_ok(call: str, count: int, error: BaseException) -> None:
+    context = Context(whole_exchange(), (call, count, error))
+    ended = await outcome(context, services())
+    reached = context.calls.get(call, 0) >= count
+    finished = (
+        bool(context.written)
+        and context.written[-1].response_body.response.body_mutation.streamed_response.end_of_stream
+        if context.written and not isinstance(context.written[-1], bytes)
+        else False
+    )
+    assert ended == "aborted" or not reached or finished
+    if context.status is not None:
+        assert context.status == (grpc.StatusCode.INTERNAL, INTERNAL_SENTENCE)
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+async def test_a_journal_failure_is_never_ok_before_an_answer(count: int) -> None:
+    context = Context(whole_exchange())
+    ended = await outcome(context, services(journal=FakeJournal((count, RuntimeError(SECRET_TEXT)))))
+    assert ended == "aborted"
+    context = Context(whole_exchange())
+    ended = await outcome(context, services(journal=FakeJournal((count, Unavailable(Reason.AUDIT_UNAVAILABLE)))))
+    if ended == "ok":
+        assert context.written[-1].immediate_response.status.code == 503
+
+
+async def test_an_authenticator_bug_is_never_ok() -> None:
+    context = Context(whole_exchange())
+    assert await outcome(context, services(authenticator=FakeAuthenticator(KeyError(SECRET_TEXT)))) == "aborted"
+    assert not any(m.HasField("request_body") for m in context.written if not isinstance(m, bytes))
+
+
+@pytest.mark.parametrize("delay_ms", range(0, 24, 2))
+async def test_a_cancellation_is_never_ok(delay_ms: int) -> None:
+    context = Context(whole_exchange())
+    task = asyncio.create_task(Session(services(), context).run())
+    await asyncio.sleep(delay_ms / 1000)
+    finished = task.done()
+    task.cancel()
+    with pytest.raises((asyncio.CancelledError, Aborted)) if not finished else _nothing():
+        await task
+    assert context.status is None or context.status[1] == INTERNAL_SENTENCE
+
+
+class _nothing:  # noqa: N801 - reads as a context manager
+    def __enter__(self) -> None: ...
+    def __exit__(self, *args: object) -> None: ...
+
+
+@pytest.mark.parametrize(("request_mode", "response_mode"), [
+    (MODE.NONE, MODE.FULL_DUPLEX_STREAMED), (MODE.STREAMED, MODE.FULL_DUPLEX_STREAMED), (MODE.BUFFERED_PARTIAL, MODE.FULL_DUPLEX_STREAMED),
+    (MODE.BUFFERED, MODE.NONE), (MODE.BUFFERED, MODE.STREAMED), (MODE.BUFFERED, MODE.BUFFERED),
+])  # fmt: skip
+async def test_a_mode_that_cannot_keep_the_promises_is_aborted(request_mode: int, response_mode: int) -> None:
+    context = Context(whole_exchange(request_mode, response_mode))
+    assert await outcome(context, services()) == "aborted"
+    assert context.written == []
+
+
+async def test_a_stream_without_protocol_config_is_aborted() -> None:
+    messages = whole_exchange()
+    messages[0].ClearField("protocol_config")
+    context = Context(messages)
+    assert await outcome(context, services()) == "aborted"
+    assert context.written == []
+
+
+async def test_an_observed_stream_is_not_answered() -> None:
+    messages = whole_exchange()
+    messages[0].observability_mode = True
+    context = Context(messages)
+    assert await outcome(context, services()) == "aborted"
+    assert context.written == []
+
+
+async def test_full_duplex_requests_are_gathered_and_answered_in_order() -> None:
+    """Headers first, then the body as streamed_response, end_of_stream exactly once."""
+    messages = whole_exchange(MODE.FULL_DUPLEX_STREAMED)
+    body = messages[1].request_body.body
+    messages[1:2] = [
+        message("request_body", body=body[:20]),
+        message("request_body", body=body[20:]),
+        message("request_body", body=b"", end_of_stream=True),
+    ]
+    context = Context(messages)
+    assert await outcome(context, services()) == "ok"
+    kinds = [m.WhichOneof("response") for m in context.written]
+    assert kinds[:2] == ["request_headers", "request_body"]
+    streamed = context.written[1].request_body.response.body_mutation.streamed_response
+    assert (streamed.body, streamed.end_of_stream) == (body, True)
+    ends = [
+        m
+        for m in context.written
+        if m.WhichOneof("response") == "response_body"
+        and m.response_body.response.body_mutation.streamed_response.end_of_stream
+    ]
+    assert len(ends) == 1
+
+
+async def test_repeated_ends_and_unknown_messages_are_tolerated() -> None:
+    messages = whole_exchange()
+    messages.insert(2, pb.ProcessingRequest())
+    messages.append(message("response_body", body=b"again", end_of_stream=True))
+    context = Context(messages)
+    assert await outcome(context, services()) == "ok"
+    assert b"again" not in b"".join(m.SerializeToString() for m in context.written if not isinstance(m, bytes))
+
+
+async def test_no_task_outlives_its_session() -> None:
+    before = asyncio.all_tasks()
+    for cut in range(7):
+        await outcome(Context(whole_exchange()[:cut]), services())
+    await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() == before
+
+
+async def test_time_does_not_pass_without_need() -> None:
+    started = time.monotonic()
+    await outcome(Context(whole_exchange()), services())
+    assert time.monotonic() - started < 2.0

@@ -1,0 +1,295 @@
+"""The configuration file: the example in full, the defaults, and every problem with its place."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from extproc.approvals.settings import ApprovalSettings
+from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
+from extproc.core.document import Problem
+from extproc.core.identity import Issuer
+from extproc.core.schema import load_schema
+from extproc.core.snapshot import Limits
+from extproc.edge.settings import (
+    ConnectionSettings,
+    EnvoySettings,
+    ListenerSettings,
+    Settings,
+    TelemetrySettings,
+    TlsSettings,
+)
+from extproc.edge.settings_file import SettingsInvalid, load_settings
+
+Put = Callable[[dict[str, Any]], Path]
+
+
+def problems(path: Path) -> tuple[Problem, ...]:
+    with pytest.raises(SettingsInvalid) as invalid:
+        load_settings(path)
+    return invalid.value.problems
+
+
+def set_at(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """`document` with `value` at a path like `audit.store`; what is missing on the way is made."""
+    *steps, last = (int(step) if step.isdigit() else step for step in path.split("."))
+    here: Any = document
+    for step in steps:
+        here = here[step] if isinstance(step, int) else here.setdefault(step, {})
+    here[last] = value
+    return document
+
+
+def test_the_example_means_what_it_says(example: Path, folder: Path) -> None:
+    path = folder / "config.yaml"
+    path.write_bytes(example.read_bytes())
+    assert load_settings(path) == Settings(
+        deployment="example",
+        run_directory=folder / "run",
+        workers=1,
+        drain_seconds=30.0,
+        listener=ListenerSettings(
+            tls=TlsSettings(folder / "tls/server.crt", folder / "tls/server.key", folder / "tls/clients.crt")
+        ),
+        envoy=EnvoySettings(),
+        connections=(
+            ConnectionSettings(
+                "chat", "http://127.0.0.1:8000", credential_file=folder / "secrets/model.key", path_prefix="/"
+            ),
+            ConnectionSettings("embeddings", "http://127.0.0.1:8001", "/embed"),
+        ),
+        issuers=(
+            Issuer("https://login.example.org/realms/main", ("extproc",), ("RS256", "ES256", "EdDSA"), discovery=True),
+            Issuer("build-robots", ("extproc",), ("EdDSA",), jwks_file=str(folder / "secrets/robots.jwks.json")),
+        ),
+        policy_file=folder / "policy.yaml",
+        digest_key_file=folder / "secrets/digest.key",
+        approvals=ApprovalSettings(f"sqlite:///{folder}/approvals.db"),
+        approvals_url="https://console.example.org/approvals/{id}",
+        audit=AuditSettings("example", folder / "spool", folder / "keys", DirectoryStore(folder / "store")),
+        telemetry=TelemetrySettings(),
+        limits=Limits(),
+    )
+
+
+def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> None:
+    document = yaml.safe_load(example.read_text("utf-8"))
+    later = {"$ref": "#/$defs/later"}
+    shown_otherwise = {"audit.store.s3", "identity.issuers.jwks_url", "identity.issuers.jwks_file"}
+
+    def missing(schema: dict[str, Any], value: Any, at: str) -> list[str]:
+        if schema.get("type") == "array":
+            return missing(schema["items"], value[0], at) if "properties" in schema["items"] else []
+        found = []
+        for key, inner in schema.get("properties", {}).items():
+            place = f"{at}.{key}".removeprefix(".")
+            if inner == later or place in shown_otherwise:
+                continue
+            found += [place] if key not in value else missing(inner, value[key], place)
+        return found
+
+    assert missing(load_schema("config"), document, "") == []
+
+
+def test_what_is_left_out_has_the_default(minimal: dict[str, Any], put: Put) -> None:
+    settings = load_settings(put(minimal))
+    assert settings.listener == ListenerSettings()
+    assert settings.envoy == EnvoySettings()
+    assert settings.limits == Limits()
+    assert (settings.workers, settings.drain_seconds) == (1, 30.0)
+
+
+GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
+    ("workers", 64, lambda s: s.workers, 64),
+    ("drain", "0s", lambda s: s.drain_seconds, 0.0),
+    ("drain", "2.5s", lambda s: s.drain_seconds, 2.5),
+    ("envoy.max_hold", "1h", lambda s: s.envoy.max_hold_seconds, 3600.0),
+    ("envoy.access_log", "/dev/stdout", lambda s: s.envoy.access_log, "/dev/stdout"),
+    ("limits.max_body", "1GiB", lambda s: s.limits.max_body_bytes, 1 << 30),
+    ("limits.max_channels", 3, lambda s: s.limits.max_channels, 3),
+    ("listener", {"address": "::", "port": 443}, lambda s: s.listener, ListenerSettings("::", 443)),
+    ("telemetry.metrics_port", 9000, lambda s: s.telemetry.metrics_port, 9000),
+    ("approvals.poll", "50ms", lambda s: s.approvals.poll_seconds, 0.05),
+    (
+        "approvals.database",
+        "postgresql+psycopg://u:p@db/approvals",
+        lambda s: s.approvals.database,
+        "postgresql+psycopg://u:p@db/approvals",
+    ),
+    ("audit.segment_size", "1MiB", lambda s: s.audit.segment_bytes, 1 << 20),
+    ("audit.segment_interval", "250ms", lambda s: s.audit.segment_seconds, 0.25),
+    ("audit.max_lag", "1h", lambda s: s.audit.max_lag_seconds, 3600.0),
+    (
+        "audit.store",
+        {
+            "s3": {
+                "bucket": "audit-bucket",
+                "prefix": "a/b",
+                "endpoint_url": "http://127.0.0.1:9000",
+                "retention": "365d",
+            }
+        },
+        lambda s: s.audit.store,
+        S3Store("audit-bucket", "a/b", "http://127.0.0.1:9000", "", 365),
+    ),
+    (
+        "identity.issuers.0.claims",
+        {"groups": ["realm_access", "roles"]},
+        lambda s: s.issuers[0].claims.groups,
+        ("realm_access", "roles"),
+    ),
+    ("identity.issuers.0.leeway", "0s", lambda s: s.issuers[0].leeway_seconds, 0),
+    ("connections.0.path_prefix", "/a/b.c-d", lambda s: s.connections[0].path_prefix, "/a/b.c-d"),
+]
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: f"{case[0]}={str(case[1])[:20]}")
+def test_each_setting_arrives(case: tuple[str, object, Any, object], minimal: dict[str, Any], put: Put) -> None:
+    path, value, read, expected = case
+    assert read(load_settings(put(set_at(minimal, path, value)))) == expected
+
+
+BAD: list[tuple[str, object, str, str]] = [
+    ("workers", 0, "workers", "at least 1"),
+    ("workers", 65, "workers", "at most 64"),
+    ("workers", True, "workers", "must be a whole number"),
+    ("wrokers", 1, "wrokers", "unknown key"),
+    ("console", {}, "console", "not supported by this version"),
+    ("drain", 30, "drain", "must be a duration"),
+    ("drain", "30 s", "drain", "must be a duration"),
+    ("run_directory", "/" + "r" * 90, "run_directory", "bytes"),
+    ("listener.port", 0, "listener.port", "at least 1"),
+    ("listener.address", "localhost", "listener.address", "IP address"),
+    ("listener.tls", {"certificate": "tls/none", "key": "tls/server.key"}, "listener.tls.certificate", "no such file"),
+    ("listener.tls", {"certificate": "tls/server.crt"}, "listener.tls.key", "is missing"),
+    (
+        "listener.tls",
+        {"certificate": "tls/server.crt", "key": "secrets/model.key"},
+        "listener.tls.key",
+        "belong together",
+    ),
+    (
+        "listener.tls",
+        {"certificate": "tls/server.crt", "key": "tls/server.key", "client_ca": "secrets/model.key"},
+        "listener.tls.client_ca",
+        "PEM",
+    ),
+    ("envoy.admin_port", 8080, "envoy.admin_port", "takes port 8080, which `listener.port` has"),
+    ("telemetry.metrics_port", 65536, "telemetry.metrics_port", "at most 65535"),
+    ("telemetry.otlp_endpoint", "127.0.0.1:4317", "telemetry.otlp_endpoint", "http://host:port"),
+    ("envoy.max_hold", "5s", "envoy.max_hold", "hold_margin"),
+    ("limits.max_body", "16MB", "limits.max_body", "must be a size"),
+    ("limits.max_body", "0B", "limits.max_body", "more than nothing"),
+    ("connections", [], "connections", "must not be empty"),
+    ("connections.0.upstream", "http://host", "connections[0].upstream", "http://host:port"),
+    ("connections.0.upstream", "https://host:1", "connections[0].upstream", "http://host:port"),
+    ("connections.0.upstream", "http://u:p@host:1", "connections[0].upstream", "http://host:port"),
+    ("connections.0.upstream", "http://host:1/v1", "connections[0].upstream", "http://host:port"),
+    ("connections.0.upstream", "http://host:99999", "connections[0].upstream", "http://host:port"),
+    *(
+        ("connections.0.path_prefix", prefix, "connections[0].path_prefix", "must be `/` or like")
+        for prefix in ("", "a", "/a/", "//", "/a//b", "/a/../b", "/.", "/a?b", "/%61", "/a b", "/a\n")
+    ),
+    ("connections.0.credential_file", "secrets/none", "connections[0].credential_file", "no such file"),
+    ("connections.0.credential_file", "secrets", "connections[0].credential_file", "is a directory"),
+    ("connections.0.credential_header", "x-key", "connections[0].credential_header", "no effect without"),
+    ("identity.issuers", [], "identity.issuers", "must not be empty"),
+    ("identity.issuers.0.audiences", [], "identity.issuers[0].audiences", "must not be empty"),
+    ("identity.issuers.0.audiences", [""], "identity.issuers[0].audiences[0]", "must not be empty"),
+    ("identity.issuers.0.algorithms", [], "identity.issuers[0].algorithms", "must not be empty"),
+    ("identity.issuers.0.algorithms", ["HS256"], "identity.issuers[0].algorithms[0]", "not an asymmetric"),
+    ("identity.issuers.0.algorithms", ["none"], "identity.issuers[0].algorithms[0]", "not an asymmetric"),
+    ("identity.issuers.0.discovery", False, "identity.issuers[0]", "exactly one"),
+    ("identity.issuers.0.jwks_url", "https://idp/jwks", "identity.issuers[0]", "exactly one"),
+    ("identity.issuers.0.issuer", "http://idp", "identity.issuers[0].issuer", "neither https nor on loopback"),
+    ("identity.issuers.0.issuer", "https://idp|x", "identity.issuers[0].issuer", "must not hold `|`"),
+    ("identity.issuers.0.leeway", "1h", "identity.issuers[0].leeway", "at most 300s"),
+    ("identity.issuers.0.leeway", "500ms", "identity.issuers[0].leeway", "whole seconds"),
+    ("identity.issuers.0.refresh", "0s", "identity.issuers[0].refresh", "more than nothing"),
+    ("identity.issuers.0.claims", {"groups": []}, "identity.issuers[0].claims.groups", "must not be empty"),
+    ("digest_key", "secrets/model.key", "digest_key", "shorter than 32 bytes"),
+    ("approvals.database", "sqlite://", "approvals.database", "sqlite:///FILE"),
+    ("approvals.database", "sqlite:///:memory:", "approvals.database", "sqlite:///FILE"),
+    ("approvals.database", "mysql://u:hunter2@h/d", "approvals.database", "sqlite:///FILE"),
+    ("approvals.database", "approvals.db", "approvals.database", "sqlite:///FILE"),
+    ("approvals.url", "https://console/approvals", "approvals.url", "`{id}`"),
+    ("approvals.url", "javascript:{id}", "approvals.url", "`{id}`"),
+    ("audit.keys", "spool/keys", "audit.keys", "outside of `audit.spool`"),
+    ("audit.store", {"directory": "."}, "audit.store", "outside of"),
+    ("audit.store", {}, "audit.store", "must not be empty"),
+    ("audit.store", {"directory": "d", "s3": {"bucket": "bucket"}}, "audit.store", "only 1"),
+    ("audit.store", {"s3": {"bucket": "bucket", "retention": "364d"}}, "audit.store.s3.retention", "at least 365d"),
+    ("audit.store", {"s3": {"bucket": "bucket", "retention": 400}}, "audit.store.s3.retention", "whole days"),
+    ("audit.reserve", "1GiB", "audit.reserve", "not less than"),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: f"{case[0]}={str(case[1])[:30]!r}")
+def test_each_wrong_setting_is_told_with_its_place(
+    case: tuple[str, object, str, str], minimal: dict[str, Any], put: Put
+) -> None:
+    path, value, place, message = case
+    if place == "audit.reserve":
+        set_at(minimal, "audit.max_spool", "1GiB")
+    found = problems(put(set_at(minimal, path, value)))
+    assert {problem.path for problem in found} == {place}
+    assert message in found[0].message
+    assert found[0].line > 1
+    assert "hunter2" not in str(found)
+
+
+def test_names_prefixes_and_issuers_are_unique(minimal: dict[str, Any], put: Put) -> None:
+    minimal["connections"] *= 2
+    minimal["identity"]["issuers"] *= 2
+    path = put(minimal)
+    path.write_text(yaml.dump(minimal, Dumper=NoAliases))
+    assert {problem.path for problem in problems(path)} == {
+        "connections[1].name",
+        "connections[1].path_prefix",
+        "identity.issuers[1].issuer",
+    }
+
+
+class NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def test_all_problems_come_at_once(minimal: dict[str, Any], put: Put) -> None:
+    chosen = {path: case for case in BAD for path in [case[0].split(".")[0]] if path not in ("connections", "identity")}
+    for path, value, _, _ in chosen.values():
+        set_at(minimal, path, value)
+    del minimal["deployment"]
+    found = {problem.path for problem in problems(put(minimal))}
+    assert found >= {case[2] for case in chosen.values() if case[0] != "audit.reserve"} | {"deployment"}
+
+
+def test_paths_are_resolved_against_the_folder_whose_name_was_given(
+    minimal: dict[str, Any], put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ConfigMap's files are symlinks into a folder with another name; what stands beside them is meant."""
+    real = put(minimal)
+    data = tmp_path / "..data"
+    data.mkdir()
+    real.rename(data / "config.yaml")
+    real.symlink_to("..data/config.yaml")
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(Path("config.yaml"))
+    assert settings.policy_file == tmp_path / "policy.yaml"
+    assert settings == replace(settings, digest_key_file=tmp_path / "secrets/digest.key")
+
+
+def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    assert "no such file" in problems(tmp_path / "none.yaml")[0].message
+    assert "is a directory" in problems(tmp_path)[0].message
+    (tmp_path / "empty.yaml").touch()
+    assert problems(tmp_path / "empty.yaml")[0].message == "the document is empty"
+
+
+def test_the_longest_socket_path_counts(minimal: dict[str, Any], put: Put) -> None:
+    directory = "/" + "r" * 84
+    assert load_settings(put(minimal | {"run_directory": directory, "workers": 10})).workers == 10
+    assert problems(put(minimal | {"run_directory": directory, "workers": 11}))[0].path == "run_directory"

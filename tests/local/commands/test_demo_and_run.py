@@ -1,0 +1,153 @@
+"""The README's commands, run as a newcomer runs them."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from extproc.local.guard import free_port
+from extproc.local.model_server import start_model
+from extproc.local.scripted_model import write_model
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def console_commands() -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_every_make_command_of_the_readme_is_a_target() -> None:
+    commands = [command for command in console_commands() if command.startswith("make ")]
+    assert {"make demo", "make test"} <= set(commands)
+    for command in commands:
+        target = command.split()[1]
+        assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE), (
+            f"`{command}` is not in `make help`"
+        )
+
+
+def test_the_demo_tells_the_whole_story_and_leaves_nothing_running(tmp_path: Path) -> None:
+    """`make demo` runs exactly this; every verdict that the README shows is in its output."""
+    before = {process.pid for process in psutil.process_iter()}
+    started = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert time.monotonic() - started <= 60
+    assert "8 of 8 steps as they should be" in result.stdout
+    assert "8 of 8 steps as they should be" in README
+    assert not (tmp_path / "demo").exists()
+    for process in psutil.process_iter(["cmdline"]):
+        command = " ".join(process.info["cmdline"] or ())
+        assert process.pid in before or str(tmp_path) not in command, f"still running: {command}"
+
+
+def test_the_demo_fails_when_a_step_is_not_as_it_should_be(tmp_path: Path) -> None:
+    """A planted bug: a masking that finds nothing. The demo must notice and say so by its exit code."""
+    plant = tmp_path / "plant"
+    plant.mkdir()
+    (plant / "sitecustomize.py").write_text(
+        "import extproc.core.masking.masker as m\n"
+        "m.Masker.mask_text = lambda self, text: text\n"
+        "m.Masker.mask_value = lambda self, value, key='': value\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(plant)}
+    result = subprocess.run(
+        [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+        env=environment,
+    )
+    assert result.returncode == 1, result.stdout
+    assert "FAIL" in result.stdout
+
+
+@pytest.fixture
+def llama(tmp_path: Path):
+    write_model(tmp_path / "model.gguf")
+    model = start_model(tmp_path / "model.gguf", log=tmp_path / "model.log")
+    yield model
+    model.stop()
+
+
+def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Path) -> None:
+    port = free_port()
+    directory = tmp_path / "run"
+    run = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "extproc",
+            "run",
+            "--upstream",
+            llama.url,
+            "--directory",
+            str(directory),
+            "--port",
+            str(port),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said = ""
+        assert run.stdout is not None
+        while "stop with" not in said:
+            line = run.stdout.readline()
+            assert line, said
+            said += line
+        command = re.search(r"extproc (dev token .*)", said)
+        assert command is not None
+        words = command[1].split()
+        words[words.index("S")] = "alice"
+        token = subprocess.run(
+            [sys.executable, "-m", "extproc", *words], capture_output=True, text=True, timeout=60, check=True
+        ).stdout.strip()
+        answer = httpx.post(
+            f"http://127.0.0.1:{port}/v1/chat/completions",
+            json={"model": "scripted-tiny", "messages": [{"role": "user", "content": "card-please"}], "max_tokens": 64},
+            headers={"authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        assert answer.status_code == 200
+        assert "[PAN]" in answer.text
+    finally:
+        run.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(60)
+        run.kill()
+        run.wait()
+        if run.stdout is not None:
+            run.stdout.close()
+    assert run.returncode == 0
+    assert (directory / "policy.yaml").exists()
+
+
+def test_run_says_what_is_wrong_with_its_input(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "extproc", "run", "--upstream", "ftp://nowhere", "--directory", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "upstream" in result.stderr
+    assert "Traceback" not in result.stderr
