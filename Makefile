@@ -8,7 +8,7 @@ PORT ?= 8080
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo run test check lint types imports coverage bench docs locks servers clean
+.PHONY: help install dev demo run test check lint types imports proto bench locks servers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ imports: dev
 	@$(BIN)/lint-imports --no-cache
 
 check: lint types imports test ## everything CI runs
+
+proto: dev ## generate extproc/pb from proto/
+	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. proto/extproc/pb/*.proto
 
 bench: dev ## measure against the no-op floor: a table and bench/out/bench.json
 	@$(BIN)/python -m bench.run

@@ -10,7 +10,8 @@ from typing import Any
 
 import grpc
 import uvloop
-from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
+
+from extproc.pb import ext_proc_pb2 as pb
 
 _SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 _OPTIONS = [

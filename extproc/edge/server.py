@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from extproc.edge.session import Services, Session
+from extproc.pb import ext_proc_pb2 as pb
 
 _SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 _MESSAGE_SLACK_BYTES = 1024 * 1024

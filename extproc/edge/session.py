@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import grpc
-from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
 
 from extproc.approvals.desk import Desk
 from extproc.audit.content import ContentLog
@@ -50,6 +49,7 @@ from extproc.edge.authenticator import Authenticator
 from extproc.edge.logs import bind_trace
 from extproc.edge.spans import parse_traceparent
 from extproc.edge.telemetry import Telemetry
+from extproc.pb import ext_proc_pb2 as pb
 
 INTERNAL_SENTENCE = "the exchange could not be completed"
 """All that a peer ever reads of an unexpected failure: Envoy copies gRPC details into its access log."""

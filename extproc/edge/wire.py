@@ -8,9 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from envoy.config.core.v3 import base_pb2
-from envoy.extensions.filters.http.ext_proc.v3 import processing_mode_pb2
-from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
 from google.protobuf import struct_pb2
 
 from extproc.core.actions import ForwardRequest, HeaderMutation, Respond
@@ -19,12 +16,13 @@ from extproc.core.headers import Headers
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.trust import Masked
 from extproc.edge.gate import ALLOW, DECISION, GATE_HEADER, NAMESPACE
+from extproc.pb import ext_proc_pb2 as pb
 
 MAX_ANSWER_BYTES = 1024 * 1024
 """Of one body answer. Envoy takes 8 MiB in one message; smaller ones keep its buffers small."""
 _ATTRIBUTES = "envoy.filters.http.ext_proc"
-_OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-_Mode = processing_mode_pb2.ProcessingMode
+_OVERWRITE = pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+_Mode = pb.ProcessingMode
 
 
 class BodyMode(Enum):

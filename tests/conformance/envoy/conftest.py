@@ -12,8 +12,6 @@ from typing import Any
 
 import grpc
 import pytest
-from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
-from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as pb_grpc
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings, DirectoryStore
@@ -29,6 +27,8 @@ from extproc.edge.settings import (
     TlsSettings,
 )
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
+from extproc.pb import ext_proc_pb2 as pb
+from extproc.pb import ext_proc_pb2_grpc as pb_grpc
 
 GATE = "a-gate-secret-for-tests-0123456789abcdef"
 MAX_BODY = 200_000

@@ -1,25 +1,33 @@
 """The whole data path on loopback: a real Envoy, real workers, a development issuer, and a model server that does as told."""
 
 import contextlib
+import itertools
 import json
+import queue
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import msgspec
 import pytest
+import yaml
 
+from extproc.app import socket_path
 from extproc.audit.holdings import Holdings
 from extproc.audit.reader import find_records
 from extproc.audit.store import open_store
-from extproc.local.guard import AUDIENCE, Guard, Wanted, start_guard
+from extproc.local.envoy_process import RunningEnvoy, start_envoy
+from extproc.local.guard import AUDIENCE, Guard, Wanted, free_port, start_guard
 from extproc.local.issuer import mint_token
+from extproc.pb import ext_proc_pb2 as pb
+from extproc.pb import ext_proc_pb2_grpc as pb_grpc
 
 POLICY = """
 apiVersion: extproc/v1
@@ -288,3 +296,356 @@ def own_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     yield build
     for stop in stops:
         stop()
+
+
+# -- the same workers behind an Envoy that is configured otherwise ------------------------------------------------------
+
+
+class Bootstrap:
+    """A bootstrap of ours as a document that a test may change."""
+
+    def __init__(self, text: str) -> None:
+        self.document: dict[str, Any] = yaml.safe_load(text)
+        self.listener = self.document["static_resources"]["listeners"][0]
+        self.manager = self.listener["filter_chains"][0]["filters"][0]["typed_config"]
+        self.filters: list[dict[str, Any]] = self.manager["http_filters"]
+        self.ext_proc = next(f for f in self.filters if f["name"] == "envoy.filters.http.ext_proc")["typed_config"]
+        self.routes = self.manager["route_config"]["virtual_hosts"][0]["routes"]
+
+    def cluster(self, name: str) -> dict[str, Any]:
+        return next(c for c in self.document["static_resources"]["clusters"] if c["name"] == name)
+
+    def protocol(self, cluster: str) -> dict[str, Any]:
+        """`http_protocol_options` or `http2_protocol_options` of a cluster."""
+        (options,) = self.cluster(cluster)["typed_extension_protocol_options"].values()
+        (protocol,) = options["explicit_http_config"].values()
+        return protocol
+
+    def duplex_requests(self) -> None:
+        """Full duplex both ways, as behind Envoy Gateway."""
+        self.ext_proc["processing_mode"] |= {"request_body_mode": "FULL_DUPLEX_STREAMED", "request_trailer_mode": "SEND"}
+
+    def idle_seconds(self, seconds: float) -> None:
+        for route in self.routes:
+            if "route" in route:
+                route["route"]["idle_timeout"] = f"{seconds}s"
+
+
+class AnotherEnvoy:
+    """Starts Envoys before the workers of a world, each on ports of its own; `admin` answers for the last one."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.running: list[RunningEnvoy] = []
+        self.admin_port = 0
+
+    def __call__(self, world: World, change: Callable[[Bootstrap], None]) -> World:
+        """`world` as it is reached through an Envoy whose bootstrap `change` has altered."""
+        guard = world.guard
+        bootstrap = Bootstrap((world.directory / "envoy" / "envoy.yaml").read_text("utf-8"))
+        port, self.admin_port = free_port(), free_port()
+        bootstrap.listener["address"]["socket_address"]["port_value"] = port
+        admin = {"address": "127.0.0.1", "port_value": self.admin_port}
+        bootstrap.document["admin"] = {"address": {"socket_address": admin}}
+        change(bootstrap)
+        directory = self._directory / f"envoy-{len(self.running)}"
+        envoy = start_envoy(yaml.safe_dump(bootstrap.document), directory, ready_timeout_seconds=30)
+        self.running.append(envoy)
+        settings = replace(guard.settings, listener=replace(guard.settings.listener, port=port))
+        return replace(world, guard=replace(guard, envoy=envoy, settings=settings, url=f"http://127.0.0.1:{port}"))
+
+    def stats(self, pattern: str) -> dict[str, int]:
+        """Counters and gauges of the last Envoy whose names contain `pattern`."""
+        text = httpx.get(f"http://127.0.0.1:{self.admin_port}/stats", params={"filter": pattern}, timeout=10).text
+        pairs = (line.rpartition(": ") for line in text.splitlines())
+        return {name: int(value) for name, _, value in pairs if value.isdigit()}
+
+    def stop(self) -> None:
+        for envoy in self.running:
+            envoy.stop()
+
+
+@pytest.fixture
+def another_envoy(tmp_path: Path) -> Iterator[AnotherEnvoy]:
+    starter = AnotherEnvoy(tmp_path)
+    yield starter
+    starter.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_duplex(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    starter = AnotherEnvoy(tmp_path_factory.mktemp("duplex"))
+    yield starter(shared_world, Bootstrap.duplex_requests)
+    starter.stop()
+
+
+@pytest.fixture
+def duplex_world(world: World, shared_duplex: World) -> World:
+    """The shared workers behind an Envoy in full duplex both ways."""
+    return shared_duplex
+
+
+# -- Envoy's side of a gRPC stream, played ------------------------------------------------------------------------------
+
+MODE = pb.ProcessingMode
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+_sources = (f"192.0.2.{number % 250}:{number}" for number in itertools.count(10_000))
+
+
+class DataPlane:
+    """Envoy's side of one stream to a real worker. Every answer is judged by the rules that a real Envoy enforces.
+
+    `source` is the client's address: no other exchange has it, so it finds this one's records.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        token: str = "",
+        *,
+        request_mode: int = MODE.BUFFERED,
+        response_mode: int = MODE.FULL_DUPLEX_STREAMED,
+        metadata: tuple[tuple[str, str], ...] = (),
+        reading: bool = True,
+    ) -> None:
+        self.duplex = request_mode == MODE.FULL_DUPLEX_STREAMED
+        self.modes = (request_mode, response_mode)
+        self.source = next(_sources)
+        self.answers: list[pb.ProcessingResponse] = []
+        self.overrides: list[float] = []
+        self.released = b""
+        self._token = token
+        self._sent = 0
+        self._asked: dict[str, int] = {}
+        self._headers_only: set[str] = set()
+        self._answered: set[str] = set()
+        self._over: set[str] = set()
+        self._outgoing: queue.SimpleQueue[pb.ProcessingRequest | None] = queue.SimpleQueue()
+        self._incoming: queue.SimpleQueue[pb.ProcessingResponse | None] = queue.SimpleQueue()
+        stub = pb_grpc.ExternalProcessorStub(channel)
+        self.call = stub.Process(iter(self._outgoing.get, None), metadata=metadata, timeout=60)
+        if reading:
+            threading.Thread(target=self._read, daemon=True).start()
+
+    # what Envoy sends
+
+    def send(self, message: pb.ProcessingRequest) -> None:
+        if not self._sent:
+            message.protocol_config.request_body_mode, message.protocol_config.response_body_mode = self.modes
+            message.attributes["envoy.filters.http.ext_proc"].fields["source.address"].string_value = self.source
+        self._sent += 1
+        kind = message.WhichOneof("request") or "nothing"
+        self._asked[kind] = self._asked.get(kind, 0) + 1
+        self._outgoing.put(message)
+
+    def _headers(self, kind: str, pairs: dict[str, str | bytes], *, eos: bool) -> None:
+        message = pb.ProcessingRequest()
+        part = getattr(message, kind)
+        part.end_of_stream = eos
+        if eos:
+            self._headers_only.add(kind)
+        for name, value in pairs.items():
+            raw = value.encode() if isinstance(value, str) else value
+            part.headers.headers.add(key=name.replace("_", "-"), raw_value=raw)
+        self.send(message)
+
+    def _body(self, kind: str, data: bytes, *, eos: bool) -> None:
+        message = pb.ProcessingRequest()
+        part = getattr(message, kind)
+        part.body, part.end_of_stream = data, eos
+        self.send(message)
+
+    def _trailers(self, kind: str, pairs: dict[str, str]) -> None:
+        message = pb.ProcessingRequest()
+        part = getattr(message, kind)
+        part.SetInParent()
+        for name, value in pairs.items():
+            part.trailers.headers.add(key=name, raw_value=value.encode())
+        self.send(message)
+
+    def request_headers(
+        self, method: str = "POST", path: str = "/v1/chat/completions", *, eos: bool = False, **more: str | bytes
+    ) -> None:
+        pairs: dict[str, str | bytes] = {":method": method, ":path": path, "content-type": "application/json"}
+        if self._token:
+            pairs["authorization"] = f"Bearer {self._token}"
+        self._headers("request_headers", {**pairs, **more}, eos=eos)
+
+    def request_body(self, document: Any = CHAT, *, eos: bool = True) -> None:
+        data = document if isinstance(document, bytes) else json.dumps(document).encode()
+        self._body("request_body", data, eos=eos)
+
+    def request_trailers(self, **pairs: str) -> None:
+        self._trailers("request_trailers", pairs)
+
+    def response_headers(
+        self, content_type: str = "text/event-stream", status: int = 200, *, eos: bool = False, **more: str | bytes
+    ) -> None:
+        pairs: dict[str, str | bytes] = {":status": str(status), "content-type": content_type}
+        self._headers("response_headers", {**pairs, **more}, eos=eos)
+
+    def response_body(self, data: bytes, *, eos: bool = False) -> None:
+        self._body("response_body", data, eos=eos)
+
+    def response_trailers(self, **pairs: str) -> None:
+        self._trailers("response_trailers", pairs)
+
+    def close(self) -> None:
+        """Envoy has nothing more to send."""
+        self._outgoing.put(None)
+
+    def cancel(self) -> None:
+        """Envoy resets the stream."""
+        self.call.cancel()
+
+    # what Envoy is answered
+
+    def _read(self) -> None:
+        with contextlib.suppress(grpc.RpcError):
+            for answer in self.call:
+                self._incoming.put(answer)
+        self._incoming.put(None)
+
+    def answer(self, seconds: float = 10.0) -> pb.ProcessingResponse:
+        """The next answer that is not an override of the timeout."""
+        while True:
+            got = self._incoming.get(timeout=seconds)
+            assert got is not None, f"the stream ended with {self.call.code()}"
+            self._judge(got)
+            self.answers.append(got)
+            if got.WhichOneof("response"):
+                return got
+
+    def kinds(self, count: int) -> list[str]:
+        return [str(self.answer().WhichOneof("response")) for _ in range(count)]
+
+    def quiet(self, seconds: float = 0.2) -> bool:
+        """Nothing comes."""
+        try:
+            got = self._incoming.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        self._incoming.put(got)
+        return False
+
+    def status(self, seconds: float = 15.0) -> grpc.StatusCode:
+        """How the stream ends; what is answered until then is judged."""
+        while (got := self._incoming.get(timeout=seconds)) is not None:
+            self._judge(got)
+            self.answers.append(got)
+        code = self.call.code()
+        assert code is not grpc.StatusCode.OK or self.complete, "the stream ended with OK before its exchange was over"
+        return code
+
+    @property
+    def complete(self) -> bool:
+        """Envoy has what it needs: a whole response of ours, or all of the model's."""
+        return "immediate" in self._over or "response" in self._over
+
+    def forwarded(self, document: Any = CHAT) -> pb.ProcessingResponse:
+        """All the way to the model server; the answer that lets the request go on."""
+        self.request_headers()
+        if not self.duplex:
+            assert self.answer().WhichOneof("response") == "request_headers"
+        self.request_body(document)
+        answer = self.answer()
+        if self.duplex:
+            while "request" not in self._over:
+                self.answer()
+        return answer
+
+    def read_to_end(self) -> bytes:
+        """The response body as the client gets it."""
+        while "response" not in self._over:
+            self.answer()
+        return self.released
+
+    # the rules
+
+    def _judge(self, answer: pb.ProcessingResponse) -> None:
+        assert not self._over & {"immediate"}, "an answer after an immediate response"
+        kind = answer.WhichOneof("response")
+        if kind is None:
+            assert answer.HasField("override_message_timeout"), "an empty answer"
+            self.overrides.append(answer.override_message_timeout.ToNanoseconds() / 1e9)
+            return
+        assert not answer.HasField("mode_override")
+        direction = kind.partition("_")[0]
+        assert direction not in self._over, f"{kind} after the end of its direction"
+        if kind == "immediate_response":
+            self._judge_immediate(answer.immediate_response)
+        elif kind.endswith("_headers"):
+            self._judge_headers(kind, getattr(answer, kind).response)
+        elif kind.endswith("_body"):
+            self._judge_body(kind, getattr(answer, kind).response)
+        else:
+            assert self._asked.get(kind), f"{kind} was not asked for"
+            assert not getattr(answer, kind).header_mutation.set_headers
+            self._over.add(direction)
+        self._answered.add(kind)
+
+    def _judge_immediate(self, immediate: pb.ImmediateResponse) -> None:
+        assert 200 <= immediate.status.code <= 599
+        assert immediate.details
+        assert " " not in immediate.details
+        assert "response_headers" not in self._answered, "an immediate response after the headers were released"
+        unanswered = [kind for kind in self._asked if kind != "nothing" and kind not in self._answered]
+        assert unanswered, "an immediate response, and no message to answer"
+        self._judge_mutation(immediate.headers)
+        assert "x-extproc-gate" not in {option.header.key for option in immediate.headers.set_headers}
+        self._over.add("immediate")
+
+    def _judge_headers(self, kind: str, common: pb.CommonResponse) -> None:
+        assert self._asked.get(kind), f"{kind} was not asked for"
+        assert kind not in self._answered, f"{kind} answered twice"
+        self._judge_common(common)
+        assert not common.HasField("body_mutation")
+        if kind in self._headers_only:
+            self._over.add(kind.partition("_")[0])
+
+    def _judge_body(self, kind: str, common: pb.CommonResponse) -> None:
+        direction = kind.partition("_")[0]
+        assert f"{direction}_headers" in self._answered, "a body before its headers were answered"
+        self._judge_common(common)
+        mutation = common.body_mutation
+        if direction == "request" and not self.duplex:
+            assert kind not in self._answered, f"{kind} answered twice"
+            assert mutation.WhichOneof("mutation") in (None, "body")
+            if mutation.WhichOneof("mutation"):
+                headers = {option.header.key: option.header.raw_value for option in common.header_mutation.set_headers}
+                assert int(headers["content-length"]) == len(mutation.body)
+            return
+        assert mutation.WhichOneof("mutation") == "streamed_response"
+        assert not common.HasField("header_mutation"), "Envoy would ignore it"
+        if direction == "response":
+            self.released += mutation.streamed_response.body
+        if mutation.streamed_response.end_of_stream:
+            assert f"{direction}_trailers" not in self._asked, "trailers were received and end the body"
+            self._over.add(direction)
+
+    def _judge_common(self, common: pb.CommonResponse) -> None:
+        assert common.status == pb.CommonResponse.CONTINUE
+        assert not common.clear_route_cache
+        assert not common.HasField("trailers")
+        self._judge_mutation(common.header_mutation)
+
+    def _judge_mutation(self, mutation: pb.HeaderMutation) -> None:
+        names = [option.header.key for option in mutation.set_headers]
+        assert len(names) == len(set(names)), "a header is set twice"
+        for option in mutation.set_headers:
+            assert not option.header.value, "Envoy ignores `value`"
+            assert not set(option.header.raw_value) & set(b"\r\n\0")
+            assert not option.append.value
+            assert option.append_action == pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+        for name in (*names, *mutation.remove_headers):
+            assert name == name.lower()
+            assert name.strip()
+            assert not name.startswith((":", "x-envoy-"))
+            assert name != "host"
+
+
+@pytest.fixture
+def data_plane(world: World) -> Iterator[Callable[..., DataPlane]]:
+    """Opens streams to the first of the shared workers; `token=""` sends none."""
+    with grpc.insecure_channel(f"unix:{socket_path(world.guard.settings, 0)}") as channel:
+        yield lambda token=None, **more: DataPlane(channel, world.token() if token is None else token, **more)

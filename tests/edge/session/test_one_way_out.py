@@ -9,8 +9,6 @@ from typing import Any
 
 import grpc
 import pytest
-from envoy.extensions.filters.http.ext_proc.v3 import processing_mode_pb2
-from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
 
 from extproc.core.identity import Principal
 from extproc.core.masking.scanner import Scanner
@@ -20,8 +18,9 @@ from extproc.core.reasons import Reason, Unavailable
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
 from extproc.edge.session import INTERNAL_SENTENCE, Services, Session
+from extproc.pb import ext_proc_pb2 as pb
 
-MODE = processing_mode_pb2.ProcessingMode
+MODE = pb.ProcessingMode
 SECRET_TEXT = "4111 1111 1111 1111 in an exception"
 
 
