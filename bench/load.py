@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from bench.upstream import STAMP_MODULUS, stamp
+from bench.upstream import STAMP_LETTERS, STAMP_MODULUS, stamp
 
 PATH = "/v1/chat/completions"
-_STAMP = re.compile(rb'"fp_([0-9]{9})"')
+_STAMP = re.compile(rb"~([" + STAMP_LETTERS.encode() + rb"]{9})")
+_DIGITS = bytes.maketrans(STAMP_LETTERS.encode(), b"0123456789")
 _END = b"0\r\n\r\n"
 _LONGEST_STAMP = 14
 _DEADLINE_SECONDS = 60.0
@@ -109,7 +110,7 @@ async def _stream(target: Target, request: bytes, count: int, gate: Gate | None)
         for match in _STAMP.finditer(data):
             if not times.seen:
                 times.first = time.monotonic() - began
-            times.sent.append(int(match[1]))
+            times.sent.append(int(match[1].translate(_DIGITS)))
             times.seen.append(now)
             last = match.end()
             if gate is not None:

@@ -2,7 +2,8 @@
 
 Run as `python -m bench.upstream`; it prints its port, and serves until its standard input closes. The request says what
 it wants: `model` is `toy-<microseconds between events>`, `max_tokens` the number of events, `stream` which kind. Each
-event carries the monotonic time at which it was written, in `system_fingerprint`, as nine digits of microseconds.
+event carries the monotonic time at which it was written, at the end of its text, as nine letters that stand for digits of
+microseconds: the rest of the event stays the same from one to the next, as with real model servers.
 """
 
 import asyncio
@@ -14,7 +15,9 @@ from typing import Any, cast
 import uvloop
 
 STAMP_MODULUS = 1_000_000_000
-"""Microseconds modulo this: a longer number in the answer could pass for an account number."""
+"""Microseconds modulo this."""
+STAMP_LETTERS = "kmnpqrtvwx"
+"""Of the digits 0 to 9. Digits in every event would be no prose."""
 
 _WORDS = (
     "The", " harbour", " office", " keeps", " old", " tables", ",", " and", " each", " morning", " someone", " copies",
@@ -28,8 +31,9 @@ def stamp() -> int:
 
 
 def _event(index: int) -> bytes:
-    choice = {"index": 0, "delta": {"content": _WORDS[index % len(_WORDS)]}, "finish_reason": None}
-    return _sse({"choices": [choice], "system_fingerprint": f"fp_{stamp():09d}"})
+    letters = "".join(STAMP_LETTERS[int(digit)] for digit in f"{stamp():09d}")
+    choice = {"index": 0, "delta": {"content": f"{_WORDS[index % len(_WORDS)]}~{letters}"}, "finish_reason": None}
+    return _sse({"choices": [choice], "system_fingerprint": "fp_bench"})
 
 
 def _sse(fields: dict[str, Any]) -> bytes:

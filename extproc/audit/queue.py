@@ -44,6 +44,8 @@ class CommitQueue:
         self._lock = Lock()
         self._filled = Condition(self._lock)
         self._asleep = False
+        self._resting = False
+        self._urgent = False
         self._items: list[Line | ContentLog] = []
         self._waiting: list[Done] = []
         self._queued_bytes = 0
@@ -64,6 +66,9 @@ class CommitQueue:
             self._next_seq += 1
             self._items.append(Line(seq, event_code, exchange_id, body))
             self._count(size, done)
+            self._urgent = True
+            if self._resting:
+                self._filled.notify()
             return seq
 
     def put_content(self, log: ContentLog, piece: Piece, done: Done | None) -> None:
@@ -92,6 +97,14 @@ class CommitQueue:
         if self._asleep:
             self._filled.notify()
 
+    def rest(self, seconds: float) -> None:
+        """Let pieces of transcript gather for so long. A record ends the rest: something waits to begin or to end."""
+        with self._lock:
+            if not (self._urgent or self._closed):
+                self._resting = True
+                self._filled.wait(seconds)
+                self._resting = False
+
     def take_pending(self, log: ContentLog) -> list[Piece]:
         """The log's pieces that are not encrypted yet; they belong to the caller now."""
         with self._lock:
@@ -109,6 +122,7 @@ class CommitQueue:
                 return None
             batch = Batch(self._items, self._waiting)
             self._items, self._waiting, self._queued_bytes = [], [], 0
+            self._urgent = False
             for item in batch.items:
                 if isinstance(item, ContentLog):
                     item.queued = False

@@ -185,6 +185,10 @@ class Exchange:
 
     def _dispatch(self, event: Event) -> tuple[Action, ...]:  # noqa: PLR0912 - the heart is one `match`
         match self.phase, event:
+            case Phase.RESPONDING, ResponseBody():  # the first two come once per streamed event
+                return self._respond_body(event)
+            case ((Phase.RESPONDING | Phase.CLOSING), Stored()):
+                return self._release(event)
             case Phase.OVER, _:
                 return ()
             case _, Disconnected():
@@ -213,16 +217,12 @@ class Exchange:
                 return self._go_on(event.at)
             case Phase.REFUSING, Stored() if event.ticket >= self._ticket:
                 return self._answer_refusal(event.at)
-            case ((Phase.RESPONDING | Phase.CLOSING), Stored()):
-                return self._release(event)
             case _, StoreFailed():
                 return self._store_failed(event.at)
             case Phase.FORWARDED, ResponseHeaders():
                 return self._begin_response(event)
             case _, ResponseHeaders() if self.phase in BEFORE_FORWARD:
                 return self._begin_local_reply(event)
-            case Phase.RESPONDING, ResponseBody():
-                return self._respond_body(event)
             case Phase.RESPONDING, ResponseTrailers():
                 return self._respond_trailers(event.at)
             case _, Stored():

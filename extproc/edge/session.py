@@ -89,7 +89,7 @@ class Session:
         self._events: deque[events.Event] = deque()
         self._feeding = False
         self._outgoing: deque[Any] = deque()
-        self._wake = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
         self._room.set()
         self._headers_answered = False
@@ -139,7 +139,7 @@ class Session:
             if message is grpc.aio.EOF:
                 self._feed(events.Disconnected(time.monotonic()))
                 self._failed = self._failed or self._exchange is None
-                self._wake.set()
+                self._wake()
                 return
             try:
                 self._receive(message)
@@ -160,8 +160,8 @@ class Session:
                 await self._context.write(self._outgoing.popleft())
             if self._failed or (self._exchange is not None and self._exchange.over):
                 return
-            self._wake.clear()
-            await self._wake.wait()
+            self._waiter = self._loop.create_future()
+            await self._waiter
 
     async def _await_close(self, reader: "asyncio.Task[None]") -> None:
         """Envoy closes a finished stream itself; our status is only its second sign."""
@@ -175,6 +175,12 @@ class Session:
             self._unwatch()
             self._unwatch = None
         self._room.set()
+
+    def _wake(self) -> None:
+        """The writer has something to do."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
@@ -259,13 +265,13 @@ class Session:
                 if isinstance(action, StoreRecord):
                     with contextlib.suppress(Unavailable):
                         self._services.journal.append_record(action.record)
-        self._wake.set()
+        self._wake()
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
     def _send(self, *messages: Any) -> None:
         self._outgoing.extend(messages)
-        self._wake.set()
+        self._wake()
 
     def _perform(self, action: Action, exchange: Exchange) -> None:  # noqa: PLR0912 - one case an action
         services = self._services
@@ -317,7 +323,7 @@ class Session:
                     started_unix=self._started_unix,
                     started_monotonic=self._started_at,
                 )
-                self._wake.set()
+                self._wake()
             case _:
                 raise AssertionError(type(action).__name__)
 

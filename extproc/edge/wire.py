@@ -108,7 +108,7 @@ CONTINUE_REQUEST_HEADERS = _continue_headers()
 
 def request_answers(
     action: ForwardRequest, modes: Modes, *, headers_answered: bool, labels: Mapping[str, str]
-) -> list[pb.ProcessingResponse]:
+) -> list[pb.ProcessingResponse | bytes]:
     """Let the request go on: the outstanding header or body message is answered, with the key of the request lock."""
     message = pb.ProcessingResponse()
     _fill_metadata(message.dynamic_metadata, labels, ALLOW)
@@ -122,22 +122,44 @@ def request_answers(
             common.body_mutation.body = action.body
         return [message]
     _fill_headers(message.request_headers.response.header_mutation, action.mutation)
-    answers = [message]
+    answers: list[pb.ProcessingResponse | bytes] = [message]
     if action.body is not None and modes.request is BodyMode.DUPLEX:
-        answers.extend(_body_answers(action.body, end_of_stream=True, request=True))
+        answers.extend(_body_answers(action.body, end_of_stream=True, outer=_REQUEST_BODY))
     return answers
 
 
-def _body_answers(data: Masked, *, end_of_stream: bool, request: bool = False) -> list[pb.ProcessingResponse]:
-    answers = []
-    for start in range(0, len(data) or 1, MAX_ANSWER_BYTES):
-        message = pb.ProcessingResponse()
-        body = message.request_body if request else message.response_body
-        streamed = body.response.body_mutation.streamed_response
-        streamed.body = data if len(data) <= MAX_ANSWER_BYTES else data[start : start + MAX_ANSWER_BYTES]
-        streamed.end_of_stream = end_of_stream and start + MAX_ANSWER_BYTES >= len(data)
-        answers.append(message)
-    return answers
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def _streamed_answer(outer: bytes, data: bytes, *, end_of_stream: bool) -> bytes:
+    """`ProcessingResponse{<outer>{response{body_mutation{streamed_response{body, end_of_stream}}}}}`, serialized.
+
+    One such message goes out per streamed event. Built as bytes it costs a third of the five nested messages; a test
+    parses it back.
+    """
+    encoded = (b"\x0a" + _varint(len(data)) + data if data else b"") + (b"\x10\x01" if end_of_stream else b"")
+    for tag in (b"\x1a", b"\x1a", b"\x0a", outer):  # streamed_response = 3, body_mutation = 3, response = 1, outer
+        encoded = tag + _varint(len(encoded)) + encoded
+    return encoded
+
+
+_REQUEST_BODY, _RESPONSE_BODY = b"\x1a", b"\x22"  # fields 3 and 4 of ProcessingResponse
+
+
+def _body_answers(data: Masked, *, end_of_stream: bool, outer: bytes) -> list[bytes]:
+    if len(data) <= MAX_ANSWER_BYTES:
+        return [_streamed_answer(outer, data, end_of_stream=end_of_stream)]
+    pieces = [data[start : start + MAX_ANSWER_BYTES] for start in range(0, len(data), MAX_ANSWER_BYTES)]
+    return [
+        _streamed_answer(outer, piece, end_of_stream=end_of_stream and index == len(pieces) - 1)
+        for index, piece in enumerate(pieces)
+    ]
 
 
 def response_headers_answer(
@@ -150,8 +172,8 @@ def response_headers_answer(
     return message
 
 
-def response_body_answers(data: Masked, *, end_of_stream: bool) -> list[pb.ProcessingResponse]:
-    return _body_answers(data, end_of_stream=end_of_stream)
+def response_body_answers(data: Masked, *, end_of_stream: bool) -> list[bytes]:
+    return _body_answers(data, end_of_stream=end_of_stream, outer=_RESPONSE_BODY)
 
 
 def request_trailers_answer(names: Iterable[str]) -> pb.ProcessingResponse:

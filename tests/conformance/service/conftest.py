@@ -395,7 +395,8 @@ _sources = (f"192.0.2.{number % 250}:{number}" for number in itertools.count(10_
 class DataPlane:
     """Envoy's side of one stream to a real worker. Every answer is judged by the rules that a real Envoy enforces.
 
-    `source` is the client's address: no other exchange has it, so it finds this one's records.
+    `source` is the client's address: no other exchange has it, so it finds this one's records. As Envoy does, it closes
+    the stream once it has all it needs, unless it `lingers`.
     """
 
     def __init__(
@@ -407,6 +408,8 @@ class DataPlane:
         response_mode: int = MODE.FULL_DUPLEX_STREAMED,
         metadata: tuple[tuple[str, str], ...] = (),
         reading: bool = True,
+        lingers: bool = False,
+        seconds: float = 60.0,
     ) -> None:
         self.duplex = request_mode == MODE.FULL_DUPLEX_STREAMED
         self.modes = (request_mode, response_mode)
@@ -415,6 +418,7 @@ class DataPlane:
         self.overrides: list[float] = []
         self.released = b""
         self._token = token
+        self._lingers = lingers
         self._sent = 0
         self._asked: dict[str, int] = {}
         self._headers_only: set[str] = set()
@@ -423,7 +427,7 @@ class DataPlane:
         self._outgoing: queue.SimpleQueue[pb.ProcessingRequest | None] = queue.SimpleQueue()
         self._incoming: queue.SimpleQueue[pb.ProcessingResponse | None] = queue.SimpleQueue()
         stub = pb_grpc.ExternalProcessorStub(channel)
-        self.call = stub.Process(iter(self._outgoing.get, None), metadata=metadata, timeout=60)
+        self.call = stub.Process(iter(self._outgoing.get, None), metadata=metadata, timeout=seconds)
         if reading:
             threading.Thread(target=self._read, daemon=True).start()
 
@@ -510,7 +514,9 @@ class DataPlane:
         """The next answer that is not an override of the timeout."""
         while True:
             got = self._incoming.get(timeout=seconds)
-            assert got is not None, f"the stream ended with {self.call.code()}"
+            if got is None:
+                self._incoming.put(None)
+                raise AssertionError(f"the stream ended with {self.call.code()}")
             self._judge(got)
             self.answers.append(got)
             if got.WhichOneof("response"):
@@ -563,13 +569,17 @@ class DataPlane:
     # the rules
 
     def _judge(self, answer: pb.ProcessingResponse) -> None:
+        self._judge_order(answer)
+        if self.complete and not self._lingers:
+            self.close()
+
+    def _judge_order(self, answer: pb.ProcessingResponse) -> None:
         assert not self._over & {"immediate"}, "an answer after an immediate response"
         kind = answer.WhichOneof("response")
         if kind is None:
             assert answer.HasField("override_message_timeout"), "an empty answer"
             self.overrides.append(answer.override_message_timeout.ToNanoseconds() / 1e9)
             return
-        assert not answer.HasField("mode_override")
         direction = kind.partition("_")[0]
         assert direction not in self._over, f"{kind} after the end of its direction"
         if kind == "immediate_response":
@@ -626,7 +636,6 @@ class DataPlane:
     def _judge_common(self, common: pb.CommonResponse) -> None:
         assert common.status == pb.CommonResponse.CONTINUE
         assert not common.clear_route_cache
-        assert not common.HasField("trailers")
         self._judge_mutation(common.header_mutation)
 
     def _judge_mutation(self, mutation: pb.HeaderMutation) -> None:
@@ -645,7 +654,13 @@ class DataPlane:
 
 
 @pytest.fixture
+def play_envoy() -> type[DataPlane]:
+    return DataPlane
+
+
+@pytest.fixture
 def data_plane(world: World) -> Iterator[Callable[..., DataPlane]]:
     """Opens streams to the first of the shared workers; `token=""` sends none."""
-    with grpc.insecure_channel(f"unix:{socket_path(world.guard.settings, 0)}") as channel:
+    limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"unix:{socket_path(world.guard.settings, 0)}", options=limits) as channel:
         yield lambda token=None, **more: DataPlane(channel, world.token() if token is None else token, **more)

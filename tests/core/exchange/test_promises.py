@@ -1,6 +1,7 @@
 """The five promises, as property tests on the machine. P4 is kept by the audit log and tested there."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -204,6 +205,6 @@ def test_p5_no_account_data_in_records_or_reprs(play: Any, stream: tuple[str, li
     kept = (p.transcript(Direction.TO_MODEL) + p.transcript(Direction.TO_CLIENT)).decode()
     for text in (evidence, printed, kept):
         for secret in (PAN, PAN.replace(" ", ""), "5555-5555-5555-4444", CODE, "model-key"):
-            assert secret not in text
+            assert re.search(r"(?<![0-9a-f])" + re.escape(secret) + r"(?![0-9a-f])", text) is None
     for text in (evidence, printed):
         assert "please" not in text

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from extproc.core.trust import Masked
+from extproc.edge.wire import MAX_ANSWER_BYTES, response_body_answers
 from extproc.pb import ext_proc_pb2 as ours
 
 ROOT = Path(__file__).parents[3]
@@ -78,8 +80,31 @@ def test_enum_values_are_envoys(enum: Any, module: str, name: str) -> None:
 
 
 def test_the_generated_code_is_current(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-I", "proto", f"--python_out={tmp_path}", f"--pyi_out={tmp_path}"]
+    command = [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        "-I",
+        "proto",
+        f"--python_out={tmp_path}",
+        f"--pyi_out={tmp_path}",
+    ]
     command += [f"--grpc_python_out={tmp_path}", "proto/extproc/pb/ext_proc.proto"]
     subprocess.run(command, cwd=ROOT, check=True, timeout=60)
     for made in (tmp_path / "extproc" / "pb").iterdir():
         assert made.read_bytes() == (ROOT / "extproc" / "pb" / made.name).read_bytes(), "run `make proto`"
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 1024 * 1024, 1024 * 1024 + 1, 3_000_000])
+@pytest.mark.parametrize("end", [True, False])
+def test_hand_built_body_answers_parse_back(size: int, end: bool) -> None:
+    """The hot path builds these as bytes; they are what protobuf itself would have made."""
+    data = Masked(bytes(range(256)) * (size // 256) + bytes(size % 256))
+    made = response_body_answers(data, end_of_stream=end)
+    parsed = [ours.ProcessingResponse.FromString(message) for message in made]
+    streams = [message.response_body.response.body_mutation.streamed_response for message in parsed]
+    assert b"".join(stream.body for stream in streams) == data
+    assert [stream.end_of_stream for stream in streams] == [False] * (len(streams) - 1) + [end]
+    assert all(len(stream.body) <= MAX_ANSWER_BYTES for stream in streams)
+    if data:
+        assert [message.SerializeToString() for message in parsed] == made
