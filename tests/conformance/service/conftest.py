@@ -269,6 +269,12 @@ def build_world(directory: Path, **wanted: Any) -> tuple[World, Callable[[], Non
 
 
 @pytest.fixture(scope="session")
+def make_world() -> Callable[..., tuple[World, Callable[[], None]]]:
+    """For worlds that several tests share: the world, and what stops it."""
+    return build_world
+
+
+@pytest.fixture(scope="session")
 def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world, stop = build_world(tmp_path_factory.mktemp("guard"), workers=2, drain_seconds=5)
     yield world
@@ -510,7 +516,7 @@ class DataPlane:
                 self._incoming.put(answer)
         self._incoming.put(None)
 
-    def answer(self, seconds: float = 10.0) -> pb.ProcessingResponse:
+    def answer(self, seconds: float = 5.0) -> pb.ProcessingResponse:
         """The next answer that is not an override of the timeout."""
         while True:
             got = self._incoming.get(timeout=seconds)

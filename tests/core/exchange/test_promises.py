@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from extproc.core import events as ev
 from extproc.core.actions import Abort, Finish, ForwardRequest, ReleaseBody, ReleaseHeaders, StoreRecord
 from extproc.core.approval import ApprovalState
+from extproc.core.exchange import Phase
 from extproc.core.reasons import Reason
 from extproc.core.record import Direction, EventCode
 
@@ -70,6 +71,18 @@ def test_p1_nothing_unmasked_leaves(play: Any, stream: tuple[str, list[bytes]]) 
     assert text_of(p.released) == masker.mask_text(whole)
     assert p.released == p.transcript(Direction.TO_CLIENT)
     assert b"4111" not in (p.forwards[0].body or b"")
+
+
+@pytest.mark.parametrize("end", ["card 4111 1111 1111 1111", "card 5555-5555-5555-4444", "cvv: 739", "plain 4111 11"])
+def test_p1_an_end_inside_a_match_is_decided_there(play: Any, end: str) -> None:
+    """A response that ends while text is held back: the rest is masked and released, not lost."""
+    p = play()
+    p.forwarded(CHAT)
+    p.response_headers("text/plain")
+    for character in end:
+        p.response_body(character.encode())
+    p.response_body(b"", eos=True)
+    assert p.released.decode() == p.exchange._snapshot.scanner.masker().mask_text(end)
 
 
 @given(stream=cut_streams(), syncs=st.lists(st.integers(0, 3), min_size=40, max_size=40))
@@ -140,7 +153,7 @@ def test_p3_what_cannot_be_judged_is_refused(play: Any, failure: Any, point: int
     p = play(auto_sync=False)
     for step in steps(p)[:point]:
         step()
-    forwarded, released = len(p.forwards), p.released
+    forwarded, released, phase = len(p.forwards), p.released, p.exchange.phase
     was_over = p.exchange.over
     p.feed(failure(p.tick()))
     harmless = failure in (ev.GrantLost, ev.ApprovalMissing, ev.DeadlinePassed, ev.ApprovalsFailed)
@@ -154,6 +167,8 @@ def test_p3_what_cannot_be_judged_is_refused(play: Any, failure: Any, point: int
             assert p.aborted or p.answers[-1].status == 202 or p.answers[-1].status >= 400
     else:
         assert harmless or was_over, f"{failure.__name__} at {point} was ignored"
+    if phase in (Phase.START, Phase.AUTHENTICATING, Phase.BODY, Phase.HELD, Phase.CLAIMING):
+        assert not p.forwards, "a failure let the request through"
     assert p.transcript(Direction.TO_CLIENT).startswith(p.released)
     assert p.released.startswith(released)
 
@@ -208,3 +223,14 @@ def test_p5_no_account_data_in_records_or_reprs(play: Any, stream: tuple[str, li
             assert re.search(r"(?<![0-9a-f])" + re.escape(secret) + r"(?![0-9a-f])", text) is None
     for text in (evidence, printed):
         assert "please" not in text
+
+
+def test_p5_no_url_in_records(play: Any) -> None:
+    """Whatever a client writes into a URL, no record keeps it."""
+    for path in ("/v1/models/4111111111111111", "/v1/models?q=secret-marker", "/v1/unknown/secret-marker"):
+        p = play()
+        p.request_headers(path, "GET", eos=True)
+        p.verified()
+        evidence = b"".join(msgspec.json.encode(record) for record in p.records).decode()
+        assert "secret-marker" not in evidence
+        assert "4111" not in evidence

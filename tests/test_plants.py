@@ -1,0 +1,214 @@
+"""Planted bugs: each promise's test must turn red when the code that keeps the promise is broken.
+
+Every plant changes one place in a copy of the package and runs the named test against the copy. A plant whose text is no
+longer found fails too: it moves with the code.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROMISES = "tests/core/exchange/test_promises.py::"
+PATHS = "tests/core/exchange/test_exchange_paths.py::"
+EDGE = "tests/edge/session/test_one_way_out.py::"
+
+
+@dataclass(frozen=True)
+class Plant:
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+PLANTS = (
+    Plant(
+        "p1: the end of the answer is not flushed through the masker",
+        "core/exchange.py",
+        "rest = self._filter.finish()\n            return self._close(Masked(out + rest)",
+        "rest = _NOTHING\n            return self._close(Masked(out + rest)",
+        PROMISES + "test_p1_an_end_inside_a_match_is_decided_there",
+    ),
+    Plant(
+        "p1: the answer goes on as it came",
+        "core/exchange.py",
+        "out = Masked(self._filter.feed(event.data)) if event.data else _NOTHING",
+        "out = Masked(event.data)",
+        PROMISES + "test_p1_nothing_unmasked_leaves",
+    ),
+    Plant(
+        "p1: the prompt goes on as it came",
+        "core/judgement.py",
+        "masked, stripped, changed = request.body, request.stripped, request.changed",
+        "masked, stripped, changed = Masked(body), request.stripped, request.changed",
+        PROMISES + "test_p1_nothing_unmasked_leaves",
+    ),
+    Plant(
+        "p2: the request is forwarded with its intent record, not after it",
+        "core/exchange.py",
+        "        return (*used, intent, *content)",
+        "        return (*used, intent, *content, *self._go_on(at))",
+        PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: any durable ticket forwards the request",
+        "core/exchange.py",
+        "case Phase.RECORDING, Stored() if event.ticket >= self._ticket:",
+        "case Phase.RECORDING, Stored():",
+        PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: response bytes do not wait for their ticket",
+        "core/outbox.py",
+        "while self._waiting and self._waiting[0][0] <= ticket:",
+        "while self._waiting:",
+        PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: the last byte does not wait for the closing record",
+        "core/exchange.py",
+        "        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n"
+        "        if self._filter is None:\n"
+        "            self._outbox.put(self._ticket, ReleaseHeaders(self._response_mutation, end_of_stream=True))\n"
+        "        else:\n"
+        "            self._queue(last, end_of_stream=True)\n",
+        "        if self._filter is None:\n"
+        "            self._outbox.put(self._ticket, ReleaseHeaders(self._response_mutation, end_of_stream=True))\n"
+        "        else:\n"
+        "            self._queue(last, end_of_stream=True)\n"
+        "        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n",
+        PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p3: a record that cannot be stored is ignored",
+        "core/exchange.py",
+        "case _, StoreFailed():\n                return self._store_failed(event.at)",
+        "case _, StoreFailed():\n                return self._go_on(event.at) if self.phase is Phase.RECORDING else ()",
+        PROMISES + "test_p3_what_cannot_be_judged_is_refused",
+    ),
+    Plant(
+        "p3: a lost grant goes on",
+        "core/exchange.py",
+        "case Phase.CLAIMING, GrantLost():\n                return self._refuse(Reason.APPROVAL_USED, event.at)",
+        "case Phase.CLAIMING, GrantLost():\n                return self._intend(event.at)",
+        PROMISES + "test_p3_what_cannot_be_judged_is_refused",
+    ),
+    Plant(
+        "p3: an approval store that is down grants",
+        "core/exchange.py",
+        "ApprovalsFailed()):\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)",
+        "ApprovalsFailed()):\n                return self._intend(event.at)",
+        PROMISES + "test_p3_what_cannot_be_judged_is_refused",
+    ),
+    Plant(
+        "p3: a grant for another request counts",
+        "core/exchange.py",
+        "if bound != (judgement.request_digest, ledger.actor.uid, decision.rule, decision.policy_digest):",
+        "if bound[1:] != (ledger.actor.uid, decision.rule, decision.policy_digest):",
+        PATHS + "test_a_grant_for_something_else_is_no_grant",
+    ),
+    Plant(
+        "p3: a stranger's ticket withdraws the approval",
+        "core/exchange.py",
+        "terms is None or terms.detach or not self._opened_approval",
+        "terms is None or terms.detach",
+        PATHS + "test_a_strangers_ticket_is_refused_and_not_withdrawn",
+    ),
+    Plant(
+        "p3: the clean way out is taken although the exchange is not over",
+        "edge/session.py",
+        "if self._exchange is not None and self._exchange.over and not self._failed:\n            return",
+        "if self._exchange is not None:\n            return",
+        EDGE + "test_an_early_end_is_never_ok",
+    ),
+    Plant(
+        "p3: an exception in a session ends it with OK",
+        "edge/session.py",
+        "        await self._context.abort(grpc.StatusCode.INTERNAL, INTERNAL_SENTENCE)",
+        "        return",
+        EDGE + "test_an_injected_exception_is_never_ok",
+    ),
+    Plant(
+        "p3: any processing mode is served",
+        "edge/wire.py",
+        "    if config.response_body_mode != _Mode.FULL_DUPLEX_STREAMED:\n        raise Malformed(Reason.MODES_UNSAFE)\n",
+        "",
+        EDGE + "test_a_mode_that_cannot_keep_the_promises_is_aborted",
+    ),
+    Plant(
+        "p5: the record keeps the request's path",
+        "core/exchange.py",
+        'ledger.protocol = f"HTTP {method}"',
+        "ledger.protocol = f\"HTTP {method} {headers.text(':path')}\"",
+        PROMISES + "test_p5_no_url_in_records",
+    ),
+    Plant(
+        "p5: the transcript is what arrived",
+        "core/exchange.py",
+        "stored = self._store_content(Direction.TO_CLIENT, out, event.at)\n        self._queue(out",
+        "stored = self._store_content(Direction.TO_CLIENT, Masked(event.data), event.at)\n        self._queue(out",
+        PROMISES + "test_p5_no_account_data_in_records_or_reprs",
+    ),
+    Plant(
+        "p5: a forwarded request prints its body",
+        "core/actions.py",
+        "    mutation: HeaderMutation\n    body: Masked | None = field(repr=False)\n    changed: bool",
+        "    mutation: HeaderMutation\n    body: Masked | None\n    changed: bool",
+        PROMISES + "test_p5_no_account_data_in_records_or_reprs",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planted")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "extproc", folder / "extproc", ignore=ignored)
+    for part in ("core/exchange", "edge/session"):
+        shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+def test_a_planted_bug_is_killed(copy: Path, plant: Plant) -> None:
+    path = copy / "extproc" / plant.file
+    text = path.read_text("utf-8")
+    assert text.count(plant.old) == 1, "the plant's place has moved"
+    path.write_text(text.replace(plant.old, plant.new), "utf-8")
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", plant.test],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+    finally:
+        path.write_text(text, "utf-8")
+    assert result.returncode == 1, result.stdout[-2000:]
+    assert "FAILED" in result.stdout, result.stdout[-2000:]
+
+
+@pytest.mark.parametrize("test", sorted({plant.test for plant in PLANTS}))
+def test_without_a_plant_it_is_green(copy: Path, test: str) -> None:
+    """The copy itself is sound, so that red means the plant."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", test],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-2000:]
