@@ -2,8 +2,8 @@
 
 Run as `python -m bench.upstream`; it prints its port, and serves until its standard input closes. The request says what
 it wants: `model` is `toy-<microseconds between events>`, `max_tokens` the number of events, `stream` which kind. Each
-event carries the monotonic time at which it was written, at the end of its text, as nine letters that stand for digits of
-microseconds: the rest of the event stays the same from one to the next, as with real model servers.
+event carries the monotonic time at which it was written, at the end of its text, as nine letters that stand for digits
+of microseconds: the rest of the event stays the same from one to the next, as with real model servers.
 """
 
 import asyncio

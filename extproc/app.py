@@ -23,6 +23,7 @@ from extproc.audit.spool import measure
 from extproc.core.document import Problem
 from extproc.core.masking.scanner import Scanner
 from extproc.core.policy import Policy
+from extproc.core.reasons import Unavailable
 from extproc.core.record import Actor, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Secret
@@ -70,7 +71,7 @@ class PolicyInForce:
         return self.snapshot
 
 
-def admin_record(code: EventCode, status: Outcome, settings: Settings, policy: Policy | None, **detail: Any) -> Record:
+def admin_record(code: EventCode, status: Outcome, policy: Policy, **detail: Any) -> Record:
     """A record of what the service itself did."""
     return Record(
         event_code=code,
@@ -79,7 +80,7 @@ def admin_record(code: EventCode, status: Outcome, settings: Settings, policy: P
         status=status,
         src_address="local",
         resource=Resource(connection="none", operation=code.value, protocol="local", model=""),
-        policy=PolicyRef(digest=policy.digest) if policy else None,
+        policy=PolicyRef(digest=policy.digest),
         detail=detail,
     )
 
@@ -175,35 +176,30 @@ class Worker:
         settings = self._settings
         failing = False
 
+        def note(code: EventCode, status: Outcome, policy: Policy, **detail: Any) -> None:
+            """While nothing can be recorded every exchange is refused too; a reload must not end the worker."""
+            try:
+                journal.append_record(admin_record(code, status, policy, **detail))
+            except Unavailable:
+                _log.error("what happened to the policy could not be recorded", extra={"event_code": code.value})
+
         def changed(policy: Policy) -> None:
             nonlocal failing
             before = in_force.get().policy.digest
-            journal.append_record(
-                admin_record(EventCode.ADMIN_POLICY_CHANGE, Outcome.SUCCEEDED, settings, policy, previous_digest=before)
-            )
+            note(EventCode.ADMIN_POLICY_CHANGE, Outcome.SUCCEEDED, policy, previous_digest=before)
             in_force.put(policy)
             telemetry.set_policy(policy.digest, time.time())
             if failing:
                 failing = False
-                journal.append_record(
-                    admin_record(EventCode.CONTROL_RESTORED, Outcome.SUCCEEDED, settings, policy, control="policy")
-                )
+                note(EventCode.CONTROL_RESTORED, Outcome.SUCCEEDED, policy, control="policy")
                 telemetry.control_failure("policy", failing=False)
             _log.info("policy replaced", extra={"policy_digest": policy.digest})
 
         def failed(problems: tuple[Problem, ...]) -> None:
             nonlocal failing
             failing = True
-            journal.append_record(
-                admin_record(
-                    EventCode.CONTROL_FAILURE,
-                    Outcome.FAILED,
-                    settings,
-                    in_force.get().policy,
-                    control="policy",
-                    problems=len(problems),
-                )
-            )
+            current = in_force.get().policy
+            note(EventCode.CONTROL_FAILURE, Outcome.FAILED, current, control="policy", problems=len(problems))
             telemetry.control_failure("policy", failing=True)
             places = [f"{problem.line}:{problem.column} {problem.path}" for problem in problems[:20]]
             _log.error("the new policy is refused; the last good one stays", extra={"problems": places})

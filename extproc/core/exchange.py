@@ -69,7 +69,6 @@ from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Masked
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
-_PLAIN_ENCODINGS = ("", "identity")
 _NOTHING = Masked(b"")
 _ENDED = {
     ApprovalState.REFUSED: Reason.APPROVAL_REFUSED,
@@ -176,12 +175,18 @@ class Exchange:
         except ExchangeError as error:
             return self._fail(error.reason, event.at)
 
-    def fail(self, at: float) -> tuple[Action, ...]:
-        """For the edge's last boundary, when something unexpected was raised: recorded, and aborted."""
+    def fail(self, reason: Reason, source: str, at: float) -> tuple[Action, ...]:
+        """For the edge's last boundary, when nothing can be answered any more: recorded, and aborted."""
         if self.phase is Phase.OVER:
             return ()
-        stored = self._store_end(at, Outcome.FAILED, Reason.INTERNAL)
-        return (stored, *self._abort(Reason.INTERNAL))
+        if self._ledger.source == "unknown" and source:
+            self._ledger.source = source
+        if self.phase in BEFORE_FORWARD and self.phase is not Phase.RECORDING:
+            stored = self._store(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason=reason)
+            self._closing = stored.record
+        else:
+            stored = self._store_end(at, Outcome.FAILED, reason)
+        return (stored, *self._abort(reason))
 
     def _dispatch(self, event: Event) -> tuple[Action, ...]:  # noqa: PLR0912 - the heart is one `match`
         match self.phase, event:
@@ -271,7 +276,7 @@ class Exchange:
         self._ledger.phase("identity", self._since, event.at)
         if self._headers_only or self._body_whole:
             return self._decide(event.at)
-        if self._headers.text("content-encoding").lower() not in _PLAIN_ENCODINGS:
+        if self._headers.is_encoded():
             return self._refuse(Reason.BODY_ENCODED, event.at)
         length = self._headers.text("content-length")
         if length.isdigit() and int(length[:20]) > self._snapshot.limits.max_body_bytes:
@@ -298,7 +303,7 @@ class Exchange:
         ledger = self._ledger
         if self._principal is None or self._connection is None:
             return self._fail(Reason.INTERNAL, at)
-        if self._headers.text("content-encoding").lower() not in _PLAIN_ENCODINGS:
+        if self._headers.is_encoded():
             return self._refuse(Reason.BODY_ENCODED, at)
         body, self._body = b"".join(self._body), []
         self._since = at
@@ -433,12 +438,12 @@ class Exchange:
         self.phase = Phase.RESPONDING
         status = event.headers.text(":status")
         self._response_status = int(status) if status.isdigit() and len(status) == 3 else 502
-        if event.headers.text("content-encoding").lower() not in _PLAIN_ENCODINGS:
+        if event.headers.is_encoded():
             return self._refuse(Reason.RESPONSE_ENCODED, event.at)
         self._response_mutation = mutate_response(event.headers, self._masker, ledger.exchange_id)
         if event.end_of_stream:
             return self._close(_NOTHING, event.at)
-        content_type = event.headers.text("content-type")
+        content_type = event.headers.content_type()
         self._filter = open_response(
             ledger.operation, self._response_status, content_type, self._masker, self._snapshot.limits
         )
@@ -569,7 +574,7 @@ class Exchange:
     def _abandon(self, at: float) -> tuple[Action, ...]:
         """The other side is gone. What was delivered is known: the record counts the bytes that were released."""
         withdrawn = self._withdrawal()
-        if self.phase is Phase.REFUSING:
+        if self.phase in ENDING:  # its last record stands already
             return self._abort(Reason.CLIENT_GONE)
         if self.phase in BEFORE_FORWARD and self.phase is not Phase.RECORDING:
             stored = self._store(EventCode.REQUEST_REFUSE, at, Outcome.ABANDONED, reason=Reason.CLIENT_GONE)

@@ -26,6 +26,14 @@ class Headers:
         value = self.get(name)
         return "" if value is None else value.decode("latin-1").strip()
 
+    def is_encoded(self) -> bool:
+        """Whether any `content-encoding` says more than `identity`: which of several counts is the reader's choice."""
+        return any(value.strip().lower() not in (b"", b"identity") for value in self.all("content-encoding"))
+
+    def content_type(self) -> str:
+        """The content type; with several different ones a text that is none, because the reader chooses among them."""
+        return ", ".join(dict.fromkeys(value.decode("latin-1").strip() for value in self.all("content-type")))
+
     def names(self) -> Iterator[str]:
         """Every name, with repeats."""
         return (key for key, _ in self.pairs)

@@ -66,7 +66,7 @@ def judge(
     facts, masked, changed = Facts(), None, False
     stripped: tuple[str, ...] = ()
     if body:
-        parsed = parse_request(operation, headers.text("content-type"), body, snapshot.limits)
+        parsed = parse_request(operation, headers.content_type(), body, snapshot.limits)
         facts = parsed.facts
         if carries_finding(snapshot.scanner, facts.model):
             raise Malformed(Reason.BODY_NOT_INSPECTABLE)

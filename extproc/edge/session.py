@@ -41,7 +41,7 @@ from extproc.core.approval import Approval
 from extproc.core.exchange import Exchange, Phase
 from extproc.core.forwarding import RECEIPT_HEADER
 from extproc.core.identity import UnverifiedToken
-from extproc.core.reasons import ExchangeError, Malformed, Unavailable
+from extproc.core.reasons import ExchangeError, Malformed, Reason, Unavailable
 from extproc.core.record import EventCode
 from extproc.core.snapshot import Snapshot
 from extproc.edge import wire
@@ -89,10 +89,15 @@ class Session:
         self._events: deque[events.Event] = deque()
         self._feeding = False
         self._outgoing: deque[Any] = deque()
+        self._outgoing_bytes = 0
+        self._limit = 0
         self._waiter: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
         self._room.set()
         self._headers_answered = False
+        self._headers_only = False
+        self._forwarded = False
+        self._source = ""
         self._content: ContentLog | None = None
         self._receipt = b""
         self._deadline: asyncio.TimerHandle | None = None
@@ -145,19 +150,25 @@ class Session:
                 self._receive(message)
             except Malformed as error:
                 _log.error("stream refused", extra={"reason": error.reason.value})
-                self._break()
+                self._break(error.reason)
                 return
-            if self._exchange is not None and self._exchange.unreleased_bytes > self._limit():
+            if self._crowded():
                 self._room.clear()
                 await self._room.wait()
 
-    def _limit(self) -> int:
-        return self._services.snapshot().limits.max_unreleased_bytes
+    def _crowded(self) -> bool:
+        """More waits for its record or for Envoy to take it than one exchange may keep: read no further."""
+        waiting = self._exchange.unreleased_bytes if self._exchange is not None else 0
+        return waiting + self._outgoing_bytes > self._limit
 
     async def _write(self) -> None:
         while True:
             while self._outgoing:
-                await self._context.write(self._outgoing.popleft())
+                message = self._outgoing.popleft()
+                await self._context.write(message)
+                if isinstance(message, bytes):
+                    self._outgoing_bytes -= len(message)
+                    self._make_room()
             if self._failed or (self._exchange is not None and self._exchange.over):
                 return
             self._waiter = self._loop.create_future()
@@ -167,6 +178,10 @@ class Session:
         """Envoy closes a finished stream itself; our status is only its second sign."""
         if not self._failed:
             await asyncio.wait({reader}, timeout=CLOSE_SECONDS)
+
+    def _make_room(self) -> None:
+        if not self._crowded():
+            self._room.set()
 
     def _clean_up(self) -> None:
         if self._deadline is not None:
@@ -194,7 +209,7 @@ class Session:
             self._feed(events.ResponseBody(body.body, body.end_of_stream, at))
         elif which == "request_headers":
             headers = wire.read_headers(message.request_headers)
-            eos = message.request_headers.end_of_stream
+            self._headers_only = eos = message.request_headers.end_of_stream
             self._feed(events.RequestHeaders(headers, eos, wire.read_attributes(message), at))
         elif which == "request_body":
             buffered = self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED
@@ -205,7 +220,11 @@ class Session:
             eos = message.response_headers.end_of_stream
             self._feed(events.ResponseHeaders(headers, eos, wire.read_attributes(message), at))
         elif which == "request_trailers":
-            self._request_trailers = tuple(h.key for h in message.request_trailers.trailers.headers)
+            names = tuple(header.key for header in message.request_trailers.trailers.headers)
+            if self._forwarded:  # BUFFERED: they come once the body is answered
+                self._send(wire.request_trailers_answer(names))
+                return
+            self._request_trailers = names
             self._feed(events.RequestTrailers(at))
         elif which == "response_trailers":
             self._response_trailers = tuple(h.key for h in message.response_trailers.trailers.headers)
@@ -213,19 +232,22 @@ class Session:
         # Anything else is a message kind of a later Envoy (flow control); it carries no content.
 
     def _begin(self, message: pb.ProcessingRequest) -> None:
-        self._modes = wire.read_modes(message)
         self._traceparent = self._find_traceparent(message)
         parent = parse_traceparent(self._traceparent)
         exchange_id = new_exchange_id()
         bind_trace(self._traceparent, exchange_id)
+        snapshot = self._services.snapshot()
+        self._limit = snapshot.limits.max_unreleased_bytes
         self._exchange = Exchange(
             exchange_id,
-            self._services.snapshot(),
+            snapshot,
             started_unix=self._started_unix,
             started_at=self._started_at,
             accepting=self._services.journal.accepting(),
             trace_id=f"{parent.trace_id:032x}" if parent else "",
         )
+        self._source = wire.read_attributes(message).source_address
+        self._modes = wire.read_modes(message)
 
     def _find_traceparent(self, message: pb.ProcessingRequest) -> str:
         """Envoy's own span from the gRPC metadata; without a tracer in Envoy, the client's header."""
@@ -252,16 +274,15 @@ class Session:
             self._break()
         finally:
             self._feeding = False
-        if self._exchange.unreleased_bytes <= self._limit():
-            self._room.set()
+        self._make_room()
 
-    def _break(self) -> None:
+    def _break(self, reason: Reason = Reason.INTERNAL) -> None:
         """Something unexpected: the stream ends with an error, and what can still be recorded is."""
         self._failed = True
         self._events.clear()
         self._outgoing.clear()
         if self._exchange is not None:
-            for action in self._exchange.fail(time.monotonic()):
+            for action in self._exchange.fail(reason, self._source, time.monotonic()):
                 if isinstance(action, StoreRecord):
                     with contextlib.suppress(Unavailable):
                         self._services.journal.append_record(action.record)
@@ -271,6 +292,7 @@ class Session:
 
     def _send(self, *messages: Any) -> None:
         self._outgoing.extend(messages)
+        self._outgoing_bytes += sum(len(message) for message in messages if isinstance(message, bytes))
         self._wake()
 
     def _perform(self, action: Action, exchange: Exchange) -> None:  # noqa: PLR0912 - one case an action
@@ -289,12 +311,9 @@ class Session:
                     self._headers_answered = True
                     self._send(wire.CONTINUE_REQUEST_HEADERS)
             case ForwardRequest() if self._modes is not None:
-                answered = self._headers_answered
-                self._send(
-                    *wire.request_answers(action, self._modes, headers_answered=answered, labels=exchange.labels)
-                )
-                if self._request_trailers is not None:
-                    self._send(wire.request_trailers_answer(self._request_trailers))
+                self._forwarded = True
+                shape = wire.RequestShape(self._headers_answered, self._headers_only, self._request_trailers)
+                self._send(*wire.request_answers(action, self._modes, shape, labels=exchange.labels))
             case ReleaseHeaders():
                 receipt = ((RECEIPT_HEADER, self._receipt),) if self._receipt else ()
                 self._send(wire.response_headers_answer(action.mutation, services.gate_secret, receipt))
@@ -378,7 +397,12 @@ class Session:
         if self._tasks is None:
             work.close()
             return
-        self._tasks.create_task(work)
+        self._tasks.create_task(work).add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Work that was cancelled without the session answers nobody: the exchange must not wait for it."""
+        if task.cancelled() and self._exchange is not None and not self._exchange.over:
+            self._break()
 
     def _set_deadline(self, at: float | None) -> None:
         if self._deadline is not None:

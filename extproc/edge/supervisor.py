@@ -13,7 +13,9 @@ from pathlib import Path
 
 from extproc.audit.adopt import adopt_orphans
 from extproc.audit.keys import AuditKeys
+from extproc.audit.refusal import AuditRefused
 from extproc.audit.shipper import Shipper
+from extproc.audit.store import StoreFailed, open_store
 from extproc.core.reasons import Unavailable
 from extproc.edge.settings import Settings
 
@@ -48,10 +50,12 @@ class Supervisor:
         self._store_failing = False
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when the last records could not be shipped."""
+        """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
         self._settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._store_is_fit():
+            return 2
         self._adopt()
         children = [self._start(index) for index in range(self._settings.workers)]
         shipping = threading.Thread(target=self._ship, name="shipper", daemon=True)
@@ -60,6 +64,17 @@ class Supervisor:
             for child in children:
                 self._keep_alive(child)
         return self._stop(children, shipping)
+
+    def _store_is_fit(self) -> bool:
+        """A store that does not keep what it is given is refused; one that cannot be reached yet is waited for."""
+        try:
+            open_store(self._settings.audit).check()
+        except AuditRefused as error:
+            _log.critical("the audit store is not fit: %s", error)
+            return False
+        except StoreFailed as error:
+            _log.warning("the audit store cannot be reached yet: %s", error)
+        return True
 
     def _start(self, index: int) -> _Child:
         command = [sys.executable, "-m", "extproc", "serve", "--config", str(self._config), "--worker", str(index)]
@@ -85,8 +100,8 @@ class Supervisor:
         try:
             for adopted in adopt_orphans(self._settings.audit, self._keys):
                 _log.warning("a journal was adopted", extra={"origin": adopted.origin})
-        except Unavailable as error:
-            _log.error("journals could not be adopted", extra={"reason": error.reason.value})
+        except (Unavailable, AuditRefused, OSError) as error:
+            _log.error("journals could not be adopted", extra={"failure": type(error).__name__})
 
     def _ship(self) -> None:
         while not self._stopping.wait(SHIP_SECONDS):
@@ -95,9 +110,9 @@ class Supervisor:
     def _ship_once(self) -> bool:
         try:
             self._shipper.ship_pending()
-        except Unavailable as error:
+        except (Unavailable, OSError) as error:
             if not self._store_failing:
-                _log.error("the audit store cannot be reached; segments wait", extra={"reason": error.reason.value})
+                _log.error("segments cannot be shipped; they wait", extra={"failure": type(error).__name__})
             self._store_failing = True
             return False
         if self._store_failing:

@@ -106,13 +106,22 @@ def _continue_headers() -> bytes:
 CONTINUE_REQUEST_HEADERS = _continue_headers()
 
 
+@dataclass(frozen=True, slots=True)
+class RequestShape:
+    """How the request came: headers answered (BUFFERED), nothing but headers, ended by these trailers (None: not)."""
+
+    headers_answered: bool
+    headers_only: bool
+    trailers: tuple[str, ...] | None
+
+
 def request_answers(
-    action: ForwardRequest, modes: Modes, *, headers_answered: bool, labels: Mapping[str, str]
+    action: ForwardRequest, modes: Modes, shape: RequestShape, *, labels: Mapping[str, str]
 ) -> list[pb.ProcessingResponse | bytes]:
     """Let the request go on: the outstanding header or body message is answered, with the key of the request lock."""
     message = pb.ProcessingResponse()
     _fill_metadata(message.dynamic_metadata, labels, ALLOW)
-    if headers_answered:
+    if shape.headers_answered:
         common = message.request_body.response
         changed = action.body is not None and action.changed
         # BUFFERED keeps content-length, and a wrong one is a 500: set it with the body it counts.
@@ -123,8 +132,12 @@ def request_answers(
         return [message]
     _fill_headers(message.request_headers.response.header_mutation, action.mutation)
     answers: list[pb.ProcessingResponse | bytes] = [message]
-    if action.body is not None and modes.request is BodyMode.DUPLEX:
-        answers.extend(_body_answers(action.body, end_of_stream=True, outer=_REQUEST_BODY))
+    if modes.request is BodyMode.DUPLEX and not shape.headers_only:
+        body = action.body or Masked(b"")
+        if body or shape.trailers is None:
+            answers.extend(_body_answers(body, end_of_stream=shape.trailers is None, outer=_REQUEST_BODY))
+        if shape.trailers is not None:
+            answers.append(request_trailers_answer(shape.trailers))
     return answers
 
 

@@ -38,12 +38,15 @@ def text_of(stream: bytes) -> str:
     return text
 
 
+PROSE = ("the ", "card ", PAN + " ", "5555-5555-5555-4444, ", "is ", "ok. ")
+
+
 @st.composite
-def cut_streams(draw: st.DrawFn) -> tuple[str, list[bytes]]:
+def cut_streams(draw: st.DrawFn, vocabulary: tuple[str, ...] = (*PROSE, "12 ", "2026 ")) -> tuple[str, list[bytes]]:
     """An answer with cards in it, cut into tokens, and its bytes cut anywhere."""
     words = draw(
         st.lists(
-            st.sampled_from(["the ", "card ", PAN + " ", "5555-5555-5555-4444, ", "12 ", "is ", "2026 ", "ok. "]),
+            st.sampled_from(vocabulary),
             min_size=1,
             max_size=8,
         )
@@ -199,13 +202,13 @@ def test_p3_noise_never_forwards_twice_or_without_a_grant(play: Any, noise: list
 def test_p3_the_unexpected_aborts(play: Any) -> None:
     p = play()
     p.forwarded(CHAT)
-    actions = p.exchange.fail(p.tick())
+    actions = p.exchange.fail(Reason.INTERNAL, "", p.tick())
     assert isinstance(actions[-1], Abort)
     assert actions[-1].reason is Reason.INTERNAL
     assert p.exchange.over
 
 
-@given(stream=cut_streams())
+@given(stream=cut_streams(PROSE))
 @RELAXED
 def test_p5_no_account_data_in_records_or_reprs(play: Any, stream: tuple[str, list[bytes]]) -> None:
     """Neither the records nor the printed form of any action holds a card number, a security code or a prompt."""

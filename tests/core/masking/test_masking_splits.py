@@ -71,7 +71,7 @@ def send(masker: Masker, chunks: Iterable[str]) -> str:
     return "".join([channel.feed(chunk) for chunk in chunks]) + channel.finish()
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(cut_texts())
 @example(["999|", "52361040", "53731902"])
 @example(["1234", "567890123456784111111111111111"])
@@ -86,7 +86,7 @@ def test_every_cut_gives_the_masked_whole(chunks: list[str]) -> None:
         assert max(streamed.held_characters_max, by_character.held_characters_max) <= MAX_HELD
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(texts)
 def test_masking_twice_changes_nothing(text: str) -> None:
     for scanner in SCANNERS:
@@ -94,7 +94,7 @@ def test_masking_twice_changes_nothing(text: str) -> None:
         assert scanner.masker().mask_text(once) == once
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(texts)
 def test_what_is_returned_while_streaming_is_never_taken_back(text: str) -> None:
     """Also: all that is not held is returned, so that `held` counts what the client still misses."""
@@ -149,6 +149,17 @@ def test_a_number_after_a_long_one_is_judged_on_its_own(label: Callable[[], Mask
     text = "9" * 3000 + " 4111111111111111 " + "9" * 3000 + "4111111111111111"
     masker = label()
     assert send(masker, text) == label().mask_text(text) == text.replace(" 4111111111111111", " [PAN]")
+
+
+def test_what_was_masked_long_ago_changes_nothing(label: Callable[[], Masker]) -> None:
+    """Where a mask ended is remembered as an offset, in a text whose beginning is forgotten again and again."""
+    text = ("x " * 245 + "4111111111111111" + " y" * 260 + " cvv 123 5555555555554444, 45 ") * 3 + "123"
+    masker = label()
+    assert (
+        send(masker, text)
+        == label().mask_text(text)
+        == text.replace("4111111111111111", "[PAN]").replace("cvv 123 5555555555554444", "cvv [CVV] [PAN]")
+    )
 
 
 def test_two_channels_do_not_join(label: Callable[[], Masker]) -> None:
