@@ -58,6 +58,7 @@ def test_no_home_for_the_homeless() -> None:
 
 def test_nothing_is_left_open() -> None:
     for path in TRACKED:
-        if path.suffix == ".py" and path != Path(__file__):
+        generated = path.is_relative_to(ROOT / "extproc" / "pb")
+        if path.suffix == ".py" and path != Path(__file__) and not generated:
             text = path.read_text("utf-8")
             assert not re.search(r"\b(TODO|FIXME|XXX)\b|NotImplementedError|pytest\.skip\(|xfail", text), path.name

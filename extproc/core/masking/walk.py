@@ -33,10 +33,13 @@ class Trace:
     masked_end: int = -1
     pan_ends: tuple[int, ...] = ()
     pan_digits: int = 0
+    # Equal to `masked_end` when the digits after it are known to begin another PAN.
+    row_end: int = -2
 
     def shift(self, count: int) -> None:
         """Keeps the offsets right after `count` characters were dropped from the text's beginning."""
         self.masked_end = max(-1, self.masked_end - count)
+        self.row_end = max(-2, self.row_end - count)
         self.pan_ends = tuple(end - count for end in self.pan_ends if end >= count)
 
 
@@ -90,6 +93,8 @@ class Walker:
             at = end
             if first and text[first - 1].isdecimal():
                 continue
+            if first < trace.masked_end == trace.row_end:
+                continue
             pan = self._judge.judge(text, first, trace.masked_end, final)
             if isinstance(pan, Pan) and first < trace.masked_end < pan.end:
                 pan = self._overlapping(pan, text, trace, final)
@@ -112,7 +117,10 @@ class Walker:
         own = self._judge.judge(text, rest.start(), trace.masked_end, final) if rest else None
         if isinstance(own, Wait):
             return own
-        return pan if own is None else None
+        if own is None:
+            return pan
+        trace.row_end = trace.masked_end
+        return None
 
     @staticmethod
     def _note(text: str, first: int, pan: Pan, trace: Trace, found: list[Found]) -> None:
