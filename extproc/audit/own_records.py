@@ -5,13 +5,15 @@ from extproc.core.record import Actor, EventCode, Outcome, Record, Resource
 Detail = dict[str, str | int | float | bool]
 
 
-def log_record(event_code: EventCode, writer: str, time_ms: int, detail: Detail) -> Record:
+def log_record(
+    event_code: EventCode, writer: str, time_ms: int, detail: Detail, status: Outcome = Outcome.SUCCEEDED
+) -> Record:
     """A record whose actor is the journal's writer."""
     return Record(
         event_code=event_code,
         time_ms=time_ms,
         actor=Actor(uid=f"extproc|{writer}"),
-        status=Outcome.SUCCEEDED,
+        status=status,
         src_address="local",
         resource=Resource(connection="", operation="audit", protocol="journal"),
         detail=detail,

@@ -128,6 +128,7 @@ class Exchange:
         self._judgement: Judgement | None = None
         self._approval_id = ""
         self._opened_approval = False
+        self._attached = False
         self._since = started_at
         # response
         self._masker = snapshot.scanner.masker()
@@ -375,24 +376,31 @@ class Exchange:
         if bound != (judgement.request_digest, ledger.actor.uid, decision.rule, decision.policy_digest):
             return self._refuse(Reason.APPROVAL_MISMATCH, at)
         ledger.approval_seen(approval)
+        attached: tuple[Action, ...] = ()
+        if not self._opened_approval and not self._attached:
+            self._attached = True
+            attached = (self._store(EventCode.APPROVAL_ATTACH, at, Outcome.SUCCEEDED),)
         match approval.state:
             case ApprovalState.PENDING:
-                return ()
+                return attached
             case ApprovalState.GRANTED:
                 ledger.phase("hold", self._since, at)
                 self._since = at
                 self.phase = Phase.CLAIMING
-                return (SetDeadline(None), ClaimGrant(approval.approval_id, judgement.request_digest))
+                return (*attached, SetDeadline(None), ClaimGrant(approval.approval_id, judgement.request_digest))
             case _:
-                return self._refuse(_ENDED[approval.state], at)
+                return (*attached, *self._refuse(_ENDED[approval.state], at))
 
-    def _withdrawal(self) -> tuple[Action, ...]:
+    def _withdrawal(self, at: float) -> tuple[Action, ...]:
         """A hold whose client went away ends, unless its rule says `detach`. Only the exchange that opened an approval
         withdraws it: whoever comes back with a ticket may come again, and a stranger's ticket is not ours to end."""
         terms = self._judgement.decision.hold if self._judgement else None
         if self.phase is not Phase.HELD or terms is None or terms.detach or not self._opened_approval:
             return ()
-        return (WithdrawApproval(self._approval_id),)
+        withdrawn = self._store(
+            EventCode.APPROVAL_WITHDRAW, at, Outcome.SUCCEEDED, detail={"approval_id": self._approval_id}
+        )
+        return (withdrawn, WithdrawApproval(self._approval_id))
 
     # -- record, then forward ------------------------------------------------------------------------------------------
 
@@ -425,7 +433,7 @@ class Exchange:
 
     def _begin_local_reply(self, event: ResponseHeaders) -> tuple[Action, ...]:
         """Envoy answered itself while we had not: a timeout during a hold, a limit, or a filter before us."""
-        withdrawn = self._withdrawal()
+        withdrawn = self._withdrawal(event.at)
         self._local_reply = True
         return (SetDeadline(None), *withdrawn, *self._begin_response(event))
 
@@ -507,7 +515,7 @@ class Exchange:
     def _refuse(self, reason: Reason, at: float, *, text: str = "") -> tuple[Action, ...]:
         """Record the refusal, then answer it. Only while Envoy has a message of ours to answer and nothing has left."""
         pending = reason is Reason.APPROVAL_PENDING
-        withdrawn = () if pending else self._withdrawal()
+        withdrawn = () if pending or reason in _ENDED.values() else self._withdrawal(at)
         if self.phase is Phase.HELD:
             self._ledger.phase("hold", self._since, at)
         self._refusal = render_refusal(
@@ -558,7 +566,7 @@ class Exchange:
         self._outbox.clear()
         if self._headers_released or self.phase is Phase.FORWARDED:
             return self._abort(Reason.AUDIT_UNAVAILABLE)
-        withdrawn = self._withdrawal()
+        withdrawn = self._withdrawal(at)
         if self._refusal is None or self._refusal.status < 400:
             self._refusal = render_refusal(self._ledger, Reason.AUDIT_UNAVAILABLE)
         self.phase = Phase.OVER
@@ -573,7 +581,7 @@ class Exchange:
 
     def _abandon(self, at: float) -> tuple[Action, ...]:
         """The other side is gone. What was delivered is known: the record counts the bytes that were released."""
-        withdrawn = self._withdrawal()
+        withdrawn = self._withdrawal(at)
         if self.phase in ENDING:  # its last record stands already
             return self._abort(Reason.CLIENT_GONE)
         if self.phase in BEFORE_FORWARD and self.phase is not Phase.RECORDING:

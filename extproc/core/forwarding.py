@@ -17,14 +17,19 @@ _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "
 _IDENTITY_PREFIXES = ("x-extproc-", "x-auth-", "x-audit-", "x-forwarded-user", "x-forwarded-email", "x-forwarded-group")
 # `accept-encoding`: an answer we cannot read is an answer we cannot mask. `baggage`: it is not ours to give away.
 _WITHHELD = frozenset({"accept-encoding", "baggage", "x-user", "x-remote-user", "remote-user", "te", "trailer"})
-# Never account data: framing, negotiation and trace headers whose change would break the exchange.
+# Framing, routing and trace headers: a changed value would break the exchange, and none of them is free text.
 _STRUCTURAL = frozenset(
     {
-        "accept", "cache-control", "connection", "content-length", "content-type", "date", "etag", "expect", "host",
-        "last-modified", "server", "traceparent", "transfer-encoding", "user-agent", "vary", "x-forwarded-proto",
+        "connection",
+        "content-length",
+        "date",
+        "host",
+        "traceparent",
+        "transfer-encoding",
+        "x-forwarded-proto",
         "x-request-id",
     }
-)  # fmt: skip
+)
 
 
 def _withheld_from_model(name: str) -> bool:
@@ -44,10 +49,15 @@ def _masked_values(names: Iterable[str], headers: Headers, masker: Masker) -> li
     return changed
 
 
+def _names_a_finding(name: str, masker: Masker) -> bool:
+    """A header whose very name holds card data is dropped: a name cannot be masked."""
+    return not name.startswith((":", "x-envoy-")) and masker.mask_text(name) != name
+
+
 def mutate_request(headers: Headers, connection: Connection, masker: Masker) -> HeaderMutation:
     """Take away the caller's credentials and claims, mask the rest, add the model server's own credential."""
     names = dict.fromkeys(headers.names())
-    remove = tuple(name for name in names if _withheld_from_model(name))
+    remove = tuple(name for name in names if _withheld_from_model(name) or _names_a_finding(name, masker))
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
     if connection.credential is not None:
         key = connection.credential.value.encode()
@@ -59,7 +69,10 @@ def mutate_request(headers: Headers, connection: Connection, masker: Masker) -> 
 def mutate_response(headers: Headers, masker: Masker, exchange_id: str) -> HeaderMutation:
     """Mask the model server's headers, drop those only we may set, name the exchange."""
     names = dict.fromkeys(headers.names())
-    remove = tuple(name for name in names if name.startswith(("x-extproc-", "x-audit-")) or name == "content-length")
+    ours = ("x-extproc-", "x-audit-")
+    remove = tuple(
+        name for name in names if name.startswith(ours) or name == "content-length" or _names_a_finding(name, masker)
+    )
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
     changed.append((EXCHANGE_HEADER, exchange_id.encode()))
     return HeaderMutation(set=tuple(changed), remove=remove)

@@ -53,6 +53,8 @@ from extproc.pb import ext_proc_pb2 as pb
 
 INTERNAL_SENTENCE = "the exchange could not be completed"
 """All that a peer ever reads of an unexpected failure: Envoy copies gRPC details into its access log."""
+LAST_WRITE_SECONDS = 2.0
+"""How long a write under way may still take when the stream must end with an error."""
 CLOSE_SECONDS = 5.0
 """How long the proxy may take to close a stream whose exchange is over."""
 
@@ -83,6 +85,8 @@ class Session:
         self._services = services
         self._context = context
         self._loop = asyncio.get_running_loop()
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        """Done when nothing more is to be written, also while a write is under way."""
         self._tasks: asyncio.TaskGroup | None = None
         self._exchange: Exchange | None = None
         self._modes: wire.Modes | None = None
@@ -97,6 +101,9 @@ class Session:
         self._headers_answered = False
         self._headers_only = False
         self._forwarded = False
+        self._leaving = False
+        self._opening = False
+        self._withdraw_opened = False
         self._source = ""
         self._content: ContentLog | None = None
         self._receipt = b""
@@ -120,22 +127,42 @@ class Session:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                reader = tasks.create_task(self._read())
+                reader = tasks.create_task(self._guarded(self._read()))
+                writer = tasks.create_task(self._guarded(self._write()))
                 try:
-                    await self._write()
+                    await asyncio.wait({writer, self._broken}, return_when=asyncio.FIRST_COMPLETED)
+                    if self._failed:  # a write that is cancelled would leave the stream without an end
+                        await asyncio.wait({writer}, timeout=LAST_WRITE_SECONDS)
                     await self._await_close(reader)
+                except asyncio.CancelledError:
+                    self._leaving = True
+                    self._feed(events.Disconnected(time.monotonic()))
+                    raise
                 finally:
+                    self._leaving = True
                     reader.cancel()
+                    writer.cancel()
                     self._clean_up()
-        except asyncio.CancelledError:
-            self._feed(events.Disconnected(time.monotonic()))
-            raise
         except BaseExceptionGroup as group:
+            bind_trace(self._traceparent, self.exchange_id)
             _log.error("session failed", extra={"failures": [type(error).__name__ for error in group.exceptions]})
             self._break()
         if self._exchange is not None and self._exchange.over and not self._failed:
             return
         await self._context.abort(grpc.StatusCode.INTERNAL, INTERNAL_SENTENCE)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong in a part of the session breaks the session, not the group: its writes must end."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not self._leaving:
+                self._break()
+            raise
+        except Exception as error:  # noqa: BLE001 - a boundary: what is unexpected ends with an error, never goes on
+            bind_trace(self._traceparent, self.exchange_id)
+            _log.error("session failed", extra={"failure": type(error).__name__})
+            self._break()
 
     async def _read(self) -> None:
         """Every message in order, whatever the exchange waits for: Envoy's own timeouts arrive on this stream too."""
@@ -281,6 +308,8 @@ class Session:
         self._failed = True
         self._events.clear()
         self._outgoing.clear()
+        if not self._broken.done():
+            self._broken.set_result(None)
         if self._exchange is not None:
             for action in self._exchange.fail(reason, self._source, time.monotonic()):
                 if isinstance(action, StoreRecord):
@@ -326,12 +355,15 @@ class Session:
                     self._send(wire.hold_answer(action.seconds))
             case SetDeadline():
                 self._set_deadline(action.at)
-            case OpenApproval():
-                self._spawn(self._open_approval(action))
+            case OpenApproval():  # outlives the stream: what is opened must also be withdrawn
+                self._opening = True
+                services.spawn(self._guarded(self._open_approval(action)))
             case AttachApproval():
                 self._spawn(self._attach_approval(action))
             case ClaimGrant():
                 self._spawn(self._claim(action))
+            case WithdrawApproval() if self._opening:
+                self._withdraw_opened = True
             case WithdrawApproval():
                 services.spawn(self._withdraw(action.approval_id))
             case Finish() | Abort():
@@ -397,12 +429,7 @@ class Session:
         if self._tasks is None:
             work.close()
             return
-        self._tasks.create_task(work).add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        """Work that was cancelled without the session answers nobody: the exchange must not wait for it."""
-        if task.cancelled() and self._exchange is not None and not self._exchange.over:
-            self._break()
+        self._tasks.create_task(self._guarded(work))
 
     def _set_deadline(self, at: float | None) -> None:
         if self._deadline is not None:
@@ -420,8 +447,14 @@ class Session:
         except Unavailable:
             self._feed(events.ApprovalsFailed(time.monotonic()))
             return
+        finally:
+            self._opening = False
+        if self._withdraw_opened:
+            await self._withdraw(approval.approval_id)
+            return
         self._see(approval)
-        self._watch(approval.approval_id)
+        if self.held:
+            self._watch(approval.approval_id)
 
     async def _attach_approval(self, action: AttachApproval) -> None:
         try:

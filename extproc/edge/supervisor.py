@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extproc.audit.adopt import adopt_orphans
+from extproc.audit.journal import write_once
 from extproc.audit.keys import AuditKeys
+from extproc.audit.own_records import log_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.shipper import Shipper
 from extproc.audit.store import StoreFailed, open_store
 from extproc.core.reasons import Unavailable
+from extproc.core.record import EventCode, Outcome
 from extproc.edge.settings import Settings
 
 RESTART_SECONDS = 1.0
@@ -113,12 +116,23 @@ class Supervisor:
         except (Unavailable, OSError) as error:
             if not self._store_failing:
                 _log.error("segments cannot be shipped; they wait", extra={"failure": type(error).__name__})
+                self._note(EventCode.CONTROL_FAILURE)
             self._store_failing = True
             return False
         if self._store_failing:
             _log.warning("the audit store is back")
+            self._note(EventCode.CONTROL_RESTORED)
         self._store_failing = False
         return True
+
+    def _note(self, code: EventCode) -> None:
+        """That the store failed, and that it is back, is itself in the log (PCI DSS 10.7.2, 10.7.3)."""
+        status = Outcome.FAILED if code is EventCode.CONTROL_FAILURE else Outcome.SUCCEEDED
+        record = log_record(code, "supervisor", int(time.time() * 1000), {"control": "audit_store"}, status)
+        try:
+            write_once(self._settings.audit, self._keys, "supervisor", [record])
+        except (Unavailable, AuditRefused, OSError) as error:
+            _log.error("a control failure could not be recorded", extra={"failure": type(error).__name__})
 
     def _stop(self, children: list[_Child], shipping: threading.Thread) -> int:
         for child in children:

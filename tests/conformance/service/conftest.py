@@ -48,6 +48,11 @@ rules:
     match: {models: ["held-*"]}
     text: This model needs an approval.
     hold: {approvers: [approvers], wait: 40s, expire: 1h}
+  - name: brief
+    effect: hold
+    match: {models: ["brief-*"]}
+    text: This model needs an approval, soon.
+    hold: {approvers: [approvers], wait: 1s, expire: 1h}
   - name: no-model-changes
     effect: deny
     match: {operations: [model_admin]}
@@ -125,7 +130,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def sse_event(content: str, **more: Any) -> bytes:
-    event = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": None, **more}]}
+    event = {
+        "id": "c1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": None, **more}],
+    }
     return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
@@ -198,10 +209,17 @@ class World:
     def headers(self, **more: str) -> dict[str, str]:
         return {"authorization": f"Bearer {self.token()}", **{k.replace("_", "-"): v for k, v in more.items()}}
 
-    def chat(self, content: str, *, client: httpx.Client | None = None, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+    def chat(
+        self, content: str, *, client: httpx.Client | None = None, headers: dict[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
         body = {"model": "m", "messages": [{"role": "user", "content": content}], **more}
         send = client.post if client else httpx.post
-        return send(self.guard.url + "/v1/chat/completions", json=body, headers={**self.headers(), **(headers or {})}, timeout=60)
+        return send(
+            self.guard.url + "/v1/chat/completions",
+            json=body,
+            headers={**self.headers(), **(headers or {})},
+            timeout=60,
+        )
 
     def stream_text(self, content: str, pieces: list[str], **more: Any) -> str:
         """What a client reads from a streamed chat whose model answers `pieces`."""
@@ -258,7 +276,9 @@ def build_world(directory: Path, **wanted: Any) -> tuple[World, Callable[[], Non
     directory.mkdir(parents=True, exist_ok=True)
     policy = directory / "policy.yaml"
     policy.write_text(wanted.pop("policy_text", POLICY), "utf-8")
-    guard = start_guard(Wanted(directory=directory, upstream=upstream.url, policy=policy, credential="model-key-of-ours", **wanted))
+    guard = start_guard(
+        Wanted(directory=directory, upstream=upstream.url, policy=policy, credential="model-key-of-ours", **wanted)
+    )
 
     def stop() -> None:
         guard.stop()
@@ -329,7 +349,10 @@ class Bootstrap:
 
     def duplex_requests(self) -> None:
         """Full duplex both ways, as behind Envoy Gateway."""
-        self.ext_proc["processing_mode"] |= {"request_body_mode": "FULL_DUPLEX_STREAMED", "request_trailer_mode": "SEND"}
+        self.ext_proc["processing_mode"] |= {
+            "request_body_mode": "FULL_DUPLEX_STREAMED",
+            "request_trailer_mode": "SEND",
+        }
 
     def idle_seconds(self, seconds: float) -> None:
         for route in self.routes:
@@ -369,6 +392,12 @@ class AnotherEnvoy:
     def stop(self) -> None:
         for envoy in self.running:
             envoy.stop()
+
+
+@pytest.fixture(scope="session")
+def make_another_envoy() -> type[AnotherEnvoy]:
+    """For Envoys that several tests share; whoever makes one stops it."""
+    return AnotherEnvoy
 
 
 @pytest.fixture
