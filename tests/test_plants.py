@@ -174,6 +174,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("core/exchange", "edge/session"):
         shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests")
     return folder
 
 

@@ -460,7 +460,7 @@ def test_any_text_is_refused_in_a_documented_way(compact: str) -> None:
     assert refusal(UnverifiedToken(compact)) in {Reason.TOKEN_MALFORMED, Reason.TOKEN_INVALID}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_headers, _claims, st.booleans())
 def test_any_signed_claims_give_a_principal_or_a_documented_error(
     header: dict[str, Any], claims: dict[str, Any], whole: bool

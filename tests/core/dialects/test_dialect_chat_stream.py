@@ -194,7 +194,7 @@ PIECES = st.lists(
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["content", "reasoning"]), PIECES), max_size=4), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_interleaving_in_any_chunks_gives_the_masked_whole_of_each_text(
     make_masker: Callable, channels: list[tuple[int, str, list[str]]], data: st.DataObject
 ) -> None:

@@ -181,7 +181,7 @@ PIECES = st.lists(st.sampled_from(["4111", "1111", "11111111", "4", " ", "555555
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), PIECES), max_size=3), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_interleaving_of_paths_gives_the_masked_whole_of_each_in_order(
     make_masker: Callable, channels: list[tuple[str, list[str]]], data: st.DataObject
 ) -> None:

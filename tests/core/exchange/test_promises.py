@@ -20,7 +20,7 @@ PAN = "4111 1111 1111 1111"
 CODE = "739"
 CHAT = {"model": "m", "messages": [{"role": "user", "content": f"pay with {PAN} cvv {CODE} please"}]}
 BULK = {**CHAT, "max_tokens": 4000}
-RELAXED = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def sse(pieces: list[str]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import jiter
 import pytest
 from chunk_invariance import assert_chunk_invariant
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from extproc.core.masking.json_channel import MAX_DEPTH
@@ -139,7 +139,7 @@ def keys_stay_apart(value: object) -> bool:
     return all(map(keys_stay_apart, value)) if isinstance(value, list) else True
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(values, st.booleans(), st.sampled_from([None, 1]), st.data())
 def test_streamed_json_parses_to_the_masked_value(
     value: object, ascii_only: bool, indent: int | None, data: st.DataObject
@@ -157,7 +157,7 @@ def test_streamed_json_parses_to_the_masked_value(
         assert whole.findings == streamed.findings == by_value.findings
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.lists(cards | words | st.sampled_from(list('{}[]:,"0123456789-+.eE \\u')), max_size=30).map("".join))
 def test_anything_as_json_survives_every_cut(text: str) -> None:
     whole, by_character = LABEL.masker(), LABEL.masker()
@@ -167,7 +167,7 @@ def test_anything_as_json_survives_every_cut(text: str) -> None:
         assert send(LABEL.masker(), [text[:at], text[at:]]) == LABEL.masker().mask_json(text)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(values)
 def test_a_masked_value_is_not_masked_again(value: object) -> None:
     for style in Style:

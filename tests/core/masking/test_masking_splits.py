@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from chunk_invariance import assert_chunk_invariant
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from extproc.core.masking.masker import Masker
@@ -71,7 +71,7 @@ def send(masker: Masker, chunks: Iterable[str]) -> str:
     return "".join([channel.feed(chunk) for chunk in chunks]) + channel.finish()
 
 
-@settings(max_examples=700, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=700)
 @given(cut_texts())
 @example(["999|", "52361040", "53731902"])
 @example(["1234", "567890123456784111111111111111"])
@@ -86,7 +86,7 @@ def test_every_cut_gives_the_masked_whole(chunks: list[str]) -> None:
         assert max(streamed.held_characters_max, by_character.held_characters_max) <= MAX_HELD
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(texts)
 def test_masking_twice_changes_nothing(text: str) -> None:
     for scanner in SCANNERS:
@@ -94,7 +94,7 @@ def test_masking_twice_changes_nothing(text: str) -> None:
         assert scanner.masker().mask_text(once) == once
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(texts)
 def test_what_is_returned_while_streaming_is_never_taken_back(text: str) -> None:
     """Also: all that is not held is returned, so that `held` counts what the client still misses."""

@@ -1,0 +1,6 @@
+"""What every property test shares: a busy machine is no reason to fail."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
