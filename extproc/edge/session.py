@@ -8,13 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import grpc
 
 from extproc.approvals.desk import Desk
-from extproc.audit.content import ContentLog
 from extproc.audit.journal import Journal
 from extproc.core import events
 from extproc.core.actions import (
@@ -37,16 +35,17 @@ from extproc.core.actions import (
     VerifyToken,
     WithdrawApproval,
 )
-from extproc.core.approval import Approval
 from extproc.core.exchange import Exchange, Phase
 from extproc.core.forwarding import RECEIPT_HEADER
 from extproc.core.identity import UnverifiedToken
 from extproc.core.reasons import ExchangeError, Malformed, Reason, Unavailable
-from extproc.core.record import EventCode
 from extproc.core.snapshot import Snapshot
 from extproc.edge import wire
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.holding import Holding
 from extproc.edge.logs import bind_trace
+from extproc.edge.outgoing import Outgoing
+from extproc.edge.recording import Recording
 from extproc.edge.spans import parse_traceparent
 from extproc.edge.telemetry import Telemetry
 from extproc.pb import ext_proc_pb2 as pb
@@ -92,23 +91,24 @@ class Session:
         self._modes: wire.Modes | None = None
         self._events: deque[events.Event] = deque()
         self._feeding = False
-        self._outgoing: deque[Any] = deque()
-        self._outgoing_bytes = 0
+        self._outgoing = Outgoing()
         self._limit = 0
-        self._waiter: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
         self._room.set()
         self._headers_answered = False
         self._headers_only = False
         self._forwarded = False
         self._leaving = False
-        self._opening = False
-        self._withdraw_opened = False
         self._source = ""
-        self._content: ContentLog | None = None
-        self._receipt = b""
+        self._recording: Recording | None = None
+        self._holding = Holding(
+            services.desk,
+            feed=self._feed,
+            held=lambda: self.held,
+            start=self._spawn,
+            start_beyond=lambda work: services.spawn(self._guarded(work)),
+        )
         self._deadline: asyncio.TimerHandle | None = None
-        self._unwatch: Callable[[], None] | None = None
         self._request_trailers: tuple[str, ...] | None = None
         self._response_trailers: tuple[str, ...] = ()
         self._failed = False
@@ -171,7 +171,7 @@ class Session:
             if message is grpc.aio.EOF:
                 self._feed(events.Disconnected(time.monotonic()))
                 self._failed = self._failed or self._exchange is None
-                self._wake()
+                self._outgoing.wake()
                 return
             try:
                 self._receive(message)
@@ -186,20 +186,17 @@ class Session:
     def _crowded(self) -> bool:
         """More waits for its record or for Envoy to take it than one exchange may keep: read no further."""
         waiting = self._exchange.unreleased_bytes if self._exchange is not None else 0
-        return waiting + self._outgoing_bytes > self._limit
+        return waiting + self._outgoing.waiting_bytes > self._limit
 
     async def _write(self) -> None:
         while True:
-            while self._outgoing:
-                message = self._outgoing.popleft()
+            while (message := self._outgoing.take()) is not None:
                 await self._context.write(message)
-                if isinstance(message, bytes):
-                    self._outgoing_bytes -= len(message)
-                    self._make_room()
+                self._outgoing.taken(message)
+                self._make_room()
             if self._failed or (self._exchange is not None and self._exchange.over):
                 return
-            self._waiter = self._loop.create_future()
-            await self._waiter
+            await self._outgoing.wait()
 
     async def _await_close(self, reader: "asyncio.Task[None]") -> None:
         """Envoy closes a finished stream itself; our status is only its second sign."""
@@ -213,16 +210,8 @@ class Session:
     def _clean_up(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
+        self._holding.close()
         self._room.set()
-
-    def _wake(self) -> None:
-        """The writer has something to do."""
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
@@ -249,7 +238,7 @@ class Session:
         elif which == "request_trailers":
             names = tuple(header.key for header in message.request_trailers.trailers.headers)
             if self._forwarded:  # BUFFERED: they come once the body is answered
-                self._send(wire.request_trailers_answer(names))
+                self._outgoing.put(wire.request_trailers_answer(names))
                 return
             self._request_trailers = names
             self._feed(events.RequestTrailers(at))
@@ -273,6 +262,7 @@ class Session:
             accepting=self._services.journal.accepting(),
             trace_id=f"{parent.trace_id:032x}" if parent else "",
         )
+        self._recording = Recording(self._services.journal, exchange_id, self._started_at, self._feed)
         self._source = wire.read_attributes(message).source_address
         self._modes = wire.read_modes(message)
 
@@ -315,57 +305,50 @@ class Session:
                 if isinstance(action, StoreRecord):
                     with contextlib.suppress(Unavailable):
                         self._services.journal.append_record(action.record)
-        self._wake()
+        self._outgoing.wake()
 
     # -- out -----------------------------------------------------------------------------------------------------------
-
-    def _send(self, *messages: Any) -> None:
-        self._outgoing.extend(messages)
-        self._outgoing_bytes += sum(len(message) for message in messages if isinstance(message, bytes))
-        self._wake()
 
     def _perform(self, action: Action, exchange: Exchange) -> None:  # noqa: PLR0912 - one case an action
         services = self._services
         match action:
             case ReleaseBody():
-                self._send(*wire.response_body_answers(action.data, end_of_stream=action.end_of_stream))
-            case StoreContent():
-                self._store_content(action)
-            case StoreRecord():
-                self._store_record(action)
+                self._outgoing.put(*wire.response_body_answers(action.data, end_of_stream=action.end_of_stream))
+            case StoreContent() if self._recording is not None:
+                self._recording.store_content(action)
+            case StoreRecord() if self._recording is not None:
+                self._recording.store_record(action)
             case VerifyToken():
                 self._verify(action.token)
             case AwaitBody():
                 if self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED:
                     self._headers_answered = True
-                    self._send(wire.CONTINUE_REQUEST_HEADERS)
+                    self._outgoing.put(wire.CONTINUE_REQUEST_HEADERS)
             case ForwardRequest() if self._modes is not None:
                 self._forwarded = True
                 shape = wire.RequestShape(self._headers_answered, self._headers_only, self._request_trailers)
-                self._send(*wire.request_answers(action, self._modes, shape, labels=exchange.labels))
+                self._outgoing.put(*wire.request_answers(action, self._modes, shape, labels=exchange.labels))
             case ReleaseHeaders():
-                receipt = ((RECEIPT_HEADER, self._receipt),) if self._receipt else ()
-                self._send(wire.response_headers_answer(action.mutation, services.gate_secret, receipt))
+                receipt = self._recording.receipt if self._recording is not None else b""
+                extra = ((RECEIPT_HEADER, receipt),) if receipt else ()
+                self._outgoing.put(wire.response_headers_answer(action.mutation, services.gate_secret, extra))
             case ReleaseTrailers():
-                self._send(wire.response_trailers_answer(self._response_trailers))
+                self._outgoing.put(wire.response_trailers_answer(self._response_trailers))
             case Respond():
-                self._send(wire.immediate_answer(action, exchange.labels))
+                self._outgoing.put(wire.immediate_answer(action, exchange.labels))
             case AllowHold():
                 if self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED:
-                    self._send(wire.hold_answer(action.seconds))
+                    self._outgoing.put(wire.hold_answer(action.seconds))
             case SetDeadline():
                 self._set_deadline(action.at)
-            case OpenApproval():  # outlives the stream: what is opened must also be withdrawn
-                self._opening = True
-                services.spawn(self._guarded(self._open_approval(action)))
+            case OpenApproval():
+                self._holding.open(action)
             case AttachApproval():
-                self._spawn(self._attach_approval(action))
+                self._holding.attach(action)
             case ClaimGrant():
-                self._spawn(self._claim(action))
-            case WithdrawApproval() if self._opening:
-                self._withdraw_opened = True
+                self._holding.claim(action, exchange.requester_uid)
             case WithdrawApproval():
-                services.spawn(self._withdraw(action.approval_id))
+                self._holding.withdraw(action)
             case Finish() | Abort():
                 self._failed = self._failed or isinstance(action, Abort)
                 services.telemetry.record_exchange(
@@ -374,36 +357,13 @@ class Session:
                     started_unix=self._started_unix,
                     started_monotonic=self._started_at,
                 )
-                self._wake()
+                self._outgoing.wake()
             case _:
                 raise AssertionError(type(action).__name__)
-
-    def _store_record(self, action: StoreRecord) -> None:
-        try:
-            done = partial(self._stored, action.ticket)
-            seq = self._services.journal.append_record(action.record, done)
-        except Unavailable:
-            self._feed(events.StoreFailed(time.monotonic()))
-            return
-        if action.record.event_code is EventCode.INFERENCE_REQUEST:
-            self._receipt = f"{self._services.journal.origin}#{seq}".encode()
-
-    def _store_content(self, action: StoreContent) -> None:
-        try:
-            if self._content is None:
-                self._content = self._services.journal.open_content(self.exchange_id)
-            offset_us = int((action.at - self._started_at) * 1e6)
-            self._content.append(action.direction, offset_us, action.data, partial(self._stored, action.ticket))
-        except Unavailable:
-            self._feed(events.StoreFailed(time.monotonic()))
 
     @property
     def exchange_id(self) -> str:
         return self._exchange.exchange_id if self._exchange is not None else ""
-
-    def _stored(self, ticket: int, durable: bool) -> None:
-        at = time.monotonic()
-        self._feed(events.Stored(ticket, at) if durable else events.StoreFailed(at))
 
     def _verify(self, token: UnverifiedToken) -> None:
         at = time.monotonic()
@@ -425,7 +385,7 @@ class Session:
         else:
             self._feed(events.TokenVerified(principal, time.monotonic()))
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self._tasks is None:
             work.close()
             return
@@ -438,59 +398,6 @@ class Session:
         if at is not None:
             delay = max(0.0, at - time.monotonic())
             self._deadline = self._loop.call_later(delay, lambda: self._feed(events.DeadlinePassed(time.monotonic())))
-
-    # -- approvals -----------------------------------------------------------------------------------------------------
-
-    async def _open_approval(self, action: OpenApproval) -> None:
-        try:
-            approval = await self._services.desk.open(action.request)
-        except Unavailable:
-            self._feed(events.ApprovalsFailed(time.monotonic()))
-            return
-        finally:
-            self._opening = False
-        if self._withdraw_opened:
-            await self._withdraw(approval.approval_id)
-            return
-        self._see(approval)
-        if self.held:
-            self._watch(approval.approval_id)
-
-    async def _attach_approval(self, action: AttachApproval) -> None:
-        try:
-            approval = await self._services.desk.find(action.approval_id)
-        except Unavailable:
-            self._feed(events.ApprovalsFailed(time.monotonic()))
-            return
-        if approval is None:
-            self._feed(events.ApprovalMissing(time.monotonic()))
-            return
-        self._see(approval)
-        if self.held:
-            self._watch(approval.approval_id)
-
-    def _watch(self, approval_id: str) -> None:
-        self._unwatch = self._services.desk.watch(approval_id, self._see)
-
-    def _see(self, approval: Approval | None) -> None:
-        at = time.monotonic()
-        self._feed(events.ApprovalsFailed(at) if approval is None else events.ApprovalSeen(approval, at))
-
-    async def _claim(self, action: ClaimGrant) -> None:
-        uid = self._exchange.requester_uid if self._exchange is not None else ""
-        try:
-            won = await self._services.desk.claim(action.approval_id, action.request_digest, uid)
-        except Unavailable:
-            self._feed(events.ApprovalsFailed(time.monotonic()))
-            return
-        at = time.monotonic()
-        self._feed(events.GrantClaimed(at) if won else events.GrantLost(at))
-
-    async def _withdraw(self, approval_id: str) -> None:
-        try:
-            await self._services.desk.withdraw(approval_id)
-        except Unavailable:
-            _log.warning("an approval could not be withdrawn; it will expire", extra={"approval_id": approval_id})
 
     def drain(self) -> None:
         """The time is up: the exchange ends as well as it still can."""
