@@ -55,7 +55,7 @@ from extproc.core.events import (
     TokenRejected,
     TokenVerified,
 )
-from extproc.core.forwarding import APPROVAL_HEADER, mutate_response
+from extproc.core.forwarding import APPROVAL_HEADER, MIN_CREDENTIAL_BYTES, caller_secrets, mutate_response
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal, authorization_token
 from extproc.core.judgement import Judgement, check_url, find_connection, judge
@@ -70,6 +70,7 @@ from extproc.core.trust import Masked
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _NOTHING = Masked(b"")
+_LEAK = Reason.RESPONSE_CREDENTIAL
 _ENDED = {
     ApprovalState.REFUSED: Reason.APPROVAL_REFUSED,
     ApprovalState.EXPIRED: Reason.APPROVAL_EXPIRED,
@@ -133,6 +134,8 @@ class Exchange:
         # response
         self._masker = snapshot.scanner.masker()
         self._filter: ResponseFilter | None = None
+        self._credential = b""
+        self._seen = b""
         self._response_mutation = HeaderMutation()
         self._response_status = 0
         self._headers_queued = False
@@ -214,7 +217,9 @@ class Exchange:
             case ((Phase.HELD | Phase.CLAIMING), ApprovalsFailed()):
                 return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)
             case Phase.HELD, (DeadlinePassed() | Drained()):
-                return self._refuse(Reason.APPROVAL_PENDING, event.at)
+                # No ticket for an approval that the store has not confirmed.
+                known = self._ledger.approval is not None
+                return self._refuse(Reason.APPROVAL_PENDING if known else Reason.APPROVALS_UNAVAILABLE, event.at)
             case Phase.CLAIMING, GrantClaimed():
                 return self._intend(event.at)
             case Phase.CLAIMING, GrantLost():
@@ -265,7 +270,7 @@ class Exchange:
         self._connection, rest = find_connection(snapshot.connections, normalize_path(raw_path))
         ledger.connection = self._connection.name
         ledger.operation = find_operation(method, rest)
-        check_url(snapshot.scanner, raw_path)
+        check_url(snapshot.scanner, raw_path, caller_secrets(headers))
         if not self._accepting:
             return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
         self.phase = Phase.AUTHENTICATING
@@ -448,7 +453,9 @@ class Exchange:
         self._response_status = int(status) if status.isdigit() and len(status) == 3 else 502
         if event.headers.is_encoded():
             return self._refuse(Reason.RESPONSE_ENCODED, event.at)
-        self._response_mutation = mutate_response(event.headers, self._masker, ledger.exchange_id)
+        credential = self._connection.credential if self._connection else None
+        self._credential = credential.value.encode() if credential else b""
+        self._response_mutation = mutate_response(event.headers, self._masker, ledger.exchange_id, credential)
         if event.end_of_stream:
             return self._close(_NOTHING, event.at)
         content_type = event.headers.content_type()
@@ -464,17 +471,32 @@ class Exchange:
         out = Masked(self._filter.feed(event.data)) if event.data else _NOTHING
         if event.end_of_stream:
             rest = self._filter.finish()
-            return self._close(Masked(out + rest) if rest else out, event.at)
+            if rest:
+                out = Masked(out + rest)
+            return self._close(out, event.at) if self._keeps_secret(out) else self._fail(_LEAK, event.at)
         if not out:
             return ()
+        if not self._keeps_secret(out):
+            return self._fail(_LEAK, event.at)
         stored = self._store_content(Direction.TO_CLIENT, out, event.at)
         self._queue(out, end_of_stream=False)
         return (stored,)
+
+    def _keeps_secret(self, out: bytes) -> bool:
+        """Whether what would leave says nothing of the model server's credential, also where it was cut in two."""
+        secret = self._credential
+        if len(secret) < MIN_CREDENTIAL_BYTES:
+            return True
+        seen = self._seen + out
+        self._seen = seen[1 - len(secret) :]
+        return secret not in seen
 
     def _respond_trailers(self, at: float) -> tuple[Action, ...]:
         if self._filter is None:
             return self._fail(Reason.PROTOCOL, at)
         last = self._filter.finish()
+        if not self._keeps_secret(last):
+            return self._fail(_LEAK, at)
         content = (self._store_content(Direction.TO_CLIENT, last, at),) if last else ()
         end = self._store_end(at, Outcome.COMPLETED)
         self._queue(last, end_of_stream=False)
@@ -522,7 +544,7 @@ class Exchange:
             self._ledger, reason, text=text, approval_id=self._approval_id if pending else ""
         )
         status = self._refusal.status
-        if self.phase is Phase.RESPONDING:
+        if self.phase in (Phase.RECORDING, Phase.RESPONDING):  # its intent stands in the log: so does its end
             stored = self._store_end(at, Outcome.FAILED, reason, http_status=status)
         else:
             outcome = Outcome.HELD if pending else Outcome.REFUSED
@@ -550,7 +572,10 @@ class Exchange:
             # Envoy has no message of ours to answer: an immediate response would be spurious.
             return (self._store_end(at, Outcome.FAILED, reason), *self._abort(reason))
         if self.phase is Phase.BODY and reason is Reason.DRAINING:
-            return self._abort(reason)  # likewise; nothing has happened yet that a record must tell
+            # Likewise: its headers are answered, and its body has not come.
+            stored = self._store(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason=reason)
+            self._closing = stored.record
+            return (stored, *self._abort(reason))
         return self._refuse(reason, at)
 
     def _cut(self, reason: Reason, at: float) -> tuple[Action, ...]:

@@ -6,6 +6,7 @@ from extproc.core.actions import HeaderMutation
 from extproc.core.headers import Headers
 from extproc.core.masking.masker import Masker
 from extproc.core.snapshot import Connection
+from extproc.core.trust import Secret
 
 APPROVAL_HEADER = "x-extproc-approval"
 EXCHANGE_HEADER = "x-extproc-exchange"
@@ -13,6 +14,16 @@ RECEIPT_HEADER = "x-audit-receipt"
 
 # The caller's credentials, whatever name they come under: the model server never sees one.
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
+# Those that a proxy in front adds: they say again what the token says, in its words.
+_FORWARDED_CREDENTIALS = (
+    "x-forwarded-access-token",
+    "x-goog-iap-",
+    "x-amzn-oidc-",
+    "x-ms-token-",
+    "x-ms-client-principal",
+)
+MIN_CREDENTIAL_BYTES = 8
+"""A shorter value is no secret, and may well be part of another."""
 # Headers that a model server might take for a statement about the caller. Only we make such statements.
 _IDENTITY_PREFIXES = ("x-extproc-", "x-auth-", "x-audit-", "x-forwarded-user", "x-forwarded-email", "x-forwarded-group")
 # `accept-encoding`: an answer we cannot read is an answer we cannot mask. `baggage`: it is not ours to give away.
@@ -33,7 +44,20 @@ _STRUCTURAL = frozenset(
 
 
 def _withheld_from_model(name: str) -> bool:
-    return name in _CREDENTIALS or name in _WITHHELD or name.startswith(_IDENTITY_PREFIXES)
+    return name in _CREDENTIALS or name in _WITHHELD or name.startswith((*_IDENTITY_PREFIXES, *_FORWARDED_CREDENTIALS))
+
+
+def _repeats(headers: Headers, secrets: Iterable[bytes]) -> frozenset[str]:
+    """The headers that say one of the secrets again, under whatever name."""
+    known = tuple(secrets)
+    return frozenset(name for name, value in headers.pairs if any(secret in value for secret in known))
+
+
+def caller_secrets(headers: Headers) -> tuple[bytes, ...]:
+    """What the caller vouches for himself with: the value, and of a token also the signature, which makes it one."""
+    values = [value.rpartition(b" ")[2] for name in _CREDENTIALS - {"cookie"} for value in headers.all(name)]
+    said = (*values, *(value.rpartition(b".")[2] for value in values if b"." in value))
+    return tuple(secret for secret in said if len(secret) >= MIN_CREDENTIAL_BYTES)
 
 
 def _masked_values(names: Iterable[str], headers: Headers, masker: Masker) -> list[tuple[str, bytes]]:
@@ -57,7 +81,12 @@ def _names_a_finding(name: str, masker: Masker) -> bool:
 def mutate_request(headers: Headers, connection: Connection, masker: Masker) -> HeaderMutation:
     """Take away the caller's credentials and claims, mask the rest, add the model server's own credential."""
     names = dict.fromkeys(headers.names())
-    remove = tuple(name for name in names if _withheld_from_model(name) or _names_a_finding(name, masker))
+    repeated = _repeats(headers, caller_secrets(headers))
+    remove = tuple(
+        name
+        for name in names
+        if _withheld_from_model(name) or _names_a_finding(name, masker) or (name in repeated and name[:1] != ":")
+    )
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
     if connection.credential is not None:
         key = connection.credential.value.encode()
@@ -66,12 +95,18 @@ def mutate_request(headers: Headers, connection: Connection, masker: Masker) -> 
     return HeaderMutation(set=tuple(changed), remove=remove)
 
 
-def mutate_response(headers: Headers, masker: Masker, exchange_id: str) -> HeaderMutation:
-    """Mask the model server's headers, drop those only we may set, name the exchange."""
+def mutate_response(
+    headers: Headers, masker: Masker, exchange_id: str, credential: Secret | None = None
+) -> HeaderMutation:
+    """Mask the model server's headers, drop those only we set and those that say its credential; name the exchange."""
+    secret = credential.value.encode() if credential else b""
+    repeated = _repeats(headers, (secret,) if len(secret) >= MIN_CREDENTIAL_BYTES else ())
     names = dict.fromkeys(headers.names())
     ours = ("x-extproc-", "x-audit-")
     remove = tuple(
-        name for name in names if name.startswith(ours) or name == "content-length" or _names_a_finding(name, masker)
+        name
+        for name in names
+        if name.startswith(ours) or name == "content-length" or _names_a_finding(name, masker) or name in repeated
     )
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
     changed.append((EXCHANGE_HEADER, exchange_id.encode()))

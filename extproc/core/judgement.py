@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from extproc.core.actions import ForwardRequest
-from extproc.core.dialects.request import parse_request
+from extproc.core.dialects.request import needs_body, parse_request
 from extproc.core.forwarding import mutate_request
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
@@ -32,11 +32,13 @@ def carries_finding(scanner: Scanner, text: str) -> bool:
     return bool(scanner.masker().mask_text(text) != text)
 
 
-def check_url(scanner: Scanner, raw: bytes) -> None:
-    """A URL stands in logs that are not ours: one with card data is refused, not masked."""
+def check_url(scanner: Scanner, raw: bytes, secrets: tuple[bytes, ...]) -> None:
+    """A URL stands in logs that are not ours: one with card data or a credential is refused, not masked."""
     decoded = unquote_to_bytes(raw).decode("utf-8", "replace")
     if carries_finding(scanner, raw.decode("latin-1")) or carries_finding(scanner, decoded):
         raise Malformed(Reason.URL_CARD_DATA)
+    if any(secret in raw for secret in secrets):
+        raise Malformed(Reason.URL_CREDENTIAL)
 
 
 def find_connection(connections: tuple[Connection, ...], path: str) -> tuple[Connection, str]:
@@ -65,7 +67,7 @@ def judge(
     masker = snapshot.scanner.masker()
     facts, masked, changed = Facts(), None, False
     stripped: tuple[str, ...] = ()
-    if body:
+    if body or needs_body(operation):
         parsed = parse_request(operation, headers.content_type(), body, snapshot.limits)
         facts = parsed.facts
         if carries_finding(snapshot.scanner, facts.model):

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     HEADERS_TOO_LARGE = "headers_too_large"
     UPGRADE_REFUSED = "upgrade_refused"
     URL_CARD_DATA = "url_card_data"
+    URL_CREDENTIAL = "url_credential"
     POLICY_DENIED = "policy_denied"
     BODY_MALFORMED = "body_malformed"
     BODY_TOO_LARGE = "body_too_large"
@@ -39,6 +40,7 @@ class Reason(StrEnum):
     RESPONSE_ENCODED = "response_encoded"
     RESPONSE_TYPE_UNSUPPORTED = "response_type_unsupported"
     RESPONSE_TOO_LARGE = "response_too_large"
+    RESPONSE_CREDENTIAL = "response_credential"
     AUDIT_UNAVAILABLE = "audit_unavailable"
     POLICY_UNAVAILABLE = "policy_unavailable"
     MODES_UNSAFE = "modes_unsafe"
@@ -77,6 +79,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.HEADERS_TOO_LARGE: Refusal(431, "The request headers are too large.", _REQUEST),
     Reason.UPGRADE_REFUSED: Refusal(400, "Protocol upgrades are not accepted here.", _REQUEST),
     Reason.URL_CARD_DATA: Refusal(400, "The request URL contains card data.", _REQUEST),
+    Reason.URL_CREDENTIAL: Refusal(400, "The request URL contains the caller's credential.", _REQUEST),
     Reason.POLICY_DENIED: Refusal(403, "The policy does not allow this request.", _PERMISSION),
     Reason.BODY_MALFORMED: Refusal(400, "The request body does not parse as this API's format.", _REQUEST),
     Reason.BODY_TOO_LARGE: Refusal(413, "The request body is too large.", _REQUEST),
@@ -97,6 +100,9 @@ REFUSALS: dict[Reason, Refusal] = {
         502, "The model's answer is of a type that cannot be inspected and was withheld.", _UPSTREAM
     ),
     Reason.RESPONSE_TOO_LARGE: Refusal(502, "The model's answer is too large and was withheld.", _UPSTREAM),
+    Reason.RESPONSE_CREDENTIAL: Refusal(
+        502, "The model's answer contained the model server's own credential and was withheld.", _UPSTREAM
+    ),
     Reason.AUDIT_UNAVAILABLE: Refusal(503, "The exchange cannot be recorded now.", _SERVER, 5),
     Reason.POLICY_UNAVAILABLE: Refusal(503, "The policy is not available.", _SERVER, 5),
     Reason.MODES_UNSAFE: Refusal(500, "The proxy is not configured for inspection.", _SERVER),

@@ -67,6 +67,11 @@ class ParsedRequest:
         return MaskedRequest(Masked(masked.encode()), changed=True, stripped=())
 
 
+def needs_body(operation: Operation) -> bool:
+    """Whether a request without a body has no meaning that could be judged."""
+    return operation in _JSON_ONLY
+
+
 def parse_request(operation: Operation, content_type: str, body: bytes, limits: Limits) -> ParsedRequest:
     """The request behind a whole body.
 

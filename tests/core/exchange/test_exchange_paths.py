@@ -155,9 +155,102 @@ def test_a_grant_for_something_else_is_no_grant(play: Any, change: dict[str, str
     assert p.forwards == []
 
 
+@pytest.mark.parametrize("ending", [ev.DeadlinePassed, ev.Drained])
+def test_no_ticket_for_an_approval_that_was_never_opened(play: Any, ending: Any) -> None:
+    """The store has not said that the approval is there: 503, and what may still come to be is withdrawn."""
+    p = play()
+    p.forwarded(BULK)
+    p.feed(ending(p.tick()))
+    assert p.answers[0].status == 503
+    assert error_of(p.answers[0])["code"] == Reason.APPROVALS_UNAVAILABLE.value
+    assert len(p.of(WithdrawApproval)) == 1
+
+
+TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
+
+
+def test_the_callers_token_leaves_under_no_name(play: Any) -> None:
+    p = play()
+    p.request_headers(
+        authorization=f"Bearer {TOKEN}",
+        x_forwarded_access_token="something else",
+        x_my_own=f"prefix {TOKEN}",
+        x_signature=TOKEN.rpartition(".")[2],
+        x_harmless="c2lnbmF0dXJl",
+    )
+    p.verified()
+    p.body(CHAT)
+    removed = set(p.forwards[0].mutation.remove)
+    assert {"authorization", "x-forwarded-access-token", "x-my-own", "x-signature"} <= removed
+    assert "x-harmless" not in removed
+
+
+def test_a_token_in_the_url_is_refused(play: Any) -> None:
+    p = play()
+    p.request_headers(f"/v1/chat/completions?access_token={TOKEN}", authorization=f"Bearer {TOKEN}")
+    assert error_of(p.answers[0])["code"] == Reason.URL_CREDENTIAL.value
+    assert p.of(VerifyToken) == []
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_the_models_own_key_never_leaves(play: Any, cut: int) -> None:
+    """`model-key` in a header drops the header; in the body it ends the answer, also where it was cut in two."""
+    p = play()
+    p.forwarded(CHAT)
+    p.response_headers("text/plain", x_echo="Bearer model-key", x_other="fine")
+    p.response_body(b"you sent " + b"model-key"[:cut])
+    p.response_body(b"model-key"[cut:] + b" to me", eos=True)
+    assert b"model-key" not in p.released
+    assert b"model-key" not in p.transcript(Direction.TO_CLIENT)
+    assert p.records[-1].status_detail == Reason.RESPONSE_CREDENTIAL.value
+    assert "x-echo" in p.of(ReleaseHeaders)[0].mutation.remove
+    assert "x-other" not in p.of(ReleaseHeaders)[0].mutation.remove
+
+
+def test_the_models_own_key_in_a_whole_answer_is_withheld(play: Any) -> None:
+    p = play()
+    p.forwarded(CHAT)
+    p.response_headers("application/json", 500)
+    p.response_body(b'{"error": "bad header: Bearer model-key"}', eos=True)
+    assert error_of(p.answers[0])["code"] == Reason.RESPONSE_CREDENTIAL.value
+    assert p.released == b""
+
+
+def test_a_stop_while_the_body_arrives_is_recorded(play: Any) -> None:
+    p = play()
+    p.request_headers()
+    p.verified()
+    p.body(b'{"model":', eos=False)
+    p.feed(ev.Drained(p.tick()))
+    assert p.aborted
+    assert [(r.event_code, r.status_detail) for r in p.records] == [(EventCode.REQUEST_REFUSE, "draining")]
+
+
+def test_a_stop_after_the_intent_ends_it_in_the_log(play: Any) -> None:
+    p = play(auto_sync=False)
+    p.forwarded(CHAT)
+    p.feed(ev.Drained(p.tick()))
+    p.sync()
+    assert p.forwards == []
+    assert p.records[-1].event_code is EventCode.INFERENCE_END
+    assert p.answers[0].status == 503
+
+
+@pytest.mark.parametrize("eos", [True, False])
+def test_a_chat_without_a_body_is_refused(play: Any, eos: bool) -> None:
+    p = play()
+    p.request_headers(eos=eos)
+    p.verified()
+    if not eos:
+        p.body(b"")
+    assert error_of(p.answers[0])["code"] == Reason.BODY_MALFORMED.value
+    assert p.forwards == []
+
+
 def test_the_wait_ends_with_a_ticket_and_a_retry_attaches(play: Any, kinds: Any) -> None:
     p = play()
     p.forwarded(BULK)
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING), p.tick()))
     p.feed(ev.DeadlinePassed(p.tick()))
     answer = p.answers[0]
     assert answer.status == 202

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extproc.core import events as ev
-from extproc.core.actions import Abort, Finish, ForwardRequest, ReleaseBody, ReleaseHeaders, StoreRecord
+from extproc.core.actions import Abort, Finish, ForwardRequest, ReleaseBody, ReleaseHeaders, Respond, StoreRecord
 from extproc.core.approval import ApprovalState
 from extproc.core.exchange import Phase
 from extproc.core.reasons import Reason
@@ -123,6 +123,47 @@ def test_p2_nothing_leaves_unrecorded(play: Any, stream: tuple[str, list[bytes]]
     while not p.exchange.over:
         p.sync(1)
         settle()
+
+
+REFUSED: dict[str, Any] = {
+    "no token": lambda p: (p.request_headers(), p.feed(ev.TokenRejected(Reason.TOKEN_INVALID, p.tick()))),
+    "a bad path": lambda p: p.request_headers("/v1/../x"),
+    "a bad body": lambda p: p.forwarded(b"{"),
+    "a denied operation": lambda p: (
+        p.request_headers("/v1/load_lora_adapter"), p.verified(), p.body({"lora_name": "x"})
+    ),
+    "an unknown ticket": lambda p: (
+        p.request_headers(x_extproc_approval="apr-0"), p.verified(), p.body(BULK), p.feed(ev.ApprovalMissing(p.tick()))
+    ),
+    "the end of a wait": lambda p: (
+        p.forwarded(BULK),
+        p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING), p.tick())),
+        p.feed(ev.DeadlinePassed(p.tick())),
+    ),
+    "a refused hold": lambda p: (
+        p.forwarded(BULK), p.feed(ev.ApprovalSeen(p.approval(ApprovalState.REFUSED), p.tick()))
+    ),
+    "an answer that cannot be read": lambda p: (
+        p.forwarded(CHAT), p.sync(), p.response_headers("application/json"), p.response_body(b"{", eos=True)
+    ),
+    "a local reply": lambda p: (p.request_headers(), p.response_headers("text/plain", 504, eos=True)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_p2_no_refusal_leaves_unrecorded(play: Any, case: str) -> None:
+    """Neither an immediate response nor a local reply of the proxy goes on before its record is durable."""
+    p = play(auto_sync=False)
+    REFUSED[case](p)
+    left = (Respond, ReleaseHeaders, ReleaseBody)
+    assert not any(isinstance(action, left) for action in p.actions), "left before its record was durable"
+    assert p.records
+    assert p.records[-1].status is not None
+    while not p.exchange.over:
+        p.sync(1)
+        if any(isinstance(action, left) for action in p.actions):
+            assert p.durable == len(p.stored), "left before its last record was durable"
+    assert any(isinstance(action, left) for action in p.actions)
 
 
 FAILURES = [
