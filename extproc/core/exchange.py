@@ -55,10 +55,16 @@ from extproc.core.events import (
     TokenRejected,
     TokenVerified,
 )
-from extproc.core.forwarding import APPROVAL_HEADER, MIN_CREDENTIAL_BYTES, caller_secrets, mutate_response
+from extproc.core.forwarding import (
+    APPROVAL_HEADER,
+    MIN_CREDENTIAL_BYTES,
+    caller_secrets,
+    mutate_response,
+    unmaskable_texts,
+)
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal, authorization_token
-from extproc.core.judgement import Judgement, check_url, find_connection, judge
+from extproc.core.judgement import Judgement, carries_finding, check_url, find_connection, judge
 from extproc.core.ledger import Ledger
 from extproc.core.outbox import Outbox
 from extproc.core.policy import Effect
@@ -125,6 +131,7 @@ class Exchange:
         self._body: list[bytes] = []
         self._body_whole = False
         self._connection: Connection | None = None
+        self._path = ""
         self._principal: Principal | None = None
         self._judgement: Judgement | None = None
         self._approval_id = ""
@@ -267,9 +274,11 @@ class Exchange:
         if headers.get("upgrade") is not None:
             return self._refuse(Reason.UPGRADE_REFUSED, event.at)
         raw_path = headers.get(":path") or b""
-        self._connection, rest = find_connection(snapshot.connections, normalize_path(raw_path))
+        self._connection, self._path = find_connection(snapshot.connections, normalize_path(raw_path))
         ledger.connection = self._connection.name
-        ledger.operation = find_operation(method, rest)
+        ledger.operation = find_operation(method, self._path)
+        if any(carries_finding(snapshot.scanner, text) for text in unmaskable_texts(headers)):
+            return self._refuse(Reason.HEADERS_INVALID, event.at)
         check_url(snapshot.scanner, raw_path, caller_secrets(headers))
         if not self._accepting:
             return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
@@ -277,8 +286,11 @@ class Exchange:
         return (VerifyToken(authorization_token(headers)),)
 
     def _authenticated(self, event: TokenVerified) -> tuple[Action, ...]:
-        self._principal = event.principal
-        self._ledger.seen(event.principal)
+        principal, masker = event.principal, self._snapshot.scanner.masker()
+        if any(masker.mask_text(text) != text for text in (principal.subject, principal.tenant, *principal.groups)):
+            return self._refuse(Reason.TOKEN_CARD_DATA, event.at)
+        self._principal = principal
+        self._ledger.seen(principal, masker.mask_text)
         self._ledger.phase("identity", self._since, event.at)
         if self._headers_only or self._body_whole:
             return self._decide(event.at)
@@ -318,6 +330,7 @@ class Exchange:
             principal=self._principal,
             connection=self._connection,
             operation=ledger.operation,
+            path=self._path,
             headers=self._headers,
             body=body,
         )
@@ -354,7 +367,7 @@ class Exchange:
             approval_id=self._approval_id,
             exchange_id=ledger.exchange_id,
             requester_uid=principal.uid,
-            requester_name=principal.name,
+            requester_name=ledger.actor.name,
             rule=decision.rule,
             rule_text=decision.text,
             policy_digest=decision.policy_digest,
@@ -453,6 +466,9 @@ class Exchange:
         self._response_status = int(status) if status.isdigit() and len(status) == 3 else 502
         if event.headers.is_encoded():
             return self._refuse(Reason.RESPONSE_ENCODED, event.at)
+        unfit = any(carries_finding(self._snapshot.scanner, text) for text in unmaskable_texts(event.headers))
+        if unfit or self._response_status < 200:  # no upgrade was let through that a 1xx could answer
+            return self._refuse(Reason.RESPONSE_MALFORMED, event.at)
         credential = self._connection.credential if self._connection else None
         self._credential = credential.value.encode() if credential else b""
         self._response_mutation = mutate_response(event.headers, self._masker, ledger.exchange_id, credential)

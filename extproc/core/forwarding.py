@@ -1,6 +1,6 @@
 """Which headers cross the boundary. Pure functions from one side's headers to a mutation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from extproc.core.actions import HeaderMutation
 from extproc.core.headers import Headers
@@ -33,14 +33,13 @@ _STRUCTURAL = frozenset(
     {
         "connection",
         "content-length",
-        "date",
         "host",
-        "traceparent",
         "transfer-encoding",
-        "x-forwarded-proto",
-        "x-request-id",
     }
 )
+
+
+_GUARDED = frozenset({":authority", ":scheme", "host"})
 
 
 def _withheld_from_model(name: str) -> bool:
@@ -66,11 +65,31 @@ def _masked_values(names: Iterable[str], headers: Headers, masker: Masker) -> li
     for name in names:
         if name.startswith((":", "x-envoy-")) or name in _STRUCTURAL:
             continue
-        text = b", ".join(headers.all(name)).decode("latin-1")
-        masked = masker.mask_text(text)
-        if masked != text:
-            changed.append((name, masked.encode("latin-1", "replace")))
+        value = b", ".join(headers.all(name))
+        for encoding in _ENCODINGS:
+            text = value.decode(encoding, "replace")
+            masked = masker.mask_text(text)
+            if masked != text:
+                changed.append((name, masked.encode(encoding, "replace")))
+                break
     return changed
+
+
+def unmaskable_texts(headers: Headers) -> Iterator[str]:
+    """The values that Envoy lets nobody change: with a finding in one of them the whole message is refused."""
+    for name, value in headers.pairs:
+        if name.startswith("x-envoy-") or name in _GUARDED:
+            yield name if name.startswith("x-envoy-") else ""
+            yield from (value.decode(encoding, "replace") for encoding in _ENCODINGS)
+
+
+_ENCODINGS = ("latin-1", "utf-8")
+"""As which a reader may read a header value."""
+
+
+def names_a_number(traceparent: str) -> bool:
+    """Whether a trace id could be a card number in disguise: of random ones not one in a million has no letter."""
+    return traceparent[3:35].isdecimal()
 
 
 def _names_a_finding(name: str, masker: Masker) -> bool:
@@ -85,7 +104,10 @@ def mutate_request(headers: Headers, connection: Connection, masker: Masker) -> 
     remove = tuple(
         name
         for name in names
-        if _withheld_from_model(name) or _names_a_finding(name, masker) or (name in repeated and name[:1] != ":")
+        if _withheld_from_model(name)
+        or _names_a_finding(name, masker)
+        or (name in repeated and name[:1] != ":")
+        or (name == "traceparent" and names_a_number(headers.text(name)))
     )
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
     if connection.credential is not None:

@@ -1,10 +1,11 @@
 """From a whole request to a decision: parse, mask, authorize. Pure; raises `Malformed` for what cannot be judged."""
 
-from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from extproc.core.actions import ForwardRequest
 from extproc.core.dialects.request import needs_body, parse_request
+from extproc.core.dialects.routing import path_model
 from extproc.core.forwarding import mutate_request
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
@@ -14,6 +15,9 @@ from extproc.core.policy import Decision, DecisionInput, Facts, Operation, autho
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Masked
+
+_MAX_ENCODINGS = 4
+"""Of a URL, one inside the other; deeper ones are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,28 @@ def carries_finding(scanner: Scanner, text: str) -> bool:
 
 def check_url(scanner: Scanner, raw: bytes, secrets: tuple[bytes, ...]) -> None:
     """A URL stands in logs that are not ours: one with card data or a credential is refused, not masked."""
-    decoded = unquote_to_bytes(raw).decode("utf-8", "replace")
-    if carries_finding(scanner, raw.decode("latin-1")) or carries_finding(scanner, decoded):
-        raise Malformed(Reason.URL_CARD_DATA)
     if any(secret in raw for secret in secrets):
         raise Malformed(Reason.URL_CREDENTIAL)
+    if carries_finding(scanner, raw.decode("latin-1")) or _names_finding(scanner, raw):
+        raise Malformed(Reason.URL_CARD_DATA)
+    for _ in range(_MAX_ENCODINGS):
+        decoded = unquote_to_bytes(raw.replace(b"+", b" "))
+        if carries_finding(scanner, decoded.decode("utf-8", "replace")):
+            raise Malformed(Reason.URL_CARD_DATA)
+        if decoded == raw or b"%" not in decoded:
+            break
+        raw = decoded
+    else:
+        raise Malformed(Reason.PATH_INVALID)
+
+
+def _names_finding(scanner: Scanner, raw: bytes) -> bool:
+    """Whether a query field's name announces its value as card data: `?card[cvv]=737`."""
+    fields = parse_qsl(raw.partition(b"?")[2].decode("latin-1"), keep_blank_values=True)
+    masker = scanner.masker()
+    return any(
+        masker.mask_value(value, name.rstrip("]").rpartition("[")[2]) != value for name, value in fields if value
+    )
 
 
 def find_connection(connections: tuple[Connection, ...], path: str) -> tuple[Connection, str]:
@@ -54,16 +75,26 @@ def find_connection(connections: tuple[Connection, ...], path: str) -> tuple[Con
     return best, path[len(best.path_prefix.rstrip("/")) :] or "/"
 
 
+def _with_model(facts: Facts, named: str) -> Facts:
+    """The facts, with the model that the path names. A body that names another is refused."""
+    if not named or facts.model == named:
+        return facts
+    if facts.model:
+        raise Malformed(Reason.BODY_MALFORMED)
+    return replace(facts, model=named)
+
+
 def judge(
     snapshot: Snapshot,
     *,
     principal: Principal,
     connection: Connection,
     operation: Operation,
+    path: str,
     headers: Headers,
     body: bytes,
 ) -> Judgement:
-    """Decide a request that is whole and whose caller is known."""
+    """Decide a request that is whole and whose caller is known. `path` is normalised, below the connection's prefix."""
     masker = snapshot.scanner.masker()
     facts, masked, changed = Facts(), None, False
     stripped: tuple[str, ...] = ()
@@ -74,6 +105,7 @@ def judge(
             raise Malformed(Reason.BODY_NOT_INSPECTABLE)
         request = parsed.mask(masker)
         masked, stripped, changed = request.body, request.stripped, request.changed
+    facts = _with_model(facts, path_model(path))
     mutation = mutate_request(headers, connection, masker)
     findings = dict(masker.findings)
     decision = authorize(
@@ -82,12 +114,12 @@ def judge(
             principal=principal, connection=connection.name, operation=operation, facts=facts, findings=findings
         ),
     )
-    path = headers.text(":path")
+    target = headers.text(":path")
     return Judgement(
         decision=decision,
         facts=facts,
         forward=ForwardRequest(mutation=mutation, body=masked, changed=changed),
         findings=findings,
         stripped=stripped,
-        request_digest=digest_request(snapshot.digest_key, connection.name, operation, path, masked or Masked(b"")),
+        request_digest=digest_request(snapshot.digest_key, connection.name, operation, target, masked or Masked(b"")),
     )

@@ -67,13 +67,14 @@ class Ledger:
         """Wall-clock Unix seconds at monotonic `at`; the clock is read once, so a step never reorders an exchange."""
         return self.started_unix + (at - self.started_at)
 
-    def seen(self, principal: Principal) -> None:
+    def seen(self, principal: Principal, mask: Callable[[str], str]) -> None:
+        """Claims that only describe are masked; a `uid` or group with a finding was refused before."""
         self.actor = Actor(
             uid=principal.uid,
-            name=principal.name,
+            name=mask(principal.name),
             groups=principal.groups,
-            token_id=principal.token_id,
-            client=principal.client,
+            token_id=mask(principal.token_id),
+            client=mask(principal.client),
             methods=principal.methods,
         )
 

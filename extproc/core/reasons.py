@@ -14,6 +14,7 @@ class Reason(StrEnum):
     TOKEN_MALFORMED = "token_malformed"  # noqa: S105
     TOKEN_INVALID = "token_invalid"  # noqa: S105
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    TOKEN_CARD_DATA = "token_card_data"  # noqa: S105
     IDENTITY_UNAVAILABLE = "identity_unavailable"
     NO_SUCH_CONNECTION = "no_such_connection"
     PATH_INVALID = "path_invalid"
@@ -72,6 +73,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.TOKEN_MALFORMED: Refusal(401, "The bearer token is not a well-formed JWT.", _AUTH),
     Reason.TOKEN_INVALID: Refusal(401, "The bearer token was not accepted.", _AUTH),
     Reason.TOKEN_EXPIRED: Refusal(401, "The bearer token has expired.", _AUTH),
+    Reason.TOKEN_CARD_DATA: Refusal(401, "The bearer token's claims contain card data.", _AUTH),
     Reason.IDENTITY_UNAVAILABLE: Refusal(503, "The identity provider's keys are not available.", _SERVER, 5),
     Reason.NO_SUCH_CONNECTION: Refusal(404, "No model server is registered for this path.", _REQUEST),
     Reason.PATH_INVALID: Refusal(400, "The request path is not acceptable.", _REQUEST),

@@ -13,6 +13,7 @@ from extproc.edge.bootstrap_classes import (
     core,
     hcm,
     listener,
+    matcher,
     pack,
     tls,
     trace,
@@ -125,6 +126,7 @@ def _connection_manager(settings: Settings, gate_secret: str) -> Any:
         request_timeout=timedelta(seconds=300),
         stream_idle_timeout=timedelta(seconds=300),
         access_log=[_access_log(settings)],
+        local_reply_config=_local_replies(),
         tracing=_tracing(settings) if settings.telemetry.otlp_endpoint else None,
     )
 
@@ -133,6 +135,35 @@ def _nobody_is_internal() -> Any:
     """One address that no peer has: with an empty list Envoy 1.40 takes private and loopback addresses for internal."""
     nobody = core.CidrRange(address_prefix="255.255.255.255", prefix_len=32)
     return hcm.HttpConnectionManagerInternalAddressConfig(cidr_ranges=[nobody])
+
+
+def _local_replies() -> Any:
+    """What Envoy answers itself has the shape of the API's errors.
+
+    Immediate responses of the service keep theirs: they carry another decision than the one that lets a request on.
+    """
+    not_refused_by_us = matcher.MetadataMatcher(
+        filter=gate.NAMESPACE,
+        path=[matcher.MetadataMatcherPathSegment(key=gate.DECISION)],
+        value=matcher.ValueMatcher(string_match=matcher.StringMatcher(exact=gate.ALLOW)),
+    )
+    error = {
+        "message": "The gateway answered: %LOCAL_REPLY_BODY%",
+        "type": "server_error",
+        "code": "gateway_%RESPONSE_CODE%",
+        "param": None,
+        "exchange_id": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.EXCHANGE_ID})%",
+    }
+    return hcm.LocalReplyConfig(
+        mappers=[
+            hcm.ResponseMapper(
+                filter=accesslog.AccessLogFilter(
+                    metadata_filter=accesslog.MetadataFilter(matcher=not_refused_by_us, match_if_key_not_found=True)
+                ),
+                body_format_override=core.SubstitutionFormatString(json_format=Struct.from_dict({"error": error})),
+            )
+        ]
+    )
 
 
 def _access_log(settings: Settings) -> Any:

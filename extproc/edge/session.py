@@ -36,7 +36,7 @@ from extproc.core.actions import (
     WithdrawApproval,
 )
 from extproc.core.exchange import Exchange, Phase
-from extproc.core.forwarding import RECEIPT_HEADER
+from extproc.core.forwarding import RECEIPT_HEADER, names_a_number
 from extproc.core.identity import UnverifiedToken
 from extproc.core.reasons import ExchangeError, Malformed, Reason, Unavailable
 from extproc.core.snapshot import Snapshot
@@ -248,7 +248,8 @@ class Session:
         # Anything else is a message kind of a later Envoy (flow control); it carries no content.
 
     def _begin(self, message: pb.ProcessingRequest) -> None:
-        self._traceparent = self._find_traceparent(message)
+        found = self._find_traceparent(message)
+        self._traceparent = "" if names_a_number(found) else found
         parent = parse_traceparent(self._traceparent)
         exchange_id = new_exchange_id()
         bind_trace(self._traceparent, exchange_id)

@@ -15,7 +15,7 @@ from extproc.core.events import Attributes
 from extproc.core.headers import Headers
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.trust import Masked
-from extproc.edge.gate import ALLOW, DECISION, GATE_HEADER, NAMESPACE
+from extproc.edge.gate import ALLOW, DECISION, DENY, GATE_HEADER, NAMESPACE
 from extproc.pb import ext_proc_pb2 as pb
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -211,7 +211,7 @@ def immediate_answer(action: Respond, labels: Mapping[str, str]) -> pb.Processin
     immediate.body = action.body
     immediate.details = action.details
     _set_headers(immediate.headers, action.headers)
-    _fill_metadata(message.dynamic_metadata, labels, "deny")
+    _fill_metadata(message.dynamic_metadata, labels, DENY)
     return message
 
 

@@ -3,8 +3,7 @@
 The undecided tail of one delta is put before the next delta of the same text. It comes out before its choice ends.
 """
 
-from extproc.core.dialects.fields import ENVELOPE
-from extproc.core.dialects.leaves import Path
+from extproc.core.dialects.leaves import Path, announced_rule, envelope_of
 from extproc.core.dialects.masker import Channel, Masker
 from extproc.core.dialects.slots import Slot
 from extproc.core.reasons import Malformed, Reason
@@ -26,17 +25,23 @@ class CarriedTexts:
 
     def remember_envelope(self, document: dict[str, object]) -> None:
         """Keep what a flushed tail needs to look like an event of this stream."""
-        self._envelope = {key: document[key] for key in ENVELOPE if key in document}
+        self._envelope = {key: document[key] for key in envelope_of(document)}
+
+    def is_over(self, slot: Slot) -> bool:
+        """Whether the slot's choice is finished. More text of it is refused: its end has been judged already."""
+        over = slot.text_id[1] in self._ended
+        if over and slot.text:
+            raise Malformed(Reason.RESPONSE_MALFORMED)
+        return over
 
     def channel(self, slot: Slot) -> Channel:
-        """The channel of a slot's text. Text of a finished choice is refused: its end has been judged already."""
+        """The channel of the text of a choice that is not over."""
         channel = self._channels.get(slot.text_id)
         if channel is None:
-            if slot.text_id[1] in self._ended and slot.text:
-                raise Malformed(Reason.RESPONSE_MALFORMED)
             if len(self._channels) + len(self._ended) >= self._max_channels:
                 raise Malformed(Reason.RESPONSE_TOO_LARGE)
-            channel = self._masker.json_channel() if slot.is_json else self._masker.channel()
+            rule = announced_rule(slot.path)
+            channel = self._masker.json_channel() if slot.is_json else self._masker.channel(rule)
             self._channels[slot.text_id] = channel
         return channel
 

@@ -16,7 +16,7 @@ _JUDGED = frozenset(
     {"model", "stream", "messages", "tools", "functions", "prompt", "input", *_MAX_TOKENS, *_MAX_TOKENS_OR_UNLIMITED}
     | {*_CHOICES, *NESTED, *STRIPPED, *UNINSPECTABLE}
 )
-_ADMIN_NAMES = ("model", "name", "lora_name")
+_ADMIN_NAMES = ("model", "name", "lora_name", "source")
 
 
 def check_spelling(document: dict[str, object]) -> None:
@@ -56,8 +56,11 @@ def _parts(document: dict[str, object]) -> Iterator[dict[str, object]]:
 
 
 def _model(operation: Operation, document: dict[str, object]) -> str:
-    names = _ADMIN_NAMES if operation is Operation.MODEL_ADMIN else ("model",)
-    value = next((document[name] for name in names if document.get(name) is not None), "")
+    names = _ADMIN_NAMES if operation in {Operation.MODEL_ADMIN, Operation.MODEL_LIST} else ("model",)
+    given = [document[name] for name in names if document.get(name) is not None]
+    if any(value != given[0] for value in given):  # which of them counts is the server's choice
+        raise Malformed(Reason.BODY_MALFORMED)
+    value = given[0] if given else ""
     if not isinstance(value, str) or len(value) > _MAX_MODEL_CHARACTERS or not value.isprintable():
         raise Malformed(Reason.BODY_MALFORMED)
     return value

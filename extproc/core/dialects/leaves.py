@@ -5,6 +5,7 @@ from typing import Any
 
 from extproc.core.dialects.fields import DROPPED, ENVELOPE
 from extproc.core.dialects.masker import Masker
+from extproc.core.masking.context import KeyRule, key_rule
 from extproc.core.reasons import Malformed, Reason
 
 Path = tuple[str | int, ...]
@@ -25,6 +26,14 @@ def put(document: object, path: Path, value: object) -> None:
     parent[path[-1]] = value
 
 
+def announced_rule(path: Path) -> KeyRule:
+    """What the keys on the way to a value announce about it."""
+    rule = KeyRule.NONE
+    for step in path:
+        rule = key_rule(step, rule) if isinstance(step, str) else rule
+    return rule
+
+
 def is_dropped(key: str, value: object) -> bool:
     """Whether a response's field is one that cannot be inspected. A null, a count or plain text is not."""
     return key in DROPPED and (isinstance(value, dict | list) or (key == "prompt_text" and isinstance(value, str)))
@@ -41,6 +50,18 @@ def _is_short(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= _MAX_ENVELOPE_CHARACTERS
     return value is None or (isinstance(value, int | float) and abs(value) < _MAX_ENVELOPE_NUMBER)
+
+
+def mask_envelope(document: object, masker: Masker) -> bool:
+    """Mask the envelope's texts, in place and each alone; whether one changed."""
+    changed = False
+    if isinstance(document, dict):
+        for key in envelope_of(document):
+            value = document[key]
+            if isinstance(value, str) and (masked := masker.mask_text(value)) != value:
+                document[key] = masked
+                changed = True
+    return changed
 
 
 def mask_document(document: object, masker: Masker, keep: Sequence[str]) -> object:

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from extproc.core.masking.context import KeyRule
+
 
 class Channel(Protocol):
     """One incremental text: `concat(feed(...), finish())` is the masked concatenation, for every way of cutting."""
@@ -27,7 +29,9 @@ class Masker(Protocol):
         """A JSON value, masked; the same object when nothing was found. Strings under `arguments` are JSON too."""
         ...
 
-    def channel(self) -> Channel: ...
+    def channel(self, rule: KeyRule = KeyRule.NONE) -> Channel:
+        """A channel of plain text, which stands under a key that announces `rule`."""
+        ...
 
     # Raises `Malformed` when the text nests too deeply.
     def json_channel(self) -> Channel:

@@ -13,7 +13,7 @@ from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
 from extproc.core.trust import Masked
 
-_JSON_ONLY = frozenset(
+_PROMPTED = frozenset(
     {
         Operation.CHAT,
         Operation.TEXT_COMPLETION,
@@ -24,6 +24,8 @@ _JSON_ONLY = frozenset(
         Operation.TOKENIZE,
     }
 )
+"""Operations that mean nothing without a body."""
+_JSON_ONLY = _PROMPTED | {Operation.MODEL_ADMIN, Operation.MODEL_LIST}
 """Operations without meaning for a body that is not a JSON object, whatever its content type says."""
 
 
@@ -69,7 +71,7 @@ class ParsedRequest:
 
 def needs_body(operation: Operation) -> bool:
     """Whether a request without a body has no meaning that could be judged."""
-    return operation in _JSON_ONLY
+    return operation in _PROMPTED
 
 
 def parse_request(operation: Operation, content_type: str, body: bytes, limits: Limits) -> ParsedRequest:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from extproc.core.dialects.content_type import Form, find_form
 from extproc.core.dialects.errors import stream_error
-from extproc.core.dialects.leaves import drop_uninspectable, envelope_of, mask_document
+from extproc.core.dialects.leaves import drop_uninspectable, envelope_of, mask_document, mask_envelope
 from extproc.core.dialects.masker import Masker
 from extproc.core.dialects.ndjson import NdjsonFraming
 from extproc.core.dialects.observed import IN_RESPONSE, Observed
@@ -89,10 +89,11 @@ class JsonBody(Observed):
             return Masked(b"")
         document = parse_json(body, self._limits.max_json_depth, Reason.RESPONSE_MALFORMED)
         self.observe(document)
+        changed = mask_envelope(document, self._masker)
         inspectable = drop_uninspectable(document) if self._drop else document
         with IN_RESPONSE:
             masked = mask_document(inspectable, self._masker, envelope_of(document))
-        return Masked(body if masked is document else encode_json(masked))
+        return Masked(body if masked is document and not changed else encode_json(masked))
 
     def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
         return Masked(stream_error(sentence, code, exchange_id))

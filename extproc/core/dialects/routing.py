@@ -1,14 +1,16 @@
 """From a method and a path to what is asked, whatever the model server: one table."""
 
 import re
+from urllib.parse import unquote
 
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_PLAIN = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*\Z")
+# Without `;`: some servers take what follows off, others do not.
+_PLAIN = re.compile(r"/[!$%&'()*+,\-./0-9:=@A-Z_a-z~]*\Z")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_FORBIDDEN_ESCAPES = frozenset("/\\") | {chr(code) for code in range(0x20)} | {"\x7f"}
+_FORBIDDEN_ESCAPES = frozenset("/\\%;") | {chr(code) for code in range(0x20)} | {"\x7f"}
 
 
 def normalize_path(raw: bytes) -> str:
@@ -37,7 +39,10 @@ def _canonical_escape(match: re.Match[str]) -> str:
 
 
 def find_operation(method: str, path: str) -> Operation:
-    """The operation of a normalised path, below the connection's prefix. What the tables do not name is `UNKNOWN`."""
+    """The operation of a normalised path, below the connection's prefix. What the tables do not name is `UNKNOWN`.
+
+    Raises `Malformed(PATH_INVALID)` for one that differs from a known path in its letter case alone.
+    """
     # Several servers answer a trailing slash as if it were not there.
     bare = path.rstrip("/") or "/"
     operation = _EXACT.get((method, bare))
@@ -46,7 +51,15 @@ def find_operation(method: str, path: str) -> Operation:
     for pattern_method, pattern, found in _PATTERNS:
         if method == pattern_method and pattern.match(bare):
             return found
+    if bare != bare.lower() and find_operation(method, bare.lower()) is not Operation.UNKNOWN:
+        raise Malformed(Reason.PATH_INVALID)
     return Operation.UNKNOWN
+
+
+def path_model(path: str) -> str:
+    """The model that a normalised path names; empty where it names none."""
+    match = _MODEL_IN_PATH.match(path.rstrip("/"))
+    return unquote(match[1] or match[2] or match[3]) if match else ""
 
 
 _O = Operation
@@ -86,6 +99,11 @@ _EXACT: dict[tuple[str, str], Operation] = {
     ("DELETE", "/api/delete"): _O.MODEL_ADMIN,
 }
 _MODEL = r"[^/]+(?:/versions/[^/]+)?"
+_MODEL_IN_PATH = re.compile(
+    r"/v2/(?:repository/)?models/([^/]+)/?.*"
+    r"|(?:/openai)?/(?:v1/)?models/(?!(?:load|unload)\Z)([^:]+)(?::(?:predict|explain))?\Z"
+    r"|/api/blobs/([^/]+)\Z"
+)
 _PATTERNS: tuple[tuple[str, re.Pattern[str], Operation], ...] = (
     ("POST", re.compile(rf"/v2/repository/models/{_MODEL}/(?:load|unload)\Z"), _O.MODEL_ADMIN),
     ("POST", re.compile(r"/api/blobs/[^/]+\Z"), _O.MODEL_ADMIN),

@@ -6,12 +6,15 @@ the string is decided, because clients may read it alone.
 """
 
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from extproc.core.dialects.fields import JSON_TEXT, STRUCTURAL
 from extproc.core.dialects.leaves import Path, envelope_of, is_dropped
 from extproc.core.reasons import Malformed, Reason
 
 # What tells the texts of one generic event type apart (Anthropic blocks, OpenAI Responses parts).
+_MAX_INDEX = 99_999
+"""Of a choice or tool call. Larger numbers are no index, and could be a card."""
 _SELECTORS = ("type", "index", "output_index", "content_index")
 
 
@@ -46,6 +49,10 @@ def take_apart(document: dict[str, object]) -> EventParts:
     return EventParts(rest, walk.slots, walk.ended, walk.names, walk.dropped)
 
 
+def _is_index(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INDEX
+
+
 class _Walk:
     def __init__(self, document: dict[str, object]) -> None:
         self.slots: list[Slot] = []
@@ -71,7 +78,7 @@ class _Walk:
         if not isinstance(choice, dict):
             raise Malformed(Reason.RESPONSE_MALFORMED)
         index = choice.get("index", at)
-        if not isinstance(index, int) or isinstance(index, bool):
+        if not _is_index(index):
             raise Malformed(Reason.RESPONSE_MALFORMED)
         path: Path = ("choices", at)
         text_id: Path = ("choices", index)
@@ -116,6 +123,8 @@ class _Walk:
         rest = []
         for at, item in enumerate(value):
             index = item.get("index", at) if isinstance(item, dict) else at
+            if carried and not _is_index(index):  # clients disagree on which text it continues
+                raise Malformed(Reason.RESPONSE_MALFORMED)
             step = index if isinstance(index, int) else at
             if isinstance(item, str):
                 rest.append(self._element(key, item, (*path, at), (*text_id, step), carried=carried))

@@ -10,8 +10,8 @@ from extproc.core.reasons import Malformed, Reason
 _EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
-# Server names and sequence numbers. Longer runs of digits are looked at by the masker.
-_HARMLESS = re.compile(rb"[ -/:-~]*(?:[0-9]{1,6}[ -/:-~]+)?[0-9]{0,6}\Z")
+# Names with a short number. Whatever has three digits is looked at by the masker.
+_HARMLESS = re.compile(rb"[ -/:-~]*[0-9]{0,2}[ -/:-~]*\Z")
 _COMMENT = re.compile(rb"[ -/:-~]*\Z")
 _LONGEST_END = 4
 

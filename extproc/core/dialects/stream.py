@@ -7,20 +7,22 @@ from extproc.core.dialects.carried import CarriedTexts
 from extproc.core.dialects.errors import stream_error
 from extproc.core.dialects.familiar import MAX_FAMILIAR_BYTES, Surroundings
 from extproc.core.dialects.framing import Frame, Framing
-from extproc.core.dialects.leaves import Path, envelope_of, put
+from extproc.core.dialects.leaves import Path, announced_rule, envelope_of, mask_envelope, put
 from extproc.core.dialects.masker import Masker
 from extproc.core.dialects.observed import IN_RESPONSE, Observed
 from extproc.core.dialects.slots import EventParts, Slot, take_apart
 from extproc.core.dialects.strict_json import encode_json, parse_json, parse_string_body
 from extproc.core.dialects.template import Template, learn_template
 from extproc.core.dialects.waiting import SharedText
-from extproc.core.masking.context import KeyRule, key_rule
+from extproc.core.masking.context import KeyRule
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
 from extproc.core.trust import Masked
 
 _DONE = b"[DONE]"
 _MAX_TEMPLATES = 8
+_EVENT_OVERHEAD_BYTES = 1024
+"""Counted for each event that waits, beside its bytes: small events must not cost more memory than large ones."""
 
 
 @dataclass(slots=True)
@@ -115,15 +117,16 @@ class EventStream(Observed):
         if self._done or not isinstance(document, dict):
             raise Malformed(Reason.RESPONSE_MALFORMED)
         self.observe(document)
+        renamed = mask_envelope(document, self._masker)
         parts = take_apart(document)
         self._carried.check_names(parts.names)
         unfamiliar = self._surroundings.unfamiliar(parts.rest)
         masked = self._surroundings.mask(parts.rest, unfamiliar, len(frame.raw))
-        waiting = _Waiting(frame, document, changed=False)
+        waiting = _Waiting(frame, document, changed=renamed)
         if parts.dropped or masked is not parts.rest:
             envelope = {key: document[key] for key in envelope_of(document)}
             waiting = _Waiting(frame, {**masked, **envelope}, changed=True)
-        elif not unfamiliar and frame.clean and len(frame.raw) <= MAX_FAMILIAR_BYTES:
+        elif not unfamiliar and not renamed and frame.clean and len(frame.raw) <= MAX_FAMILIAR_BYTES:
             self._learn(payload, document, parts)
         self._feed_carried(waiting, document, parts)
         self._push(waiting)
@@ -134,6 +137,8 @@ class EventStream(Observed):
     def _learn(self, payload: bytes, document: dict[str, object], parts: EventParts) -> None:
         if len(parts.slots) == 1 and parts.slots[0].carried and not parts.ended and self._template_credit > 0:
             slot = parts.slots[0]
+            if self._carried.is_over(slot):
+                return
             # A stream whose events differ elsewhere each time is not worth the second parse.
             self._template_credit -= 1
             channel = self._carried.channel(slot)
@@ -144,7 +149,7 @@ class EventStream(Observed):
     def _feed_carried(self, waiting: _Waiting, document: dict[str, object], parts: EventParts) -> None:
         if "choices" in document:
             self._carried.remember_envelope(document)
-        slots = [slot for slot in parts.slots if slot.carried]
+        slots = [slot for slot in parts.slots if slot.carried and not self._carried.is_over(slot)]
         texts = [self._carried.channel(slot).feed(slot.text) for slot in slots]
         # After an error no text goes on.
         ended = self._carried.choices() if document.get("error") else parts.ended
@@ -164,11 +169,9 @@ class EventStream(Observed):
         if shared is None:
             if len(self._shared) + len(self._carried) >= self._limits.max_channels:
                 raise Malformed(Reason.RESPONSE_TOO_LARGE)
-            channel = self._masker.json_channel() if slot.is_json else self._masker.channel()
+            channel = self._masker.json_channel() if slot.is_json else self._masker.channel(announced_rule(slot.path))
             shared = self._shared[slot.text_id] = SharedText(channel)
-        rule = KeyRule.NONE
-        for step in slot.path:
-            rule = key_rule(step, rule) if isinstance(step, str) else rule
+        rule = announced_rule(slot.path)
 
         def resolve(text: str) -> None:
             # The text is decided; what remains is what its key alone gives away.
@@ -192,12 +195,12 @@ class EventStream(Observed):
 
     def _push(self, waiting: _Waiting) -> None:
         self._queue.append(waiting)
-        self._queued_bytes += len(waiting.frame.raw)
+        self._queued_bytes += len(waiting.frame.raw) + _EVENT_OVERHEAD_BYTES
 
     def _release(self, output: list[bytes]) -> None:
         while self._queue and not self._queue[0].open:
             waiting = self._queue.popleft()
-            self._queued_bytes -= len(waiting.frame.raw)
+            self._queued_bytes -= len(waiting.frame.raw) + _EVENT_OVERHEAD_BYTES
             output.append(self._bytes_of(waiting))
         if self._queued_bytes > self._limits.max_response_bytes:
             raise Malformed(Reason.RESPONSE_TOO_LARGE)

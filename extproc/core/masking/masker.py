@@ -12,6 +12,7 @@ from extproc.core.reasons import Malformed, Reason
 
 # Up to this length a look for digits costs less than a call of RE2.
 _SHORT = 128
+_JSON_TEXT = frozenset(("arguments", "partial_json"))
 _has_digit = DIGIT.search
 
 
@@ -60,9 +61,9 @@ class Masker:
         """
         return self._value(value, key_rule(key, KeyRule.NONE), key, 0)
 
-    def channel(self) -> Channel:
-        """A new stream of plain text."""
-        return Channel(Tape(self._walker, ""), self._masks)
+    def channel(self, rule: KeyRule = KeyRule.NONE) -> Channel:
+        """A new stream of plain text, which stands under a key that announces `rule`."""
+        return Channel(Tape(self._walker, rule.value), self._masks)
 
     def json_channel(self) -> JsonChannel:
         """A new stream of JSON text."""
@@ -70,7 +71,7 @@ class Masker:
 
     def _value(self, value: object, rule: KeyRule, key: str, depth: int) -> object:
         if isinstance(value, str):
-            if key == "arguments" and value.lstrip()[:1] == "{":
+            if key in _JSON_TEXT:
                 return self.mask_json(value)
             return self._announced(value, rule) if rule is not KeyRule.NONE else self.mask_text(value)
         if isinstance(value, dict):

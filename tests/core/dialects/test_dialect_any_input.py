@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 
 from hypothesis import given, settings
@@ -111,10 +112,7 @@ def test_any_response_is_filtered_or_refused(
         for at in range(0, len(stream), size):
             out += body.feed(stream[at : at + size])
         out += body.finish()
-    envelope = [f'"{key}":"{PAN}"'.encode() for key in ("id", "model")]
-    for unmasked in envelope:
-        out = out.replace(unmasked, b"").replace(unmasked.replace(b":", b": "), b"")
-    assert PAN.encode() not in out
+    assert not re.search(rb"(?<!\d)" + PAN.encode() + rb"(?!\d)", out)
 
 
 @given(st.binary(max_size=40) | st.text("/.%2eEfF5cC01a?", max_size=20).map(lambda text: ("/" + text).encode()))

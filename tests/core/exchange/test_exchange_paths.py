@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from extproc.core import events as ev
-from extproc.core.actions import AwaitBody, ReleaseHeaders, ReleaseTrailers, VerifyToken, WithdrawApproval
+from extproc.core.actions import AwaitBody, OpenApproval, ReleaseHeaders, ReleaseTrailers, VerifyToken, WithdrawApproval
 from extproc.core.approval import ApprovalState
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
@@ -183,6 +183,101 @@ def test_the_callers_token_leaves_under_no_name(play: Any) -> None:
     removed = set(p.forwards[0].mutation.remove)
     assert {"authorization", "x-forwarded-access-token", "x-my-own", "x-signature"} <= removed
     assert "x-harmless" not in removed
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["q=4111+1111+1111+1111", "q=%2534111111111111111", "q=%25253%34111111111111111", "card[cvv]=737", "cvc=123"],
+)
+def test_card_data_in_a_url_is_refused_however_it_is_written(play: Any, query: str) -> None:
+    p = play()
+    p.request_headers(f"/v1/models?{query}", "GET", eos=True)
+    assert error_of(p.answers[0])["code"] == Reason.URL_CARD_DATA.value
+
+
+def test_an_ordinary_query_goes_on(play: Any) -> None:
+    p = play()
+    p.request_headers("/v1/models?limit=20&after=org%2Fm-7b+2026", "GET", eos=True)
+    assert len(p.of(VerifyToken)) == 1
+
+
+@pytest.mark.parametrize("name", ["x_envoy_foo", "host"])
+def test_a_header_that_nobody_may_change_ends_the_exchange(play: Any, name: str) -> None:
+    pan = "4111111111111111"
+    p = play()
+    p.request_headers(**{name: pan})
+    assert error_of(p.answers[0])["code"] == Reason.HEADERS_INVALID.value
+    p = play()
+    p.forwarded(CHAT)
+    p.response_headers(**{name: pan})
+    assert error_of(p.answers[0])["code"] == Reason.RESPONSE_MALFORMED.value
+
+
+def test_headers_are_masked_as_their_reader_reads_them(play: Any) -> None:
+    wide = "".join(chr(0xFF10 + int(digit)) for digit in "4111111111111111")
+    p = play()
+    p.request_headers(x_note=wide, x_forwarded_proto="4111111111111111")
+    p.verified()
+    p.body(CHAT)
+    assert {("x-note", b"[PAN]"), ("x-forwarded-proto", b"[PAN]")} <= set(p.forwards[0].mutation.set)
+
+
+def test_a_trace_id_without_a_letter_is_not_passed_on(play: Any) -> None:
+    p = play()
+    p.request_headers(traceparent="00-00000000000000004111111111111111-00f067aa0ba902b7-01")
+    p.verified()
+    p.body(CHAT)
+    assert "traceparent" in p.forwards[0].mutation.remove
+
+
+@pytest.mark.parametrize("claim", ["subject", "tenant", "groups"])
+def test_card_data_in_a_claim_that_identifies_is_refused(play: Any, claim: str) -> None:
+    value: Any = ("analysts", "4111 1111 1111 1111") if claim == "groups" else "4111 1111 1111 1111"
+    p = play()
+    p.request_headers()
+    p.verified(Principal(**{"issuer": "i", "subject": "s", "name": "n", "groups": ("analysts",), claim: value}))
+    assert error_of(p.answers[0])["code"] == Reason.TOKEN_CARD_DATA.value
+    assert "4111" not in repr(p.records)
+
+
+def test_card_data_in_a_claim_that_describes_is_masked_in_the_record(play: Any) -> None:
+    code = "cvv 737"
+    p = play()
+    p.request_headers()
+    p.verified(
+        Principal(
+            issuer="i", subject="s", name=f"{code} 4111111111111111", groups=("analysts",), token_id=code, client=code
+        )
+    )
+    p.body(BULK)
+    assert p.records
+    assert "737" not in repr(p.records)
+    assert "4111" not in repr(p.records)
+    assert "737" not in repr(p.of(OpenApproval)[0].request.requester_name)
+
+
+def test_an_answer_of_1xx_is_refused(play: Any) -> None:
+    p = play()
+    p.forwarded(CHAT)
+    p.response_headers(status=101, eos=True)
+    assert error_of(p.answers[0])["code"] == Reason.RESPONSE_MALFORMED.value
+
+
+@pytest.mark.parametrize("path", ["/v2/models/secret-1/generate", "/v1/models/secret-1:predict"])
+def test_a_path_and_a_body_that_name_two_models_are_refused(play: Any, path: str) -> None:
+    p = play()
+    p.request_headers(path)
+    p.verified()
+    p.body({"model": "public"})
+    assert error_of(p.answers[0])["code"] == Reason.BODY_MALFORMED.value
+
+
+def test_the_model_of_a_path_is_the_one_that_is_judged(play: Any) -> None:
+    p = play()
+    p.request_headers("/v2/models/secret-1/generate")
+    p.verified()
+    p.body({"text_input": "hello"})
+    assert p.records[-1].resource.model == "secret-1"
 
 
 def test_a_token_in_the_url_is_refused(play: Any) -> None:
