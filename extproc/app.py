@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ import grpc
 import httpx
 
 from extproc.approvals.desk import Desk
+from extproc.approvals.late_store import LateStore
 from extproc.approvals.store import open_store
 from extproc.audit.journal import Journal
 from extproc.audit.keys import AuditKeys
+from extproc.audit.refusal import AuditRefused
 from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.audit.spool import measure
 from extproc.core.document import Problem
 from extproc.core.masking.scanner import Scanner
 from extproc.core.policy import Policy
+from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Actor, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.core.snapshot import Connection, Snapshot
@@ -129,12 +133,8 @@ class Worker:
         policy_file = self._policy_file(in_force, journal, telemetry)
         in_force.put(policy_file.load())
         telemetry.set_policy(in_force.get().policy.digest, time.time())
-        store = open_store(
-            settings.approvals,
-            seal=lambda context, data: seal_bytes(keys, context, data),
-            unseal=lambda context, data: open_bytes(keys, context, data),
-        )
-        desk = Desk(store, settings.approvals)
+        gate_secret = read_or_create_gate(settings.run_directory)
+        desk = Desk(await self._approvals(keys), settings.approvals)
         async with httpx.AsyncClient(timeout=5.0, follow_redirects=False) as client, asyncio.TaskGroup() as tasks:
             authenticator = Authenticator(settings.issuers, client)
             background = [tasks.create_task(work) for work in (authenticator.run(), desk.run(), policy_file.run())]
@@ -145,7 +145,7 @@ class Worker:
                 desk=desk,
                 telemetry=telemetry,
                 spawn=tasks.create_task,
-                gate_secret=read_or_create_gate(settings.run_directory),
+                gate_secret=gate_secret,
             )
             server = ExtProcServer(
                 services,
@@ -162,6 +162,21 @@ class Worker:
             await server.stop(settings.drain_seconds)
             for task in background:
                 task.cancel()
+
+    async def _approvals(self, keys: AuditKeys) -> LateStore:
+        """A store that cannot be opened now is opened when it is needed: until then held requests get 503."""
+        store = LateStore(
+            lambda: open_store(
+                self._settings.approvals,
+                seal=lambda context, data: seal_bytes(keys, context, data),
+                unseal=lambda context, data: open_bytes(keys, context, data),
+            )
+        )
+        try:
+            await asyncio.to_thread(store.opened)
+        except Unavailable:
+            _log.error("the approval store is not available; requests that need an approval are refused")
+        return store
 
     def _observe(self, telemetry: Telemetry, server: ExtProcServer, authenticator: Authenticator) -> None:
         audit = self._settings.audit
@@ -223,4 +238,9 @@ def run_worker(settings: Settings, index: int) -> None:
     import uvloop  # noqa: PLC0415 - only a serving process needs it
 
     grpc.aio.init_grpc_aio()
-    uvloop.run(Worker(settings, index).run())
+    try:
+        uvloop.run(Worker(settings, index).run())
+    except (AuditRefused, PolicyInvalid, OSError) as error:
+        # Their texts name files and places, never content.
+        _log.critical("the worker cannot serve: %s", error, extra={"worker": index, "failure": type(error).__name__})
+        sys.exit(2)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from extproc.approvals.late_store import LateStore
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore
 from extproc.core.approval import TRANSITIONS, Approval, ApprovalRequest, ApprovalState
@@ -41,7 +42,7 @@ class Desk:
 
     def __init__(
         self,
-        store: ApprovalStore,
+        store: ApprovalStore | LateStore,
         settings: ApprovalSettings,
         *,
         clock: Callable[[], float] = time.time,

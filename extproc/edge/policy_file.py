@@ -24,6 +24,13 @@ class _Content:
     failure: str = ""
 
 
+def load_policy(path: Path, max_wait_seconds: float) -> Policy:
+    """The policy in the file now. Raises `PolicyInvalid`, also when there is no file."""
+    return PolicyFile(
+        path, on_change=lambda _: None, on_failure=lambda _: None, max_wait_seconds=max_wait_seconds
+    ).load()
+
+
 class PolicyFile:
     """Watches one path, whatever way it is replaced: a ConfigMap's symlink swap, a rename, a write in place.
 

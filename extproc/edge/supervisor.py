@@ -1,5 +1,6 @@
 """The parent of the workers: adopts what dead ones left, ships what live ones sealed, starts them again."""
 
+import fcntl
 import logging
 import os
 import signal
@@ -18,8 +19,10 @@ from extproc.audit.own_records import log_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.shipper import Shipper
 from extproc.audit.store import StoreFailed, open_store
+from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
+from extproc.edge.policy_file import load_policy
 from extproc.edge.settings import Settings
 
 RESTART_SECONDS = 1.0
@@ -27,6 +30,8 @@ RESTART_SECONDS = 1.0
 MAX_RESTART_SECONDS = 30.0
 STABLE_SECONDS = 30.0
 SHIP_SECONDS = 1.0
+ADOPT_SECONDS = 5.0
+"""Between two looks for dead writers whose epochs were not finished when they died."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +62,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
         self._settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._store_is_fit():
+        lock = self._take_run_directory()
+        if lock is None or not self._policy_is_good() or not self._store_is_fit():
             return 2
         self._adopt()
         children = [self._start(index) for index in range(self._settings.workers)]
@@ -67,6 +73,29 @@ class Supervisor:
             for child in children:
                 self._keep_alive(child)
         return self._stop(children, shipping)
+
+    def _take_run_directory(self) -> int | None:
+        """Held until the process ends. Two services on one folder would take each other's sockets."""
+        lock = os.open(self._settings.run_directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            _log.critical("another service runs in %s; give each its own run_directory", self._settings.run_directory)
+            return None
+        return lock
+
+    def _policy_is_good(self) -> bool:
+        """At start a bad policy ends the service with every problem said; later the last good one stays."""
+        settings = self._settings
+        try:
+            load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
+        except PolicyInvalid as invalid:
+            for problem in invalid.problems:
+                place = f"{settings.policy_file}:{problem.line}:{problem.column}: {problem.path}"
+                _log.critical("the policy is refused: %s: %s", place, problem.message)
+            return False
+        return True
 
     def _store_is_fit(self) -> bool:
         """A store that does not keep what it is given is refused; one that cannot be reached yet is waited for."""
@@ -103,17 +132,21 @@ class Supervisor:
         try:
             for adopted in adopt_orphans(self._settings.audit, self._keys):
                 _log.warning("a journal was adopted", extra={"origin": adopted.origin})
-        except (Unavailable, AuditRefused, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a boundary: one broken epoch must not end the service
             _log.error("journals could not be adopted", extra={"failure": type(error).__name__})
 
     def _ship(self) -> None:
+        adopted_at = self._clock()
         while not self._stopping.wait(SHIP_SECONDS):
             self._ship_once()
+            if self._clock() >= adopted_at + ADOPT_SECONDS:  # what an earlier try could not adopt
+                adopted_at = self._clock()
+                self._adopt()
 
     def _ship_once(self) -> bool:
         try:
             self._shipper.ship_pending()
-        except (Unavailable, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, shipping goes on trying
             if not self._store_failing:
                 _log.error("segments cannot be shipped; they wait", extra={"failure": type(error).__name__})
                 self._note(EventCode.CONTROL_FAILURE)

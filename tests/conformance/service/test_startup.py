@@ -1,0 +1,61 @@
+"""What a service that cannot start says, and what the absence of a part costs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from extproc.local.guard import start_service
+
+
+def serve(config: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "extproc", "serve", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
+def test_a_second_service_on_the_same_run_directory_is_refused(own_world: Any) -> None:
+    """It would take the first one's sockets, and with its end nobody would be served."""
+    world = own_world()
+    second = serve(world.guard.config)
+    assert second.returncode == 2
+    assert "another service runs in" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert world.chat("still served").status_code == 200
+
+
+def test_a_bad_policy_at_start_is_named_line_by_line(own_world: Any) -> None:
+    world = own_world()
+    world.guard.service.stop()
+    policy = world.guard.settings.policy_file
+    policy.write_text(policy.read_text("utf-8").replace("effect: allow", "effect: alow", 1), "utf-8")
+    result = serve(world.guard.config)
+    assert result.returncode == 2
+    assert f"{policy}:" in result.stderr
+    assert "alow" in result.stderr or "effect" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_approval_store_that_is_broken_at_start_costs_held_requests_only(own_world: Any) -> None:
+    """README: 503 for held requests only."""
+    world = own_world()
+    world.guard.service.stop()
+    database = world.guard.config.parent / "approvals.db"
+    for leftover in database.parent.glob("approvals.db*"):
+        leftover.unlink()
+    database.write_bytes(b"this is no database" * 1000)
+    world.guard.service = start_service(world.guard.config, world.guard.settings, world.directory / "again.log")
+    assert world.chat("a plain one").status_code == 200
+    held = world.chat("a held one", model="held-1")
+    assert held.status_code == 503
+    assert held.json()["error"]["code"] == "approvals_unavailable"
+    database.unlink()
+    ticket = world.chat("a held one", model="brief-1")
+    assert ticket.status_code == 202
+    assert ticket.headers["x-extproc-approval"]
