@@ -316,7 +316,9 @@ def test_10_a_denial_before_us_is_recorded_and_passed_on(world: Any, another_env
     before = len(world.upstream.seen)
     assert through.chat("let in").status_code == 200
     answer = through.chat("marker-denied", headers={"x-denied": "1"})
-    assert (answer.status_code, answer.text) == (403, "RBAC: access denied")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (403, "gateway_403")
+    assert error["message"] == "The gateway answered: RBAC: access denied"
     record = ending(world, answer.headers["x-extproc-exchange"])
     assert (record["event_code"], record["http_status"], record["actor"]["uid"]) == ("proxy.reply", 403, "anonymous")
     assert record["src_address"].startswith("127.0.0.1:")

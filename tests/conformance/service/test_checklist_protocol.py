@@ -376,9 +376,13 @@ def test_13_header_values_are_bytes(data_plane: Any) -> None:
 
 
 def test_14_headers_that_envoy_guards_are_never_touched(data_plane: Any) -> None:
-    """`disallow_is_error` makes each of them a 500; a card in one is refused by us or stays Envoy's to overwrite."""
+    """`disallow_is_error` makes each of them a 500: a card in one is refused, and none is ever set or removed."""
+    refused = data_plane()
+    refused.request_headers(host="4111111111111111.example", x_envoy_original_path="/4111111111111111")
+    answer = refused.answer()
+    assert (answer.immediate_response.status.code, error_code(answer)) == (400, "headers_invalid")
     stream = data_plane()
-    stream.request_headers(host="4111111111111111.example", x_envoy_original_path="/4111111111111111")
+    stream.request_headers(host="model.example", x_envoy_original_path="/v1/x")
     stream.answer()
     stream.request_body()
     touched = mutation_of(stream.answer())
