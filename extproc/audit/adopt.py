@@ -15,9 +15,9 @@ import msgspec
 
 from extproc.audit.content import chain_digest, parse_content_frame
 from extproc.audit.files import replace, sync_directory
-from extproc.audit.frames import Kind
+from extproc.audit.frames import Kind, Scan
 from extproc.audit.keys import AuditKeys
-from extproc.audit.names import JOURNAL, Origin, segment_file
+from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.own_records import Detail, log_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Registry
@@ -25,11 +25,12 @@ from extproc.audit.segment import ChainState, JournalFile, Mark, read_journal, s
 from extproc.audit.settings import AuditSettings
 from extproc.audit.signed import Role, Signer
 from extproc.audit.spool import RESERVE, EpochLock, epochs, make_directory, segments, sweep_unfinished
-from extproc.audit.writing import AdoptedFile, Position
+from extproc.audit.writing import AdoptedFile, Position, SegmentFile
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import EventCode, Outcome, Record
 
 _log = logging.getLogger("extproc.audit")
+_ENDS = frozenset({EventCode.LOG_STOP, EventCode.LOG_ADOPT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
     now_ms = int(time.time() * 1000)
     (directory / RESERVE).unlink(missing_ok=True)
     Registry(settings.spool, keys).register(origin, now_ms)
+    _drop_sealed(directory, now_ms)
     found = _read_chain(directory)
     if found is None:
         return None
@@ -106,6 +108,36 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
     return result
 
 
+def _drop_sealed(directory: Path, now_ms: int) -> None:
+    """Remove journals whose manifest is there: their writer died over the removal, and nothing is to be sealed twice.
+
+    An epoch that has no other journal and no end goes on in a next segment.
+    """
+    numbers = segments(directory, JOURNAL)
+    sealed = [segment for segment in numbers if (directory / segment_file(segment, Part.MANIFEST)).exists()]
+    if not sealed:
+        return
+    last = read_journal(directory / segment_file(sealed[-1], JOURNAL))
+    if sealed[-1] == numbers[-1] and last is not None and not last.scan.torn_bytes and not _is_ended(last):
+        chain = _replay(last)
+        chain.next_segment()
+        SegmentFile(directory, chain, now_ms, _behind(last.scan)).close()
+    for segment in sealed:
+        (directory / segment_file(segment, JOURNAL)).unlink()
+    sync_directory(directory)
+
+
+def _is_ended(journal: JournalFile) -> bool:
+    lines = journal.lines()
+    return bool(lines) and msgspec.json.decode(lines[-1], type=Mark).event_code in _ENDS
+
+
+def _behind(scan: Scan) -> Position:
+    """Where the next frame goes."""
+    last = scan.frames[-1]
+    return Position(last.commit + 1, last.number + 1, last.digest)
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """How far a dead epoch's journals hold. `lost` are the segments with damage or behind it."""
@@ -133,7 +165,7 @@ def _read_chain(directory: Path) -> _Found | None:
         scan = journal.scan
         found = _Found(
             _replay(journal),
-            Position(scan.frames[-1].commit + 1, scan.frames[-1].number + 1, scan.frames[-1].digest),
+            _behind(scan),
             scan.good_bytes,
             scan.torn_bytes,
             scan.corrupt,

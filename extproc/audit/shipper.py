@@ -80,6 +80,8 @@ class Shipper:
             write_new(directory / REGISTERED, b"")
         shipped = 0
         for segment in segments(directory, Part.MANIFEST):
+            if (directory / segment_file(segment, JOURNAL)).exists():
+                break  # its writer has not finished sealing it, or died over it: whoever ends that goes first
             for part in _ORDER:
                 path = directory / segment_file(segment, part)
                 if path.exists():

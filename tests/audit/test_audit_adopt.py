@@ -16,6 +16,7 @@ import pytest
 from extproc.audit import adopt, keeper
 from extproc.audit.frames import Kind, scan
 from extproc.audit.replay import read_transcript
+from extproc.audit.segment import seal_segment
 from extproc.audit.verify_epoch import Name
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
@@ -176,6 +177,62 @@ def abandon_unsealed(journal) -> Path:
     journal._keeper._thread.join()
     journal._epoch.lock.release()
     return journal._epoch.path
+
+
+class TestDeathBetweenManifestAndRemovalOfTheJournal:
+    @pytest.fixture
+    def undeletable(self, monkeypatch):
+        """The writer dies when it is about to remove a journal."""
+        real = Path.unlink
+
+        def unlink(self: Path, missing_ok: bool = False) -> None:
+            if self.name.endswith(".journal"):
+                raise OSError(errno.EIO, "dies here")
+            real(self, missing_ok=missing_ok)
+
+        monkeypatch.setattr(Path, "unlink", unlink)
+        return monkeypatch
+
+    def test_nothing_is_shipped_before_it_is_finished(self, log, exchange, undeletable):
+        journal = log.open()
+        exchange(journal, "x")
+        journal.close()
+        undeletable.undo()
+        assert log.ship() == 0
+        assert log.adopt() == [], "the epoch had its end"
+        assert log.ship() == 1
+        report = log.verify(spool=False)
+        assert (report.exit_code, report.findings) == (0, [])
+        assert list((log.settings.spool / "epochs" / "worker-0").iterdir()) == []
+
+    def test_the_next_segment_goes_on(self, log, exchange, undeletable):
+        journal = log.with_(segment_bytes=1_500).open()
+        exchange(journal, "x-open", end=False)
+        journal._keeper._thread.join(10)
+        directory = abandon_unsealed(journal)
+        undeletable.undo()
+        (sealed,) = directory.glob("*.manifest.json")
+        assert sealed.with_name("0000000001.journal").exists()
+        assert log.ship() == 0
+        (adopted,) = log.adopt()
+        assert (adopted.recovered, adopted.corrupt) == (1, False)
+        assert log.ship() >= 2
+        assert log.verify(spool=False).exit_code == 0
+        assert read_transcript(log.look(), log.keys, "x-open").closed
+
+    def test_an_epoch_without_another_journal_gets_its_end(self, log, exchange, undeletable):
+        journal = log.open()
+        exchange(journal, "x-open", end=False)
+        signer = journal._keeper._signer
+        directory = abandon(journal)
+        with pytest.raises(OSError, match="dies here"):
+            seal_segment(directory, 1, signer, int(time.time() * 1000))
+        undeletable.undo()
+        (adopted,) = log.adopt()
+        assert (adopted.recovered, adopted.bytes_cut) == (1, 0)
+        assert log.ship() == 2
+        assert log.verify(spool=False).exit_code == 0
+        assert read_transcript(log.look(), log.keys, "x-open").closed
 
 
 def test_a_death_before_the_epoch_is_published_leaves_nothing(log):
