@@ -24,7 +24,17 @@ from extproc.audit.registry import Registry
 from extproc.audit.segment import ChainState, JournalFile, Mark, read_journal, seal_segment
 from extproc.audit.settings import AuditSettings
 from extproc.audit.signed import Role, Signer
-from extproc.audit.spool import RESERVE, EpochLock, epochs, make_directory, segments, sweep_unfinished
+from extproc.audit.spool import (
+    REGISTERED,
+    REGISTRY,
+    RESERVE,
+    EpochLock,
+    epochs,
+    make_directory,
+    remove_epoch,
+    segments,
+    sweep_unfinished,
+)
 from extproc.audit.writing import AdoptedFile, Position, SegmentFile
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import EventCode, Outcome, Record
@@ -47,7 +57,7 @@ class Adopted:
 
 def adopt_orphans(settings: AuditSettings, keys: AuditKeys) -> list[Adopted]:
     """Adopt every epoch whose writer is dead. Raises `Unavailable`, after the others, when one cannot be."""
-    sweep_unfinished(settings.spool)
+    sweep_unfinished(settings.spool, time.time())
     adopted: list[Adopted] = []
     failed = False
     for origin, directory in list(epochs(settings.spool, settings.deployment)):
@@ -72,6 +82,9 @@ def adopt_orphans(settings: AuditSettings, keys: AuditKeys) -> list[Adopted]:
 
 def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: Path) -> Adopted | None:
     now_ms = int(time.time() * 1000)
+    if _is_remnant(directory):
+        remove_epoch(directory)
+        return None
     (directory / RESERVE).unlink(missing_ok=True)
     Registry(settings.spool, keys).register(origin, now_ms)
     _drop_sealed(directory, now_ms)
@@ -106,6 +119,13 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
     for segment in segments(directory, JOURNAL):
         seal_segment(directory, segment, signer, now_ms)
     return result
+
+
+def _is_remnant(directory: Path) -> bool:
+    """Whether all of the epoch is in the store: no segment is left here, and no registry entry that is not shipped."""
+    if segments(directory, JOURNAL) or segments(directory, Part.MANIFEST):
+        return False
+    return (directory / REGISTERED).exists() or not (directory / REGISTRY).exists()
 
 
 def _drop_sealed(directory: Path, now_ms: int) -> None:

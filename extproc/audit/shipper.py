@@ -3,7 +3,6 @@
 import fcntl
 import logging
 import os
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ from extproc.audit.files import sync_directory, write_new
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings
-from extproc.audit.spool import REGISTRY, EpochLock, epochs, make_directory, measure, segments
+from extproc.audit.spool import REGISTERED, REGISTRY, EpochLock, epochs, make_directory, measure, remove_epoch, segments
 from extproc.audit.store import ObjectStore, StoreFailed, open_store
 from extproc.core.reasons import Reason, Unavailable
 
 _log = logging.getLogger("extproc.audit")
-REGISTERED = "registry.shipped"
 _ORDER = (Part.EVIDENCE, Part.CONTENT, Part.KEYS, Part.MANIFEST)
 """The manifest last: what it names is in the store before it is."""
 
@@ -101,6 +99,6 @@ class Shipper:
             return
         try:
             if not segments(directory, JOURNAL) and not segments(directory, Part.MANIFEST):
-                shutil.rmtree(directory)
+                remove_epoch(directory)
         finally:
             lock.release()

@@ -15,7 +15,11 @@ from extproc.audit.refusal import AuditRefused
 LOCK = "lock"
 RESERVE = "reserve"
 REGISTRY = "registry.json"
+REGISTERED = "registry.shipped"
+"""The store holds the registry entry."""
 _UNFINISHED = ".tmp-"
+_UNBORN_SECONDS = 600.0
+"""A directory without a lock: younger, its maker may be about to create one; older, somebody died over it."""
 
 
 def make_directory(path: Path) -> None:
@@ -121,20 +125,36 @@ def epochs(spool: Path, deployment: str) -> Iterator[tuple[Origin, Path]]:
                 yield Origin.parse(f"{deployment}/{writer.name}/{path.name}"), path
 
 
-def sweep_unfinished(spool: Path) -> None:
-    """Remove what died before it was published; nothing in it was ever acknowledged."""
+def remove_epoch(directory: Path) -> None:
+    """Take an epoch out of the spool. The caller holds its lock. At no moment does half of it look like an epoch."""
+    gone = directory.with_name(_UNFINISHED + directory.name + "-" + os.urandom(4).hex())
+    os.rename(directory, gone)
+    sync_directory(directory.parent)
+    shutil.rmtree(gone, ignore_errors=True)  # what stays is swept
+
+
+def sweep_unfinished(spool: Path, now_seconds: float) -> None:
+    """Remove what died before it was published or while it was removed; it holds nothing that is needed."""
     for writer in _directories(spool / "epochs"):
         for path in _directories(writer):
-            if path.name.startswith(_UNFINISHED) and (lock := _take_if_there(path)) is not None:
-                shutil.rmtree(path)
-                lock.release()
+            if path.name.startswith(_UNFINISHED):
+                _sweep(path, now_seconds)
 
 
-def _take_if_there(path: Path) -> EpochLock | None:
+def _sweep(path: Path, now_seconds: float) -> None:
     try:
-        return EpochLock.take(path)
+        lock = EpochLock.take(path)
     except FileNotFoundError:
-        return None  # its maker has not come as far as the lock
+        try:
+            abandoned = now_seconds - path.stat().st_mtime > _UNBORN_SECONDS
+        except FileNotFoundError:
+            return
+        if abandoned:
+            shutil.rmtree(path, ignore_errors=True)
+        return
+    if lock is not None:
+        shutil.rmtree(path, ignore_errors=True)
+        lock.release()
 
 
 def _directories(path: Path) -> list[Path]:

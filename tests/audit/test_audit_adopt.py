@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit import adopt, keeper
+from extproc.audit import adopt, keeper, shipper
 from extproc.audit.frames import Kind, scan
 from extproc.audit.replay import read_transcript
 from extproc.audit.segment import seal_segment
@@ -242,6 +242,64 @@ def test_a_death_before_the_epoch_is_published_leaves_nothing(log):
     (unborn / "lock").touch()
     assert log.adopt() == []
     assert not unborn.exists()
+
+
+class TestDeathWhileAFinishedEpochIsRemoved:
+    @pytest.mark.parametrize("removed", range(5))
+    def test_what_is_left_of_it_is_no_epoch(self, log, exchange, monkeypatch, removed):
+        """The shipper is killed after so many files are gone; in the order in which that hurts."""
+        journal = log.open()
+        exchange(journal, "x")
+        journal.close()
+        left: list[Path] = []
+
+        def killed(path: Path, **_: object) -> None:
+            for name in ("registry.shipped", "registry.json", "lock")[:removed]:
+                (path / name).unlink()
+            if removed == 4:
+                path.rmdir()
+            left.append(path)
+
+        monkeypatch.setattr(shutil, "rmtree", killed)
+        log.ship()
+        monkeypatch.undo()
+        (remnant,) = left
+        assert log.adopt() == []
+        if removed == 3:
+            assert remnant.exists(), "it could be an epoch that is being made"
+            os.utime(remnant, (0, 0))
+            assert log.adopt() == []
+        assert not remnant.exists()
+        log.ship()
+        other = log.open()
+        other.close()
+        log.ship()
+        report = log.verify()
+        assert (report.exit_code, report.findings) == (0, [])
+
+    @pytest.mark.parametrize("names", [["registry.json"], ["registry.shipped"], ["registry.json", "registry.shipped"]])
+    def test_a_remnant_under_its_own_name_is_not_registered_again(self, log, exchange, monkeypatch, names):
+        journal = log.open()
+        exchange(journal, "x")
+        journal.close()
+        log.open("worker-1").close()
+        (directory,) = (log.settings.spool / "epochs" / "worker-0").iterdir()
+
+        def killed(path: Path) -> None:
+            for name in names:
+                (path / name).unlink()
+
+        monkeypatch.setattr(shipper, "remove_epoch", killed)
+        log.ship()
+        monkeypatch.undo()
+        assert directory.exists()
+        log.adopt()
+        log.ship()
+        assert not directory.exists()
+        log.open("worker-1").close()
+        log.ship()
+        report = log.verify()
+        assert (report.exit_code, report.findings) == (0, [])
 
 
 CHILD = """
