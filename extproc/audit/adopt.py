@@ -88,10 +88,13 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
     (directory / RESERVE).unlink(missing_ok=True)
     Registry(settings.spool, keys).register(origin, now_ms)
     _drop_sealed(directory, now_ms)
+    bytes_lost = _put_headless_aside(settings.spool, origin, directory)
     found = _read_chain(directory)
     if found is None:
         return None
-    if found.corrupt:
+    if bytes_lost is not None:
+        found = dataclasses.replace(found, bytes_cut=found.bytes_cut + bytes_lost, corrupt=True)
+    if found.lost:
         _quarantine(settings.spool, origin, directory, found)
     signer = Signer.certified(keys.signing, str(origin), Role.ADOPT, now_ms)
     chain = found.chain
@@ -236,13 +239,36 @@ def _replay(journal: JournalFile) -> ChainState:
     return chain
 
 
-def _quarantine(spool: Path, origin: Origin, directory: Path, found: _Found) -> None:
-    """Keep damaged files aside for people to look at; those behind the damage leave the epoch."""
+def _put_headless_aside(spool: Path, origin: Origin, directory: Path) -> int | None:
+    """Leading journals without a header are damaged: a writer makes the header durable before anything depends on it.
+
+    They go into quarantine, because nothing can be adopted from them. Returns their bytes, or None without such a file.
+    """
+    lost: int | None = None
+    for segment in segments(directory, JOURNAL):
+        path = directory / segment_file(segment, JOURNAL)
+        if read_journal(path) is not None:
+            break
+        lost = (lost or 0) + path.stat().st_size
+        _put_aside(spool, origin, path)
+        path.unlink()
+        sync_directory(directory)
+        _log.error("a journal without a header was put aside", extra={"origin": str(origin)})
+    return lost
+
+
+def _put_aside(spool: Path, origin: Origin, path: Path) -> None:
+    """Keep a damaged file for people to look at."""
     shelter = spool / "quarantine"
     make_directory(shelter)
+    replace(shelter / f"{origin.writer}-{origin.epoch}-{path.name}", path.read_bytes())
+
+
+def _quarantine(spool: Path, origin: Origin, directory: Path, found: _Found) -> None:
+    """Put damaged files aside; those behind the damage leave the epoch."""
     for segment in found.lost:
         path = directory / segment_file(segment, JOURNAL)
-        replace(shelter / f"{origin.writer}-{origin.epoch}-{path.name}", path.read_bytes())
+        _put_aside(spool, origin, path)
         if segment != found.chain.segment:
             path.unlink()
     sync_directory(directory)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from extproc.audit.names import JOURNAL, ObjectName, Origin, Part, parse_key, segment_file
+from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Head, read_head
 from extproc.audit.segment import JournalFile, read_journal
-from extproc.audit.spool import REGISTRY, epoch_path, epochs, is_alive, segments
+from extproc.audit.spool import REGISTRY, epoch_path, epochs, is_alive, segments, strays
 from extproc.audit.store import ObjectStore, StoredObject
 
 _ATTEMPTS = 3
@@ -46,7 +47,7 @@ class Epoch:
 
 @dataclass(slots=True)
 class Holdings:
-    """`strangers` are objects that this program never wrote, `doubled` those with more than one version."""
+    """`strangers` are things that this program never wrote, `doubled` objects with more than one version."""
 
     store: ObjectStore
     spool: Path | None
@@ -54,13 +55,19 @@ class Holdings:
     strangers: list[str] = field(default_factory=list)
     doubled: list[StoredObject] = field(default_factory=list)
     head: Head | None = None
+    head_refused: str = ""
+    """Why the spool's newest registry entry cannot be used; empty when it can, or when there is none."""
 
     @classmethod
     def look(cls, store: ObjectStore, spool: Path | None, deployment: str) -> "Holdings":
         """List everything once. Raises `StoreFailed`."""
         holdings = cls(store, spool)
         if spool is not None:
-            holdings.head = read_head(spool)
+            holdings.strangers += [str(path) for path in strays(spool, deployment)]
+            try:
+                holdings.head = read_head(spool)
+            except AuditRefused as error:
+                holdings.head_refused = str(error)
             for origin, directory in epochs(spool, deployment):
                 # Alive is asked first: a writer that ends now has ended the epoch by the time its files are read.
                 alive = is_alive(directory)

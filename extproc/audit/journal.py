@@ -85,7 +85,7 @@ class Journal:
             Registry(settings.spool, keys).register(origin, int(now * 1000))
             keeper = Keeper(settings, epoch.path, signer, queue)
             keeper.start()
-        except OSError:
+        except (OSError, AuditRefused):
             file.close()
             epoch.lock.release()  # what is there is adopted like any dead writer's
             raise

@@ -15,6 +15,7 @@ import msgspec
 from extproc.audit.files import replace
 from extproc.audit.keys import AuditKeys
 from extproc.audit.names import Origin
+from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import ZERO
 from extproc.audit.signed import Domain, sign_document
 from extproc.audit.spool import REGISTRY, epoch_path, make_directory
@@ -89,8 +90,13 @@ class Registry:
 
 
 def read_head(spool: Path) -> Head | None:
-    """The newest entry of this spool, or None when it never had one."""
+    """The newest entry of this spool, or None when it never had one. Raises `AuditRefused` when it does not parse."""
+    path = spool / "registry" / "head.json"
     try:
-        return msgspec.json.decode((spool / "registry" / "head.json").read_bytes(), type=Head)
+        head = msgspec.json.decode(path.read_bytes(), type=Head)
+        Origin.parse(head.origin)
     except FileNotFoundError:
         return None
+    except (msgspec.DecodeError, AuditRefused) as error:
+        raise AuditRefused(f"{path} does not parse") from error
+    return head

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extproc.audit.files import sync_directory
-from extproc.audit.names import JOURNAL, Origin, Part
+from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.refusal import AuditRefused
 
 LOCK = "lock"
@@ -118,11 +118,26 @@ class NewEpoch:
 
 
 def epochs(spool: Path, deployment: str) -> Iterator[tuple[Origin, Path]]:
-    """Every published epoch in the spool, oldest first within a writer."""
+    """Every published epoch in the spool, oldest first within a writer. Strays are passed over."""
+    for path, origin in _published(spool, deployment):
+        if origin is not None:
+            yield origin, path
+
+
+def strays(spool: Path, deployment: str) -> list[Path]:
+    """Directories among the epochs that no writer made."""
+    return [path for path, origin in _published(spool, deployment) if origin is None]
+
+
+def _published(spool: Path, deployment: str) -> Iterator[tuple[Path, Origin | None]]:
     for writer in sorted(_directories(spool / "epochs")):
         for path in sorted(_directories(writer)):
-            if not path.name.startswith(_UNFINISHED):
-                yield Origin.parse(f"{deployment}/{writer.name}/{path.name}"), path
+            if path.name.startswith(_UNFINISHED):
+                continue
+            try:
+                yield path, Origin.parse(f"{deployment}/{writer.name}/{path.name}")
+            except AuditRefused:
+                yield path, None
 
 
 def remove_epoch(directory: Path) -> None:
@@ -186,7 +201,7 @@ def measure(spool: Path, now_seconds: float) -> SpoolState:
     used = 0
     oldest = now_seconds
     for directory in (epoch for writer in _directories(spool / "epochs") for epoch in _directories(writer)):
-        written = set(segments(directory, JOURNAL)[-1:])
+        finished_journals = {segment_file(segment, JOURNAL) for segment in segments(directory, JOURNAL)[:-1]}
         for entry in _entries(directory):
             try:
                 status = entry.stat()
@@ -194,7 +209,7 @@ def measure(spool: Path, now_seconds: float) -> SpoolState:
                 continue
             if entry.name != RESERVE:
                 used += status.st_size
-            finished = entry.name.endswith(JOURNAL) and int(entry.name[:10]) not in written
+            finished = entry.name in finished_journals
             if finished or entry.name.endswith(Part.MANIFEST):
                 oldest = min(oldest, status.st_mtime)
     return SpoolState(used, now_seconds - oldest)

@@ -63,7 +63,7 @@ def verify(
     try:
         holdings = Holdings.look(store, spool, deployment)
         for stranger in holdings.strangers:
-            report.add(Name.STRANGER, stranger, "an object that the log never wrote")
+            report.add(Name.STRANGER, stranger, "the log never wrote it")
         for stored in holdings.doubled:
             _check_versions(report, store, stored)
         registered = _verify_registry(report, holdings, key)
@@ -151,6 +151,8 @@ def _verify_chain(report: Report, spool: str, chain: dict[int, tuple[Entry, str]
 
 def _verify_head(report: Report, holdings: Holdings, chains: dict[str, dict[int, tuple[Entry, str]]]) -> None:
     head = holdings.head
+    if holdings.head_refused:
+        report.add(Name.ALTERED, "registry", holdings.head_refused)
     if head is None:
         return
     found = chains.get(head.spool, {}).get(head.number)

@@ -15,6 +15,7 @@ import pytest
 
 from extproc.audit import adopt, keeper, shipper
 from extproc.audit.frames import Kind, scan
+from extproc.audit.refusal import AuditRefused
 from extproc.audit.replay import read_transcript
 from extproc.audit.segment import seal_segment
 from extproc.audit.verify_epoch import Name
@@ -300,6 +301,85 @@ class TestDeathWhileAFinishedEpochIsRemoved:
         log.ship()
         report = log.verify()
         assert (report.exit_code, report.findings) == (0, [])
+
+
+class TestDamagedSpool:
+    @pytest.mark.parametrize("rest", [b"", b"no header"])
+    def test_a_journal_without_a_header_is_put_aside_once(self, log, dead, exchange, rest):
+        (path,) = dead.glob("*.journal")
+        path.write_bytes(rest)
+        other = log.open("worker-1")
+        exchange(other, "x-other", end=False)
+        abandon(other)
+        assert [adopted.recovered for adopted in log.adopt()] == [1], "the other epoch"
+        (kept,) = (log.settings.spool / "quarantine").iterdir()
+        assert kept.read_bytes() == rest
+        assert not path.exists()
+        assert log.adopt() == []
+        log.ship()
+        assert not dead.exists()
+        report = log.verify()
+        assert [
+            (finding.name, dead.name in finding.where)
+            for finding in report.findings
+            if finding.name != Name.UNCLEAN_END
+        ] == [(Name.EPOCH_MISSING, True)]
+
+    def test_what_lies_behind_a_journal_without_a_header_is_kept(self, log, exchange, monkeypatch):
+        def no_room(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        monkeypatch.setattr(keeper, "seal_segment", no_room)
+        journal = log.with_(segment_bytes=1_500).open()
+        for number in range(3):
+            exchange(journal, f"x-{number}")
+        directory = abandon_unsealed(journal)
+        monkeypatch.undo()
+        (directory / "0000000001.journal").write_bytes(b"")
+        (adopted,) = log.adopt()
+        assert adopted.corrupt
+        log.ship()
+        report = log.verify()
+        assert report.exit_code == 1
+        assert report.records > 0
+        assert Name.CORRUPT in {finding.name for finding in report.findings}
+
+    @pytest.mark.parametrize(
+        "head", [b"", b"{", b"[]", b'{"spool":"a","number":1,"digest":"","origin":"..","document":""}']
+    )
+    def test_a_registry_head_that_does_not_parse_is_named(self, log, dead, head):
+        path = log.settings.spool / "registry" / "head.json"
+        path.write_bytes(head)
+        with pytest.raises(AuditRefused, match=str(path)):
+            log.open("worker-1")
+        with pytest.raises(Unavailable):
+            log.adopt()
+        report = log.verify()
+        assert report.exit_code == 1
+        assert report.records > 0, "the rest is looked at all the same"
+        assert [finding.what for finding in report.findings if finding.name is Name.ALTERED] == [
+            f"{path} does not parse"
+        ]
+
+    @pytest.mark.parametrize(
+        "stray", ["worker-0/old", "worker-0/20260101T000000Z", "-x/20260101T000000Z-0000000000000000"]
+    )
+    def test_a_stray_directory_stops_nothing_and_is_reported(self, log, dead, stray):
+        path = log.settings.spool / "epochs" / stray
+        path.mkdir(parents=True)
+        (path / "notes.journal").touch()
+        (adopted,) = log.adopt()
+        assert adopted.recovered == 1
+        assert log.ship() == 1
+        journal = log.open()
+        assert journal.accepting()
+        journal.close()
+        log.ship()
+        assert path.exists()
+        report = log.verify()
+        assert [(finding.name, finding.where) for finding in report.findings if finding.name != Name.UNCLEAN_END] == [
+            (Name.STRANGER, str(path))
+        ]
 
 
 CHILD = """
