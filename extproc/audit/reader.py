@@ -68,7 +68,9 @@ class ExchangeRecords:
 
     @property
     def last(self) -> Record:
-        return self.records[-1].record
+        """The last record of the exchange's own: a decision on its approval has another person for its actor."""
+        own = [item.record for item in self.records if item.record.event_code is not EventCode.APPROVAL_DECIDE]
+        return own[-1] if own else self.records[-1].record
 
     @property
     def effect(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import yaml
@@ -20,7 +21,7 @@ from extproc.edge.gate import read_or_create_gate
 from extproc.edge.settings import Settings
 from extproc.edge.settings_file import load_settings
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
-from extproc.local.issuer import RunningIssuer, start_issuer
+from extproc.local.issuer import RunningIssuer, read_issuer_file, start_issuer
 
 AUDIENCE = "extproc-local"
 READY_SECONDS = 60.0
@@ -52,6 +53,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -183,11 +194,22 @@ class Guard:
         return status
 
 
+def _start_issuer(folder: Path) -> RunningIssuer:
+    """Where it was the last time, if it can be: its address is part of everybody's identity."""
+    try:
+        port = urlsplit(read_issuer_file(folder).issuer).port or 0
+        return start_issuer(folder, port, audience=AUDIENCE)
+    except (OSError, ValueError):
+        return start_issuer(folder, audience=AUDIENCE)
+
+
 def start_guard(wanted: Wanted) -> Guard:
     """Start everything and wait until it answers; on failure stop what was started. Raises `NotStarted`."""
     directory = wanted.directory.resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    issuer = start_issuer(directory / "issuer", audience=AUDIENCE)
+    if wanted.port and not _is_free(wanted.port):
+        raise NotStarted(f"port {wanted.port} is in use; choose another: --port N, or make run PORT=N")
+    issuer = _start_issuer(directory / "issuer")
     service: RunningService | None = None
     try:
         port = wanted.port or free_port()

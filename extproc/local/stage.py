@@ -1,7 +1,9 @@
 """What the demo plays on: model server, wiretap, guard and tokens, all in one folder."""
 
+import shlex
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +15,7 @@ from extproc.local.guard import AUDIENCE, Guard, Wanted, start_guard
 from extproc.local.issuer import mint_token
 from extproc.local.model_server import start_model
 from extproc.local.scripted_model import write_model
-from extproc.local.story import Scene
+from extproc.local.story import Scene, own_command
 from extproc.local.wiretap import start_wiretap
 
 MODEL = "scripted-tiny"
@@ -45,7 +47,6 @@ class Stage:
 
     def _start(self) -> None:
         directory, console = self._directory, self._console
-        directory.mkdir(mode=0o700, parents=True)
         console.print("starting a llama.cpp server with a scripted model ...")
         write_model(directory / "model.gguf")
         model = start_model(directory / "model.gguf", log=directory / "model.log", api_key=_MODEL_KEY)
@@ -92,8 +93,10 @@ class Stage:
     def wait(self) -> None:
         """Keep everything up until Ctrl-C."""
         guard = self.guard
-        self._console.print(f"\nrunning: {guard.url}/v1   config {guard.config}   tokens {self._directory}/*.token")
-        self._console.print(f"audit:   extproc audit list --config {guard.config}")
+        say = partial(self._console.print, highlight=False, markup=False, soft_wrap=True)
+        config = shlex.quote(str(guard.config))
+        say(f"\nrunning: {guard.url}/v1   config {config}   tokens {self._directory}/*.token")
+        say(f"audit:   {own_command()} audit list --config {config}")
         self._console.print("stop with Ctrl-C")
         try:
             while guard.service.process.poll() is None and guard.envoy.poll() is None:

@@ -36,6 +36,11 @@ class Scene:
     console: Console
 
 
+def own_command() -> str:
+    """How to call this very program from any folder, for a line that a person pastes."""
+    return shlex.quote(str(Path(sys.executable).with_name("extproc")))
+
+
 def expect(condition: bool, sentence: str) -> None:
     """Raises `StepFailed(sentence)` unless `condition`."""
     if not condition:
@@ -45,7 +50,7 @@ def expect(condition: bool, sentence: str) -> None:
 def _show_curl(scene: Scene, path: str, who: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> None:
     parts = ["curl", "-sN", f"{scene.url}{path}"]
     if who:
-        parts += ["-H", f'"Authorization: Bearer $(cat {scene.token_files[who]})"']
+        parts += ["-H", f'"Authorization: Bearer $(cat {shlex.quote(str(scene.token_files[who]))})"']
     for name, value in headers.items():
         parts += ["-H", shlex.quote(f"{name}: {value}")]
     if body is not None:
@@ -72,7 +77,11 @@ def _chat(scene: Scene, prompt: str, **more: Any) -> dict[str, Any]:
 
 def _extproc(scene: Scene, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Run our own command as a person would; its output, or `StepFailed` on another exit code than 0."""
-    scene.console.print("  $ extproc " + shlex.join(arguments), style="cyan", highlight=False, markup=False)
+    shown = [f"EXTPROC_CONFIG={shlex.quote(str(scene.config))}"]
+    if environment:
+        shown.append(f'EXTPROC_TOKEN="$(cat {shlex.quote(str(scene.token_files["approver"]))})"')
+    line = " ".join(["  $", *shown, own_command(), shlex.join(arguments)])
+    scene.console.print(line, style="cyan", highlight=False, markup=False, soft_wrap=True)
     result = subprocess.run(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", "extproc", *arguments],
         capture_output=True,
@@ -82,14 +91,16 @@ def _extproc(scene: Scene, *arguments: str, environment: Mapping[str, str] | Non
         env={**os.environ, "COLUMNS": "120", "EXTPROC_CONFIG": str(scene.config), **(environment or {})},
     )
     for line in (result.stdout + result.stderr).strip().splitlines()[:24]:
-        scene.console.print("  " + line, highlight=False, markup=False)
+        scene.console.print("  " + line, highlight=False, markup=False, soft_wrap=True)
     expect(result.returncode == 0, f"`extproc {arguments[0]} {arguments[1]}` ended with {result.returncode}")
     return result.stdout
 
 
 def no_token(scene: Scene) -> str:
+    before = len(scene.seen())
     answer = _request(scene, "/v1/chat/completions", "", _chat(scene, "hello clean"))
     expect(answer.status_code == 401, "a request without a token must get 401")
+    expect(len(scene.seen()) == before, "the model must have seen nothing")
     return "401: nobody is let in without an identity"
 
 
@@ -157,6 +168,7 @@ def prohibited_operation(scene: Scene) -> str:
 
 def held_request(scene: Scene) -> str:
     """A bulk request waits on its open connection until the approver decides from the command line."""
+    before = len(scene.seen())
     body = _chat(scene, "Summarise everything clean", max_tokens=4000)
     _show_curl(scene, "/v1/chat/completions", "analyst", body, {})
     headers = {"authorization": f"Bearer {scene.tokens['analyst']}"}
@@ -167,6 +179,7 @@ def held_request(scene: Scene) -> str:
             waiting = pool.submit(client.post, scene.url + "/v1/chat/completions", json=body, headers=headers)
             approval_id = _await_pending(scene)
             expect(not waiting.done(), "the request must wait")
+            expect(len(scene.seen()) == before, "the model must have seen nothing before the grant")
             scene.console.print(f"  ... waits for approval {approval_id}", highlight=False, markup=False)
             _extproc(scene, "approvals", "show", approval_id)
             own = {"EXTPROC_TOKEN": scene.tokens["approver"]}

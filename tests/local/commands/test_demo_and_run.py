@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from extproc.local.guard import free_port
+from extproc.local.guard import Wanted, free_port, start_guard
 from extproc.local.model_server import start_model
 from extproc.local.scripted_model import write_model
 
@@ -138,6 +139,88 @@ def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Pa
             run.stdout.close()
     assert run.returncode == 0
     assert (directory / "policy.yaml").exists()
+
+
+def test_the_demo_removes_no_folder_but_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("keep me")
+    result = subprocess.run(
+        [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "--directory" in result.stderr
+    assert (tmp_path / "mine").read_text() == "keep me"
+
+
+def test_the_demo_stays_when_asked_and_its_lines_can_be_pasted(tmp_path: Path) -> None:
+    """`make demo KEEP=1`: every printed curl line runs as it stands; Ctrl-C ends all and leaves nothing."""
+    made = subprocess.run(["make", "-n", "demo", "KEEP=1"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "extproc demo --keep" in made.stdout
+    directory = tmp_path / "a folder's"
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "extproc", "demo", "--keep", "--directory", str(directory)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    said = ""
+    try:
+        assert demo.stdout is not None
+        while "stop with" not in said:
+            line = demo.stdout.readline()
+            assert line, said
+            said += line
+        assert re.search(r"running: http://127\.0\.0\.1:\d+/v1", said)
+        lines = [line.strip()[2:] for line in said.splitlines() if line.strip().startswith("$ ")]
+        chats = [line for line in lines if line.startswith("curl") and 'max_tokens": 4000' not in line]
+        answers = [
+            subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=True).stdout
+            for line in chats
+        ]
+        assert "token_missing" in answers[0]
+        assert "[PAN]" in "".join(re.findall(r'"content":"([^"]*)"', answers[1]))
+        assert "policy_denied" in answers[-1]
+        verify = next(line for line in lines if "audit verify" in line)
+        assert subprocess.run(["sh", "-c", verify], capture_output=True, timeout=60, check=False).returncode == 0
+    finally:
+        demo.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            demo.wait(60)
+        demo.kill()
+        demo.wait()
+        if demo.stdout is not None:
+            demo.stdout.close()
+    assert demo.returncode == 0
+    assert not directory.exists()
+    for process in psutil.process_iter(["cmdline"]):
+        assert str(tmp_path) not in " ".join(process.info["cmdline"] or ())
+
+
+def test_a_token_and_the_issuer_survive_a_restart(tmp_path: Path) -> None:
+    """The issuer's address is part of who somebody is: a requester must not come back as another person."""
+    first = start_guard(Wanted(directory=tmp_path, upstream="http://127.0.0.1:9"))
+    url = first.issuer.url
+    first.stop()
+    second = start_guard(Wanted(directory=tmp_path, upstream="http://127.0.0.1:9"))
+    second.stop()
+    assert second.issuer.url == url
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = subprocess.run(
+            [sys.executable, "-m", "extproc", "run", "--upstream", "http://127.0.0.1:9", "--port", str(port)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert f"port {port} is in use" in result.stderr
 
 
 def test_run_says_what_is_wrong_with_its_input(tmp_path: Path) -> None:
