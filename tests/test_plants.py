@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROMISES = "tests/core/exchange/test_promises.py::"
 PATHS = "tests/core/exchange/test_exchange_paths.py::"
+CHAIN = "tests/audit/test_audit_chain.py::"
 EDGE = "tests/edge/session/test_one_way_out.py::"
 
 
@@ -85,6 +86,50 @@ PLANTS = (
         "            self._queue(last, end_of_stream=True)\n"
         "        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n",
         PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: a refusal is answered with its record, not after it",
+        "core/exchange.py",
+        "        return (SetDeadline(None), *withdrawn, stored)\n\n    def _answer_refusal",
+        "        return (SetDeadline(None), *withdrawn, stored, *self._answer_refusal(at))\n\n    def _answer_refusal",
+        PROMISES + "test_p2_no_refusal_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: an unknown ticket is refused without a record",
+        "core/exchange.py",
+        "case Phase.HELD, ApprovalMissing():\n                return self._refuse(Reason.APPROVAL_UNKNOWN, event.at)",
+        "case Phase.HELD, ApprovalMissing():\n"
+        "                self._refuse(Reason.APPROVAL_UNKNOWN, event.at)\n"
+        "                return self._answer_refusal(event.at)",
+        PROMISES + "test_p2_no_refusal_leaves_unrecorded",
+    ),
+    Plant(
+        "p4: the chain between records is not looked at",
+        "audit/verify_epoch.py",
+        "if mark.seq != seq or mark.prev != prev or",
+        "if mark.seq != seq or",
+        CHAIN + "test_p4_records_are_chained",
+    ),
+    Plant(
+        "p4: the numbers of records are not looked at",
+        "audit/verify_epoch.py",
+        "if mark.seq != seq or mark.prev != prev or",
+        "if mark.prev != prev or",
+        CHAIN + "test_p4_records_are_numbered",
+    ),
+    Plant(
+        "p4: records may follow the end",
+        "audit/verify_epoch.py",
+        "if self._ended is not None and mark.event_code is not EventCode.LOG_ADOPT and not _closes(mark):",
+        "if False:",
+        CHAIN + "test_p4_nothing_follows_the_end",
+    ),
+    Plant(
+        "p4: a transcript is not held against its closing record",
+        "audit/verify_epoch.py",
+        "if known != mark.content_digest and self._trusted:",
+        "if False:",
+        CHAIN + "test_p4_a_transcript_is_the_one_its_closing_record_bound",
     ),
     Plant(
         "p3: a record that cannot be stored is ignored",
@@ -171,7 +216,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("planted")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "extproc", folder / "extproc", ignore=ignored)
-    for part in ("core/exchange", "edge/session"):
+    for part in ("core/exchange", "edge/session", "audit"):
         shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
     shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests")
