@@ -61,8 +61,18 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        judged = self.ratio if self.budget_of == "ratio" else self.value
-        return None if judged is None or self.budget is None else judged <= self.budget
+        return None if self._judged is None or self.budget is None else self._judged <= self.budget
+
+    @property
+    def off_by(self) -> str:
+        """How far over its budget; `met` within it, empty without one."""
+        if self._judged is None or not self.budget:
+            return ""
+        return "met" if self.met else f"+{(self._judged / self.budget - 1) * 100:.0f} %"
+
+    @property
+    def _judged(self) -> float | None:
+        return self.ratio if self.budget_of == "ratio" else self.value
 
 
 async def measure_events(variant: Variant, samples: Samples) -> None:
@@ -173,12 +183,13 @@ def render(rows: list[Row], facts: dict[str, Any]) -> Table:
         title="extproc against the no-op floor, medians over interleaved rounds",
         caption=f"{facts['cores']} cores, load {facts['load_before']:.1f} before; another load shows in every p99",
     )
-    for heading in ("measure", "unit", "floor", "extproc", "ratio", "budget", "met"):
+    for heading in ("measure", "unit", "floor", "extproc", "ratio", "budget", "off by"):
         table.add_column(heading, justify="left" if heading == "measure" else "right")
     for row in rows:
         budget = "" if row.budget is None else f"{row.budget:g}{' x' if row.budget_of == 'ratio' else ''}"
-        met = {None: "", True: "yes", False: "NO"}[row.met]
-        table.add_row(row.measure, row.unit, *(_number(x) for x in (row.floor, row.value, row.ratio)), budget, met)
+        table.add_row(
+            row.measure, row.unit, *(_number(x) for x in (row.floor, row.value, row.ratio)), budget, row.off_by
+        )
     return table
 
 
@@ -201,7 +212,7 @@ def write_report(rows: list[Row], samples: dict[str, Samples], facts: dict[str, 
         }
         for name, each in samples.items()
     }
-    table = [{**asdict(row), "met": row.met} for row in rows]
+    table = [{**asdict(row), "met": row.met, "off_by": row.off_by} for row in rows]
     OUT.write_text(
         json.dumps({"machine": facts, "rounds": ROUNDS, "table": table, "variants": summary}, indent=2) + "\n"
     )
@@ -218,7 +229,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def main() -> int:
-    """0 when every budget that could be judged is met."""
+    """0 when every budget is met, 1 when one is not, 2 when none could be judged."""
     console = Console()
     facts = machine_facts()
     with ExitStack() as stack:
@@ -230,7 +241,13 @@ def main() -> int:
     console.print(render(rows, facts))
     write_report(rows, samples, facts)
     console.print(f"written: {OUT}")
-    return 1 if any(row.met is False for row in rows) else 0
+    return verdict(rows)
+
+
+def verdict(rows: list[Row]) -> int:
+    """The exit code."""
+    judged = [row.met for row in rows if row.met is not None]
+    return 2 if not judged else 0 if all(judged) else 1
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ from extproc.edge.settings import Settings
 from extproc.edge.settings_file import read_credential, read_digest_key
 from extproc.edge.telemetry import Telemetry
 
+JOURNAL_WATCH_SECONDS = 0.5
+
 _log = logging.getLogger(__name__)
 _SELF = Actor(uid="extproc", name="extproc")
 
@@ -116,6 +118,8 @@ class Worker:
         finally:
             await asyncio.to_thread(journal.close)
             telemetry.stop(2.0)
+        if journal.failed:
+            sys.exit(1)  # the supervisor starts another, which has a journal of its own
 
     def _connections(self) -> tuple[Connection, ...]:
         return tuple(
@@ -137,7 +141,8 @@ class Worker:
         desk = Desk(await self._approvals(keys), settings.approvals)
         async with httpx.AsyncClient(timeout=5.0, follow_redirects=False) as client, asyncio.TaskGroup() as tasks:
             authenticator = Authenticator(settings.issuers, client)
-            background = [tasks.create_task(work) for work in (authenticator.run(), desk.run(), policy_file.run())]
+            works = (authenticator.run(), desk.run(), policy_file.run(), self._end_with(journal))
+            background = [tasks.create_task(work) for work in works]
             services = Services(
                 snapshot=in_force.get,
                 authenticator=authenticator,
@@ -162,6 +167,13 @@ class Worker:
             await server.stop(settings.drain_seconds)
             for task in background:
                 task.cancel()
+
+    async def _end_with(self, journal: Journal) -> None:
+        """A worker that can record nothing would refuse for ever: it ends."""
+        while not journal.failed:  # noqa: ASYNC110 - the journal's threads know no loop
+            await asyncio.sleep(JOURNAL_WATCH_SECONDS)
+        _log.critical("the audit journal failed; this worker ends")
+        self._stop.set()
 
     async def _approvals(self, keys: AuditKeys) -> LateStore:
         """A store that cannot be opened now is opened when it is needed: until then held requests get 503."""

@@ -112,6 +112,11 @@ class Journal:
         """False: refuse new exchanges. The spool is full but for its reserve, the store lags, or the disk failed."""
         return self._queue.accepting() and self._keeper.healthy()
 
+    @property
+    def failed(self) -> bool:
+        """This process can record nothing more, whatever becomes of the disk: the next one adopts."""
+        return self._queue.failed or self._keeper.failed
+
     def close(self) -> None:
         """Commit what is queued, write `log.stop`, seal, release the epoch. Blocks; repeating it does nothing."""
         with self._closing:

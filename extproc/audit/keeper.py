@@ -51,6 +51,11 @@ class Keeper:
         """Sealing works, the store does not lag, the reserve is whole."""
         return not (self._failed or self._lagging or self._reserve_spent)
 
+    @property
+    def failed(self) -> bool:
+        """Its thread has ended: nobody seals, nobody watches the spool."""
+        return self._failed
+
     def report(self) -> Detail:
         """For heartbeats."""
         return {"spool_used_bytes": self._used_bytes, "store_lag_seconds": round(self._lag_seconds, 1)}

@@ -139,6 +139,11 @@ class CommitQueue:
         with self._lock:
             return not (self._closed or self._failed) and self._general_bytes > MAX_RECORD_BYTES
 
+    @property
+    def failed(self) -> bool:
+        """Nothing is taken or committed any more."""
+        return self._failed
+
     def put_if_open(self, event_code: EventCode, body: bytes) -> None:
         """Queue one of the log's own records unless the queue is closed; they are never refused for room."""
         with self._lock:

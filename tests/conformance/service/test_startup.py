@@ -1,8 +1,10 @@
 """What a service that cannot start says, and what the absence of a part costs."""
 
 import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +61,18 @@ def test_an_approval_store_that_is_broken_at_start_costs_held_requests_only(own_
     ticket = world.chat("a held one", model="brief-1")
     assert ticket.status_code == 202
     assert ticket.headers["x-extproc-approval"]
+
+
+def test_a_worker_that_can_record_nothing_is_replaced(own_world: Any) -> None:
+    """The spool's epochs vanish and the disk is well again: refused meanwhile, served by the worker that follows."""
+    world = own_world(workers=1)
+    assert world.chat("before").status_code == 200
+    shutil.rmtree(world.guard.settings.audit.spool / "epochs")
+    deadline = time.monotonic() + 40
+    statuses: list[int] = []
+    while time.monotonic() < deadline and not (503 in statuses and statuses[-1] == 200):
+        statuses.append(world.chat("meanwhile").status_code)
+        time.sleep(0.3)
+    assert 503 in statuses
+    assert statuses[-1] == 200
+    assert set(statuses) <= {200, 503}
