@@ -16,6 +16,16 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from extproc.approvals.store import open_store as open_approvals
+from extproc.audit.holdings import Holdings
+from extproc.audit.keys import AuditKeys
+from extproc.audit.reader import Query, list_exchanges
+from extproc.audit.replay import read_transcript
+from extproc.audit.seal import open_bytes, seal_bytes
+from extproc.audit.store import open_store as open_audit_store
+from extproc.core.approval import ApprovalState
+from extproc.core.record import Direction
+
 
 def luhn_complete(prefix: str) -> str:
     for check in "0123456789":
@@ -129,6 +139,34 @@ def drive(world: Any, planted: Planted) -> list[bytes]:
         200, "application/json", b'{"broken ' + planted.pan().encode()
     )
     world.chat("broken answer")
+    call = {
+        "index": 0,
+        "function": {"name": "pay", "arguments": json.dumps({"pan": int(planted.pan()), "cvv": planted.code()})},
+    }
+    message = {
+        "role": "assistant",
+        "content": planted.spaced(),
+        "reasoning_content": planted.pan(),
+        "tool_calls": [call],
+    }
+    choices = [
+        {"index": n, "message": {**message, "content": planted.spaced()}, "finish_reason": "stop"} for n in (0, 1)
+    ]
+    answer = json.dumps(
+        {"id": "c", "object": "chat.completion", "choices": choices, "total": int(planted.pan())}
+    ).encode()
+    originals.append(answer)
+    world.upstream.answer = lambda handler, _: handler.whole(200, "application/json", answer)
+    assert world.chat("a whole answer", n=2).json()["choices"][1]["message"]["content"] == "[PAN]"
+    deltas = [{"reasoning_content": planted.spaced()}, {"tool_calls": [call]}, {"content": planted.spaced()}]
+    events = [
+        b"data: " + json.dumps({"choices": [{"index": n, "delta": d}]}).encode() + b"\n\n"
+        for n in (0, 1)
+        for d in deltas
+    ]
+    world.upstream.answer = lambda handler, _: handler.chunks(200, "text/event-stream", [*events, b"data: [DONE]\n\n"])
+    streamed = world.chat("a streamed answer", stream=True, n=2)
+    assert streamed.text.count("[PAN]") >= len(events)
     world.upstream.answer = None
     return originals
 
@@ -138,6 +176,29 @@ def everything_written(world: Any, collected: Sink, metrics: bytes) -> dict[str,
     for path in sorted(Path(world.directory).rglob("*")):
         if path.is_file():
             found[str(path.relative_to(world.directory))] = path.read_bytes()
+    return found
+
+
+def everything_encrypted(world: Any) -> dict[str, bytes]:
+    """What only the deployment's keys open: every transcript and every preview of an approval, in clear."""
+    settings = world.guard.settings
+    keys = AuditKeys.load_or_create(settings.audit.keys)
+    holdings = Holdings.look(open_audit_store(settings.audit), settings.audit.spool, settings.deployment)
+    found: dict[str, bytes] = {}
+    for exchange in list_exchanges(holdings, Query()):
+        transcript = read_transcript(holdings, keys, exchange.exchange_id)
+        if transcript is not None:
+            for direction in Direction:
+                data = b"".join(bytes(p.data) for p in transcript.pieces if p.direction is direction)
+                found[f"transcript of {exchange.exchange_id}, {direction}"] = data
+    store = open_approvals(
+        settings.approvals,
+        seal=lambda context, data: seal_bytes(keys, context, data),
+        unseal=lambda context, data: open_bytes(keys, context, data),
+    )
+    for approval in store.search(list(ApprovalState), time.time(), 100):
+        found[f"preview of {approval.approval_id}"] = bytes(store.read_preview(approval.approval_id) or b"")
+    store.close()
     return found
 
 
@@ -153,7 +214,11 @@ def test_p5_a_search_of_everything_finds_no_account_data(own_world, sink) -> Non
     assert b"extproc" in metrics
     time.sleep(1.5)
     world.guard.service.stop()
-    written = everything_written(world, collected, metrics)
+    encrypted = everything_encrypted(world)
+    assert sum(b"[PAN]" in data for data in encrypted.values()) > 10
+    assert any(name.startswith("preview") and b"[CVV]" in data for name, data in encrypted.items())
+    assert b"".join(collected.bytes).count(b"extproc.exchange_id") >= len(planted.pans)
+    written = {**everything_written(world, collected, metrics), **encrypted}
     assert any(name.endswith((".log", "access.log")) for name in written)
     assert len(planted.pans) > 10
     digests = [

@@ -38,11 +38,23 @@ def test_a_client_that_leaves_in_mid_stream_is_recorded_as_abandoned(world) -> N
 
 
 def test_200_concurrent_streams_each_masked(world) -> None:
-    def one(number: int) -> str:
-        return world.stream_text(
-            f"stream {number}", [f"n{number} card 41", "11 1111", f" 1111 1111 end{number} "], pause=0.02
-        )
+    """All 200 live at once: no answer begins before every request has arrived at the model server."""
+    together = threading.Barrier(200, timeout=60)
 
+    def answer(handler, body: bytes) -> None:
+        together.wait()
+        number = json.loads(body)["messages"][0]["content"]
+        pieces = [f"n{number} card 41", "11 1111", f" 1111 1111 end{number} "]
+        events = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+        data = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
+        handler.chunks(200, "text/event-stream", [*data, b"data: [DONE]\n\n"], pause=0.02)
+
+    def one(number: int) -> str:
+        got = world.chat(str(number), stream=True)
+        events = [json.loads(line[6:]) for line in got.text.splitlines() if line.startswith("data: {")]
+        return "".join(event["choices"][0]["delta"].get("content") or "" for event in events)
+
+    world.upstream.answer = answer
     with ThreadPoolExecutor(200) as pool:
         texts = list(pool.map(one, range(200)))
     assert texts == [f"n{number} card [PAN] end{number} " for number in range(200)]
@@ -126,12 +138,14 @@ def test_a_client_that_does_not_read_keeps_memory_bounded(own_world) -> None:
 
     world = own_world(workers=1)
     piece = b'data: {"choices":[{"index":0,"delta":{"content":"' + b"words " * 2000 + b'"}}]}\n\n'
+    written: list[int] = []
 
     def answer(handler, _):
         handler.start(200, "text/event-stream", transfer_encoding="chunked")
         handler.end_headers()
-        for _ in range(5000):
+        for _ in range(40_000):
             handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            written.append(len(piece))
 
     world.upstream.answer = answer
     process = psutil.Process(world.worker_pids()[0])
@@ -143,6 +157,10 @@ def test_a_client_that_does_not_read_keeps_memory_bounded(own_world) -> None:
     with socket.create_connection(("127.0.0.1", world.guard.settings.listener.port)) as connection:
         connection.sendall(head.encode() + request)
         time.sleep(4)
+        so_far = sum(written)
+        time.sleep(1)
+        assert 0 < sum(written) == so_far, "the model server still writes"
+        assert so_far < 64 * 1024 * 1024 < 40_000 * len(piece) / 4
         assert process.memory_info().rss - before < 64 * 1024 * 1024
 
 

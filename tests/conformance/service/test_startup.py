@@ -76,3 +76,11 @@ def test_a_worker_that_can_record_nothing_is_replaced(own_world: Any) -> None:
     assert 503 in statuses
     assert statuses[-1] == 200
     assert set(statuses) <= {200, 503}
+
+
+def test_no_worker_may_leave_a_core_file(world: Any) -> None:
+    """P5: memory of an exchange reaches no disk by accident."""
+    for pid in world.worker_pids():
+        limits = Path(f"/proc/{pid}/limits").read_text("ascii").splitlines()
+        core = next(line for line in limits if line.startswith("Max core file size"))
+        assert core.split()[4:6] == ["0", "0"]
