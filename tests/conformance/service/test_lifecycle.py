@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from extproc.local.guard import start_service
 
 PAN = "4111 1111 1111 1111"
 
@@ -90,6 +94,33 @@ def test_a_worker_killed_in_mid_stream_ends_its_exchange_with_an_error(own_world
         time.sleep(0.2)
     else:
         raise AssertionError("the worker did not come back")
+
+
+def test_after_all_processes_were_killed_the_next_start_finishes_the_log(own_world) -> None:
+    """`kill -9` of the supervisor and its worker in mid-stream: the exchange is recovered, the log is proven."""
+    world = own_world(workers=1)
+    body = stream_body([f"card {PAN} "] * 200, 0.05, "marker-kill-all")
+    exchange_id = ""
+    with (
+        pytest.raises(httpx.HTTPError),
+        httpx.stream(
+            "POST", world.guard.url + "/v1/chat/completions", json=body, headers=world.headers(), timeout=30
+        ) as answer,
+    ):
+        exchange_id = answer.headers["x-extproc-exchange"]
+        for chunk in answer.iter_bytes():
+            assert b"4111" not in chunk
+            if b"[PAN]" in chunk and world.guard.service.process.poll() is None:
+                workers = world.worker_pids()
+                for pid in (world.guard.service.process.pid, *workers):
+                    os.kill(pid, signal.SIGKILL)
+                world.guard.service.process.wait()
+    world.guard.service = start_service(world.guard.config, world.guard.settings, world.directory / "again.log")
+    codes = [record["event_code"] for record in world.records_of(exchange_id)]
+    assert codes == ["inference.request", "inference.recovered"]
+    assert world.chat("after").status_code == 200
+    verify = [sys.executable, "-m", "extproc", "audit", "verify", "--config", str(world.guard.config)]
+    assert subprocess.run(verify, capture_output=True, timeout=60, check=False).returncode == 0
 
 
 def test_a_frozen_worker_fails_closed(own_world) -> None:

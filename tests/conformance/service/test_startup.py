@@ -1,6 +1,7 @@
 """What a service that cannot start says, and what the absence of a part costs."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from extproc.local.guard import start_service
+import httpx
+
+from extproc.edge.metrics import Gauge
+from extproc.local.guard import free_port, start_service
 
 
 def serve(config: Path) -> subprocess.CompletedProcess[str]:
@@ -84,3 +88,19 @@ def test_no_worker_may_leave_a_core_file(world: Any) -> None:
         limits = Path(f"/proc/{pid}/limits").read_text("ascii").splitlines()
         core = next(line for line in limits if line.startswith("Max core file size"))
         assert core.split()[4:6] == ["0", "0"]
+
+
+def test_each_kind_of_exchange_and_every_gauge_shows_in_the_metrics(own_world: Any) -> None:
+    port = free_port()
+    world = own_world(workers=1, metrics_port=port)
+    assert world.chat("allowed").status_code == 200
+    assert world.chat("held", model="brief-1").status_code == 202
+    assert httpx.post(world.guard.url + "/v1/load_lora_adapter", json={}, headers=world.headers()).status_code == 403
+    assert httpx.get(world.guard.url + "/v1/models").status_code == 401
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    for effect in ("allow", "hold", "deny"):
+        assert re.search(rf'^extproc_decisions_total{{.*effect="{effect}".*}} 1(\.0)?$', text, re.MULTILINE), effect
+    assert re.search(r'^extproc_refusals_total{.*reason="token_missing".*} 1(\.0)?$', text, re.MULTILINE)
+    for gauge in Gauge:
+        name = gauge.value.replace(".", "_")
+        assert re.search(rf"^{name}[a-z_]* ?({{.*}})? ?[0-9.]", text, re.MULTILINE), gauge
