@@ -13,8 +13,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from click.testing import CliRunner
 
+from extproc.cli.main import main
 from extproc.local.guard import Wanted, free_port, start_guard
+from extproc.local.issuer import start_issuer
 from extproc.local.model_server import start_model
 from extproc.local.scripted_model import write_model
 
@@ -35,6 +38,45 @@ def test_every_make_command_of_the_readme_is_a_target() -> None:
         assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE), (
             f"`{command}` is not in `make help`"
         )
+
+
+def test_the_make_targets_run_what_the_readme_says() -> None:
+    def plan(*words: str) -> str:
+        return subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert ".venv/bin/extproc demo" in plan("demo")
+    assert "--keep" not in plan("demo")
+    assert 'run --upstream "http://127.0.0.1:8000" --port 8081' in plan(
+        "run", "UPSTREAM=http://127.0.0.1:8000", "PORT=8081"
+    )
+    assert "-m pytest" in plan("test")
+    missing = subprocess.run(["make", "run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert missing.returncode == 2
+    assert "UPSTREAM=http://" in missing.stderr
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("dev", "run", "demo", "test", "check", "bench", "proto"):
+        assert re.search(rf"^  {target} ", listed, re.MULTILINE), target
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    """The table names commands with their subcommands; each of them explains itself."""
+    rows = re.findall(r"^\| `extproc ([a-z ]+?)(?: FILE)?`((?:, `[a-z]+`)*) \|", README, re.MULTILINE)
+    assert len(rows) >= 5
+    for first, others in rows:
+        words = first.split()
+        for last in [words[-1], *re.findall(r"`([a-z]+)`", others)]:
+            result = CliRunner().invoke(main, [*words[:-1], last, "--help"])
+            assert result.exit_code == 0, (first, last)
+            assert "Usage:" in result.output
+
+
+def test_a_token_as_the_readme_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = next(command for command in console_commands() if " dev token " in command)
+    start_issuer(tmp_path / ".run" / "issuer").stop()
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, line.split()[1:])
+    assert result.exit_code == 0, result.output
+    assert result.output.count(".") == 2
 
 
 def test_the_demo_tells_the_whole_story_and_leaves_nothing_running(tmp_path: Path) -> None:
