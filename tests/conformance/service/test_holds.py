@@ -114,6 +114,24 @@ def test_the_wait_ends_with_202_and_the_retry_goes_on_once(world) -> None:
     assert len(world.upstream.requests("marker-ticket")) == 1
 
 
+def test_a_grant_is_bound_to_its_requester_and_to_the_policy(own_world) -> None:
+    """Another person with the same request and the ticket gets 403; so does the requester under a changed policy."""
+    world = own_world()
+    held = {"model": "brief-1"}
+    ticket = world.chat("marker-bound", **held).headers["x-extproc-approval"]
+    cli(world, "approvals", "grant", ticket, "--reason", "fine", token=approver(world))
+    stranger = {"authorization": f"Bearer {world.token('somebody-else')}", "x-extproc-approval": ticket}
+    other = world.chat("marker-bound", headers=stranger, **held)
+    assert (other.status_code, other.json()["error"]["code"]) == (403, "approval_mismatch")
+    policy = world.guard.settings.policy_file
+    policy.write_text(policy.read_text("utf-8") + "# a remark\n", "utf-8")
+    world.await_record(lambda record: record["event_code"] == "admin.policy_change")
+    time.sleep(1.0)
+    late = world.chat("marker-bound", headers={"x-extproc-approval": ticket}, **held)
+    assert (late.status_code, late.json()["error"]["code"]) == (403, "approval_mismatch")
+    assert not world.upstream.requests("marker-bound")
+
+
 def test_a_bad_ticket_is_refused(world) -> None:
     for ticket in ("nope", "apr-" + "0" * 200, "' OR 1=1 --"):
         answer = world.chat("x", max_tokens=4000, headers={"x-extproc-approval": ticket})
