@@ -66,7 +66,7 @@ def _masked_values(names: Iterable[str], headers: Headers, masker: Masker) -> li
         if name.startswith((":", "x-envoy-")) or name in _STRUCTURAL:
             continue
         value = b", ".join(headers.all(name))
-        for encoding in _ENCODINGS:
+        for encoding in _encodings(value):
             text = value.decode(encoding, "replace")
             masked = masker.mask_text(text)
             if masked != text:
@@ -80,11 +80,12 @@ def unmaskable_texts(headers: Headers) -> Iterator[str]:
     for name, value in headers.pairs:
         if name.startswith("x-envoy-") or name in _GUARDED:
             yield name if name.startswith("x-envoy-") else ""
-            yield from (value.decode(encoding, "replace") for encoding in _ENCODINGS)
+            yield from (value.decode(encoding, "replace") for encoding in _encodings(value))
 
 
-_ENCODINGS = ("latin-1", "utf-8")
-"""As which a reader may read a header value."""
+def _encodings(value: bytes) -> tuple[str, ...]:
+    """As which a reader may read a header value."""
+    return ("latin-1",) if value.isascii() else ("latin-1", "utf-8")
 
 
 def names_a_number(traceparent: str) -> bool:
