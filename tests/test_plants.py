@@ -132,6 +132,27 @@ PLANTS = (
         CHAIN + "test_p4_a_transcript_is_the_one_its_closing_record_bound",
     ),
     Plant(
+        "p4: a record may name another epoch",
+        "audit/verify_epoch.py",
+        "if mark.seq != seq or mark.prev != prev or mark.origin != str(self.epoch.origin):",
+        "if mark.seq != seq or mark.prev != prev:",
+        CHAIN + "test_p4_a_record_names_its_own_epoch",
+    ),
+    Plant(
+        "p4: evidence without a manifest is passed over",
+        "audit/verify_epoch.py",
+        'raise _Broken(Name.TRUNCATED if self._is_old() else Name.OPEN, "the last segment has no manifest")',
+        "return",
+        CHAIN + "test_p4_evidence_behind_the_end_needs_a_manifest_too",
+    ),
+    Plant(
+        "p4: an epoch without an end is only open, however old",
+        "audit/verify_epoch.py",
+        "        return not -300_000 <= age_ms <= self._young_ms",
+        "        return False",
+        CHAIN + "test_p4_a_last_manifest_that_was_taken_away_is_found",
+    ),
+    Plant(
         "p3: a record that cannot be stored is ignored",
         "core/exchange.py",
         "case _, StoreFailed():\n                return self._store_failed(event.at)",

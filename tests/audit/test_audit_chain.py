@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from extproc.audit.frames import Kind, pack_commit, scan
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.segment import Manifest, line_digest, object_ref, pack_content, unpack_content
 from extproc.audit.signed import Domain, Signer, sign_document, split_document
@@ -109,6 +110,36 @@ def test_p4_records_keep_their_order(rewrite) -> None:
     assert Name.ORDER in found(rewrite(change))
 
 
+def test_p4_a_changed_number_is_found(rewrite) -> None:
+    """Nothing but `seq`, with every `prev` made good."""
+
+    def change(records: list[Record]) -> list[Record]:
+        records[3]["seq"] += 1
+        return relink(records)
+
+    assert Name.ORDER in found(rewrite(change))
+
+
+def test_p4_a_changed_link_is_found(rewrite) -> None:
+    """Nothing but `prev` of the last record: no record behind it could tell."""
+
+    def change(records: list[Record]) -> list[Record]:
+        records[-1]["prev"] = records[-2]["prev"]
+        return records
+
+    assert Name.ORDER in found(rewrite(change))
+
+
+def test_p4_a_record_names_its_own_epoch(rewrite) -> None:
+    """A record that says it belongs to another writer, with its number and every `prev` right."""
+
+    def change(records: list[Record]) -> list[Record]:
+        records[3]["origin"] = records[3]["origin"].replace("worker-0", "worker-9")
+        return relink(records)
+
+    assert Name.ORDER in found(rewrite(change))
+
+
 def test_p4_nothing_follows_the_end(rewrite) -> None:
     """A record forged behind `log.stop`, with its number and its `prev` right."""
 
@@ -136,7 +167,95 @@ def test_p4_a_transcript_is_the_one_its_closing_record_bound(rewrite) -> None:
     assert found(report) & {Name.ALTERED, Name.ORDER}
 
 
+def test_p4_a_frame_put_in_anothers_place_is_found(rewrite) -> None:
+    """One ciphertext frame is replaced, its number and its exchange kept; the manifest is signed for it."""
+    manifest = rewrite.manifest
+    content = rewrite.log.store_path / manifest.content.key
+    frames = unpack_content(content.read_bytes())
+    frames[2] = frames[2][:-1] + bytes([frames[2][-1] ^ 1])
+    data = pack_content(frames)
+    content.write_bytes(data)
+    rewrite.sign(content=object_ref(manifest.content.key, data))
+    assert Name.ALTERED in found(rewrite.log.verify(spool=False))
+
+
+def test_p4_evidence_behind_the_end_needs_a_manifest_too(rewrite) -> None:
+    """The epoch is whole and has its end. What lies behind it had a manifest once, or never was the log's."""
+    evidence = rewrite.path.with_name("0000000001.jsonl")
+    evidence.with_name("0000000002.jsonl").write_bytes(evidence.read_bytes())
+    assert found(rewrite.log.verify(spool=False)) == {Name.TRUNCATED}
+
+
+def test_p4_a_last_manifest_that_was_taken_away_is_found(log, exchange) -> None:
+    """Its evidence stays. As long as a writer might still send it, nothing is proven; later it is a finding."""
+    journal = log.with_(segment_bytes=1_500).open()
+    for number in range(3):
+        exchange(journal, f"x-{number}")
+    journal.close()
+    log.ship()
+    manifests = sorted(log.store_path.rglob("*.manifest.json"))
+    assert len(manifests) > 1
+    manifests[-1].unlink()
+    assert found(log.verify(spool=False)) == {Name.TRUNCATED}
+    at_once = log.verify(spool=False, later=False)
+    assert (at_once.exit_code, {finding.name for finding in at_once.findings}) == (2, {Name.OPEN})
+
+
 def test_p4_an_end_that_was_taken_away_is_found(rewrite) -> None:
     """Only the last manifest is gone; its evidence still lies there."""
     rewrite.path.unlink()
     assert found(rewrite.log.verify(spool=False)) & {Name.TRUNCATED, Name.GAP}
+
+
+def drop(records: list[Record]) -> list[Record]:
+    return relink(records[:3] + records[4:])
+
+
+def swap(records: list[Record]) -> list[Record]:
+    return relink([*records[:2], records[3], records[2], *records[4:]])
+
+
+def number(records: list[Record]) -> list[Record]:
+    records[3]["seq"] += 1
+    return relink(records)
+
+
+def link(records: list[Record]) -> list[Record]:
+    records[-1]["prev"] = records[-2]["prev"]
+    return records
+
+
+def stop_early(records: list[Record]) -> list[Record]:
+    """As if the epoch had ended before its last exchange did."""
+    for field in ("content_digest", "content_frames"):
+        records[-3].pop(field, None)
+    records[-3] |= {"event_code": "log.stop", "exchange_id": ""}
+    return relink(records)
+
+
+@pytest.mark.parametrize("change", [drop, swap, number, link, stop_early])
+def test_p4_a_journal_is_held_to_the_same_chain(log, exchange, change) -> None:
+    """Before it is sealed nothing is signed: a forger makes every frame and checksum right, and the records tell."""
+    journal = log.open()
+    for at in range(3):
+        exchange(journal, f"x-{at}")
+    (path,) = log.settings.spool.rglob("*.journal")
+    whole = path.read_bytes()
+    frames = scan(whole).frames
+
+    def write(lines: list[bytes]) -> Any:
+        """The journal with these records where records stood, each frame chained and summed as the writer does it."""
+        rest = iter(lines)
+        payloads = [(f.kind, next(rest, b"") if f.kind is Kind.RECORD else f.payload) for f in frames]
+        kept = [(kind, payload) for kind, payload in payloads if payload]
+        path.write_bytes(pack_commit(kept, frames[0].commit, frames[0].number, frames[0].previous)[0])
+        return log.verify()
+
+    lines = [frame.payload for frame in frames if frame.kind is Kind.RECORD]
+    assert write(lines).exit_code == 0, "the way it is written is not what is found"
+    records = change([json.loads(line) for line in lines])
+    report = write([json.dumps(record, separators=(",", ":")).encode() for record in records])
+    assert Name.ORDER in found(report)
+    path.write_bytes(whole)
+    journal.close()
+    assert log.verify().exit_code == 0
