@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -177,21 +178,54 @@ def test_an_upgrade_is_refused(world) -> None:
     assert 400 <= status < 500
 
 
+def post(world: Any, path: str, document: dict[str, Any]) -> tuple[int, str, list[Any]]:
+    """POST with a good token to a path that no client library may touch: status, exchange id, what the model saw."""
+    before = len(world.upstream.seen)
+    body = json.dumps(document).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {world.token()}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    answer = world.raw(head.encode() + body, seconds=20)
+    lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+    return int(lines[0].split()[1]), headers.get("x-extproc-exchange", ""), world.upstream.seen[before:]
+
+
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/load_lora_adapter", "/v1/%6coad_lora_adapter", "/v1//load_lora_adapter", "/v1/./load_lora_adapter",
-        "/x/../v1/load_lora_adapter", "/x/%2e%2e/v1/load_lora_adapter", "/v1/x/..%2fload_lora_adapter",
-        "/v1/load_lora_adapter;x", "/V1/load_lora_adapter", "/v1/Load_Lora_Adapter", "/v1/%256coad_lora_adapter",
-        "/v1\\load_lora_adapter", "/v1/load_lora_adapter/", "/v1/load_lora_adapter?x=/v1/models",
+        "/v1/load_lora_adapter", "/v1/%6coad_lora_adapter", "/v1/%6Coad_lora_adapter", "/v1//load_lora_adapter",
+        "//v1/load_lora_adapter", "/v1/./load_lora_adapter", "/v1/%2e/load_lora_adapter", "/x/../v1/load_lora_adapter",
+        "/x/%2e%2e/v1/load_lora_adapter", "/v1/x/..%2fload_lora_adapter", "/v1%2fload_lora_adapter",
+        "/v1/load_lora_adapter;x", "/v1/load_lora_adapter;x=1/", "/v1;x/load_lora_adapter", "/v1/load_lora_adapter%3bx",
+        "/V1/load_lora_adapter", "/v1/Load_Lora_Adapter", "/V1/%4Coad_lora_adapter", "/v1/%256coad_lora_adapter",
+        "/v1/load%255flora_adapter", "/v1\\load_lora_adapter", "/v1/%5cload_lora_adapter", "/v1/load_lora_adapter/",
+        "/v1/load_lora_adapter//", "/v1/load_lora_adapter/.", "/v1/load_lora_adapter?x=/v1/models",
+        "/v1/load_lora_adapter%00", "http://x/v1/load_lora_adapter",
     ],
 )  # fmt: skip
 def test_path_tricks_reach_no_model(world, path: str) -> None:
     """An analyst may do anything but this, and has a good token: every spelling of it is refused."""
-    before = len(world.upstream.seen)
-    body = b'{"lora_name": "x", "lora_path": "y"}'
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {world.token()}\r\n"
-    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    status = int(world.raw(head.encode() + body, seconds=5).split()[1])
+    status, _, seen = post(world, path, {"lora_name": "x", "lora_path": "y"})
     assert status in (400, 403)
-    assert len(world.upstream.seen) == before
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("path", "forwarded"),
+    [
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1/%63hat/completions", "/v1/chat/completions"),
+        ("/v1//chat/completions", "/v1/chat/completions"),
+        ("/v1/./chat/completions", "/v1/chat/completions"),
+        ("/v1/load_lora_adapter/../chat/completions", "/v1/chat/completions"),
+        ("/v1/chat/completions/", "/v1/chat/completions/"),
+        ("/v1/chat/completions?x=/v1/load_lora_adapter", "/v1/chat/completions?x=/v1/load_lora_adapter"),
+    ],
+)
+def test_the_path_that_is_judged_is_the_path_that_goes_on(world, path: str, forwarded: str) -> None:
+    """The same tricks with what is allowed: the model gets the one spelling that the policy has seen."""
+    document = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    status, exchange_id, seen = post(world, path, document)
+    assert (status, [request.path for request in seen]) == (200, [forwarded])
+    request = world.await_record(lambda r: r.get("exchange_id") == exchange_id)
+    assert request["resource"]["operation"] == "chat"
