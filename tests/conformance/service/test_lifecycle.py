@@ -97,8 +97,8 @@ def test_a_worker_killed_in_mid_stream_ends_its_exchange_with_an_error(own_world
 
 
 def test_after_all_processes_were_killed_the_next_start_finishes_the_log(own_world) -> None:
-    """`kill -9` of the supervisor and its worker in mid-stream: the exchange is recovered, the log is proven."""
-    world = own_world(workers=1)
+    """`kill -9` of the supervisor and its workers in mid-stream: the exchange is recovered, the log is proven."""
+    world = own_world(workers=2)
     body = stream_body([f"card {PAN} "] * 200, 0.05, "marker-kill-all")
     exchange_id = ""
     with (
@@ -112,6 +112,7 @@ def test_after_all_processes_were_killed_the_next_start_finishes_the_log(own_wor
             assert b"4111" not in chunk
             if b"[PAN]" in chunk and world.guard.service.process.poll() is None:
                 workers = world.worker_pids()
+                assert len(workers) == 2
                 for pid in (world.guard.service.process.pid, *workers):
                     os.kill(pid, signal.SIGKILL)
                 world.guard.service.process.wait()
