@@ -114,7 +114,10 @@ class Journal:
 
     @property
     def failed(self) -> bool:
-        """This process can record nothing more, whatever becomes of the disk: the next one adopts."""
+        """True, and for good: one of its threads has given up. Only a new epoch records again.
+
+        False while it merely waits for room or for the store.
+        """
         return self._queue.failed or self._keeper.failed
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class Keeper:
 
     @property
     def failed(self) -> bool:
-        """Its thread has ended: nobody seals, nobody watches the spool."""
+        """Whether its thread has given up: nothing is sealed and the spool is not watched any more."""
         return self._failed
 
     def report(self) -> Detail:

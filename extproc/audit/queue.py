@@ -141,8 +141,9 @@ class CommitQueue:
 
     @property
     def failed(self) -> bool:
-        """Nothing is taken or committed any more."""
-        return self._failed
+        """Whether the journal's thread has given up."""
+        with self._lock:
+            return self._failed
 
     def put_if_open(self, event_code: EventCode, body: bytes) -> None:
         """Queue one of the log's own records unless the queue is closed; they are never refused for room."""

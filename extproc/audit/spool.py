@@ -188,6 +188,10 @@ def segments(directory: Path, suffix: str) -> list[int]:
     return sorted(int(name[:10]) for name in names if len(name) == 10 + len(suffix) and name[:10].isdigit())
 
 
+_QUIET_SECONDS = 5.0
+"""Whether a journal's writer lives is asked only when nothing is written for so long: asking takes the lock."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpoolState:
     """Bytes in the spool without its reserves, and the age of the oldest finished segment that is not in the store."""
@@ -197,11 +201,11 @@ class SpoolState:
 
 
 def measure(spool: Path, now_seconds: float) -> SpoolState:
-    """Walk the spool. What vanishes meanwhile has been shipped."""
+    """Walk the spool. What vanishes meanwhile has been shipped. A dead writer's last journal is finished, too."""
     used = 0
     oldest = now_seconds
     for directory in (epoch for writer in _directories(spool / "epochs") for epoch in _directories(writer)):
-        finished_journals = {segment_file(segment, JOURNAL) for segment in segments(directory, JOURNAL)[:-1]}
+        journals = [segment_file(segment, JOURNAL) for segment in segments(directory, JOURNAL)]
         for entry in _entries(directory):
             try:
                 status = entry.stat()
@@ -209,8 +213,10 @@ def measure(spool: Path, now_seconds: float) -> SpoolState:
                 continue
             if entry.name != RESERVE:
                 used += status.st_size
-            finished = entry.name in finished_journals
-            if finished or entry.name.endswith(Part.MANIFEST):
+            waits = entry.name in journals[:-1] or entry.name.endswith(Part.MANIFEST)
+            if entry.name in journals[-1:] and status.st_mtime < min(oldest, now_seconds - _QUIET_SECONDS):
+                waits = waits or not is_alive(directory)
+            if waits:
                 oldest = min(oldest, status.st_mtime)
     return SpoolState(used, now_seconds - oldest)
 

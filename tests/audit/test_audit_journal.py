@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from extproc.audit.journal import Journal, write_once
 from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import line_digest
-from extproc.audit.spool import NewEpoch, is_alive
+from extproc.audit.spool import NewEpoch, is_alive, measure
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Direction, EventCode
 from extproc.core.trust import Masked
@@ -308,6 +309,76 @@ class TestRefusing:
         journal.append_record(record(EventCode.AUTH_FAIL), acks)
         assert acks.wait(1) == [True]
         journal.close()
+
+
+class TestFailed:
+    """A journal that has given up says so, so that its process can end and another begin."""
+
+    def test_a_journal_that_works_or_waits_has_not_failed(self, log, exchange):
+        journal = log.with_(max_lag_seconds=0.0, segment_bytes=500).open()
+        exchange(journal, "x")
+        assert wait_until(lambda: not journal.accepting())
+        assert not journal.failed
+        journal.close()
+        assert not journal.failed
+
+    def test_a_disk_without_room_for_the_reserve_fails_it(self, log, record, acks, monkeypatch):
+        journal = log.open()
+
+        def write(fd: int, data: memoryview) -> int:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        monkeypatch.setattr(os, "write", write)
+        journal.append_record(record(EventCode.INFERENCE_END, "x"), acks)
+        assert acks.wait(1) == [False]
+        assert journal.failed
+        monkeypatch.undo()
+        journal.close()
+        successor = log.open()
+        successor.append_record(record(EventCode.AUTH_FAIL), acks)
+        assert acks.wait(2) == [False, True]
+        assert not successor.failed
+        successor.close()
+
+    def test_a_failed_sync_fails_it(self, log, record, acks, monkeypatch):
+        journal = log.open()
+
+        def broken(fd: int) -> None:
+            raise OSError(errno.EIO, "input/output error")
+
+        monkeypatch.setattr(os, "fdatasync", broken)
+        journal.append_record(record(EventCode.AUTH_FAIL), acks)
+        assert acks.wait(1) == [False]
+        assert journal.failed
+        monkeypatch.undo()
+        journal.close()
+
+    def test_a_directory_that_vanished_fails_it(self, log):
+        journal = log.open()
+        shutil.rmtree(journal._epoch.path)
+        assert wait_until(lambda: journal.failed)
+        assert not journal.accepting()
+        journal.close()
+
+
+class TestMeasure:
+    def test_the_last_journal_waits_once_its_writer_is_dead(self, log, exchange):
+        journal = log.open()
+        exchange(journal, "x")
+        (path,) = journal._epoch.path.glob("*.journal")
+        written = path.stat().st_mtime
+        assert measure(log.settings.spool, written + 100).oldest_pending_seconds == 0
+        journal._seal_last = lambda: None
+        journal._queue.fail()
+        journal.close()
+        assert measure(log.settings.spool, written + 100).oldest_pending_seconds == pytest.approx(100, abs=5)
+
+
+def wait_until(condition) -> bool:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
 
 
 class TestOneWriterOneEpoch:
