@@ -10,7 +10,7 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 # Without `;`: some servers take what follows off, others do not.
 _PLAIN = re.compile(r"/[!$%&'()*+,\-./0-9:=@A-Z_a-z~]*\Z")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_FORBIDDEN_ESCAPES = frozenset("/\\%;") | {chr(code) for code in range(0x20)} | {"\x7f"}
+_FORBIDDEN_ESCAPES = frozenset("/\\%;?#") | {chr(code) for code in range(0x20)} | {"\x7f"}
 
 
 def normalize_path(raw: bytes) -> str:

@@ -103,7 +103,7 @@ def test_a_path_has_one_spelling(raw: bytes, path: str) -> None:
     [
         b"", b"v1", b"*", b"http://h/v1", b"/a//b", b"//a", b"/a/../b", b"/a/./b", b"/a/..", b"/%2e%2e/b", b"/a/%2E/b",
         b"/a%2fb", b"/a%5Cb", b"/a\\b", b"/a%00", b"/a%0d%0a", b"/a\x00b", b"/a b", b"/a#b", b"/a%", b"/a%4", b"/a%zz",
-        b"/\xc3\xa9", b"/a\r\n", b"/a%7f", b"/a\n", b"/a;x", b"/a%3bx", b"/a%2563",
+        b"/\xc3\xa9", b"/a\r\n", b"/a%7f", b"/a\n", b"/a;x", b"/a%3bx", b"/a%2563", b"/a%3f", b"/a%23x",
     ],
 )  # fmt: skip
 def test_a_path_that_servers_may_read_differently_is_refused(raw: bytes) -> None:
