@@ -32,6 +32,7 @@ from extproc.core.actions import (
     WithdrawApproval,
 )
 from extproc.core.approval import Approval, ApprovalRequest, ApprovalState
+from extproc.core.credential_watch import CredentialWatch
 from extproc.core.dialects.response import ResponseFilter, open_response
 from extproc.core.dialects.routing import find_operation, normalize_path
 from extproc.core.events import (
@@ -57,7 +58,6 @@ from extproc.core.events import (
 )
 from extproc.core.forwarding import (
     APPROVAL_HEADER,
-    MIN_CREDENTIAL_BYTES,
     caller_secrets,
     mutate_response,
     unmaskable_texts,
@@ -141,8 +141,7 @@ class Exchange:
         # response
         self._masker = snapshot.scanner.masker()
         self._filter: ResponseFilter | None = None
-        self._credential = b""
-        self._seen = b""
+        self._watch = CredentialWatch(None)
         self._response_mutation = HeaderMutation()
         self._response_status = 0
         self._headers_queued = False
@@ -470,7 +469,7 @@ class Exchange:
         if unfit or self._response_status < 200:  # no upgrade was let through that a 1xx could answer
             return self._refuse(Reason.RESPONSE_MALFORMED, event.at)
         credential = self._connection.credential if self._connection else None
-        self._credential = credential.value.encode() if credential else b""
+        self._watch = CredentialWatch(credential)
         self._response_mutation = mutate_response(event.headers, self._masker, ledger.exchange_id, credential)
         if event.end_of_stream:
             return self._close(_NOTHING, event.at)
@@ -489,29 +488,20 @@ class Exchange:
             rest = self._filter.finish()
             if rest:
                 out = Masked(out + rest)
-            return self._close(out, event.at) if self._keeps_secret(out) else self._fail(_LEAK, event.at)
+            return self._close(out, event.at) if self._watch.passes(out) else self._fail(_LEAK, event.at)
         if not out:
             return ()
-        if not self._keeps_secret(out):
+        if not self._watch.passes(out):
             return self._fail(_LEAK, event.at)
         stored = self._store_content(Direction.TO_CLIENT, out, event.at)
         self._queue(out, end_of_stream=False)
         return (stored,)
 
-    def _keeps_secret(self, out: bytes) -> bool:
-        """Whether what would leave says nothing of the model server's credential, also where it was cut in two."""
-        secret = self._credential
-        if len(secret) < MIN_CREDENTIAL_BYTES:
-            return True
-        seen = self._seen + out
-        self._seen = seen[1 - len(secret) :]
-        return secret not in seen
-
     def _respond_trailers(self, at: float) -> tuple[Action, ...]:
         if self._filter is None:
             return self._fail(Reason.PROTOCOL, at)
         last = self._filter.finish()
-        if not self._keeps_secret(last):
+        if not self._watch.passes(last):
             return self._fail(_LEAK, at)
         content = (self._store_content(Direction.TO_CLIENT, last, at),) if last else ()
         end = self._store_end(at, Outcome.COMPLETED)

@@ -28,17 +28,9 @@ MIN_CREDENTIAL_BYTES = 8
 _IDENTITY_PREFIXES = ("x-extproc-", "x-auth-", "x-audit-", "x-forwarded-user", "x-forwarded-email", "x-forwarded-group")
 # `accept-encoding`: an answer we cannot read is an answer we cannot mask. `baggage`: it is not ours to give away.
 _WITHHELD = frozenset({"accept-encoding", "baggage", "x-user", "x-remote-user", "remote-user", "te", "trailer"})
-# Framing, routing and trace headers: a changed value would break the exchange, and none of them is free text.
-_STRUCTURAL = frozenset(
-    {
-        "connection",
-        "content-length",
-        "host",
-        "transfer-encoding",
-    }
-)
-
-
+# Framing and routing: a changed value would break the exchange, and none of them is free text.
+_STRUCTURAL = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+# Headers that Envoy lets nobody change, beside `x-envoy-*`.
 _GUARDED = frozenset({":authority", ":scheme", "host"})
 
 
@@ -54,7 +46,8 @@ def _repeats(headers: Headers, secrets: Iterable[bytes]) -> frozenset[str]:
 
 def caller_secrets(headers: Headers) -> tuple[bytes, ...]:
     """What the caller vouches for himself with: the value, and of a token also the signature, which makes it one."""
-    values = [value.rpartition(b" ")[2] for name in _CREDENTIALS - {"cookie"} for value in headers.all(name)]
+    named = [value for name in _CREDENTIALS - {"cookie"} for value in headers.all(name)]
+    values = [value.split()[-1] for value in named if value.split()]
     said = (*values, *(value.rpartition(b".")[2] for value in values if b"." in value))
     return tuple(secret for secret in said if len(secret) >= MIN_CREDENTIAL_BYTES)
 

@@ -43,7 +43,7 @@ def check_url(scanner: Scanner, raw: bytes, secrets: tuple[bytes, ...]) -> None:
     if carries_finding(scanner, raw.decode("latin-1")) or _names_finding(scanner, raw):
         raise Malformed(Reason.URL_CARD_DATA)
     for _ in range(_MAX_ENCODINGS):
-        decoded = unquote_to_bytes(raw.replace(b"+", b" "))
+        decoded = unquote_to_bytes(raw)
         if carries_finding(scanner, decoded.decode("utf-8", "replace")):
             raise Malformed(Reason.URL_CARD_DATA)
         if decoded == raw or b"%" not in decoded:

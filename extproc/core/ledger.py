@@ -75,7 +75,7 @@ class Ledger:
             groups=principal.groups,
             token_id=mask(principal.token_id),
             client=mask(principal.client),
-            methods=principal.methods,
+            methods=tuple(mask(method) for method in principal.methods),
         )
 
     def policy_in_force(self, digest: str) -> None:

@@ -148,7 +148,7 @@ def _local_replies() -> Any:
         value=matcher.ValueMatcher(string_match=matcher.StringMatcher(exact=gate.ALLOW)),
     )
     error = {
-        "message": "The gateway answered: %LOCAL_REPLY_BODY%",
+        "message": "The gateway answered this request itself.",
         "type": "server_error",
         "code": "gateway_%RESPONSE_CODE%",
         "param": None,

@@ -39,6 +39,7 @@ from extproc.core.exchange import Exchange, Phase
 from extproc.core.forwarding import RECEIPT_HEADER, names_a_number
 from extproc.core.identity import UnverifiedToken
 from extproc.core.reasons import ExchangeError, Malformed, Reason, Unavailable
+from extproc.core.record import Summary
 from extproc.core.snapshot import Snapshot
 from extproc.edge import wire
 from extproc.edge.authenticator import Authenticator
@@ -306,6 +307,8 @@ class Session:
                 if isinstance(action, StoreRecord):
                     with contextlib.suppress(Unavailable):
                         self._services.journal.append_record(action.record)
+                elif isinstance(action, Abort):
+                    self._account(action.summary)
         self._outgoing.wake()
 
     # -- out -----------------------------------------------------------------------------------------------------------
@@ -352,15 +355,19 @@ class Session:
                 self._holding.withdraw(action)
             case Finish() | Abort():
                 self._failed = self._failed or isinstance(action, Abort)
-                services.telemetry.record_exchange(
-                    action.summary,
-                    traceparent=self._traceparent,
-                    started_unix=self._started_unix,
-                    started_monotonic=self._started_at,
-                )
+                self._account(action.summary)
                 self._outgoing.wake()
             case _:
                 raise AssertionError(type(action).__name__)
+
+    def _account(self, summary: Summary) -> None:
+        """The exchange's span and its share of the metrics."""
+        self._services.telemetry.record_exchange(
+            summary,
+            traceparent=self._traceparent,
+            started_unix=self._started_unix,
+            started_monotonic=self._started_at,
+        )
 
     @property
     def exchange_id(self) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from extproc.core.dialects.fields import NESTED, STRIPPED, STRUCTURAL, UNINSPECTABLE
+from extproc.core.dialects.routing import MAX_MODEL_CHARACTERS
 from extproc.core.policy import Facts, Operation
 from extproc.core.reasons import Malformed, Reason
 
-_MAX_MODEL_CHARACTERS = 256
 _UNLIMITED = 2**31 - 1
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_tokens_to_sample")
 # Negative here means "no limit".
@@ -61,7 +61,7 @@ def _model(operation: Operation, document: dict[str, object]) -> str:
     if any(value != given[0] for value in given):  # which of them counts is the server's choice
         raise Malformed(Reason.BODY_MALFORMED)
     value = given[0] if given else ""
-    if not isinstance(value, str) or len(value) > _MAX_MODEL_CHARACTERS or not value.isprintable():
+    if not isinstance(value, str) or len(value) > MAX_MODEL_CHARACTERS or not value.isprintable():
         raise Malformed(Reason.BODY_MALFORMED)
     return value
 

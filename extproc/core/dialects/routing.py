@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 
+MAX_MODEL_CHARACTERS = 256
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 # Without `;`: some servers take what follows off, others do not.
 _PLAIN = re.compile(r"/[!$%&'()*+,\-./0-9:=@A-Z_a-z~]*\Z")
@@ -57,9 +58,15 @@ def find_operation(method: str, path: str) -> Operation:
 
 
 def path_model(path: str) -> str:
-    """The model that a normalised path names; empty where it names none."""
+    """The model that a normalised path names; empty where it names none.
+
+    Raises `Malformed(PATH_INVALID)` for a name that no body could carry either: too long, or not printable.
+    """
     match = _MODEL_IN_PATH.match(path.rstrip("/"))
-    return unquote(match[1] or match[2] or match[3]) if match else ""
+    model = unquote(match[1] or match[2] or match[3]) if match else ""
+    if len(model) > MAX_MODEL_CHARACTERS or not model.isprintable():
+        raise Malformed(Reason.PATH_INVALID)
+    return model
 
 
 _O = Operation
@@ -101,7 +108,7 @@ _EXACT: dict[tuple[str, str], Operation] = {
 _MODEL = r"[^/]+(?:/versions/[^/]+)?"
 _MODEL_IN_PATH = re.compile(
     r"/v2/(?:repository/)?models/([^/]+)/?.*"
-    r"|(?:/openai)?/(?:v1/)?models/(?!(?:load|unload)\Z)([^:]+)(?::(?:predict|explain))?\Z"
+    r"|(?:/openai)?/(?:v1/)?models/(?!(?:load|unload)\Z)(.+?)(?::(?:predict|explain))?\Z"
     r"|/api/blobs/([^/]+)\Z"
 )
 _PATTERNS: tuple[tuple[str, re.Pattern[str], Operation], ...] = (

@@ -12,9 +12,9 @@ from extproc.core.dialects.fields import JSON_TEXT, STRUCTURAL
 from extproc.core.dialects.leaves import Path, envelope_of, is_dropped
 from extproc.core.reasons import Malformed, Reason
 
-# What tells the texts of one generic event type apart (Anthropic blocks, OpenAI Responses parts).
 _MAX_INDEX = 99_999
 """Of a choice or tool call. Larger numbers are no index, and could be a card."""
+# What tells the texts of one generic event type apart (Anthropic blocks, OpenAI Responses parts).
 _SELECTORS = ("type", "index", "output_index", "content_index")
 
 

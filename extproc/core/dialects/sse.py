@@ -11,7 +11,7 @@ _EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 # Names with a short number. Whatever has three digits is looked at by the masker.
-_HARMLESS = re.compile(rb"[ -/:-~]*[0-9]{0,2}[ -/:-~]*\Z")
+_HARMLESS = re.compile(rb"[ -/:-~]*+[0-9]{0,2}+[ -/:-~]*+\Z")
 _COMMENT = re.compile(rb"[ -/:-~]*\Z")
 _LONGEST_END = 4
 

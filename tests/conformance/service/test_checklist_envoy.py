@@ -318,7 +318,7 @@ def test_10_a_denial_before_us_is_recorded_and_passed_on(world: Any, another_env
     answer = through.chat("marker-denied", headers={"x-denied": "1"})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (403, "gateway_403")
-    assert error["message"] == "The gateway answered: RBAC: access denied"
+    assert "RBAC" not in answer.text
     record = ending(world, answer.headers["x-extproc-exchange"])
     assert (record["event_code"], record["http_status"], record["actor"]["uid"]) == ("proxy.reply", 403, "anonymous")
     assert record["src_address"].startswith("127.0.0.1:")

@@ -71,6 +71,8 @@ def test_a_known_path_in_other_letters_is_refused(path: str) -> None:
         ("/openai/v1/models/m", "m"),
         ("/models/m", "m"),
         ("/v1/models/a%3Ab", "a:b"),
+        ("/v1/models/secret:8b", "secret:8b"),
+        ("/v1/models/secret:8b:predict", "secret:8b"),
         ("/v1/models", ""),
         ("/models/load", ""),
         ("/v1/chat/completions", ""),
@@ -78,6 +80,12 @@ def test_a_known_path_in_other_letters_is_refused(path: str) -> None:
 )
 def test_the_model_that_a_path_names(path: str, model: str) -> None:
     assert path_model(path) == model
+
+
+@pytest.mark.parametrize("name", ["a" * 257, "a%01b", "a%E2%80%AEb"])
+def test_a_model_name_that_no_body_could_carry_is_refused(name: str) -> None:
+    with pytest.raises(Malformed):
+        path_model(f"/v1/models/{name}")
 
 
 @pytest.mark.parametrize(

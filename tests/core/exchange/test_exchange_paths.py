@@ -246,7 +246,13 @@ def test_card_data_in_a_claim_that_describes_is_masked_in_the_record(play: Any) 
     p.request_headers()
     p.verified(
         Principal(
-            issuer="i", subject="s", name=f"{code} 4111111111111111", groups=("analysts",), token_id=code, client=code
+            issuer="i",
+            subject="s",
+            name=f"{code} 4111111111111111",
+            groups=("analysts",),
+            token_id=code,
+            client=code,
+            methods=(code,),
         )
     )
     p.body(BULK)

@@ -206,6 +206,16 @@ async def test_an_injected_exception_is_never_ok(call: str, count: int, error: B
         assert context.status == (grpc.StatusCode.INTERNAL, INTERNAL_SENTENCE)
 
 
+async def test_an_exchange_that_fails_inside_has_its_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SRE sees the failure in the trace and in the metrics, with its reason and nothing else."""
+    told: list[Any] = []
+    monkeypatch.setattr(FakeTelemetry, "record_exchange", lambda self, summary, **more: told.append(summary))
+    context = Context(whole_exchange(), ("write", 2, RuntimeError(SECRET_TEXT)))
+    assert await outcome(context, services()) == "aborted"
+    assert [(summary.record.status_detail, summary.record.status.value) for summary in told] == [("internal", "failed")]
+    assert SECRET_TEXT not in repr(told)
+
+
 @pytest.mark.parametrize("count", range(1, 6))
 async def test_a_journal_failure_is_never_ok_before_an_answer(count: int) -> None:
     context = Context(whole_exchange())
