@@ -1,6 +1,5 @@
 """`extproc run`: guard a model server from this machine."""
 
-import shlex
 import signal
 import sys
 import threading
@@ -19,35 +18,40 @@ import click
 )
 def command(upstream: str, directory: Path, port: int, workers: int, credential_file: Path | None) -> None:
     """Start Envoy, the workers and a development issuer in DIRECTORY, and guard the model server at URL."""
+    from extproc.cli.config import EXIT_INPUT, settings_or_exit  # noqa: PLC0415
     from extproc.edge.settings_file import SettingsInvalid, read_credential  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
     from extproc.local.guard import NotStarted, Wanted, start_guard  # noqa: PLC0415
-    from extproc.local.story import own_command  # noqa: PLC0415
+    from extproc.local.own_command import own_command, shell_path  # noqa: PLC0415
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped.set())
     try:
         credential = read_credential(credential_file).value if credential_file else ""
+    except SettingsInvalid as error:
+        for problem in error.problems:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            click.echo(f"{problem.path}:{problem.line}:{problem.column}: {problem.message}{hint}", err=True)
+        sys.exit(EXIT_INPUT)
+    try:
         guard = start_guard(
             Wanted(directory=directory, upstream=upstream, port=port, workers=workers, credential=credential)
         )
     except SettingsInvalid as error:
-        for problem in error.problems:
-            hint = f" ({problem.hint})" if problem.hint else ""
-            given = f" `{upstream}`" if problem.path.endswith("upstream") else ""
-            click.echo(f"{problem.path}{given}: {problem.message}{hint}", err=True)
-        sys.exit(2)
+        settings_or_exit(directory / "config.yaml")  # what was written, read once more: it says all as `serve` does
+        click.echo(f"not started: {error}", err=True)
+        sys.exit(EXIT_INPUT)
     except (NotStarted, EnvoyFailed, OSError) as error:
         click.echo(f"not started: {error}", err=True)
         sys.exit(1)
-    command_line, config = own_command(), shlex.quote(str(guard.config))
     click.echo(f"guarding {upstream} at {guard.url}/v1")
     click.echo(f"policy     {guard.settings.policy_file}   (edit it; reloaded within a second)")
-    issuer = shlex.quote(str(guard.issuer_directory))
-    click.echo(f"token      {command_line} dev token --directory {issuer} --subject S --groups analysts")
-    click.echo(f"audit      {command_line} audit list --config {config}")
-    click.echo(f"approvals  {command_line} approvals list --config {config}")
+    own, config = own_command(), shell_path(guard.config.resolve())
+    issuer = shell_path(guard.issuer_directory.resolve())
+    click.echo(f"token      {own} dev token --directory {issuer} --subject S --groups analysts")
+    click.echo(f"audit      {own} audit list --config {config}")
+    click.echo(f"approvals  {own} approvals list --config {config}")
     click.echo("stop with Ctrl-C")
     while not stopped.wait(0.5):
         if guard.service.process.poll() is not None or guard.envoy.poll() is not None:

@@ -1,9 +1,7 @@
 """What the demo plays on: model server, wiretap, guard and tokens, all in one folder."""
 
-import shlex
 import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,12 +12,15 @@ from rich.console import Console
 from extproc.local.guard import AUDIENCE, Guard, Wanted, start_guard
 from extproc.local.issuer import mint_token
 from extproc.local.model_server import start_model
+from extproc.local.own_command import own_command, shell_path
 from extproc.local.scripted_model import write_model
-from extproc.local.story import Scene, own_command
+from extproc.local.story import Scene
 from extproc.local.wiretap import start_wiretap
 
 MODEL = "scripted-tiny"
 _PEOPLE = {"analyst": ["analysts"], "approver": ["approvers"]}
+_PACE_SECONDS = 0.12
+"""Between two tokens: the scripted model alone is done in a few milliseconds, and nobody sees a stream."""
 _MODEL_KEY = "demo-model-key-of-the-gateway"
 
 
@@ -51,7 +52,7 @@ class Stage:
         write_model(directory / "model.gguf")
         model = start_model(directory / "model.gguf", log=directory / "model.log", api_key=_MODEL_KEY)
         self._parts.callback(model.stop)
-        tap = start_wiretap(model.url)
+        tap = start_wiretap(model.url, pace_seconds=_PACE_SECONDS)
         self._parts.callback(tap.stop)
         console.print("starting Envoy, two workers and a development issuer ...")
         policy = Path(__file__).with_name("demo-policy.yaml")
@@ -93,11 +94,12 @@ class Stage:
     def wait(self) -> None:
         """Keep everything up until Ctrl-C."""
         guard = self.guard
-        say = partial(self._console.print, highlight=False, markup=False, soft_wrap=True)
-        config = shlex.quote(str(guard.config))
-        say(f"\nrunning: {guard.url}/v1   config {config}   tokens {self._directory}/*.token")
-        say(f"audit:   {own_command()} audit list --config {config}")
-        self._console.print("stop with Ctrl-C")
+        for line in (
+            f"\nrunning: {guard.url}/v1   config {guard.config}   tokens {self._directory}/*.token",
+            f"audit:   {own_command()} audit list --config {shell_path(guard.config)}",
+            "stop with Ctrl-C",
+        ):
+            self._console.print(line, markup=False, soft_wrap=True)
         try:
             while guard.service.process.poll() is None and guard.envoy.poll() is None:
                 time.sleep(0.5)

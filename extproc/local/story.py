@@ -15,8 +15,14 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from extproc.local.own_command import own_command, shell_path
+
 _CARD = re.compile(r"4[\d \-]{12,22}\d")
 _TIMEOUT = httpx.Timeout(60.0)
+_STREAM_SECONDS = 0.4
+"""The least from the first piece of the streamed answer to its last: a third of what the model takes to write it, and
+far more than what arrives in one lump takes to read."""
+_REPLAYED = re.compile(r"^ *(\d+\.\d{3})s (->|<-) ", re.MULTILINE)
 
 
 class StepFailed(Exception):
@@ -36,11 +42,6 @@ class Scene:
     console: Console
 
 
-def own_command() -> str:
-    """How to call this very program from any folder, for a line that a person pastes."""
-    return shlex.quote(str(Path(sys.executable).with_name("extproc")))
-
-
 def expect(condition: bool, sentence: str) -> None:
     """Raises `StepFailed(sentence)` unless `condition`."""
     if not condition:
@@ -50,12 +51,21 @@ def expect(condition: bool, sentence: str) -> None:
 def _show_curl(scene: Scene, path: str, who: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> None:
     parts = ["curl", "-sN", f"{scene.url}{path}"]
     if who:
-        parts += ["-H", f'"Authorization: Bearer $(cat {shlex.quote(str(scene.token_files[who]))})"']
+        parts += ["-H", f'"Authorization: Bearer {_token(scene, who)}"']
     for name, value in headers.items():
         parts += ["-H", shlex.quote(f"{name}: {value}")]
     if body is not None:
         parts += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(json.dumps(body))]
-    scene.console.print("  $ " + " ".join(parts), style="cyan", highlight=False, markup=False, soft_wrap=True)
+    _show_command(scene, " ".join(parts))
+
+
+def _show_command(scene: Scene, line: str) -> None:
+    scene.console.print(f"  $ {line}", style="cyan", highlight=False, markup=False, soft_wrap=True)
+
+
+def _token(scene: Scene, who: str) -> str:
+    """For a shell, inside double quotes."""
+    return f"$(cat {shell_path(scene.token_files[who])})"
 
 
 def _request(
@@ -75,23 +85,23 @@ def _chat(scene: Scene, prompt: str, **more: Any) -> dict[str, Any]:
     return {"model": scene.model, "messages": [{"role": "user", "content": prompt}], **more}
 
 
-def _extproc(scene: Scene, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    """Run our own command as a person would; its output, or `StepFailed` on another exit code than 0."""
-    shown = [f"EXTPROC_CONFIG={shlex.quote(str(scene.config))}"]
-    if environment:
-        shown.append(f'EXTPROC_TOKEN="$(cat {shlex.quote(str(scene.token_files["approver"]))})"')
-    line = " ".join(["  $", *shown, own_command(), shlex.join(arguments)])
-    scene.console.print(line, style="cyan", highlight=False, markup=False, soft_wrap=True)
-    result = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "extproc", *arguments],
+def _extproc(scene: Scene, *arguments: str, who: str = "") -> str:
+    """Run the very line that is shown; its output, or `StepFailed` on another exit code than 0."""
+    variables = f"EXTPROC_CONFIG={shell_path(scene.config)} "
+    if who:
+        variables += f'EXTPROC_TOKEN="{_token(scene, who)}" '
+    line = f"{variables}{own_command()} {shlex.join(arguments)}"
+    _show_command(scene, line)
+    result = subprocess.run(  # noqa: S603 - our own command, every part quoted
+        ["/bin/sh", "-c", line],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "COLUMNS": "120", "EXTPROC_CONFIG": str(scene.config), **(environment or {})},
+        env={**os.environ, "COLUMNS": "120"},
     )
-    for line in (result.stdout + result.stderr).strip().splitlines()[:24]:
-        scene.console.print("  " + line, highlight=False, markup=False, soft_wrap=True)
+    for text in (result.stdout + result.stderr).strip().splitlines()[:24]:
+        scene.console.print("  " + text.rstrip(), highlight=False, markup=False, soft_wrap=True)
     expect(result.returncode == 0, f"`extproc {arguments[0]} {arguments[1]}` ended with {result.returncode}")
     return result.stdout
 
@@ -101,7 +111,13 @@ def no_token(scene: Scene) -> str:
     answer = _request(scene, "/v1/chat/completions", "", _chat(scene, "hello clean"))
     expect(answer.status_code == 401, "a request without a token must get 401")
     expect(len(scene.seen()) == before, "the model must have seen nothing")
-    return "401: nobody is let in without an identity"
+    return "401: nobody is let in without an identity; the model saw nothing"
+
+
+def _delta(line: str) -> str:
+    """The text that a line of a streamed answer carries."""
+    _, found, event = line.partition("data: {")
+    return str(json.loads("{" + event)["choices"][0]["delta"].get("content") or "") if found else ""
 
 
 def masked_stream(scene: Scene) -> str:
@@ -116,10 +132,7 @@ def masked_stream(scene: Scene) -> str:
         expect(answer.status_code == 200, f"the analyst's chat must be allowed, got {answer.status_code}")
         scene.console.print("  ", end="")
         for line in answer.iter_lines():
-            if not line.startswith("data: {"):
-                continue
-            delta = json.loads(line[6:])["choices"][0]["delta"].get("content") or ""
-            if delta:
+            if delta := _delta(line):
                 arrivals.append(time.monotonic())
                 text += delta
                 scene.console.print(delta + "·", end="", highlight=False, markup=False)
@@ -127,7 +140,9 @@ def masked_stream(scene: Scene) -> str:
     expect("[PAN]" in text, "the card must be masked")
     expect(_CARD.search(text) is None, "no card number may reach the client")
     expect(len(arrivals) > 3, "the answer must arrive token by token")
-    return f"masked in the stream; {len(arrivals)} pieces arrived one by one"
+    seconds = arrivals[-1] - arrivals[0]
+    expect(seconds >= _STREAM_SECONDS, f"the pieces must arrive as the model writes them, not within {seconds:.3f} s")
+    return f"masked in the stream; {len(arrivals)} pieces arrived one by one, over {seconds:.1f} s"
 
 
 def masked_prompt(scene: Scene) -> str:
@@ -179,15 +194,16 @@ def held_request(scene: Scene) -> str:
             waiting = pool.submit(client.post, scene.url + "/v1/chat/completions", json=body, headers=headers)
             approval_id = _await_pending(scene)
             expect(not waiting.done(), "the request must wait")
-            expect(len(scene.seen()) == before, "the model must have seen nothing before the grant")
             scene.console.print(f"  ... waits for approval {approval_id}", highlight=False, markup=False)
             _extproc(scene, "approvals", "show", approval_id)
-            own = {"EXTPROC_TOKEN": scene.tokens["approver"]}
-            _extproc(scene, "approvals", "grant", approval_id, "--reason", "quarterly report", environment=own)
+            unseen = len(scene.seen()) == before
+            _extproc(scene, "approvals", "grant", approval_id, "--reason", "quarterly report", who="approver")
             answer = waiting.result(timeout=30)
     scene.console.print(f"  {answer.status_code} {answer.text[:200]}", highlight=False, markup=False, soft_wrap=True)
+    expect(unseen, "the model must have seen nothing before the grant")
     expect(answer.status_code == 200, "the granted request must go on")
-    return "held, granted by the approver, went on"
+    expect(len(scene.seen()) == before + 1, "the model must have seen the granted request, once")
+    return "held, and the model saw nothing of it; granted by the approver, went on"
 
 
 def _await_pending(scene: Scene) -> str:
@@ -214,14 +230,24 @@ def verified(scene: Scene) -> str:
 
 
 def replayed(scene: Scene) -> str:
-    """The exchange of step 3, from its encrypted transcript."""
+    """The stream of step 2, from its encrypted transcript, with the pauses that it had."""
     listed = _extproc(scene, "audit", "list", "--json")
     exchanges = [json.loads(line) for line in listed.splitlines() if line.strip()]
-    wanted = [e for e in exchanges if e["outcome"] == "completed" and "security_code" in e["findings"]]
+    wanted = [e for e in exchanges if e["outcome"] == "completed" and e["findings"] == {"pan": 1}]
     expect(bool(wanted), "the exchange with the card must be in the audit log")
-    output = _extproc(scene, "audit", "replay", str(wanted[0]["exchange_id"]), "--no-wait")
-    expect("[PAN]" in output and "4111 1111" not in output, "the transcript must be the masked one")
-    return "replayed with its timing, masked as it crossed the boundary"
+    started = time.monotonic()
+    output = _extproc(scene, "audit", "replay", str(wanted[0]["exchange_id"]))
+    took = time.monotonic() - started
+    text = "".join(_delta(line) for line in output.splitlines())
+    expect("[PAN]" in text and _CARD.search(text) is None, "the transcript must be the masked one")
+    pieces = [(float(at), arrow) for at, arrow in _REPLAYED.findall(output)]
+    times = [at for at, _ in pieces]
+    expect({arrow for _, arrow in pieces} == {"->", "<-"}, "both directions must be shown, each piece with its time")
+    expect(times == sorted(times), "the pieces must come in the order of their times")
+    answered = [at for at, arrow in pieces if arrow == "<-"]
+    expect(answered[-1] - answered[0] >= _STREAM_SECONDS, "the times must be those of the stream")
+    expect(took >= times[-1], f"a replay of {times[-1]:.1f} s must take as long")
+    return f"replayed over {times[-1]:.1f} s as it happened, masked as it crossed the boundary"
 
 
 STEPS: tuple[tuple[str, Callable[[Scene], str]], ...] = (

@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,7 @@ MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """Twice the largest request the gateway lets through by default."""
 _SILENCE_SECONDS = 600.0
 _READ_BYTES = 65536
+_EVENT_END = b"\n\n"
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "te", "trailer", "upgrade"})
 
 
@@ -50,9 +52,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, handler: type[BaseHTTPRequestHandler], upstream: tuple[str, int]) -> None:
+    def __init__(
+        self, port: int, handler: type[BaseHTTPRequestHandler], upstream: tuple[str, int], pace_seconds: float = 0.0
+    ) -> None:
         super().__init__(("127.0.0.1", port), handler)
         self.upstream = upstream
+        self.pace_seconds = pace_seconds
         self.kept: deque[TappedRequest] = deque(maxlen=KEPT_REQUESTS)
 
     @property
@@ -95,7 +100,18 @@ class _Tap(_Quiet):
         with upstream:
             upstream.sendall(_render(request))
             while chunk := upstream.recv(_READ_BYTES):
-                self.wfile.write(chunk)
+                self._pass_on(chunk)
+
+    def _pass_on(self, chunk: bytes) -> None:
+        """At once; with a pace, a pause after each event of a stream, however many of them came together."""
+        if not self.server.pace_seconds:
+            self.wfile.write(chunk)
+            return
+        *events, rest = chunk.split(_EVENT_END)
+        for event in events:
+            self.wfile.write(event + _EVENT_END)
+            time.sleep(self.server.pace_seconds)
+        self.wfile.write(rest)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _forward  # noqa: N815 - the base class's names
 
@@ -186,15 +202,16 @@ class RunningWiretap:
         self.stop()
 
 
-def start_wiretap(upstream_url: str, port: int = 0, view_port: int = 0) -> RunningWiretap:
+def start_wiretap(upstream_url: str, port: int = 0, view_port: int = 0, *, pace_seconds: float = 0.0) -> RunningWiretap:
     """A wiretap before the model server at `upstream_url` (`http://host:port`); port 0 takes a free one.
 
+    With `pace_seconds`, a streamed answer's events pass no faster than one in that time.
     Raises `OSError` when a port is taken, `ValueError` for another kind of URL.
     """
     parts = urlsplit(upstream_url)
     if parts.scheme != "http" or parts.hostname is None:
         raise ValueError("the wiretap stands before an `http://host:port` server")
-    tap = _Server(port, _Tap, (parts.hostname, parts.port or 80))
+    tap = _Server(port, _Tap, (parts.hostname, parts.port or 80), pace_seconds)
     try:
         view = _Server(view_port, _View, tap.upstream)
     except OSError:

@@ -81,6 +81,27 @@ def test_a_byte_passes_before_the_answer_is_over() -> None:
         server.join()
 
 
+def test_with_a_pace_events_that_come_together_pass_one_after_the_other_and_unchanged() -> None:
+    events = b"data: 1\n\ndata: 2\n\ndata: 3\n\ndata: [DONE]\n\ntail"
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(events)}\r\nconnection: close\r\n\r\n"
+            connection.sendall(head.encode() + events)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    with listener, start_wiretap(f"http://127.0.0.1:{listener.getsockname()[1]}", pace_seconds=0.1) as wiretap:
+        started = time.monotonic()
+        with httpx.stream("GET", wiretap.url, trust_env=False) as answer:
+            assert b"".join(answer.iter_raw()) == events
+        assert time.monotonic() - started >= 0.4
+    server.join()
+
+
 def test_a_model_server_that_is_not_there_is_a_502() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
