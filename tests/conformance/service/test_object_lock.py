@@ -20,6 +20,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from extproc.audit.keeper import WATCH_SECONDS
 from extproc.audit.names import Part, parse_key
 
 ROOT = Path(__file__).parents[3]
@@ -300,6 +301,7 @@ def test_beyond_the_longest_lag_exchanges_are_refused_until_the_store_is_back(lo
             return refused[-1].status_code == 503
 
         until(refuses, MAX_LAG_SECONDS + 10)
+        time.sleep(2 * WATCH_SECONDS)  # each worker looks for itself
         seen = len(world.upstream.seen)
         again = world.chat("marker-refused")
         assert (again.status_code, again.json()["error"]["code"]) == (503, "audit_unavailable")
@@ -322,6 +324,27 @@ def test_a_failing_store_is_a_recorded_control_failure(locked: Any) -> None:
     _, _, stored = locked
     codes = {record["event_code"] for record in stored.records()}
     assert {"control.failure", "control.restored"} <= codes
+
+
+def test_a_store_that_returns_at_the_very_end_gets_that_record_too(locked: Any) -> None:
+    """The service stops while the store is away, and the store comes back before the last try."""
+    world, line, _ = locked
+    line.cut()
+    answer = world.chat("nearly over")
+    until(lambda: "they wait" in world.log_text().rsplit("the audit store is back", 1)[-1], 20)
+    assert answer.status_code == 200
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}], "pieces": ["w "] * 20}
+    url = world.guard.url + "/v1/chat/completions"
+    live = threading.Thread(
+        target=lambda: httpx.post(url, json={**body, "pause": 0.1}, headers=world.headers(), timeout=60)
+    )
+    live.start()
+    time.sleep(0.5)
+    world.guard.service.process.terminate()
+    line.mend()
+    live.join()
+    assert world.guard.service.process.wait(40) == 0
+    assert not list((world.directory / "spool" / "epochs").rglob("*.jsonl"))
 
 
 def test_no_object_holds_account_data(locked: Any) -> None:
