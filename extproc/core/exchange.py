@@ -77,6 +77,8 @@ from extproc.core.trust import Masked
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _NOTHING = Masked(b"")
 _LEAK = Reason.RESPONSE_CREDENTIAL
+_TICKET_SECONDS = 1.0
+"""An approval with less time to live is not worth a ticket."""
 _ENDED = {
     ApprovalState.REFUSED: Reason.APPROVAL_REFUSED,
     ApprovalState.EXPIRED: Reason.APPROVAL_EXPIRED,
@@ -137,6 +139,7 @@ class Exchange:
         self._approval_id = ""
         self._opened_approval = False
         self._attached = False
+        self._expires_unix = 0.0
         self._since = started_at
         # response
         self._masker = snapshot.scanner.masker()
@@ -223,9 +226,7 @@ class Exchange:
             case ((Phase.HELD | Phase.CLAIMING), ApprovalsFailed()):
                 return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)
             case Phase.HELD, (DeadlinePassed() | Drained()):
-                # No ticket for an approval that the store has not confirmed.
-                known = self._ledger.approval is not None
-                return self._refuse(Reason.APPROVAL_PENDING if known else Reason.APPROVALS_UNAVAILABLE, event.at)
+                return self._wait_over(event.at)
             case Phase.CLAIMING, GrantClaimed():
                 return self._intend(event.at)
             case Phase.CLAIMING, GrantLost():
@@ -393,6 +394,7 @@ class Exchange:
         if bound != (judgement.request_digest, ledger.actor.uid, decision.rule, decision.policy_digest):
             return self._refuse(Reason.APPROVAL_MISMATCH, at)
         ledger.approval_seen(approval)
+        self._expires_unix = approval.expires_at
         attached: tuple[Action, ...] = ()
         if not self._opened_approval and not self._attached:
             self._attached = True
@@ -407,6 +409,13 @@ class Exchange:
                 return (*attached, SetDeadline(None), ClaimGrant(approval.approval_id, judgement.request_digest))
             case _:
                 return (*attached, *self._refuse(_ENDED[approval.state], at))
+
+    def _wait_over(self, at: float) -> tuple[Action, ...]:
+        """A ticket, if there is something to come back to: the store has confirmed it, and it has a while to live."""
+        if self._ledger.approval is None:
+            return self._refuse(Reason.APPROVALS_UNAVAILABLE, at)
+        expired = self._ledger.unix(at) + _TICKET_SECONDS > self._expires_unix
+        return self._refuse(Reason.APPROVAL_EXPIRED if expired else Reason.APPROVAL_PENDING, at)
 
     def _withdrawal(self, at: float) -> tuple[Action, ...]:
         """A hold whose client went away ends, unless its rule says `detach`. Only the exchange that opened an approval

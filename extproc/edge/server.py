@@ -17,6 +17,8 @@ _MESSAGE_SLACK_BYTES = 1024 * 1024
 """Headers and framing around a whole buffered body; gRPC's own default of 4 MiB would refuse larger prompts."""
 _LAST_WORDS_SECONDS = 2.0
 """Between the end of the drain and the end of the server: for records and last answers."""
+_CLOSE_SECONDS = 0.2
+"""After the last exchange: for its status to leave. Health watches, which never end by themselves, are ended then."""
 
 
 def _serialize(message: Any) -> bytes:
@@ -67,11 +69,13 @@ class ExtProcServer:
             if not self._sessions:
                 self._empty.set()
 
-    async def _emptied(self) -> None:
-        """Returns when no session lives."""
-        while self._sessions:
-            self._empty.clear()
-            await self._empty.wait()
+    async def _emptied(self, limit_seconds: float) -> None:
+        """Returns when no session lives, or after the limit."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_seconds):
+                while self._sessions:
+                    self._empty.clear()
+                    await self._empty.wait()
 
     async def start(self) -> None:
         """Bind the socket (0600) and say SERVING."""
@@ -88,15 +92,15 @@ class ExtProcServer:
         await self._health.set(_SERVICE, status)
 
     async def stop(self, drain_seconds: float) -> None:
-        """Refuse what is new, give waiting clients their tickets, let live streams finish up to the limit."""
+        """Say NOT_SERVING and refuse what is new, give waiting clients their tickets, let live streams finish."""
         await self.set_serving(serving=False)
         stopping = asyncio.create_task(self._server.stop(drain_seconds + _LAST_WORDS_SECONDS))
         for session in list(self._sessions):
             if session.held:
                 session.drain()
-        if self._sessions:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._emptied(), drain_seconds)
+        await self._emptied(drain_seconds)
         for session in list(self._sessions):
             session.drain()
+        await self._emptied(_LAST_WORDS_SECONDS)
+        await self._server.stop(_CLOSE_SECONDS)
         await stopping

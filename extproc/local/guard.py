@@ -229,4 +229,5 @@ def start_guard(wanted: Wanted) -> Guard:
             service.stop(5.0)
         issuer.stop()
         raise
-    return Guard(wanted, config, settings, issuer, service, envoy, f"http://127.0.0.1:{port}")
+    scheme = "http" if settings.listener.tls is None else "https"
+    return Guard(wanted, config, settings, issuer, service, envoy, f"{scheme}://127.0.0.1:{port}")

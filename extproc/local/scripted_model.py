@@ -24,7 +24,17 @@ _CERTAIN = 3.0
 
 _END = "<|end|>"
 _USER = "<|user|>"
-_TEMPLATE = "{% for m in messages %}{% if m['role'] == 'user' %}" + _USER + "{{ m['content'] }}{% endif %}{% endfor %}"
+_CALL = (
+    "<tool_call>\n{\"name\": \"{{ call['function']['name'] }}\", "
+    "\"arguments\": {{ call['function']['arguments'] | tojson }}}\n</tool_call>"
+)
+_TEMPLATE = (
+    "{% if tools %}" + _USER + "{{ tools | tojson }}{% endif %}{% for m in messages %}"
+    "{% if m['role'] in ('user', 'tool') %}" + _USER + "{{ m['content'] }}"
+    "{% elif m['role'] == 'assistant' %}{{ m['content'] or '' }}"
+    "{% for call in m['tool_calls'] or [] %}" + _CALL + "{% endfor %}" + _END + "{% endif %}{% endfor %}"
+)
+"""llama.cpp learns from it how this model calls tools: JSON between tags."""
 
 _LONG = """
 The tide tables in the harbour office are older than anyone who reads them. Each morning someone copies the day's
@@ -88,6 +98,10 @@ SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "contact-please": (
         *("Write to", " jane", ".doe", "@exa", "mple", ".com or", " transfer to", " DE89", " 3704", " 0044", " 0532"),
         *(" 0130 ", "00; that", " is all."),
+    ),
+    "tool-please": (
+        *("<tool_call>\n", '{"name"', ': "pay"', ', "arguments"', ': {"pan"', ': "4111 1', "111 1", "111 111", '1"'),
+        *(', "amount"', ": 12}", "}\n", "</tool_call>"),
     ),
     "clean": ("Hello", ", this", " is a", " clean", " answer."),
     "utf8": ("Grüße", " 😀", " 日本", "語 und", " ein Ende"),

@@ -53,6 +53,16 @@ rules:
     match: {models: ["brief-*"]}
     text: This model needs an approval, soon.
     hold: {approvers: [approvers], wait: 1s, expire: 1h}
+  - name: short-lived
+    effect: hold
+    match: {models: ["fleeting-*"]}
+    text: This model needs an approval at once.
+    hold: {approvers: [approvers], wait: 2s, expire: 2s}
+  - name: expiring
+    effect: hold
+    match: {models: ["expiring-*"]}
+    text: This model needs an approval within seconds.
+    hold: {approvers: [approvers], wait: 1s, expire: 4s}
   - name: no-model-changes
     effect: deny
     match: {operations: [model_admin]}

@@ -9,11 +9,15 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from extproc.app import socket_path
 from extproc.local.guard import start_service
 
 PAN = "4111 1111 1111 1111"
@@ -155,6 +159,71 @@ def test_sigterm_lets_a_live_stream_finish_and_exits_0(own_world) -> None:
     assert got[0].count("word") == 30
     assert world.guard.service.process.wait(30) == 0
     assert world.chat("after the end").status_code == 503
+
+
+class Watch:
+    """What a health watcher on an open channel hears, one status after the other, and how long after the first."""
+
+    def __init__(self, channel: grpc.Channel, service: str = "") -> None:
+        self.heard: list[int] = []
+        self._call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=service))
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(grpc.RpcError):
+            for answer in self._call:
+                self.heard.append(answer.status)
+
+    def hears(self, status: int, seconds: float = 10.0) -> bool:
+        deadline = time.monotonic() + seconds
+        while status not in self.heard and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return status in self.heard
+
+    def ended(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+
+def test_health_says_not_serving_while_a_live_stream_drains(own_world) -> None:
+    """A watcher hears it at once, a check is no longer answered SERVING, and no watcher holds the end up."""
+    world = own_world(workers=1, drain_seconds=30)
+    got: list[httpx.Response] = []
+    body = stream_body(["word "] * 60, 0.05, "marker-health")
+    post = lambda: got.append(  # noqa: E731
+        httpx.post(world.guard.url + "/v1/chat/completions", json=body, headers=world.headers(), timeout=60)
+    )
+    status = health_pb2.HealthCheckResponse
+    with grpc.insecure_channel(f"unix:{socket_path(world.guard.settings, 0)}") as channel:
+        watches = [Watch(channel), Watch(channel, "envoy.service.ext_proc.v3.ExternalProcessor")]
+        assert all(watch.hears(status.SERVING) for watch in watches)
+        client = threading.Thread(target=post)
+        client.start()
+        while not world.upstream.requests("marker-health"):
+            time.sleep(0.02)
+        world.guard.service.process.terminate()
+        assert all(watch.hears(status.NOT_SERVING, 2.0) for watch in watches)
+        assert client.is_alive()
+        with pytest.raises(grpc.RpcError) as refused:
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2.0)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        client.join(30)
+        assert got[0].text.count("word") == 60
+        assert all(watch.ended(5.0) for watch in watches)
+        assert world.guard.service.process.wait(10) == 0
+
+
+def test_a_worker_runs_on_the_fast_event_loop_and_the_fast_protobuf(world) -> None:
+    """DESIGN: uvloop and upb. What says so is the worker itself; the libraries are mapped into its process."""
+    lines = [json.loads(line) for line in world.log_text().splitlines()]
+    serving = [line for line in lines if line["message"] == "serving"]
+    assert {line["worker"] for line in serving} == {0, 1}
+    assert {(line["event_loop"], line["protobuf"]) for line in serving} == {("uvloop", "upb")}
+    for pid in world.worker_pids():
+        maps = Path(f"/proc/{pid}/maps").read_text("utf-8")
+        assert "/uvloop/" in maps
+        assert "/google/_upb/" in maps
 
 
 def test_a_service_that_is_gone_fails_closed(own_world) -> None:

@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from extproc.local.model_server import start_model
-from extproc.local.scripted_model import write_model
+from extproc.local.scripted_model import script_text, write_model
 
 TOOLS = [
     {
@@ -14,7 +14,11 @@ TOOLS = [
         "function": {
             "name": "pay",
             "description": "pays",
-            "parameters": {"type": "object", "properties": {"pan": {"type": "string"}}},
+            "parameters": {
+                "type": "object",
+                "properties": {"pan": {"type": "string"}, "amount": {"type": "integer"}},
+                "required": ["pan", "amount"],
+            },
         },
     }
 ]
@@ -70,6 +74,43 @@ def test_llama_cpp_whole_masked(llama_world) -> None:
     assert answer.usage.completion_tokens > 3
 
 
+def test_llama_cpp_calls_a_tool_and_answers_with_its_result(llama_world) -> None:
+    """The whole loop of an agent: the call comes masked, its result goes masked, the answer follows."""
+    messages = [{"role": "user", "content": "Pay my bill, tool-please"}]
+    called = llama_world.chat.completions.create(model="scripted-tiny", tools=TOOLS, messages=messages, max_tokens=64)
+    choice = called.choices[0]
+    assert choice.finish_reason == "tool_calls"
+    (call,) = choice.message.tool_calls
+    assert call.function.name == "pay"
+    assert json.loads(call.function.arguments) == {"pan": "[PAN]", "amount": 12}
+    messages += [
+        choice.message.model_dump(exclude_none=True),
+        {"role": "tool", "tool_call_id": call.id, "content": "paid with 5555 5555 5555 4444, clean"},
+    ]
+    answer = llama_world.chat.completions.create(model="scripted-tiny", tools=TOOLS, messages=messages, max_tokens=64)
+    assert answer.choices[0].message.content == script_text("clean")
+
+
+def test_llama_cpp_streams_a_tool_call_masked(llama_world) -> None:
+    """The number comes in four tokens; the arguments are masked, and parse once they are whole."""
+    stream = llama_world.chat.completions.create(
+        model="scripted-tiny",
+        stream=True,
+        tools=TOOLS,
+        max_tokens=64,
+        messages=[{"role": "user", "content": "Pay my bill, tool-please"}],
+    )
+    name, finish, pieces = "", None, []
+    for chunk in stream:
+        finish = chunk.choices[0].finish_reason or finish
+        for call in chunk.choices[0].delta.tool_calls or []:
+            name = call.function.name or name
+            pieces.append(call.function.arguments or "")
+    assert (name, finish) == ("pay", "tool_calls")
+    assert json.loads("".join(pieces)) == {"pan": "[PAN]", "amount": 12}
+    assert len(pieces) > 3
+
+
 def test_llama_cpp_lists_models(llama_world) -> None:
     assert llama_world.models.list().data
 
@@ -123,6 +164,36 @@ def test_streamed_tool_calls_stay_parseable(world) -> None:
             arguments += call.function.arguments or ""
     assert (name, finish) == ("pay", "tool_calls")
     assert json.loads(arguments) == {"pan": "[PAN]", "cvv": "[CVV]", "amount": 12}
+
+
+def test_a_whole_tool_call_is_masked_and_parses(world) -> None:
+    """Two choices, an argument that is a number, and the older `function_call` beside them."""
+    arguments = '{"pan": 4111111111111111, "cvv": "737", "amount": 12}'
+    function = {"name": "pay", "arguments": arguments}
+    message = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "t1", "type": "function", "function": function}],
+        "function_call": function,
+    }
+    body = {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": n, "message": message, "finish_reason": "tool_calls"} for n in (0, 1)],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12},
+    }
+    world.upstream.answer = lambda handler, _: handler.whole(200, "application/json", json.dumps(body).encode())
+    client = openai.OpenAI(base_url=world.guard.url + "/v1", api_key=world.token(), max_retries=0)
+    answer = client.chat.completions.create(model="m", n=2, tools=TOOLS, messages=[{"role": "user", "content": "pay"}])
+    masked = {"pan": "[PAN]", "cvv": "[CVV]", "amount": 12}
+    assert len(answer.choices) == 2
+    for choice in answer.choices:
+        (call,) = choice.message.tool_calls
+        assert (call.id, call.function.name, choice.finish_reason) == ("t1", "pay", "tool_calls")
+        assert json.loads(call.function.arguments) == masked
+        assert json.loads(choice.message.function_call.arguments) == masked
 
 
 def test_tool_arguments_in_the_history_are_masked_for_the_model(world) -> None:

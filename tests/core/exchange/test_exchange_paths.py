@@ -166,6 +166,17 @@ def test_no_ticket_for_an_approval_that_was_never_opened(play: Any, ending: Any)
     assert len(p.of(WithdrawApproval)) == 1
 
 
+@pytest.mark.parametrize(("left", "code"), [(0.5, Reason.APPROVAL_EXPIRED), (30.0, Reason.APPROVAL_PENDING)])
+def test_no_ticket_for_an_approval_that_ends_with_the_wait(play: Any, left: float, code: Reason) -> None:
+    p = play()
+    p.forwarded(BULK)
+    at = p.tick()
+    opened = p.approval(ApprovalState.PENDING)
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING, expires_at=opened.created_at + left), at))
+    p.feed(ev.DeadlinePassed(at))
+    assert error_of(p.answers[0])["code"] == code.value
+
+
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
 
 
