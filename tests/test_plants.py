@@ -155,7 +155,7 @@ PLANTS = (
     Plant(
         "p3: a record that cannot be stored is ignored",
         "core/exchange.py",
-        "case _, StoreFailed():\n                return self._store_failed(event.at)",
+        "case _, StoreFailed():\n                return self._store_failed(event)",
         "case _, StoreFailed():\n                return self._go_on(event.at) if self.phase is Phase.RECORDING else ()",
         PROMISES + "test_p3_what_cannot_be_judged_is_refused",
     ),

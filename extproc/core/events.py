@@ -82,7 +82,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class StoreFailed:
+    """What was stored under `ticket`, and everything after it, never becomes durable."""
+
     at: float
+    ticket: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ class Exchange:
         self._ledger.policy_in_force(snapshot.policy.digest)
         self._outbox = Outbox()
         self._ticket = 0
+        self._intent_ticket = 0
         self._closing = self._ledger.record(EventCode.REQUEST_REFUSE, started_at, Outcome.FAILED)
         # request
         self._headers = Headers(())
@@ -236,7 +237,7 @@ class Exchange:
             case Phase.REFUSING, Stored() if event.ticket >= self._ticket:
                 return self._answer_refusal(event.at)
             case _, StoreFailed():
-                return self._store_failed(event.at)
+                return self._store_failed(event)
             case Phase.FORWARDED, ResponseHeaders():
                 return self._begin_response(event)
             case _, ResponseHeaders() if self.phase in BEFORE_FORWARD:
@@ -441,6 +442,7 @@ class Exchange:
         self._since = at
         used = (self._store(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
         intent = self._store(EventCode.INFERENCE_REQUEST, at, Outcome.SUCCEEDED)
+        self._intent_ticket = intent.ticket
         body = self._judgement.forward.body
         content = (self._store_content(Direction.TO_MODEL, body, at),) if body else ()
         return (*used, intent, *content)
@@ -559,7 +561,7 @@ class Exchange:
             self._ledger, reason, text=text, approval_id=self._approval_id if pending else ""
         )
         status = self._refusal.status
-        if self.phase in (Phase.RECORDING, Phase.RESPONDING):  # its intent stands in the log: so does its end
+        if self._intent_ticket or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end
             stored = self._store_end(at, Outcome.FAILED, reason, http_status=status)
         else:
             outcome = Outcome.HELD if pending else Outcome.REFUSED
@@ -601,23 +603,18 @@ class Exchange:
             return (self._store_end(at, Outcome.CUT, reason), *self._abort(reason))
         return self._close(last, at, reason=reason)
 
-    def _store_failed(self, at: float) -> tuple[Action, ...]:
-        """The record is not durable, so nothing that waits for it leaves; a refusal stays a refusal."""
+    def _store_failed(self, event: StoreFailed) -> tuple[Action, ...]:
+        """What waits for a record that never becomes durable does not leave, and the end is recorded, if that still
+        goes: ends have a reserve. A refusal stays a refusal, recorded or not."""
         self._outbox.clear()
+        if event.ticket <= self._intent_ticket:
+            self._intent_ticket = 0
+        if self.phase is Phase.REFUSING and self._refusal is not None and self._refusal.status >= 400:
+            return self._answer_refusal(event.at)
         if self._headers_released or self.phase is Phase.FORWARDED:
-            return self._abort(Reason.AUDIT_UNAVAILABLE)
-        withdrawn = self._withdrawal(at)
-        if self._refusal is None or self._refusal.status < 400:
-            self._refusal = render_refusal(self._ledger, Reason.AUDIT_UNAVAILABLE)
-        self.phase = Phase.OVER
-        self._closing = self._ledger.record(
-            EventCode.REQUEST_REFUSE,
-            at,
-            Outcome.FAILED,
-            reason=Reason.AUDIT_UNAVAILABLE,
-            http_status=self._refusal.status,
-        )
-        return (SetDeadline(None), *withdrawn, self._refusal, Finish(self._ledger.summary(self._closing)))
+            end = self._store_end(event.at, Outcome.CUT, Reason.AUDIT_UNAVAILABLE)
+            return (end, *self._abort(Reason.AUDIT_UNAVAILABLE))
+        return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
 
     def _abandon(self, at: float) -> tuple[Action, ...]:
         """The other side is gone. What was delivered is known: the record counts the bytes that were released."""
@@ -659,7 +656,8 @@ class Exchange:
         self._ticket += 1
         ledger = self._ledger
         ledger.findings_response = dict(self._masker.findings)
-        ledger.response_bytes = self._outbox.released_bytes if outcome is Outcome.ABANDONED else ledger.recorded_bytes
+        undelivered = outcome is Outcome.ABANDONED or reason is Reason.AUDIT_UNAVAILABLE
+        ledger.response_bytes = self._outbox.released_bytes if undelivered else ledger.recorded_bytes
         if reason is None and self._local_reply:
             reason = Reason.PROXY_LOCAL_REPLY
         self._closing = ledger.end(

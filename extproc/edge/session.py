@@ -286,7 +286,10 @@ class Session:
         self._feeding = True
         try:
             while self._events:
-                for action in self._exchange.receive(self._events.popleft()):
+                actions = self._exchange.receive(self._events.popleft())
+                if self._recording is not None:
+                    self._recording.begin()
+                for action in actions:
                     self._perform(action, self._exchange)
         except Exception as error:  # noqa: BLE001 - the one boundary: what is unexpected ends with an error, never goes on
             _log.error("unexpected failure in an exchange", extra={"failure": type(error).__name__})

@@ -14,7 +14,7 @@ from extproc.core.actions import Abort, Finish, ForwardRequest, ReleaseBody, Rel
 from extproc.core.approval import ApprovalState
 from extproc.core.exchange import Phase
 from extproc.core.reasons import Reason
-from extproc.core.record import Direction, EventCode
+from extproc.core.record import ENDS_EXCHANGE, Direction, EventCode
 
 PAN = "4111 1111 1111 1111"
 CODE = "739"
@@ -215,6 +215,31 @@ def test_p3_what_cannot_be_judged_is_refused(play: Any, failure: Any, point: int
         assert not p.forwards, "a failure let the request through"
     assert p.transcript(Direction.TO_CLIENT).startswith(p.released)
     assert p.released.startswith(released)
+
+
+@pytest.mark.parametrize("point", range(1, 12))
+def test_p2_an_exchange_that_could_not_be_stored_is_ended_in_the_log(play: Any, point: int) -> None:
+    """A full disk still has a reserve for ends: what began in the log ends there, and says why, at every point."""
+    p = play(auto_sync=False)
+    for step in steps(p)[:point]:
+        step()
+    lost = p.stored[-1].ticket if p.stored else 1
+    p.stored = [action for action in p.stored if action.ticket != lost]
+    before = len(p.stored)
+    p.durable = before
+    p.feed(ev.StoreFailed(p.tick(), lost))
+    (end,) = [
+        a.record for a in p.stored[before:] if isinstance(a, StoreRecord) and a.record.event_code in ENDS_EXCHANGE
+    ]
+    assert end.status_detail == Reason.AUDIT_UNAVAILABLE.value
+    intended = any(
+        isinstance(a, StoreRecord) and a.record.event_code is EventCode.INFERENCE_REQUEST for a in p.stored[:before]
+    )
+    assert end.event_code is (EventCode.INFERENCE_END if intended else EventCode.REQUEST_REFUSE)
+    p.sync()
+    assert p.exchange.over
+    assert p.aborted or p.answers[-1].status == 503
+    assert (end.measures.response_bytes if end.measures else 0) == len(p.released)
 
 
 @given(
