@@ -66,7 +66,7 @@ class PolicyInForce:
     def put(self, policy: Policy) -> None:
         self.snapshot = Snapshot(
             policy=policy,
-            scanner=Scanner(policy.masking),
+            scanner=Scanner(policy.masking, self.settings.limits.max_scan_steps),
             connections=self.connections,
             limits=self.settings.limits,
             digest_key=self.digest_key,

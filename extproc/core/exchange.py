@@ -494,6 +494,7 @@ class Exchange:
         """Mask, record, queue. Nothing leaves here: `_release` sends what is durable."""
         if self._filter is None:
             return self._fail(Reason.PROTOCOL, event.at)
+        self._masker.renew()
         out = Masked(self._filter.feed(event.data)) if event.data else _NOTHING
         if event.end_of_stream:
             rest = self._filter.finish()

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     BODY_ENCODED = "body_encoded"
     BODY_TYPE_UNSUPPORTED = "body_type_unsupported"
     BODY_NOT_INSPECTABLE = "body_not_inspectable"
+    BODY_TOO_COSTLY = "body_too_costly"
     APPROVAL_PENDING = "approval_pending"
     APPROVAL_REFUSED = "approval_refused"
     APPROVAL_EXPIRED = "approval_expired"
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     RESPONSE_ENCODED = "response_encoded"
     RESPONSE_TYPE_UNSUPPORTED = "response_type_unsupported"
     RESPONSE_TOO_LARGE = "response_too_large"
+    RESPONSE_TOO_COSTLY = "response_too_costly"
     RESPONSE_CREDENTIAL = "response_credential"
     AUDIT_UNAVAILABLE = "audit_unavailable"
     POLICY_UNAVAILABLE = "policy_unavailable"
@@ -88,6 +90,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.BODY_ENCODED: Refusal(415, "Encoded request bodies are not accepted.", _REQUEST),
     Reason.BODY_TYPE_UNSUPPORTED: Refusal(415, "This content type cannot be inspected and is not accepted.", _REQUEST),
     Reason.BODY_NOT_INSPECTABLE: Refusal(400, "The request carries content that cannot be inspected.", _REQUEST),
+    Reason.BODY_TOO_COSTLY: Refusal(413, "The request body holds too many numbers or values to inspect.", _REQUEST),
     Reason.APPROVAL_PENDING: Refusal(202, "The request waits for an approval.", "approval_pending", 5),
     Reason.APPROVAL_REFUSED: Refusal(403, "The approval was refused.", _PERMISSION),
     Reason.APPROVAL_EXPIRED: Refusal(403, "The approval has expired.", _PERMISSION),
@@ -102,6 +105,9 @@ REFUSALS: dict[Reason, Refusal] = {
         502, "The model's answer is of a type that cannot be inspected and was withheld.", _UPSTREAM
     ),
     Reason.RESPONSE_TOO_LARGE: Refusal(502, "The model's answer is too large and was withheld.", _UPSTREAM),
+    Reason.RESPONSE_TOO_COSTLY: Refusal(
+        502, "The model's answer holds too many numbers or values to inspect and was withheld.", _UPSTREAM
+    ),
     Reason.RESPONSE_CREDENTIAL: Refusal(
         502, "The model's answer contained the model server's own credential and was withheld.", _UPSTREAM
     ),

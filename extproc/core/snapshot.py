@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from extproc.core.masking.effort import MAX_STEPS
 from extproc.core.masking.scanner import Scanner
 from extproc.core.policy import Policy
 from extproc.core.trust import Secret
@@ -36,6 +37,8 @@ class Limits:
     """Incremental maskers of one response: choices x fields x tool calls."""
     max_json_depth: int = 64
     """Nesting of request and response documents."""
+    max_scan_steps: int = MAX_STEPS
+    """What inspecting one body, or one piece of a stream, may cost; a step takes about a microsecond."""
     max_unreleased_bytes: int = 1024 * 1024
     """Response bytes waiting for their record before we stop reading from the proxy."""
     hold_margin_seconds: float = 10.0

@@ -144,7 +144,7 @@ def _store(values: Values, folder: Path) -> DirectoryStore | S3Store:
 
 def _limits(values: Values) -> Limits:
     return Limits(
-        **_plain(values, "max_channels", "max_json_depth"),
+        **_plain(values, "max_channels", "max_json_depth", "max_scan_steps"),
         **_bytes(values, "max_header", "max_body", "max_response", "max_event", "max_unreleased"),
         **_seconds(values, "hold_margin"),
     )

@@ -74,6 +74,12 @@ def _count(counts: dict[str, object], names: tuple[str, ...]) -> int:
     return 0
 
 
+_RESPONSE_REASONS = {
+    Reason.BODY_MALFORMED: Reason.RESPONSE_MALFORMED,
+    Reason.BODY_TOO_COSTLY: Reason.RESPONSE_TOO_COSTLY,
+}
+
+
 class _InResponse:
     """The masker does not know its direction: what it cannot read inside this block is a malformed response."""
 
@@ -81,8 +87,8 @@ class _InResponse:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Malformed) and error.reason is Reason.BODY_MALFORMED:
-            raise Malformed(Reason.RESPONSE_MALFORMED) from None
+        if isinstance(error, Malformed) and error.reason in _RESPONSE_REASONS:
+            raise Malformed(_RESPONSE_REASONS[error.reason]) from None
 
 
 IN_RESPONSE = _InResponse()

@@ -109,12 +109,14 @@ class TextBody(Observed):
 
     def feed(self, data: bytes) -> Masked:
         text = self._decode(data, final=False)
-        safe = self._channel.feed(text).encode()
+        with IN_RESPONSE:
+            safe = self._channel.feed(text).encode()
         return Masked(data if safe == data else safe)
 
     def finish(self) -> Masked:
-        text = self._channel.feed(self._decode(b"", final=True))
-        return Masked((text + self._channel.finish()).encode())
+        rest = self._decode(b"", final=True)
+        with IN_RESPONSE:
+            return Masked((self._channel.feed(rest) + self._channel.finish()).encode())
 
     def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
         return Masked(f"\n{sentence} ({code}, {exchange_id})\n".encode())

@@ -21,6 +21,7 @@ def _class(members: str) -> str:
     return members.replace("\u002d\u2010", "\\-\u2010")
 
 
+INVISIBLE_CLASS = _INVISIBLE
 SEPARATOR_CLASS = _class(_SPACES + _DASHES + _OTHER + _INVISIBLE)
 
 DIGIT = re.compile(r"\d")
@@ -33,6 +34,7 @@ DENSE = re.compile(f"\\d[\\d{SEPARATOR_CLASS}]{{10,}}+")
 DENSE_ASCII = r"[0-9][0-9 \t\n\r\v\f./_\-]{10,}"
 SOFT_GAP = re.compile(f"(?:[{_SPACES}]+|[{_SPACES}]*[{_class(_DASHES)}][{_SPACES}]*)\\Z")
 _INVISIBLES = re.compile(f"[{_INVISIBLE}]+")
+find_invisible = _INVISIBLES.search
 
 
 def visible(gap: str) -> str:

@@ -94,6 +94,11 @@ class IinTable:
                 for number in span(part):
                     self._add(str(number), bits)
 
+    @property
+    def prefixes(self) -> frozenset[str]:
+        """Every IIN of the table."""
+        return frozenset(self._ends)
+
     def _add(self, prefix: str, bits: int) -> None:
         self._ends[prefix] = self._ends.get(prefix, 0) | bits
         for cut in range(1, len(prefix)):

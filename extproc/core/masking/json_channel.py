@@ -5,6 +5,7 @@ from enum import Enum, auto
 from typing import Final
 
 from extproc.core.masking.context import MAX_KEY, KeyRule, key_rule
+from extproc.core.masking.effort import TOKEN_STEPS
 from extproc.core.masking.escapes import decode
 from extproc.core.masking.iin import MAX_PAN_DIGITS
 from extproc.core.masking.mask import PAN_MASK, Masks, mask_number
@@ -42,7 +43,7 @@ class JsonChannel:
     """For every way of cutting JSON text: what it returns parses, and is the masked whole.
 
     Strings and keys are masked as texts of their own, key names announce values, and a number that is a PAN becomes a
-    string. What is not JSON is masked as text. Raises `Malformed` beyond `MAX_DEPTH` levels.
+    string. What is not JSON is masked as text. Raises `Malformed` beyond `MAX_DEPTH` levels and when it costs too much.
     """
 
     def __init__(self, walker: Walker, masks: Masks) -> None:
@@ -56,7 +57,7 @@ class JsonChannel:
         self._key = ""
         self._word = ""
         self._number = ""
-        self._tape = Tape(walker, "")
+        self._tape = Tape(walker, "", masks.effort)
         self._written: list[str] = []
         self._escape = ""
 
@@ -98,6 +99,7 @@ class JsonChannel:
     def _read(self, text: str) -> None:
         at = 0
         while at < len(text):
+            self._masks.effort.spend(TOKEN_STEPS)
             match self._state:
                 case _State.OUTSIDE:
                     at = self._outside(text, at)
@@ -133,7 +135,7 @@ class JsonChannel:
             return at
         if char == '"':
             self._state = _State.STRING
-            self._tape = Tape(self._walker, "" if self._key_next else self._rule.value)
+            self._tape = Tape(self._walker, "" if self._key_next else self._rule.value, self._masks.effort)
             self._key = "" if self._key_next else self._key
         elif not self._structure(char):
             self._give_up(char, final=False)
@@ -168,19 +170,22 @@ class JsonChannel:
         return True
 
     def _string(self, text: str, at: int) -> int:
-        written = self._escape + text[at:]
-        body = _BODY.match(written)
-        end = body.end() if body else 0
-        closed = written.startswith('"', end)
-        if closed:
+        moved = 0
+        if self._escape:  # begun in the piece before
+            moved = at - len(self._escape)
+            text, at = self._escape + text[at:], 0
             self._escape = ""
-            self._take(written[:end], final=True)
+        body = _BODY.match(text, at)
+        end = body.end() if body else at
+        closed = text.startswith('"', end)
+        self._take(text[at : end if closed else len(text)], final=closed)
+        if closed:
             self._out.append('"')
             self._state = _State.OUTSIDE
-            return len(text) - (len(written) - end - 1)
-        self._escape = ""
-        self._take(written, final=False)
-        return len(text)
+            end += 1
+        else:
+            end = len(text)
+        return moved + end
 
     def _take(self, written: str, final: bool) -> None:
         """Masks more of a string's inside, or of text, and gives out what is decided, as it was written."""
@@ -266,5 +271,5 @@ class JsonChannel:
         """Reads `text` and all that follows as text; `before` was given out and counts as what went before it."""
         self._number = ""
         self._state = _State.TEXT
-        self._tape = Tape(self._walker, before or self._rule.value)
+        self._tape = Tape(self._walker, before or self._rule.value, self._masks.effort)
         self._take(text, final)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from extproc.core.masking.context import KeyRule
+from extproc.core.masking.effort import Effort
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.masking.walk import Found, Walker
 
@@ -27,10 +28,11 @@ def truncate_pan(digits: str) -> str:
 class Masks:
     """The masks of one exchange and direction: counts findings, numbers equal PANs equally. Prints no digits."""
 
-    __slots__ = ("_numbers", "_style", "findings", "held_max")
+    __slots__ = ("_numbers", "_style", "effort", "findings", "held_max")
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, effort: Effort) -> None:
         self._style = style
+        self.effort = effort
         self._numbers: dict[str, int] = {}
         self.findings: dict[str, int] = {}
         self.held_max = 0
@@ -72,5 +74,9 @@ def mask_number(walker: Walker, masks: Masks, value: float, rule: KeyRule) -> st
     if not _SMALLEST_PAN <= value <= _LARGEST_PAN:
         return None
     digits = str(value)
-    found = walker.find_after(rule.value, digits) if rule is not KeyRule.NONE else walker.find(digits)
+    found = (
+        walker.find_after(rule.value, digits, masks.effort)
+        if rule is not KeyRule.NONE
+        else walker.find(digits, masks.effort)
+    )
     return masks.replace(digits, found) if found else None

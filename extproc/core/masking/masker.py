@@ -3,6 +3,7 @@
 from extproc.core.masking.alphabet import DIGIT
 from extproc.core.masking.channel import Channel
 from extproc.core.masking.context import KeyRule, key_rule
+from extproc.core.masking.effort import KEY_STEPS, Effort
 from extproc.core.masking.json_channel import MAX_DEPTH, JsonChannel
 from extproc.core.masking.mask import Masks, mask_number
 from extproc.core.masking.settings import Style
@@ -20,13 +21,14 @@ class Masker:
     """Masks what belongs to one exchange and direction, counts findings and numbers equal PANs equally.
 
     `findings` maps `Kind` values to counts. `numbered` masks are given in the order in which values are decided.
+    Whatever masks raises `Malformed(BODY_TOO_COSTLY)` once there are more numbers and values than `max_steps` allow.
     """
 
     __slots__ = ("_masks", "_walker")
 
-    def __init__(self, walker: Walker, style: Style) -> None:
+    def __init__(self, walker: Walker, style: Style, max_steps: int) -> None:
         self._walker = walker
-        self._masks = Masks(style)
+        self._masks = Masks(style, Effort(max_steps))
 
     @property
     def findings(self) -> dict[str, int]:
@@ -37,11 +39,15 @@ class Masker:
         """Most characters that any channel of this masker ever held back."""
         return self._masks.held_max
 
+    def renew(self) -> None:
+        """Another piece of a stream begins: `max_steps` are for each."""
+        self._masks.effort.renew()
+
     def mask_text(self, text: str) -> str:
         """The whole text, masked; the same object when there is nothing to mask."""
         if len(text) < _SHORT and _has_digit(text) is None:
             return text
-        found = self._walker.find(text)
+        found = self._walker.find(text, self._masks.effort)
         return self._masks.replace(text, found) if found else text
 
     def mask_json(self, text: str) -> str:
@@ -63,7 +69,7 @@ class Masker:
 
     def channel(self, rule: KeyRule = KeyRule.NONE) -> Channel:
         """A new stream of plain text, which stands under a key that announces `rule`."""
-        return Channel(Tape(self._walker, rule.value), self._masks)
+        return Channel(Tape(self._walker, rule.value, self._masks.effort), self._masks)
 
     def json_channel(self) -> JsonChannel:
         """A new stream of JSON text."""
@@ -84,11 +90,12 @@ class Masker:
         return value
 
     def _announced(self, text: str, rule: KeyRule) -> str:
-        found = self._walker.find_after(rule.value, text)
+        found = self._walker.find_after(rule.value, text, self._masks.effort)
         return self._masks.replace(text, found) if found else text
 
     def _list(self, values: list[object], rule: KeyRule, key: str, depth: int) -> list[object]:
         _check_depth(depth)
+        self._masks.effort.spend(len(values))
         masked: list[object] | None = None
         for index, value in enumerate(values):
             new = self._value(value, rule, key, depth)
@@ -99,6 +106,7 @@ class Masker:
 
     def _object(self, values: dict[str, object], rule: KeyRule, depth: int) -> dict[str, object]:
         _check_depth(depth)
+        self._masks.effort.spend(KEY_STEPS * len(values))
         masked: dict[str, object] = {}
         changed = False
         for key, value in values.items():

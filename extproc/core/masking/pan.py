@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from extproc.core.masking.alphabet import GAP, GAP_BEFORE, MAX_GAP, SEPARATOR_CLASS, ascii_digits, visible
+from extproc.core.masking.candidate import Candidates
 from extproc.core.masking.context import Words
 from extproc.core.masking.iin import MAX_IIN_DIGITS, MAX_PAN_DIGITS, MIN_PAN_DIGITS, IinTable, passes_luhn
 from extproc.core.masking.run import (
@@ -39,8 +41,8 @@ MAX_HEX = 64
 # Characters before a candidate that a judgement may read.
 LEFT_WINDOW = 128
 
-# Groups of other sizes than four, with the gap after them: their cards have one spacing throughout.
-_SHORT_GROUP = re.compile(rf"(\d{{1,3}}|\d{{5,11}})([{SEPARATOR_CLASS}]{{1,{MAX_GAP}}})(?=\d)")
+# A group too short to be a PAN alone, with the gap after it.
+_SHORT_GROUP = re.compile(rf"(\d{{1,11}})([{SEPARATOR_CLASS}]{{1,{MAX_GAP}}})(?=\d)")
 _HEX_AFTER = re.compile(rf"[0-9A-Fa-f-]{{0,{MAX_HEX + 1}}}")
 _HEX_BEFORE = frozenset("0123456789abcdefABCDEF-")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -71,11 +73,12 @@ class Pan:
 class PanJudge:
     """The PAN rules of one profile, compiled."""
 
-    __slots__ = ("_table", "_words")
+    __slots__ = ("_table", "_words", "candidates")
 
     def __init__(self, table: IinTable, words: Words) -> None:
         self._table = table
         self._words = words
+        self.candidates = Candidates(table.prefixes)
 
     def judge(self, text: str, start: int, masked_end: int, final: bool) -> Pan | Wait | None:
         """The PAN whose first digit is at `start`, where a group of digits begins, or `None` if there is none.
@@ -251,18 +254,41 @@ def _digit_count(text: str) -> int:
 def _in_list(text: str, start: int, masked_end: int) -> bool:
     """Whether so many like groups stand before, in the spacing that follows, that no candidate here can be accepted.
 
-    The quick form of `_neighbours_before`, for long lists of short numbers. Groups of four are left to the long form:
-    a card printed in fours may change its spacing on the way.
+    The quick form of `_neighbours_before`, for long lists of short numbers.
     """
     group = _SHORT_GROUP.match(text, start)
     if group is None:
         return False
     count = group.end(1) - start
-    spacing = visible(group[2])
-    return bool(spacing) and (
-        _neighbours_before(text, start, frozenset((spacing,)), range(max(1, count - 1), count + 2), masked_end)
-        >= _NEIGHBOURS_OF_PRINTED[0]
-    )
+    return _in_row(text, start, visible(group[2]), range(max(1, count - 1), count + 2), masked_end)
+
+
+def _in_row(text: str, start: int, spacing: str, like: range, masked_end: int) -> bool:
+    spacings = frozenset((spacing,))
+    return bool(spacing) and _neighbours_before(text, start, spacings, like, masked_end) >= _NEIGHBOURS_OF_PRINTED[0]
+
+
+def list_end(text: str, start: int, masked_end: int) -> int:
+    """Where the list of numbers ends in which the group at `start` stands: no group before that begins a PAN.
+
+    `start` itself when it stands in no such list. The list has one spacing and groups of two neighbouring sizes, so
+    each of them has like groups before it. Whether a word announces the group at `start` is not asked.
+    """
+    group = _SHORT_GROUP.match(text, start)
+    if group is None or visible(group[2]) != group[2]:
+        return start
+    count = group.end(1) - start
+    for least in (count, count - 1):
+        if least and _in_row(text, start, group[2], range(least, least + 2), masked_end):
+            row = _row(least, group[2]).match(text, start)
+            return row.end() if row else start
+    return start
+
+
+@lru_cache(maxsize=256)
+def _row(least: int, gap: str) -> re.Pattern[str]:
+    """Groups of `least` digits, or one more, each with `gap` and another group behind it."""
+    return re.compile(rf"(?:\d{{{least},{least + 1}}}+{re.escape(gap)}(?=\d))*+")
 
 
 def _follows_integer(text: str, point: int) -> bool:

@@ -1,6 +1,7 @@
 """The masking section of a policy, compiled: what all exchanges under one policy share."""
 
 from extproc.core.masking.context import Words
+from extproc.core.masking.effort import MAX_STEPS
 from extproc.core.masking.iin import IinTable, Tier
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.pan import PanJudge
@@ -11,10 +12,14 @@ from extproc.core.masking.walk import Walker
 class Scanner:
     """Finds card data by the rules of one policy. Immutable; safe to share between exchanges."""
 
-    __slots__ = ("_walker", "settings")
+    __slots__ = ("_max_steps", "_walker", "settings")
 
-    def __init__(self, settings: MaskingSettings) -> None:
-        """Raises `ValueError` for a profile that does not exist."""
+    def __init__(self, settings: MaskingSettings, max_steps: int = MAX_STEPS) -> None:
+        """`max_steps` bounds what one body, or one piece of a stream, may cost; a step takes about a microsecond.
+
+        Raises `ValueError` for a profile that does not exist.
+        """
+        self._max_steps = max_steps
         if settings.profile == PCI_STRICT:
             strong: tuple[Tier, ...] = (Tier.STRONG, Tier.NATIONAL)
             words = Words()
@@ -28,4 +33,4 @@ class Scanner:
 
     def masker(self) -> Masker:
         """A new masker, for one exchange and direction."""
-        return Masker(self._walker, self.settings.pan_style)
+        return Masker(self._walker, self.settings.pan_style, self._max_steps)

@@ -1,6 +1,7 @@
 """A stream of characters, cut anywhere, judged as the whole text would be."""
 
 from extproc.core.masking.alphabet import DIGIT
+from extproc.core.masking.effort import Effort
 from extproc.core.masking.pan import LEFT_WINDOW
 from extproc.core.masking.walk import Found, Trace, Walker
 
@@ -15,13 +16,13 @@ class Tape:
 
     __slots__ = ("_at", "_given", "_text", "_trace", "_walker", "idle")
 
-    def __init__(self, walker: Walker, primer: str) -> None:
+    def __init__(self, walker: Walker, primer: str, effort: Effort) -> None:
         """`primer` is taken for text that went before; it is not given back."""
         self._walker = walker
         self._text = primer
         self._given = len(primer)
         self._at = len(primer)
-        self._trace = Trace()
+        self._trace = Trace(effort)
         # Whether nothing is held. While it is true, text without digits may go through `pass_by`.
         self.idle = True
 

@@ -1,11 +1,19 @@
 """Walks over a text from one group of digits to the next and notes what to replace, in texts and in streams."""
 
+import re
 from dataclasses import dataclass, field, replace
 
 from extproc.core.masking.alphabet import DIGITS
+from extproc.core.masking.candidate import REACH, Candidates
 from extproc.core.masking.context import MAX_BESIDE, Words, code_beside
-from extproc.core.masking.pan import Pan, PanJudge, Wait
+from extproc.core.masking.effort import GROUP_STEPS, TEXT_STEPS, Effort
+from extproc.core.masking.pan import Pan, PanJudge, Wait, list_end
 from extproc.core.masking.settings import Kind
+
+# Shorter stretches are walked through group by group.
+_WORTH_A_SEARCH = 12
+
+_next_digits = DIGITS.search
 
 MIN_CODE_DIGITS = 3
 MAX_CODE_DIGITS = 4
@@ -28,8 +36,9 @@ class Found:
 
 @dataclass(slots=True)
 class Trace:
-    """What a walk remembers of what it decided: offsets in the text it walks over."""
+    """What a walk remembers of what it decided: offsets in the text it walks over. `effort` is what it may still do."""
 
+    effort: Effort
     masked_end: int = -1
     pan_ends: tuple[int, ...] = ()
     pan_digits: int = 0
@@ -43,6 +52,35 @@ class Trace:
         self.pan_ends = tuple(end - count for end in self.pan_ends if end >= count)
 
 
+class _Stretch:
+    """Finds the groups of one walk that must be looked at: up to `quick`, and from `near` on, only candidates.
+
+    What stands beside a PAN may be its code, and what stands close to the end of a stream may still grow.
+    """
+
+    __slots__ = ("_limit", "_search", "_text", "near", "quick")
+
+    def __init__(self, text: str, quick: int, trace: Trace, candidates: Candidates) -> None:
+        self.quick = quick
+        self.near = max(trace.pan_ends) + MAX_BESIDE + 1 if trace.pan_ends else 0
+        self._text = text
+        self._search = candidates.search(text)
+        self._limit = min(quick + REACH, len(text))
+
+    def next(self, at: int) -> re.Match[str] | None:
+        """The next group of digits to look at; its match may end inside the group."""
+        if self.near <= at < self.quick:
+            group = self._search(self._text, at, self._limit)
+            if group is not None and group.start() < self.quick:
+                return group
+            at = self.quick
+        return DIGITS.search(self._text, at)
+
+    def list_end(self, first: int, masked_end: int) -> int:
+        """Where the list of numbers ends in which the group at `first` stands; `first` if it is to be judged."""
+        return list_end(self._text, first, masked_end) if self.near <= first < self.quick else first
+
+
 class Walker:
     """Finds what to mask. Holds no state of its own; `Trace` does."""
 
@@ -52,15 +90,16 @@ class Walker:
         self._judge = judge
         self._words = words
 
-    def find(self, text: str) -> list[Found]:
-        """Everything to mask in a whole text, in order, without overlaps.
+    def find(self, text: str, effort: Effort) -> list[Found]:
+        """Everything to mask in a whole text, in order, without overlaps. Raises `Malformed` when it costs too much.
 
         Walks only through the stretches that can hold something; any other text costs one RE2 search.
         """
+        effort.spend(TEXT_STEPS)
         found: list[Found] = []
         spots = self._words.spots(text)
         if spots:
-            trace = Trace()
+            trace = Trace(effort)
             at = 0
             for start, stop in spots:
                 at = max(at, start)
@@ -68,11 +107,11 @@ class Walker:
                     at = self.walk(text, at, stop, trace, found, final=True)
         return found
 
-    def find_after(self, primer: str, text: str) -> list[Found]:
+    def find_after(self, primer: str, text: str, effort: Effort) -> list[Found]:
         """Everything to mask in a whole text that `primer` announces; the offsets are those of `text`."""
         whole = primer + text
         found: list[Found] = []
-        self.walk(whole, len(primer), len(whole), Trace(), found, final=True)
+        self.walk(whole, len(primer), len(whole), Trace(effort), found, final=True)
         return [one.moved(-len(primer)) for one in found]
 
     def walk(self, text: str, start: int, stop: int, trace: Trace, found: list[Found], *, final: bool) -> int:
@@ -82,26 +121,27 @@ class Walker:
         everything before is decided. Less than the text's length with `final` false: the group there waits for more.
         """
         at = start
-        size = len(text)
-        while True:
-            group = DIGITS.search(text, at)
-            if group is None:
-                return size
+        quick = min(stop, len(text) if final else len(text) - REACH)
+        stretch = _Stretch(text, quick, trace, self._judge.candidates) if quick - at >= _WORTH_A_SEARCH else None
+        while (group := stretch.next(at) if stretch else _next_digits(text, at)) is not None:
             first, end = group.span()
             if first >= stop:
                 return first
             at = end
-            if first and text[first - 1].isdecimal():
+            trace.effort.spend(GROUP_STEPS)
+            if (first and text[first - 1].isdecimal()) or first < trace.masked_end == trace.row_end:
                 continue
-            if first < trace.masked_end == trace.row_end:
+            if stretch is not None and (beyond := stretch.list_end(first, trace.masked_end)) > first:
+                at = beyond
                 continue
-            pan = self._judge.judge(text, first, trace.masked_end, final)
-            if isinstance(pan, Pan) and first < trace.masked_end < pan.end:
-                pan = self._overlapping(pan, text, trace, final)
+            pan = self._pan_at(text, first, trace, final)
             if isinstance(pan, Wait):
                 return first
             if pan is not None:
-                stop = max(stop, pan.end + MAX_BESIDE + 1)
+                beside = pan.end + MAX_BESIDE + 1
+                stop = max(stop, beside)
+                if stretch is not None:
+                    stretch.near = beside
                 self._note(text, first, pan, trace, found)
             elif first >= trace.masked_end and end - first <= MAX_CODE_DIGITS:
                 code = self._is_code(text, first, end, trace, final)
@@ -110,6 +150,13 @@ class Walker:
                 if code:
                     found.append(Found(first, end, Kind.SECURITY_CODE))
                     trace.masked_end = end
+        return len(text)
+
+    def _pan_at(self, text: str, first: int, trace: Trace, final: bool) -> Pan | Wait | None:
+        pan = self._judge.judge(text, first, trace.masked_end, final)
+        if isinstance(pan, Pan) and first < trace.masked_end < pan.end:
+            return self._overlapping(pan, text, trace, final)
+        return pan
 
     def _overlapping(self, pan: Pan, text: str, trace: Trace, final: bool) -> Pan | Wait | None:
         """The PAN, unless its digits beyond the PAN before it begin a PAN of their own: two cards in a row."""

@@ -299,3 +299,27 @@ def test_a_bad_policy_keeps_the_last_good_one(own_world) -> None:
     assert answer.status_code == 403
     end = world.await_record(lambda r: r["event_code"] == "policy.deny")
     assert end["policy"]["digest"] != digest
+
+
+def test_a_body_that_costs_too_much_is_refused_and_keeps_nobody_waiting(own_world) -> None:
+    """The worst prompt of 15 MiB, on the only worker: 413 with a record; a live stream and a small request go on."""
+    world = own_world(workers=1)
+    live: list[httpx.Response] = []
+    body = stream_body(["word "] * 150, 0.05, "marker-beside")
+    post = lambda: live.append(  # noqa: E731
+        httpx.post(world.guard.url + "/v1/chat/completions", json=body, headers=world.headers(), timeout=60)
+    )
+    client = threading.Thread(target=post)
+    client.start()
+    while not world.upstream.requests("marker-beside"):
+        time.sleep(0.02)
+    with ThreadPoolExecutor(2) as pool:
+        costly = pool.submit(world.chat, "4\u200b" * (15 * 2**20 // 4))
+        small = [pool.submit(world.chat, f"small {number}") for number in range(20)]
+        assert [answer.result().status_code for answer in small] == [200] * 20
+    refused = costly.result()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "body_too_costly")
+    client.join(60)
+    assert live[0].text.count("word") == 150
+    (record,) = world.records_of(refused.headers["x-extproc-exchange"])
+    assert (record["event_code"], record["status_detail"]) == ("request.refuse", "body_too_costly")

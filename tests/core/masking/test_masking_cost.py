@@ -1,12 +1,17 @@
 """Time grows with the text and no faster, and what is held stays bounded, whatever the text."""
 
+import contextlib
+import json
 import time
 from collections.abc import Callable
 
 import pytest
 
 from extproc.core.masking.masker import Masker
+from extproc.core.masking.scanner import Scanner
+from extproc.core.masking.settings import MaskingSettings
 from extproc.core.masking.tape import MAX_HELD
+from extproc.core.reasons import Malformed, Reason
 
 UNITS = (
     *("4 ", "4111 ", "4242 ", "4", "4111111111111111 ", "cvv ", "cvv 12 ", "card number ", "4-4.", "411111*"),
@@ -57,6 +62,74 @@ def test_json_text_takes_linear_time(unit: str, label: Callable[[], Masker]) -> 
         channel.finish()
 
     assert grows_linearly(run, unit * (1_500 // len(unit)))
+
+
+@pytest.fixture
+def scanner_of() -> Callable[[int], Scanner]:
+    return lambda max_steps: Scanner(MaskingSettings(), max_steps)
+
+
+HOSTILE = (
+    *(
+        f"{unit} "
+        for unit in ("4", "4111", "4 44 444", "4111 111", "4111111111111111", "cvv 12", "4\u200b", "0.5", "36-4")
+    ),
+    "4\u200b",
+    "4111 1111 1111 1112, ",
+    "411111******1111 ",
+)
+
+
+def judged(run: Callable[[], object]) -> float:
+    """Seconds that `run` takes until it is through or gives up."""
+    began = time.process_time()
+    with contextlib.suppress(Malformed):
+        run()
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
+def test_the_largest_body_is_judged_or_refused_in_time(unit: str, label: Callable[[], Masker]) -> None:
+    """P3: Envoy waits 10 s, and every other exchange of the worker with it. A third of it is asked of any machine."""
+    text = unit * (2**24 // len(unit.encode()))
+    assert judged(lambda: label().mask_text(text)) < 6.0
+
+
+@pytest.mark.parametrize("value", ["4 4 4 4 4 4 4", "a", 1, 4111111111111111, {"k": 1}, []], ids=ascii)
+def test_a_body_of_many_values_is_judged_or_refused_in_time(value: object, label: Callable[[], Masker]) -> None:
+    body = [value] * (2**24 // (len(json.dumps(value)) + 1))
+    assert judged(lambda: label().mask_value(body)) < 6.0
+
+
+@pytest.mark.parametrize("token", ["[]", "1", '""', '{"cvv":1}', '"4 4 4 4 4 4 4"', '"\\u0034"'])
+def test_tool_arguments_of_many_tokens_are_judged_or_refused_in_time(token: str, label: Callable[[], Masker]) -> None:
+    text = f"[{','.join([token] * (2**23 // (len(token) + 1)))}]"
+    assert judged(lambda: label().mask_json(text)) < 6.0
+
+
+def test_what_costs_too_much_is_refused_without_a_word_of_it(scanner_of: Callable[[int], Scanner]) -> None:
+    masker = scanner_of(1_000).masker()
+    for run in (
+        lambda: masker.mask_text("4111 1111 1111 1112, " * 1000),
+        lambda: masker.mask_value(["x"] * 2000),
+        lambda: masker.mask_json("[" + "[]," * 2000),
+        lambda: masker.channel().feed("4\u200b1\u200b" * 1000),
+    ):
+        masker.renew()
+        with pytest.raises(Malformed) as refused:
+            run()
+        assert refused.value.reason is Reason.BODY_TOO_COSTLY
+        assert "4111" not in repr(refused.value)
+
+
+def test_a_stream_may_go_on_for_ever(scanner_of: Callable[[int], Scanner]) -> None:
+    """The limit is for each piece."""
+    masker = scanner_of(1_000).masker()
+    channel = masker.channel()
+    for _ in range(1_000):
+        masker.renew()
+        channel.feed("card 4111 1111 1111 1111, ")
+    assert masker.findings == {"pan": 1_000}
 
 
 def test_prose_costs_no_more_than_a_search(label: Callable[[], Masker]) -> None:

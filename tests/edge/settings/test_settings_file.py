@@ -110,6 +110,7 @@ GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
     ("envoy.access_log", "/dev/stdout", lambda s: s.envoy.access_log, "/dev/stdout"),
     ("limits.max_body", "1GiB", lambda s: s.limits.max_body_bytes, 1 << 30),
     ("limits.max_channels", 3, lambda s: s.limits.max_channels, 3),
+    ("limits.max_scan_steps", 100000, lambda s: s.limits.max_scan_steps, 100000),
     ("listener", {"address": "::", "port": 443}, lambda s: s.listener, ListenerSettings("::", 443)),
     ("telemetry.metrics_port", 9000, lambda s: s.telemetry.metrics_port, 9000),
     ("approvals.poll", "50ms", lambda s: s.approvals.poll_seconds, 0.05),

@@ -1,0 +1,35 @@
+"""How much may be judged at a time: a worker serves many exchanges, and one must not keep the others waiting."""
+
+from typing import Final
+
+from extproc.core.reasons import Malformed, Reason
+
+MAX_STEPS: Final = 2_000_000
+"""A step takes about a microsecond. Envoy waits ten seconds for an answer, of this exchange and of every other."""
+TEXT_STEPS: Final = 4
+"""A whole text with digits in it."""
+GROUP_STEPS: Final = 16
+"""A group of digits that is judged."""
+KEY_STEPS: Final = 3
+"""A key of a JSON object, with its value."""
+TOKEN_STEPS: Final = 4
+"""A token of JSON text that is read piece by piece."""
+
+
+class Effort:
+    """What is left for one body, or for one piece of a stream."""
+
+    __slots__ = ("_left", "_steps")
+
+    def __init__(self, steps: int) -> None:
+        self._steps = self._left = steps
+
+    def renew(self) -> None:
+        """Another piece begins."""
+        self._left = self._steps
+
+    def spend(self, steps: int) -> None:
+        """Raises `Malformed(BODY_TOO_COSTLY)` when nothing is left."""
+        self._left -= steps
+        if self._left < 0:
+            raise Malformed(Reason.BODY_TOO_COSTLY)
