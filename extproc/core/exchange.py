@@ -208,6 +208,8 @@ class Exchange:
                 return self._respond_body(event)
             case ((Phase.RESPONDING | Phase.CLOSING), Stored()):
                 return self._release(event)
+            case ((Phase.OVER | Phase.REFUSING), GrantClaimed()):  # used up, for an exchange that ended meanwhile
+                return (self._store(EventCode.APPROVAL_USE, event.at, Outcome.ABANDONED),)
             case Phase.OVER, _:
                 return ()
             case _, Disconnected():

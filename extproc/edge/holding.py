@@ -47,7 +47,8 @@ class Holding:
         self._start(self._attach(action))
 
     def claim(self, action: ClaimGrant, requester_uid: str) -> None:
-        self._start(self._claim(action, requester_uid))
+        """Outlives the session: a grant that was used is recorded, also when nobody is left to use it."""
+        self._start_beyond(self._claim(action, requester_uid))
 
     def withdraw(self, action: WithdrawApproval) -> None:
         """An approval that is being opened is withdrawn once it is there."""

@@ -166,6 +166,21 @@ def test_no_ticket_for_an_approval_that_was_never_opened(play: Any, ending: Any)
     assert len(p.of(WithdrawApproval)) == 1
 
 
+@pytest.mark.parametrize("ending", [ev.Disconnected, ev.Drained])
+def test_a_grant_that_was_used_for_an_exchange_that_had_ended_is_recorded(play: Any, ending: Any) -> None:
+    """The claim was under way when the client left: nothing is forwarded, and the log says that the grant is gone."""
+    p = play()
+    p.forwarded(BULK)
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick()))
+    p.feed(ending(p.tick()))
+    before = len(p.records)
+    p.feed(ev.GrantClaimed(p.tick()))
+    (used,) = p.records[before:]
+    assert (used.event_code, used.status) == (EventCode.APPROVAL_USE, Outcome.ABANDONED)
+    assert used.approval is not None
+    assert p.forwards == []
+
+
 @pytest.mark.parametrize(("left", "code"), [(0.5, Reason.APPROVAL_EXPIRED), (30.0, Reason.APPROVAL_PENDING)])
 def test_no_ticket_for_an_approval_that_ends_with_the_wait(play: Any, left: float, code: Reason) -> None:
     p = play()
