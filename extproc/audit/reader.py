@@ -9,7 +9,7 @@ import msgspec
 from extproc.audit.holdings import Epoch, Holdings, SealedSegment
 from extproc.audit.names import Origin
 from extproc.audit.segment import JournalFile
-from extproc.core.record import EventCode, Record
+from extproc.core.record import ENDS_EXCHANGE, EventCode, Record
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -68,9 +68,10 @@ class ExchangeRecords:
 
     @property
     def last(self) -> Record:
-        """The last record of the exchange's own: a decision on its approval has another person for its actor."""
+        """Its end; before there is one, the last record of its own. Approvals may be decided and used up after it."""
         own = [item.record for item in self.records if item.record.event_code is not EventCode.APPROVAL_DECIDE]
-        return own[-1] if own else self.records[-1].record
+        ends = [record for record in own if record.event_code in ENDS_EXCHANGE]
+        return (ends or own or [self.records[-1].record])[-1]
 
     @property
     def effect(self) -> str:

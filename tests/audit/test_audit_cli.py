@@ -11,6 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from extproc.audit.keys import PUBLIC_KEY
+from extproc.audit.reader import Evidence, ExchangeRecords
 from extproc.cli.main import main
 from extproc.core.record import EventCode, Outcome
 
@@ -184,3 +185,11 @@ class TestVerify:
         assert run("verify", configured=False).exit_code == 2
         assert run("verify", "--store", str(tmp_path), configured=False).exit_code == 2
         assert run("list", "--since", "yesterday").exit_code == 2
+
+
+def test_an_exchange_is_shown_by_its_end_also_when_something_follows(record) -> None:
+    """A decision, and a grant that is used up for nobody, may come after."""
+    codes = (EventCode.APPROVAL_OPEN, EventCode.REQUEST_REFUSE, EventCode.APPROVAL_DECIDE, EventCode.APPROVAL_USE)
+    items = [Evidence("o", seq, 1, record(code, "ex-1"), b"") for seq, code in enumerate(codes)]
+    assert ExchangeRecords("ex-1", items).last.event_code is EventCode.REQUEST_REFUSE
+    assert ExchangeRecords("ex-1", [items[0], items[2]]).last.event_code is EventCode.APPROVAL_OPEN
