@@ -142,8 +142,7 @@ class Worker:
         desk = Desk(await self._approvals(keys), settings.approvals)
         async with httpx.AsyncClient(timeout=5.0, follow_redirects=False) as client, asyncio.TaskGroup() as tasks:
             authenticator = Authenticator(settings.issuers, client)
-            works = (authenticator.run(), desk.run(), policy_file.run(), self._end_with(journal))
-            background = [tasks.create_task(work) for work in works]
+            background = [tasks.create_task(work) for work in (authenticator.run(), desk.run(), policy_file.run())]
             services = Services(
                 snapshot=in_force.get,
                 authenticator=authenticator,
@@ -160,6 +159,7 @@ class Worker:
             )
             self._observe(telemetry, server, authenticator)
             await server.start()
+            background.append(tasks.create_task(self._follow(journal, server)))
             gc.collect()
             gc.freeze()
             _log.info("serving", extra={"policy_digest": in_force.get().policy.digest, **_engines()})
@@ -169,9 +169,14 @@ class Worker:
             for task in background:
                 task.cancel()
 
-    async def _end_with(self, journal: Journal) -> None:
-        """A worker that can record nothing would refuse for ever: it ends."""
-        while not journal.failed:  # noqa: ASYNC110 - the journal's threads know no loop
+    async def _follow(self, journal: Journal, server: ExtProcServer) -> None:
+        """Health says whether new exchanges can be recorded. A worker that can record nothing any more ends: it would
+        refuse for ever."""
+        serving = True
+        while not journal.failed:
+            if serving is not journal.accepting():
+                serving = not serving
+                await server.set_serving(serving=serving)
             await asyncio.sleep(JOURNAL_WATCH_SECONDS)
         _log.critical("the audit journal failed; this worker ends")
         self._stop.set()

@@ -87,13 +87,14 @@ class ExtProcServer:
         await self.set_serving(serving=True)
 
     async def set_serving(self, *, serving: bool) -> None:
+        """What health says until `stop`."""
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         await self._health.set("", status)
         await self._health.set(_SERVICE, status)
 
     async def stop(self, drain_seconds: float) -> None:
-        """Say NOT_SERVING and refuse what is new, give waiting clients their tickets, let live streams finish."""
-        await self.set_serving(serving=False)
+        """Say NOT_SERVING for good, refuse what is new, give waiting clients their tickets, let live streams finish."""
+        await self._health.enter_graceful_shutdown()
         stopping = asyncio.create_task(self._server.stop(drain_seconds + _LAST_WORDS_SECONDS))
         for session in list(self._sessions):
             if session.held:

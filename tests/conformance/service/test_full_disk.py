@@ -8,10 +8,13 @@ import threading
 import time
 from typing import Any
 
+import grpc
 import httpx
 import psutil
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from extproc.app import socket_path
 from extproc.local.guard import RunningService
 
 UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -121,6 +124,22 @@ def await_status(world: Any, wanted: int, marker: str, seconds: float = 60.0) ->
     raise AssertionError(statuses)
 
 
+def await_health(world: Any, *, serving: bool, seconds: float = 30.0) -> bool:
+    """Whether the worker says SERVING, in the end; one that is being replaced does not."""
+    deadline = time.monotonic() + seconds
+    said = not serving
+    with grpc.insecure_channel(f"unix:{socket_path(world.guard.settings, 0)}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while said is not serving and time.monotonic() < deadline:
+            time.sleep(0.1)
+            try:
+                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
+                said = answer.status == health_pb2.HealthCheckResponse.SERVING
+            except grpc.RpcError:
+                said = False
+    return said
+
+
 class Reader(threading.Thread):
     """A client of a stream that lasts while the disk fills."""
 
@@ -167,8 +186,10 @@ def test_a_disk_that_fills_and_empties(own_world: Any, disk_of: Any) -> None:
         answer = world.chat(f"marker-full {n}")
         assert answer.status_code == 503, answer.text
     assert not world.upstream.requests("marker-full")
+    assert not await_health(world, serving=False)
     disk.empty()
     await_status(world, 200, "marker-empty")
+    assert await_health(world, serving=True)
     assert disk.stop() == 0
     seen = world.upstream.requests("marker-")
     of_exchange: dict[str, list[dict[str, Any]]] = {}
