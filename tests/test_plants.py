@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PROMISES = "tests/core/exchange/test_promises.py::"
 PATHS = "tests/core/exchange/test_exchange_paths.py::"
 CHAIN = "tests/audit/test_audit_chain.py::"
+CANDIDATES = "tests/core/masking/test_masking_candidates.py::"
 EDGE = "tests/edge/session/test_one_way_out.py::"
 
 
@@ -32,16 +33,16 @@ class Plant:
 PLANTS = (
     Plant(
         "p1: the end of the answer is not flushed through the masker",
-        "core/exchange.py",
-        "rest = self._filter.finish()\n            if rest:",
+        "core/answer.py",
+        "rest = self.filter.finish()\n            if rest:",
         "rest = _NOTHING\n            if rest:",
         PROMISES + "test_p1_an_end_inside_a_match_is_decided_there",
     ),
     Plant(
         "p1: the answer goes on as it came",
-        "core/exchange.py",
-        "out = Masked(self._filter.feed(event.data)) if event.data else _NOTHING",
-        "out = Masked(event.data)",
+        "core/answer.py",
+        "out = Masked(self.filter.feed(data)) if data else _NOTHING",
+        "out = Masked(data)",
         PROMISES + "test_p1_nothing_unmasked_leaves",
     ),
     Plant(
@@ -76,14 +77,8 @@ PLANTS = (
         "p2: the last byte does not wait for the closing record",
         "core/exchange.py",
         "        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n"
-        "        if self._filter is None:\n"
-        "            self._outbox.put(self._ticket, ReleaseHeaders(self._response_mutation, end_of_stream=True))\n"
-        "        else:\n"
-        "            self._queue(last, end_of_stream=True)\n",
-        "        if self._filter is None:\n"
-        "            self._outbox.put(self._ticket, ReleaseHeaders(self._response_mutation, end_of_stream=True))\n"
-        "        else:\n"
-        "            self._queue(last, end_of_stream=True)\n"
+        "        self._answer.queue(self._ticket, last, end_of_stream=True)\n",
+        "        self._answer.queue(self._ticket, last, end_of_stream=True)\n"
         "        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n",
         PROMISES + "test_p2_nothing_leaves_unrecorded",
     ),
@@ -153,6 +148,48 @@ PLANTS = (
         CHAIN + "test_p4_a_last_manifest_that_was_taken_away_is_found",
     ),
     Plant(
+        "p2: what could not be stored has no end",
+        "core/exchange.py",
+        "return (end, *self._abort(Reason.AUDIT_UNAVAILABLE))",
+        "return self._abort(Reason.AUDIT_UNAVAILABLE)",
+        PROMISES + "test_p2_an_exchange_that_could_not_be_stored_is_ended_in_the_log",
+    ),
+    Plant(
+        "p2: a grant is used up without a record",
+        "core/exchange.py",
+        "            case ((Phase.OVER | Phase.REFUSING), GrantClaimed()):",
+        "            case ((Phase.REFUSING), GrantClaimed()):",
+        PATHS + "test_a_grant_that_was_used_for_an_exchange_that_had_ended_is_recorded",
+    ),
+    Plant(
+        "p1: the search leaves out groups of three and more",
+        "core/masking/candidate.py",
+        "(_ONE_GROUP, _PRINTED, _ONES, _PAIRS, _LOOSE)",
+        "(_ONE_GROUP, _PRINTED, _ONES, _PAIRS)",
+        CANDIDATES + "test_the_search_finds_what_a_walk_finds",
+    ),
+    Plant(
+        "p1: a code beside a card of the piece before is passed over",
+        "core/masking/walk.py",
+        "self.near = max(trace.pan_ends) + MAX_BESIDE + 1 if trace.pan_ends else 0",
+        "self.near = 0",
+        CANDIDATES + "test_a_code_beside_a_card_of_the_piece_before_is_found",
+    ),
+    Plant(
+        "p1: a row of numbers ends anywhere",
+        "core/masking/pan.py",
+        "_neighbours_before(text, start, spacings, like, masked_end) >= _NEIGHBOURS_OF_PRINTED[0]",
+        "_neighbours_before(text, start, spacings, like, masked_end) >= 1",
+        CANDIDATES + "test_the_search_finds_what_a_walk_finds_in_long_lists",
+    ),
+    Plant(
+        "p3: judging costs nothing",
+        "core/masking/effort.py",
+        "        if self._left < 0:\n            raise Malformed(Reason.BODY_TOO_COSTLY)\n",
+        "",
+        "tests/core/masking/test_masking_cost.py::test_what_costs_too_much_is_refused_without_a_word_of_it",
+    ),
+    Plant(
         "p3: a record that cannot be stored is ignored",
         "core/exchange.py",
         "case _, StoreFailed():\n                return self._store_failed(event)",
@@ -175,16 +212,16 @@ PLANTS = (
     ),
     Plant(
         "p3: a grant for another request counts",
-        "core/exchange.py",
-        "if bound != (judgement.request_digest, ledger.actor.uid, decision.rule, decision.policy_digest):",
-        "if bound[1:] != (ledger.actor.uid, decision.rule, decision.policy_digest):",
+        "core/hold.py",
+        "return bound == (judgement.request_digest, requester_uid, decision.rule, decision.policy_digest)",
+        "return bound[1:] == (requester_uid, decision.rule, decision.policy_digest)",
         PATHS + "test_a_grant_for_something_else_is_no_grant",
     ),
     Plant(
         "p3: a stranger's ticket withdraws the approval",
-        "core/exchange.py",
-        "terms is None or terms.detach or not self._opened_approval",
-        "terms is None or terms.detach",
+        "core/hold.py",
+        "return self.opened_here and not self.terms.detach",
+        "return not self.terms.detach",
         PATHS + "test_a_strangers_ticket_is_refused_and_not_withdrawn",
     ),
     Plant(
@@ -218,8 +255,8 @@ PLANTS = (
     Plant(
         "p5: the transcript is what arrived",
         "core/exchange.py",
-        "stored = self._store_content(Direction.TO_CLIENT, out, event.at)\n        self._queue(out",
-        "stored = self._store_content(Direction.TO_CLIENT, Masked(event.data), event.at)\n        self._queue(out",
+        "stored = self._store_content(Direction.TO_CLIENT, out, event.at)\n        self._answer.queue(",
+        "stored = self._store_content(Direction.TO_CLIENT, Masked(event.data), event.at)\n        self._answer.queue(",
         PROMISES + "test_p5_no_account_data_in_records_or_reprs",
     ),
     Plant(
@@ -237,7 +274,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("planted")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "extproc", folder / "extproc", ignore=ignored)
-    for part in ("core/exchange", "edge/session", "audit"):
+    for part in ("core/exchange", "core/masking", "edge/session", "audit"):
         shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
     shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests")

@@ -19,11 +19,7 @@ from extproc.core.actions import (
     ClaimGrant,
     Finish,
     ForwardRequest,
-    HeaderMutation,
     OpenApproval,
-    ReleaseBody,
-    ReleaseHeaders,
-    ReleaseTrailers,
     Respond,
     SetDeadline,
     StoreContent,
@@ -31,9 +27,8 @@ from extproc.core.actions import (
     VerifyToken,
     WithdrawApproval,
 )
-from extproc.core.approval import Approval, ApprovalRequest, ApprovalState
-from extproc.core.credential_watch import CredentialWatch
-from extproc.core.dialects.response import ResponseFilter, open_response
+from extproc.core.answer import Answer
+from extproc.core.approval import Approval, ApprovalState
 from extproc.core.dialects.routing import find_operation, normalize_path
 from extproc.core.events import (
     ApprovalMissing,
@@ -59,14 +54,13 @@ from extproc.core.events import (
 from extproc.core.forwarding import (
     APPROVAL_HEADER,
     caller_secrets,
-    mutate_response,
     unmaskable_texts,
 )
 from extproc.core.headers import Headers
+from extproc.core.hold import ENDED, Hold
 from extproc.core.identity import Principal, authorization_token
 from extproc.core.judgement import Judgement, carries_finding, check_url, find_connection, judge
 from extproc.core.ledger import Ledger
-from extproc.core.outbox import Outbox
 from extproc.core.policy import Effect
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
 from extproc.core.record import Direction, EventCode, Outcome
@@ -77,14 +71,6 @@ from extproc.core.trust import Masked
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _NOTHING = Masked(b"")
 _LEAK = Reason.RESPONSE_CREDENTIAL
-_TICKET_SECONDS = 1.0
-"""An approval with less time to live is not worth a ticket."""
-_ENDED = {
-    ApprovalState.REFUSED: Reason.APPROVAL_REFUSED,
-    ApprovalState.EXPIRED: Reason.APPROVAL_EXPIRED,
-    ApprovalState.WITHDRAWN: Reason.APPROVAL_WITHDRAWN,
-    ApprovalState.USED: Reason.APPROVAL_USED,
-}
 
 
 class Phase(Enum):
@@ -124,7 +110,6 @@ class Exchange:
         self._snapshot = snapshot
         self._ledger = Ledger(exchange_id, trace_id, started_unix, started_at)
         self._ledger.policy_in_force(snapshot.policy.digest)
-        self._outbox = Outbox()
         self._ticket = 0
         self._intent_ticket = 0
         self._closing = self._ledger.record(EventCode.REQUEST_REFUSE, started_at, Outcome.FAILED)
@@ -137,20 +122,10 @@ class Exchange:
         self._path = ""
         self._principal: Principal | None = None
         self._judgement: Judgement | None = None
-        self._approval_id = ""
-        self._opened_approval = False
-        self._attached = False
-        self._expires_unix = 0.0
+        self._hold: Hold | None = None
         self._since = started_at
         # response
-        self._masker = snapshot.scanner.masker()
-        self._filter: ResponseFilter | None = None
-        self._watch = CredentialWatch(None)
-        self._response_mutation = HeaderMutation()
-        self._response_status = 0
-        self._headers_queued = False
-        self._headers_released = False
-        self._local_reply = False
+        self._answer = Answer(snapshot)
         self._refusal: Respond | None = None
 
     @property
@@ -169,7 +144,7 @@ class Exchange:
     @property
     def unreleased_bytes(self) -> int:
         """Response bytes that wait for their record; the edge stops reading beyond `Limits.max_unreleased_bytes`."""
-        return self._outbox.waiting_bytes
+        return self._answer.waiting_bytes
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -344,64 +319,36 @@ class Exchange:
             case Effect.ALLOW:
                 return self._intend(at)
             case Effect.HOLD:
-                return self._hold(judgement, self._principal, at)
+                return self._wait(judgement, at)
             case Effect.DENY:
                 return self._refuse(Reason.POLICY_DENIED, at, text=judgement.decision.text)
 
     # -- hold ----------------------------------------------------------------------------------------------------------
 
-    def _hold(self, judgement: Judgement, principal: Principal, at: float) -> tuple[Action, ...]:
+    def _wait(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
         """Open an approval, or attach to the one whose id the client brought; wait on the open connection."""
-        terms, ledger, decision = judgement.decision.hold, self._ledger, judgement.decision
+        terms = judgement.decision.hold
         if terms is None:
             return self._fail(Reason.INTERNAL, at)
         self.phase = Phase.HELD
+        self._hold = hold = Hold(terms, self._headers.text(APPROVAL_HEADER), self.exchange_id)
         waiting = (
             AllowHold(terms.wait_seconds + self._snapshot.limits.hold_margin_seconds),
             SetDeadline(at + terms.wait_seconds),
         )
-        brought = self._headers.text(APPROVAL_HEADER)
-        if brought:
-            self._approval_id = brought[:128]
-            return (*waiting, AttachApproval(self._approval_id))
-        self._approval_id, self._opened_approval = f"apr-{ledger.exchange_id}", True
-        now = ledger.unix(at)
-        request = ApprovalRequest(
-            approval_id=self._approval_id,
-            exchange_id=ledger.exchange_id,
-            requester_uid=principal.uid,
-            requester_name=ledger.actor.name,
-            rule=decision.rule,
-            rule_text=decision.text,
-            policy_digest=decision.policy_digest,
-            request_digest=judgement.request_digest,
-            connection=ledger.connection,
-            operation=ledger.operation.value,
-            model=judgement.facts.model,
-            findings=tuple(sorted(judgement.findings.items())),
-            approver_groups=terms.approver_groups,
-            created_at=now,
-            expires_at=now + terms.expire_seconds,
-            preview=judgement.forward.body or _NOTHING,
-        )
-        opened = self._store(EventCode.APPROVAL_OPEN, at, Outcome.HELD, detail={"approval_id": self._approval_id})
-        return (*waiting, opened, OpenApproval(request))
+        if not hold.opened_here:
+            return (*waiting, AttachApproval(hold.approval_id))
+        opened = self._store(EventCode.APPROVAL_OPEN, at, Outcome.HELD, detail={"approval_id": hold.approval_id})
+        return (*waiting, opened, OpenApproval(hold.request(judgement, self._ledger, at)))
 
     def _approval_seen(self, approval: Approval, at: float) -> tuple[Action, ...]:
-        """A decision counts only for this very request: same digest, requester, rule, policy and connection."""
-        ledger, judgement = self._ledger, self._judgement
-        if judgement is None or approval.approval_id != self._approval_id:
+        ledger, judgement, hold = self._ledger, self._judgement, self._hold
+        if judgement is None or hold is None or approval.approval_id != hold.approval_id:
             return self._fail(Reason.PROTOCOL, at)
-        decision = judgement.decision
-        bound = (approval.request_digest, approval.requester_uid, approval.rule, approval.policy_digest)
-        if bound != (judgement.request_digest, ledger.actor.uid, decision.rule, decision.policy_digest):
+        if not hold.binds(approval, judgement, ledger.actor.uid):
             return self._refuse(Reason.APPROVAL_MISMATCH, at)
         ledger.approval_seen(approval)
-        self._expires_unix = approval.expires_at
-        attached: tuple[Action, ...] = ()
-        if not self._opened_approval and not self._attached:
-            self._attached = True
-            attached = (self._store(EventCode.APPROVAL_ATTACH, at, Outcome.SUCCEEDED),)
+        attached = (self._store(EventCode.APPROVAL_ATTACH, at, Outcome.SUCCEEDED),) if hold.see(approval) else ()
         match approval.state:
             case ApprovalState.PENDING:
                 return attached
@@ -411,25 +358,18 @@ class Exchange:
                 self.phase = Phase.CLAIMING
                 return (*attached, SetDeadline(None), ClaimGrant(approval.approval_id, judgement.request_digest))
             case _:
-                return (*attached, *self._refuse(_ENDED[approval.state], at))
+                return (*attached, *self._refuse(ENDED[approval.state], at))
 
     def _wait_over(self, at: float) -> tuple[Action, ...]:
-        """A ticket, if there is something to come back to: the store has confirmed it, and it has a while to live."""
-        if self._ledger.approval is None:
-            return self._refuse(Reason.APPROVALS_UNAVAILABLE, at)
-        expired = self._ledger.unix(at) + _TICKET_SECONDS > self._expires_unix
-        return self._refuse(Reason.APPROVAL_EXPIRED if expired else Reason.APPROVAL_PENDING, at)
+        return self._refuse(self._hold.wait_over(self._ledger.unix(at)) if self._hold else Reason.INTERNAL, at)
 
     def _withdrawal(self, at: float) -> tuple[Action, ...]:
-        """A hold whose client went away ends, unless its rule says `detach`. Only the exchange that opened an approval
-        withdraws it: whoever comes back with a ticket may come again, and a stranger's ticket is not ours to end."""
-        terms = self._judgement.decision.hold if self._judgement else None
-        if self.phase is not Phase.HELD or terms is None or terms.detach or not self._opened_approval:
+        """A hold whose client went away ends."""
+        if self.phase is not Phase.HELD or self._hold is None or not self._hold.withdrawable:
             return ()
-        withdrawn = self._store(
-            EventCode.APPROVAL_WITHDRAW, at, Outcome.SUCCEEDED, detail={"approval_id": self._approval_id}
-        )
-        return (withdrawn, WithdrawApproval(self._approval_id))
+        approval_id = self._hold.approval_id
+        withdrawn = self._store(EventCode.APPROVAL_WITHDRAW, at, Outcome.SUCCEEDED, detail={"approval_id": approval_id})
+        return (withdrawn, WithdrawApproval(approval_id))
 
     # -- record, then forward ------------------------------------------------------------------------------------------
 
@@ -464,8 +404,12 @@ class Exchange:
     def _begin_local_reply(self, event: ResponseHeaders) -> tuple[Action, ...]:
         """Envoy answered itself while we had not: a timeout during a hold, a limit, or a filter before us."""
         withdrawn = self._withdrawal(event.at)
-        self._local_reply = True
-        return (SetDeadline(None), *withdrawn, *self._begin_response(event))
+        self._answer.local_reply = True
+        try:
+            begun = self._begin_response(event)
+        except ExchangeError as error:
+            begun = self._fail(error.reason, event.at)
+        return (SetDeadline(None), *withdrawn, *begun)
 
     def _begin_response(self, event: ResponseHeaders) -> tuple[Action, ...]:
         """Judge the response by its headers, which are withheld until the first safe bytes."""
@@ -474,53 +418,27 @@ class Exchange:
         ledger.phase("model", self._since, event.at)
         self._since = event.at
         self.phase = Phase.RESPONDING
-        status = event.headers.text(":status")
-        self._response_status = int(status) if status.isdigit() and len(status) == 3 else 502
-        if event.headers.is_encoded():
-            return self._refuse(Reason.RESPONSE_ENCODED, event.at)
-        unfit = any(carries_finding(self._snapshot.scanner, text) for text in unmaskable_texts(event.headers))
-        if unfit or self._response_status < 200:  # no upgrade was let through that a 1xx could answer
-            return self._refuse(Reason.RESPONSE_MALFORMED, event.at)
-        credential = self._connection.credential if self._connection else None
-        self._watch = CredentialWatch(credential)
-        self._response_mutation = mutate_response(event.headers, self._masker, ledger.exchange_id, credential)
-        if event.end_of_stream:
-            return self._close(_NOTHING, event.at)
-        content_type = event.headers.content_type()
-        self._filter = open_response(
-            ledger.operation, self._response_status, content_type, self._masker, self._snapshot.limits
-        )
-        return ()
+        self._answer.begin(event, ledger.operation, self._connection, ledger.exchange_id)
+        return self._close(_NOTHING, event.at) if event.end_of_stream else ()
 
     def _respond_body(self, event: ResponseBody) -> tuple[Action, ...]:
         """Mask, record, queue. Nothing leaves here: `_release` sends what is durable."""
-        if self._filter is None:
-            return self._fail(Reason.PROTOCOL, event.at)
-        self._masker.renew()
-        out = Masked(self._filter.feed(event.data)) if event.data else _NOTHING
+        out = self._answer.feed(event.data, end_of_stream=event.end_of_stream)
         if event.end_of_stream:
-            rest = self._filter.finish()
-            if rest:
-                out = Masked(out + rest)
-            return self._close(out, event.at) if self._watch.passes(out) else self._fail(_LEAK, event.at)
+            return self._close(out, event.at)
         if not out:
             return ()
-        if not self._watch.passes(out):
-            return self._fail(_LEAK, event.at)
         stored = self._store_content(Direction.TO_CLIENT, out, event.at)
-        self._queue(out, end_of_stream=False)
+        self._answer.queue(self._ticket, out, end_of_stream=False)
         return (stored,)
 
     def _respond_trailers(self, at: float) -> tuple[Action, ...]:
-        if self._filter is None:
-            return self._fail(Reason.PROTOCOL, at)
-        last = self._filter.finish()
-        if not self._watch.passes(last):
-            return self._fail(_LEAK, at)
+        """They end the body, whose last bytes then do not."""
+        last = self._answer.feed(b"", end_of_stream=True)
         content = (self._store_content(Direction.TO_CLIENT, last, at),) if last else ()
         end = self._store_end(at, Outcome.COMPLETED)
-        self._queue(last, end_of_stream=False)
-        self._outbox.put(self._ticket, ReleaseTrailers(HeaderMutation()))
+        self._answer.queue(self._ticket, last, end_of_stream=False)
+        self._answer.queue_trailers(self._ticket)
         self.phase = Phase.CLOSING
         return (*content, end)
 
@@ -528,25 +446,16 @@ class Exchange:
         """The closing record, then the last byte. With a `reason`, the answer was cut."""
         content = (self._store_content(Direction.TO_CLIENT, last, at),) if last else ()
         end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)
-        if self._filter is None:
-            self._outbox.put(self._ticket, ReleaseHeaders(self._response_mutation, end_of_stream=True))
-        else:
-            self._queue(last, end_of_stream=True)
+        self._answer.queue(self._ticket, last, end_of_stream=True)
         self.phase = Phase.CLOSING
         return (*content, end)
 
-    def _queue(self, data: Masked, *, end_of_stream: bool) -> None:
-        if not self._headers_queued:
-            self._headers_queued = True
-            self._outbox.put(self._ticket, ReleaseHeaders(self._response_mutation, end_of_stream=False))
-        self._outbox.put(self._ticket, ReleaseBody(data, end_of_stream))
-
     def _release(self, event: Stored) -> tuple[Action, ...]:
-        actions = self._outbox.release(event.ticket)
-        if actions and not self._headers_released:
-            self._headers_released = True
+        first = not self._answer.headers_released
+        actions = self._answer.release(event.ticket)
+        if actions and first:
             self._ledger.first_byte_at = event.at
-        if self.phase is Phase.CLOSING and not self._outbox:
+        if self.phase is Phase.CLOSING and not self._answer.waits:
             self.phase = Phase.OVER
             self._ledger.phase("response", self._since, event.at)
             actions.append(Finish(self._ledger.summary(self._closing)))
@@ -557,11 +466,11 @@ class Exchange:
     def _refuse(self, reason: Reason, at: float, *, text: str = "") -> tuple[Action, ...]:
         """Record the refusal, then answer it. Only while Envoy has a message of ours to answer and nothing has left."""
         pending = reason is Reason.APPROVAL_PENDING
-        withdrawn = () if pending or reason in _ENDED.values() else self._withdrawal(at)
+        withdrawn = () if pending or reason in ENDED.values() else self._withdrawal(at)
         if self.phase is Phase.HELD:
             self._ledger.phase("hold", self._since, at)
         self._refusal = render_refusal(
-            self._ledger, reason, text=text, approval_id=self._approval_id if pending else ""
+            self._ledger, reason, text=text, approval_id=self._hold.approval_id if self._hold and pending else ""
         )
         status = self._refusal.status
         if self._intent_ticket or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end
@@ -572,7 +481,7 @@ class Exchange:
             self._closing = stored.record
         self.phase = Phase.REFUSING
         self._body, self._judgement = [], None
-        self._outbox.clear()
+        self._answer.withhold()
         return (SetDeadline(None), *withdrawn, stored)
 
     def _answer_refusal(self, at: float) -> tuple[Action, ...]:
@@ -586,7 +495,7 @@ class Exchange:
         """Refuse while an answer is possible, cut a running response, abort otherwise."""
         if self.phase in (Phase.OVER, *ENDING):
             return self._abort(reason)
-        if self.phase is Phase.RESPONDING and self._headers_queued:
+        if self.phase is Phase.RESPONDING and self._answer.headers_queued:
             return self._cut(reason, at)
         if self.phase is Phase.FORWARDED:
             # Envoy has no message of ours to answer: an immediate response would be spurious.
@@ -600,8 +509,7 @@ class Exchange:
 
     def _cut(self, reason: Reason, at: float) -> tuple[Action, ...]:
         """End a running response: the dialect's own error event and a clean end where it has one, a reset otherwise."""
-        sentence = REFUSALS[reason].sentence
-        last = self._filter.cut(sentence, reason.value, self.exchange_id) if self._filter else _NOTHING
+        last = self._answer.cut(REFUSALS[reason].sentence, reason.value, self.exchange_id)
         if not last:
             return (self._store_end(at, Outcome.CUT, reason), *self._abort(reason))
         return self._close(last, at, reason=reason)
@@ -609,12 +517,12 @@ class Exchange:
     def _store_failed(self, event: StoreFailed) -> tuple[Action, ...]:
         """What waits for a record that never becomes durable does not leave, and the end is recorded, if that still
         goes: ends have a reserve. A refusal stays a refusal, recorded or not."""
-        self._outbox.clear()
+        self._answer.withhold()
         if event.ticket <= self._intent_ticket:
             self._intent_ticket = 0
         if self.phase is Phase.REFUSING and self._refusal is not None and self._refusal.status >= 400:
             return self._answer_refusal(event.at)
-        if self._headers_released or self.phase is Phase.FORWARDED:
+        if self._answer.headers_released or self.phase is Phase.FORWARDED:
             end = self._store_end(event.at, Outcome.CUT, Reason.AUDIT_UNAVAILABLE)
             return (end, *self._abort(Reason.AUDIT_UNAVAILABLE))
         return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
@@ -633,7 +541,7 @@ class Exchange:
 
     def _abort(self, reason: Reason) -> tuple[Action, ...]:
         self.phase = Phase.OVER
-        self._outbox.clear()
+        self._answer.withhold()
         return (Abort(reason, self._ledger.summary(self._closing)),)
 
     # -- storing -------------------------------------------------------------------------------------------------------
@@ -657,20 +565,20 @@ class Exchange:
     ) -> StoreRecord:
         """The closing record: how it ended, what was found, what it cost."""
         self._ticket += 1
-        ledger = self._ledger
-        ledger.findings_response = dict(self._masker.findings)
+        ledger, answer = self._ledger, self._answer
+        ledger.findings_response = answer.findings
         undelivered = outcome is Outcome.ABANDONED or reason is Reason.AUDIT_UNAVAILABLE
-        ledger.response_bytes = self._outbox.released_bytes if undelivered else ledger.recorded_bytes
-        if reason is None and self._local_reply:
+        ledger.response_bytes = answer.released_bytes if undelivered else ledger.recorded_bytes
+        if reason is None and answer.local_reply:
             reason = Reason.PROXY_LOCAL_REPLY
         self._closing = ledger.end(
-            EventCode.PROXY_REPLY if self._local_reply else EventCode.INFERENCE_END,
+            EventCode.PROXY_REPLY if answer.local_reply else EventCode.INFERENCE_END,
             at,
             outcome,
             reason=reason,
-            http_status=http_status or self._response_status,
-            answer=self._filter,
-            held_characters_max=self._masker.held_characters_max,
+            http_status=http_status or answer.status,
+            answer=answer.filter,
+            held_characters_max=answer.held_characters_max,
             mask=self._snapshot.scanner.masker().mask_text,
         )
         return StoreRecord(self._closing, self._ticket)

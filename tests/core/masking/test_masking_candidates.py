@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extproc.core.masking import walk
+from extproc.core.masking import pan, walk
 from extproc.core.masking.effort import MAX_STEPS, Effort
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.scanner import Scanner
@@ -44,13 +44,13 @@ WORDS += ("+", "#", "*", "(", "v2 ", "\u0661", "\uff14", "e", "ISO", "411111****
 
 @contextmanager
 def searching(stretch: float) -> Iterator[None]:
-    """Stretches of at least so many characters are searched for candidates, shorter ones walked through."""
-    before = walk._WORTH_A_SEARCH
-    walk._WORTH_A_SEARCH = stretch
-    try:
+    """Stretches of at least so many characters are searched for candidates, shorter ones walked through; without any
+    search, each group of a row is judged as if it stood alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walk, "_WORTH_A_SEARCH", stretch)
+        if stretch == math.inf:
+            patch.setattr(pan, "_in_list", lambda *_: False)
         yield
-    finally:
-        walk._WORTH_A_SEARCH = before
 
 
 def find(profile: str, text: str) -> tuple[list[Found], list[Found]]:

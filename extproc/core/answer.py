@@ -1,0 +1,116 @@
+"""The response side of one exchange: judged by its headers, masked, and kept back until it is durable."""
+
+from extproc.core.actions import Action, HeaderMutation, ReleaseBody, ReleaseHeaders, ReleaseTrailers
+from extproc.core.credential_watch import CredentialWatch
+from extproc.core.dialects.response import ResponseFilter, open_response
+from extproc.core.events import ResponseHeaders
+from extproc.core.forwarding import mutate_response, unmaskable_texts
+from extproc.core.judgement import carries_finding
+from extproc.core.outbox import Outbox
+from extproc.core.policy import Operation
+from extproc.core.reasons import Malformed, Reason
+from extproc.core.snapshot import Connection, Snapshot
+from extproc.core.trust import Masked
+
+_NOTHING = Masked(b"")
+_NO_STATUS = 502
+"""What a response counts as whose status is none."""
+
+
+class Answer:
+    """What the model server, or the proxy itself, answers. What is queued leaves by `release` and in no other way."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.status = 0
+        self.local_reply = False
+        """The proxy answered itself, before we had."""
+        self.headers_queued = False
+        self.headers_released = False
+        self.filter: ResponseFilter | None = None
+        """None: there is no body, or none yet."""
+        self._snapshot = snapshot
+        self._masker = snapshot.scanner.masker()
+        self._watch = CredentialWatch(None)
+        self._mutation = HeaderMutation()
+        self._outbox = Outbox()
+
+    @property
+    def findings(self) -> dict[str, int]:
+        return dict(self._masker.findings)
+
+    @property
+    def held_characters_max(self) -> int:
+        return self._masker.held_characters_max
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits for its record."""
+        return self._outbox.waiting_bytes
+
+    @property
+    def released_bytes(self) -> int:
+        return self._outbox.released_bytes
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything is still to be released."""
+        return bool(self._outbox)
+
+    def begin(
+        self, event: ResponseHeaders, operation: Operation, connection: Connection | None, exchange_id: str
+    ) -> None:
+        """Judge a response by its headers. Raises `Malformed` with the reason for withholding it."""
+        headers = event.headers
+        status = headers.text(":status")
+        self.status = int(status) if status.isdigit() and len(status) == 3 else _NO_STATUS
+        if headers.is_encoded():
+            raise Malformed(Reason.RESPONSE_ENCODED)
+        unfit = any(carries_finding(self._snapshot.scanner, text) for text in unmaskable_texts(headers))
+        if unfit or self.status < 200:  # no upgrade was let through that a 1xx could answer
+            raise Malformed(Reason.RESPONSE_MALFORMED)
+        credential = connection.credential if connection else None
+        self._watch = CredentialWatch(credential)
+        self._mutation = mutate_response(headers, self._masker, exchange_id, credential)
+        if not event.end_of_stream:
+            self.filter = open_response(
+                operation, self.status, headers.content_type(), self._masker, self._snapshot.limits
+            )
+
+    def feed(self, data: bytes, *, end_of_stream: bool) -> Masked:
+        """What of the body is decided now, masked. Raises `Malformed`."""
+        if self.filter is None:
+            raise Malformed(Reason.PROTOCOL)
+        self._masker.renew()
+        out = Masked(self.filter.feed(data)) if data else _NOTHING
+        if end_of_stream:
+            rest = self.filter.finish()
+            if rest:
+                out = Masked(out + rest)
+        if not self._watch.passes(out):
+            raise Malformed(Reason.RESPONSE_CREDENTIAL)
+        return out
+
+    def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
+        """The dialect's own error event, with which a running answer ends; empty where it has none."""
+        return self.filter.cut(sentence, code, exchange_id) if self.filter else _NOTHING
+
+    def queue(self, ticket: int, data: Masked, *, end_of_stream: bool) -> None:
+        """The body goes on, behind its headers, once `ticket` is durable."""
+        if not self.headers_queued:
+            self.headers_queued = True
+            self._outbox.put(ticket, ReleaseHeaders(self._mutation, end_of_stream=self.filter is None))
+        if self.filter is not None:
+            self._outbox.put(ticket, ReleaseBody(data, end_of_stream))
+
+    def queue_trailers(self, ticket: int) -> None:
+        self._outbox.put(ticket, ReleaseTrailers(HeaderMutation()))
+
+    def release(self, ticket: int) -> list[Action]:
+        """What may leave now that everything up to `ticket` is durable."""
+        released = self._outbox.release(ticket)
+        self.headers_released = self.headers_released or bool(released)
+        return released
+
+    def withhold(self) -> None:
+        """Nothing of what waits ever leaves."""
+        self._outbox.clear()
