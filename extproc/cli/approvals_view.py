@@ -36,7 +36,8 @@ def print_list(console: Console, approvals: list[Approval], now: float) -> None:
         console.print("No approvals.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("ID", overflow="fold", no_wrap=False)
+    # Copied from here into `show` and `grant`: in one piece, however narrow the terminal.
+    table.add_column("ID", no_wrap=True, min_width=max(len(approval.approval_id) for approval in approvals))
     for heading in ("STATE", "REQUESTER", "RULE", "WHAT", "FINDINGS", "LEFT"):
         table.add_column(heading, overflow="fold")
     for approval in approvals:

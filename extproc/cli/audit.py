@@ -146,10 +146,15 @@ def list_command(
     query = Query(person=person, model=model, effect=effect, since_ms=_since(since))
     where.record_read("audit.list", {"person": person, "model": model, "effect": effect, "since": since})
     exchanges = list_exchanges(where.look(), query)
-    for exchange in exchanges:
-        click.echo(json.dumps(_summary(exchange)) if as_json else _line(exchange))
-    if not as_json:
-        click.echo(f"{len(exchanges)} exchange(s)", err=True)
+    if as_json:
+        for exchange in exchanges:
+            click.echo(json.dumps(_summary(exchange)))
+        return
+    rows = [_HEADINGS, *map(_row, exchanges)] if exchanges else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(f"{len(exchanges)} exchange(s)", err=True)
 
 
 def _summary(exchange: ExchangeRecords) -> dict[str, Any]:
@@ -172,12 +177,15 @@ def _summary(exchange: ExchangeRecords) -> dict[str, Any]:
     }
 
 
-def _line(exchange: ExchangeRecords) -> str:
+_HEADINGS = ("TIME", "EXCHANGE", "PERSON", "OPERATION", "MODEL", "EFFECT", "OUTCOME", "FINDINGS")
+
+
+def _row(exchange: ExchangeRecords) -> tuple[str, ...]:
     row = _summary(exchange)
     findings = " ".join(f"{kind}:{count}" for kind, count in row["findings"].items()) or "-"
     words = [row["time"], row["exchange_id"], row["person"], row["operation"], row["model"], row["effect"]]
     outcome = row["outcome"] + (f"({row['status_detail']})" if row["status_detail"] else "")
-    return "  ".join([*(_plain(word) or "-" for word in words), outcome, findings])
+    return (*(_plain(word) or "-" for word in words), outcome, findings)
 
 
 def _plain(text: str) -> str:

@@ -32,8 +32,9 @@ class Place:
     issuer: str
     store: ApprovalStore
 
-    def run(self, *arguments: str, token: str = "", stdin: str | None = None) -> Result:
-        environment = {"EXTPROC_CONFIG": str(self.folder / "config.yaml"), "COLUMNS": "200", "EXTPROC_TOKEN": token}
+    def run(self, *arguments: str, token: str = "", stdin: str | None = None, columns: int = 200) -> Result:
+        environment = {"EXTPROC_CONFIG": str(self.folder / "config.yaml"), "EXTPROC_TOKEN": token}
+        environment["COLUMNS"] = str(columns)
         result = CliRunner().invoke(command, list(arguments), input=stdin, env=environment)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         assert not token or token not in result.output
@@ -117,6 +118,14 @@ def test_list_shows_who_waits_and_for_what(place: Place, held: str, ask: Ask) ->
     assert machine[1]["seconds_left"] == 0
     assert place.run("list", "--state", "used").stdout == "No approvals.\n"
     assert json.loads(place.run("list", "--state", "used", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_an_id_is_in_one_piece_on_a_narrow_terminal(place: Place, ask: Ask, columns: int) -> None:
+    """It is copied from there."""
+    approval_id = "apr-019f0000abcd-0123456789abcdef"
+    place.store.open(ask(approval_id, CHAT, time.time(), time.time() + 600))
+    assert approval_id in place.run("list", columns=columns).stdout
 
 
 def test_show_makes_the_masked_request_readable(place: Place, held: str) -> None:

@@ -69,7 +69,8 @@ def living(log, exchange, record):
 def test_list_shows_every_exchange_beside_a_running_service(run, living):
     result = run("list")
     assert result.exit_code == 0, result.output
-    assert [line.split()[1] for line in result.stdout.splitlines()] == ["x-1", "x-2", "x-3"]
+    assert [line.split()[1] for line in result.stdout.splitlines()] == ["EXCHANGE", "x-1", "x-2", "x-3"]
+    assert len({line.index("analyst") for line in result.stdout.splitlines()[1:]}) == 1
     rows = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
     assert rows[0]["person"] == "analyst"
     assert (rows[2]["outcome"], rows[2]["status_detail"]) == ("refused", "policy_denied")
@@ -89,7 +90,9 @@ def test_list_shows_every_exchange_beside_a_running_service(run, living):
     ],
 )
 def test_list_filters(run, living, arguments, count):
-    assert len(run("list", *arguments).stdout.splitlines()) == count
+    lines = run("list", *arguments).stdout.splitlines()
+    assert len(lines) == (count + 1 if count else 0)
+    assert all(line.startswith("TIME ") for line in lines[:1])
 
 
 def test_show_prints_every_record_with_its_receipt(run, living):
