@@ -1,0 +1,180 @@
+"""The parent of the workers, without the workers: who is started again, what is adopted, shipped and noted, and how it
+ends. Real processes stand in tests/conformance/service."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extproc.audit.journal import Journal
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.store import StoreFailed
+from extproc.edge import supervisor as module
+from extproc.edge.settings_file import load_settings
+from extproc.edge.supervisor import RESTART_SECONDS, STABLE_SECONDS, Supervisor
+from extproc.local.guard import Wanted, write_config
+
+
+class Process:
+    """A worker that lives until a test ends it."""
+
+    def __init__(self, *, deaf: bool = False) -> None:
+        self.returncode: int | None = None
+        self.deaf = deaf
+        self.signals: list[str] = []
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def terminate(self) -> None:
+        self.signals.append("TERM")
+        if not self.deaf:
+            self.returncode = 0
+
+    def kill(self) -> None:
+        self.signals.append("KILL")
+        self.returncode = -9
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("worker", timeout or 0.0)
+        return self.returncode
+
+
+class World:
+    """A supervisor whose time and workers belong to the test; spool and store are real."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = write_config(Wanted(folder, "http://127.0.0.1:9"), "http://127.0.0.1:9", 9)
+        self.settings = load_settings(config)
+        self.settings.run_directory.mkdir(parents=True)
+        self.now = 1000.0
+        self.started: list[Process] = []
+        self.supervisor = Supervisor(self.settings, config, clock=lambda: self.now)
+        monkeypatch.setattr(self.supervisor, "_start", self.start)
+
+    def start(self, index: int) -> Any:
+        self.started.append(Process())
+        return module._Child(index, self.started[-1], self.now)  # type: ignore[arg-type]
+
+    def die(self, after: float) -> float:
+        """Seconds until the last started worker, which dies after a while, has a successor."""
+        self.now += after
+        self.started[-1].returncode = 1
+        died, count = self.now, len(self.started)
+        while len(self.started) == count:
+            self.supervisor._keep_alive(self.child)
+            self.now += 0.25
+            assert self.now < died + 100, "no worker is started again"
+        return self.now - 0.25 - died
+
+    def dead_writer(self) -> None:
+        """A worker that was killed: its journal has no end, and nobody holds it."""
+        journal = Journal.open(
+            self.settings.audit, self.supervisor._keys, writer="worker-0", deliver=lambda call: call()
+        )
+        journal._seal_last = lambda: None  # type: ignore[method-assign]
+        journal._queue.fail()
+        journal._thread.join()
+        journal._keeper._stopping = True
+        journal._keeper.stop()
+        journal._epoch.lock.release()
+
+    def stored(self) -> list[str]:
+        """Event codes of the evidence in the store."""
+        root = self.settings.audit.store.directory  # type: ignore[union-attr]
+        lines = [line for path in sorted(root.rglob("*.jsonl")) for line in path.read_text().splitlines()]
+        return [code for line in lines if (code := _find(json.loads(line), "event_code"))]
+
+    def stop(self, *children: Any) -> int:
+        shipping = threading.Thread(target=lambda: None)
+        shipping.start()
+        return self.supervisor._stop(list(children), shipping)
+
+
+def _find(value: Any, name: str) -> str:
+    if isinstance(value, dict):
+        return str(value[name]) if name in value else next(filter(None, (_find(v, name) for v in value.values())), "")
+    return ""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path, monkeypatch)
+    made.child = made.start(0)  # type: ignore[attr-defined]
+    return made
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_a_living_worker_is_left_alone(world: World) -> None:
+    world.now += 1000
+    world.supervisor._keep_alive(world.child)
+    assert len(world.started) == 1
+
+
+def test_a_dead_worker_is_started_again_and_ever_later_while_it_dies_at_once(world: World) -> None:
+    assert [world.die(after=0.25) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    assert world.die(after=STABLE_SECONDS + 1) == RESTART_SECONDS
+
+
+def test_the_journal_of_a_dead_worker_is_adopted_at_its_death_and_shipped_at_the_end(world: World) -> None:
+    world.dead_writer()
+    world.die(after=1.0)
+    assert world.stop(world.child) == 0
+    assert world.stored() == ["log.start", "log.adopt"]
+
+
+def test_the_journal_of_a_worker_that_had_to_be_killed_is_adopted_before_the_last_shipping(world: World) -> None:
+    world.child.process = deaf = Process(deaf=True)
+    world.dead_writer()
+    assert world.stop(world.child) == 0
+    assert deaf.signals == ["TERM", "KILL"]
+    assert world.stored() == ["log.start", "log.adopt"]
+
+
+def test_records_that_cannot_be_shipped_at_the_end_are_told_by_the_exit_code(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(world.supervisor._shipper, "ship_pending", failing(StoreFailed("away")))
+    assert world.stop(world.child) == 1
+
+
+def test_an_outage_of_the_store_and_its_end_are_each_recorded_once(world: World, monkeypatch: Any) -> None:
+    with monkeypatch.context() as away:
+        away.setattr(world.supervisor._shipper, "ship_pending", failing(StoreFailed("away")))
+        assert [world.supervisor._ship_once() for _ in range(3)] == [False] * 3
+    assert world.stop(world.child) == 0
+    codes = [code for code in world.stored() if code.startswith("control.")]
+    assert sorted(codes) == ["control.failure", "control.restored"]
+
+
+def test_one_broken_epoch_does_not_end_the_service(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "adopt_orphans", failing(ValueError("4111 1111 1111 1111")))
+    assert world.die(after=1.0) == RESTART_SECONDS
+
+
+@pytest.mark.parametrize(("error", "fit"), [(AuditRefused("no lock"), False), (StoreFailed("away"), True)])
+def test_an_unfit_store_is_refused_and_one_that_is_away_is_waited_for(
+    world: World, monkeypatch: Any, error: Exception, fit: bool
+) -> None:
+    monkeypatch.setattr(module, "open_store", failing(error))
+    assert world.supervisor._store_is_fit() is fit
+
+
+def test_a_run_directory_serves_one(world: World) -> None:
+    assert world.supervisor._take_run_directory() is not None
+    assert world.supervisor._take_run_directory() is None
+
+
+def test_a_bad_policy_is_refused_at_start(world: World) -> None:
+    assert world.supervisor._policy_is_good()
+    world.settings.policy_file.write_text("rules: []\n")
+    assert not world.supervisor._policy_is_good()
