@@ -14,7 +14,7 @@ from extproc.core.identity import Principal
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
 from extproc.core.policy import Effect, Match, Policy, Rule
-from extproc.core.reasons import Reason, Unavailable
+from extproc.core.reasons import ExchangeError, Reason, Unavailable, Unverified
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
 from extproc.edge.session import INTERNAL_SENTENCE, Services, Session
@@ -321,3 +321,152 @@ async def test_time_does_not_pass_without_need() -> None:
     started = time.monotonic()
     await outcome(Context(whole_exchange()), services())
     assert time.monotonic() - started < 2.0
+
+
+class Keeping(FakeJournal):
+    """Remembers what was appended; `slow` acknowledges nothing, `shut` takes no new exchanges."""
+
+    def __init__(self, *, slow: bool = False, shut: bool = False) -> None:
+        super().__init__()
+        self.slow, self.shut, self.records = slow, shut, []
+
+    def append_record(self, record: Any, done: Any = None) -> int:
+        if record is not None:
+            self.records.append((record.event_code.value, record.status.value, record.status_detail))
+        return super().append_record(record, None if self.slow else done)
+
+    def accepting(self) -> bool:
+        return not self.shut
+
+
+class Waiting(Context):
+    """After its messages Envoy is silent: neither a message nor EOF."""
+
+    async def read(self) -> Any:
+        if not self.messages:
+            await asyncio.Event().wait()
+        return await super().read()
+
+
+async def test_what_breaks_is_recorded_and_its_log_line_says_nothing_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    journal = Keeping()
+    context = Context(whole_exchange(), ("write", 2, RuntimeError(SECRET_TEXT)))
+    assert await outcome(context, services(journal=journal)) == "aborted"
+    assert journal.records[-1] == ("inference.end", "failed", "internal")
+    assert caplog.records
+    assert SECRET_TEXT not in repr([vars(record) for record in caplog.records])
+
+
+async def test_a_refused_mode_is_recorded_with_its_reason() -> None:
+    journal = Keeping()
+    await outcome(Context(whole_exchange(MODE.STREAMED)), services(journal=journal))
+    assert [detail for _, _, detail in journal.records] == [Reason.MODES_UNSAFE.value]
+
+
+async def test_what_was_queued_when_it_broke_is_not_written() -> None:
+    """Headers and body wait for Envoy; the reader breaks during the first write: the second never goes out."""
+    broken = asyncio.Event()
+
+    class Breaking(Context):
+        async def read(self) -> Any:
+            if not self.messages:
+                await asyncio.sleep(0.02)
+                broken.set()
+                raise RuntimeError(SECRET_TEXT)
+            return await super().read()
+
+        async def write(self, message: Any) -> None:
+            await broken.wait()
+            await asyncio.sleep(0.005)
+            await super().write(message)
+
+    context = Breaking(whole_exchange(MODE.FULL_DUPLEX_STREAMED)[:2])
+    assert await outcome(context, services()) == "aborted"
+    assert [written.WhichOneof("response") for written in context.written] == ["request_headers"]
+
+
+async def test_a_cancelled_exchange_has_its_closing_record() -> None:
+    journal = Keeping()
+    task = asyncio.create_task(Session(services(journal=journal), Waiting(whole_exchange()[:4])).run())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [(code, status) for code, status, _ in journal.records][-1] == ("inference.end", "abandoned")
+
+
+async def test_nothing_is_written_before_the_journal_says_that_it_is_durable() -> None:
+    context = Waiting(whole_exchange()[:2])
+    task = asyncio.create_task(Session(services(journal=Keeping(slow=True)), context).run())
+    await asyncio.sleep(0.05)
+    assert [written for written in context.written if not written.HasField("request_headers")] == []
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("error", [Unverified(Reason.TOKEN_INVALID), Unavailable(Reason.IDENTITY_UNAVAILABLE)])
+async def test_a_token_that_is_refused_after_a_fetch_is_answered(error: ExchangeError) -> None:
+    class Slow(FakeAuthenticator):
+        def verify_now(self, token: Any) -> None:
+            return None
+
+        async def verify(self, token: Any) -> Principal:
+            await asyncio.sleep(0.005)
+            raise error
+
+    context = Waiting(whole_exchange()[:1])
+    task = asyncio.create_task(outcome(context, services(authenticator=Slow())))
+    await asyncio.sleep(0.05)
+    (answer,) = context.written
+    assert answer.immediate_response.status.code == (401 if isinstance(error, Unverified) else 503)
+    task.cancel()
+    await task
+
+
+async def test_a_journal_that_takes_no_new_exchange_has_them_refused() -> None:
+    context = Waiting(whole_exchange()[:2])
+    task = asyncio.create_task(outcome(context, services(journal=Keeping(shut=True))))
+    await asyncio.sleep(0.05)
+    assert context.written[-1].immediate_response.status.code == 503
+    assert not any(written.HasField("request_body") for written in context.written)
+    task.cancel()
+    await task
+
+
+async def test_an_exchange_that_cannot_be_recorded_in_time_is_read_no_further() -> None:
+    """What waits for its record is bounded: the rest stays with Envoy, which stops reading from the model server."""
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"' + b"a " * 500 + b'"}}]}\n\n'
+    messages = whole_exchange()[:3] + [message("response_body", body=event) for _ in range(100)]
+    context = Waiting(messages)
+
+    class Stalling(Keeping):
+        def append_record(self, record: Any, done: Any = None) -> int:
+            self.slow = record is None
+            return super().append_record(record, done)
+
+    masking = MaskingSettings()
+    policy = Policy("sha256:x", "p", (Rule("allow", Effect.ALLOW, Match(), "", None),), masking)
+    limits = Limits(max_unreleased_bytes=5000)
+    snapshot = Snapshot(policy, Scanner(masking), (Connection("model"),), limits, Secret("k" * 32))
+    task = asyncio.create_task(outcome(context, services(journal=Stalling(), snapshot=lambda: snapshot)))
+    await asyncio.sleep(0.5)
+    assert 85 < len(context.messages) < 100
+    task.cancel()
+    await task
+
+
+async def test_a_traceparent_that_names_an_account_is_no_traceparent() -> None:
+    """The client chooses it where the proxy does not trace."""
+    told: list[str] = []
+
+    class Telemetry(FakeTelemetry):
+        def record_exchange(self, summary: Any, **more: Any) -> None:
+            told.append(more["traceparent"])
+
+    for trace_id in ("4bf92f3577b34da6a3ce929d0e0e4736", "41111111111111110000000000000000"):
+        messages = whole_exchange()
+        parent = f"00-{trace_id}-00f067aa0ba902b7-01"
+        messages[0].request_headers.headers.headers.add(key="traceparent", raw_value=parent.encode())
+        assert await outcome(Context(messages), services(telemetry=Telemetry())) == "ok"
+    assert told == ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ""]
