@@ -169,6 +169,12 @@ def test_the_header_never_chooses_the_algorithm() -> None:
     assert refusal(signed({"alg": "PS256"}, CLAIMS, "PS256"), both, "RS256") is Reason.TOKEN_INVALID
 
 
+@pytest.mark.parametrize("named", ["none", "HS256", "ES384", "RS256"])
+def test_a_header_that_names_another_algorithm_than_its_signature_is_refused(named: str) -> None:
+    """RFC 8725 §3.1: although the signature holds under the key."""
+    assert refusal(signed({"alg": named, "kid": "k"}, CLAIMS)) is Reason.TOKEN_INVALID
+
+
 def test_a_key_outside_the_configuration_verifies_nothing() -> None:
     """Even when header, signature and key agree with one another."""
     assert refusal(signed({"alg": "RS256"}, CLAIMS, "RS256"), ISSUER, "RS256") is Reason.TOKEN_INVALID

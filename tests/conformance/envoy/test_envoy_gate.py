@@ -17,6 +17,14 @@ def test_all_who_start_at_once_read_the_same_secret(tmp_path: Path) -> None:
     assert [path.name for path in run.iterdir()] == [GATE_FILE]
 
 
+def test_who_comes_second_takes_what_the_first_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both saw no file; Envoy may already be configured with the first secret."""
+    first = read_or_create_gate(tmp_path)
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    assert read_or_create_gate(tmp_path) == first
+    assert [path.name for path in tmp_path.iterdir()] == [GATE_FILE]
+
+
 def test_the_file_is_private_and_each_directory_has_its_own(tmp_path: Path) -> None:
     one, two = (read_or_create_gate(tmp_path / name) for name in ("one", "two"))
     assert one != two

@@ -65,6 +65,15 @@ async def test_a_verified_token_is_known_again_without_a_second_verification(
     assert not any(part in repr(authenticator._verified) for part in token.compact.split("."))
 
 
+async def test_the_table_of_verified_tokens_cannot_be_searched_for_a_token(start: Any, toy: Any, key: Any) -> None:
+    """Its digests are keyed, anew in each process: neither a plain digest nor another table's finds the token."""
+    token = key.token(toy.url)
+    one, two = start(toy.issuer()), start(toy.issuer())
+    await one.verify(token)
+    await two.verify(token)
+    assert not set(one._verified) & set(two._verified)
+
+
 async def test_a_cached_token_ends_when_it_expires(start: Any, toy: Any, key: Any, clock: Any) -> None:
     authenticator = start(toy.issuer(leeway_seconds=0))
     token = key.token(toy.url, exp=int(clock.now) + 60)

@@ -52,6 +52,18 @@ def test_secret_and_encryption_keys_are_passed_over(key: Any) -> None:
     assert names([oct_key, key.jwk()]) == {("k-1", "ES256")}
 
 
+def test_a_private_key_that_was_published_is_passed_over(key: Any) -> None:
+    """Whole and well-formed: whoever read it signs as the issuer."""
+    private = get_default_algorithms()["ES256"].to_jwk(key.private, as_dict=True) | {"kid": "leaked"}
+    assert "d" in private
+    assert names([private, key.jwk()]) == {("k-1", "ES256")}
+
+
+def test_a_key_set_does_not_print_its_keys(key: Any) -> None:
+    found = parse_key_set(json.dumps({"keys": [key.jwk()]}).encode(), ISSUER)
+    assert key.jwk()["x"] not in repr(found)
+
+
 def test_rsa_keys_serve_each_configured_algorithm_and_need_their_length() -> None:
     issuer = replace(ISSUER, algorithms=("RS256", "PS256"))
     good, short = (rsa.generate_private_key(public_exponent=65537, key_size=size).public_key() for size in (2048, 1024))
