@@ -1,0 +1,109 @@
+"""What a worker does with a new policy: recorded, in force for new exchanges, and no reason to end."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extproc.app import PolicyInForce, Worker
+from extproc.core.document import Problem
+from extproc.core.policy import Policy
+from extproc.core.policy_document import parse_policy
+from extproc.core.reasons import Reason, Unavailable
+from extproc.core.trust import Secret
+from extproc.edge.settings_file import load_settings
+from extproc.local.guard import Wanted, write_config
+
+TEXT = "apiVersion: extproc/v1\nkind: Policy\nname: {}\nrules:\n  - {{name: a, effect: allow, match: {{}}}}\n"
+SECRET = "k" * 32
+
+
+class Journal:
+    """Keeps records, with the policy that was in force as each arrived; full on request."""
+
+    def __init__(self, in_force: PolicyInForce) -> None:
+        self.in_force = in_force
+        self.full = False
+        self.records: list[tuple[str, str, str]] = []
+
+    def append_record(self, record: Any) -> int:
+        if self.full:
+            raise Unavailable(Reason.AUDIT_UNAVAILABLE)
+        told = dict(record.detail)
+        self.records.append((record.event_code.value, record.status.value, self.in_force.get().policy.name))
+        assert "4111" not in repr(told)
+        return len(self.records)
+
+
+class Telemetry:
+    def __init__(self) -> None:
+        self.failing: list[bool] = []
+        self.digests: list[str] = []
+
+    def control_failure(self, control: str, failing: bool) -> None:
+        assert control == "policy"
+        self.failing.append(failing)
+
+    def set_policy(self, digest: str, loaded_unix: float) -> None:
+        self.digests.append(digest)
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        settings = load_settings(write_config(Wanted(folder, "http://127.0.0.1:9"), "http://127.0.0.1:9", 9))
+        self.in_force = PolicyInForce((), settings, Secret(SECRET))
+        self.old, self.new = (parse_policy(TEXT.format(name).encode(), max_wait_seconds=1.0) for name in ("old", "new"))
+        self.in_force.put(self.old)
+        self.journal, self.telemetry = Journal(self.in_force), Telemetry()
+        self.file = Worker(settings, 0)._policy_file(self.in_force, self.journal, self.telemetry)  # type: ignore[arg-type]
+
+    def change(self, policy: Policy) -> None:
+        self.file._on_change(policy)
+
+    def fail(self) -> None:
+        self.file._on_failure((Problem("rules", 3, 1, "a message"),))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_without_a_policy_nothing_is_answered(world: World) -> None:
+    with pytest.raises(RuntimeError):
+        PolicyInForce((), world.in_force.settings, Secret(SECRET)).get()
+
+
+def test_a_new_policy_is_recorded_before_it_is_in_force(world: World) -> None:
+    before = world.in_force.get()
+    world.change(world.new)
+    assert world.journal.records == [("admin.policy_change", "succeeded", "old")]
+    assert world.in_force.get().policy is world.new
+    assert before.policy is world.old, "an exchange keeps the snapshot that it took"
+    assert world.telemetry.digests == [world.new.digest]
+    assert world.telemetry.failing == []
+
+
+def test_a_bad_policy_is_a_control_failure_until_a_good_one_comes(world: World) -> None:
+    world.fail()
+    world.fail()
+    assert world.in_force.get().policy is world.old
+    assert world.journal.records == [("control.failure", "failed", "old")] * 2
+    world.change(world.new)
+    world.change(world.old)
+    codes = [code for code, _, _ in world.journal.records[2:]]
+    assert codes == ["admin.policy_change", "control.restored", "admin.policy_change"]
+    assert world.telemetry.failing == [True, True, False]
+
+
+def test_a_journal_that_is_full_keeps_no_policy_from_being_replaced(world: World) -> None:
+    """Every exchange is refused meanwhile; the worker must be there, with the right policy, when there is room."""
+    world.journal.full = True
+    world.fail()
+    world.change(world.new)
+    assert world.in_force.get().policy is world.new
+    assert world.telemetry.failing == [True, False]
+
+
+def test_the_digest_key_does_not_print(world: World) -> None:
+    assert SECRET not in repr(world.in_force)
