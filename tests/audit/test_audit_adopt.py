@@ -62,6 +62,15 @@ def test_an_interrupted_exchange_gets_its_closing_record(log, dead, lines_of):
     assert not dead.exists(), "a finished and shipped epoch leaves the spool"
 
 
+def test_a_journal_that_nobody_has_adopted_yet_is_not_taken_away(log, dead):
+    """The shipper may pass between a death and the adoption: the only copy stands in the journal."""
+    assert log.ship() == 0
+    assert list(dead.glob("*.journal"))
+    log.adopt()
+    log.ship()
+    assert log.verify().exit_code == 0
+
+
 def test_what_was_delivered_before_the_death_can_be_replayed(log, dead, story):
     log.adopt()
     log.ship()

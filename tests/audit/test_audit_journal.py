@@ -13,7 +13,7 @@ import pytest
 
 from extproc.audit.adopt import adopt_orphans
 from extproc.audit.frames import Kind, scan
-from extproc.audit.journal import Journal, write_once
+from extproc.audit.journal import MAX_EXCHANGE_ID_BYTES, Journal, write_once
 from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import line_digest
@@ -296,6 +296,14 @@ class TestRefusing:
             journal.append_record(record(EventCode.AUTH_FAIL, detail={"a": "x" * 100_000}))
         journal.close()
         assert log.verify().exit_code == 0
+
+    def test_a_transcript_needs_the_name_of_its_exchange_within_bounds(self, log):
+        journal = log.open()
+        for name in ("", "x" * (MAX_EXCHANGE_ID_BYTES + 1), "ü" * MAX_EXCHANGE_ID_BYTES):
+            with pytest.raises(Unavailable):
+                journal.open_content(name)
+        journal.open_content("x" * MAX_EXCHANGE_ID_BYTES)
+        journal.close()
 
     def test_a_callback_whose_loop_is_closed_stops_nothing(self, log, record, acks):
         journal = log.open()

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import fcntl
 import hashlib
 import os
 from dataclasses import replace
@@ -26,6 +27,26 @@ class TestDirectory:
         assert shipped.ship() == 0
         assert before == {path: path.read_bytes() for path in shipped.store_path.rglob("*") if path.is_file()}
         assert list((shipped.settings.spool / "epochs").rglob("*.jsonl")) == []
+
+    def test_a_living_writer_keeps_its_epoch(self, log, exchange):
+        journal = log.open()
+        exchange(journal, "x-1")
+        assert log.ship() == 0
+        exchange(journal, "x-2")
+        assert log.ship() == 0
+        journal.close()
+        assert log.ship() > 0
+        assert log.verify().exit_code == 0
+
+    def test_while_another_ships_it_leaves_everything_to_that_one(self, log, exchange):
+        journal = log.open()
+        exchange(journal, "x-1")
+        journal.close()
+        lock = os.open(log.settings.spool / "ship.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert log.ship() == 0
+        os.close(lock)
+        assert log.ship() > 0
 
     def test_taken_by_the_same_bytes_is_done_by_others_is_divergent(self, tmp_path):
         store = Directory(DirectoryStore(tmp_path))
