@@ -13,7 +13,7 @@ import pytest
 
 from extproc.local.model_server import RunningModel
 from extproc.local.scripted_model import SCRIPTS
-from extproc.local.wiretap import KEPT_REQUESTS, RunningWiretap, start_wiretap
+from extproc.local.wiretap import KEPT_REQUESTS, RunningWiretap, TappedRequest, start_wiretap
 
 
 @pytest.fixture
@@ -35,6 +35,17 @@ def test_it_shows_method_path_headers_and_body_of_what_reached_the_model(
     assert ["authorization", f"Bearer {model_key}"] in seen["headers"]
     assert ["x-marked", "yes"] in seen["headers"]
     assert tapped.requests[0].header("x-marked") == "yes"
+
+
+def test_it_listens_on_its_own_loopback_address_only_and_prints_no_request() -> None:
+    """It shows the model server's key to whoever reaches it. 127.0.0.2 is as far as a test gets without a network."""
+    with start_wiretap("http://127.0.0.1:9") as wiretap:
+        for url in (wiretap.url, wiretap.view_url):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.2", urlsplit(url).port or 0), timeout=5)
+    request = TappedRequest("POST", "/v1", (("authorization", "Bearer model-key"),), b"4111")
+    assert "model-key" not in repr(request)
+    assert "4111" not in repr(request)
 
 
 def test_a_chunked_request_arrives_whole(tapped: RunningWiretap, model_key: str) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -53,6 +55,11 @@ async def test_eddsa_alone_and_expired(start: Any, tmp_path: Path) -> None:
             with pytest.raises(Unverified) as raised:
                 await authenticator.verify(UnverifiedToken(token))
             assert raised.value.reason is reason
+
+
+def test_it_listens_on_its_own_loopback_address_only(tmp_path: Path) -> None:
+    with start_issuer(tmp_path) as issuer, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", urlsplit(issuer.url).port or 0), timeout=5)
 
 
 def test_the_folder_is_private_and_lasts(tmp_path: Path) -> None:

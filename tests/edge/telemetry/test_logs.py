@@ -116,12 +116,14 @@ def test_a_number_that_could_be_an_account_is_withheld_even_from_our_own_lines()
 log.warning("value %s", {PAN!r})
 log.warning("fact", extra={{"text": "card {PAN} seen", "number": 4111111111111111, "body": b"{PAN}", "obj": object()}})
 log.warning("id", extra={{"exchange_id": "123456789012-1234567890123456"}})
+log.warning("list", extra={{"items": ["card {PAN}", "b"], "pairs": [("{PAN}", 1)]}})
 """
     )
     assert lines[0]["message"] == "value [withheld]"
     assert lines[1]["text"] == "card [withheld] seen"
     assert (lines[1]["number"], lines[1]["body"], lines[1]["obj"]) == ("[withheld]", "<bytes>", "<object>")
     assert lines[2]["exchange_id"] == "123456789012-1234567890123456"
+    assert (lines[3]["items"], lines[3]["pairs"]) == (["card [withheld]", "b"], "<list>")
     assert "4111" not in text
 
 
