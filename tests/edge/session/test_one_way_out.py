@@ -10,10 +10,11 @@ from typing import Any
 import grpc
 import pytest
 
+from extproc.core.approval import open_approval
 from extproc.core.identity import Principal
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
-from extproc.core.policy import Effect, Match, Policy, Rule
+from extproc.core.policy import Effect, HoldTerms, Match, Policy, Rule
 from extproc.core.reasons import ExchangeError, Reason, Unavailable, Unverified
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
@@ -470,3 +471,39 @@ async def test_a_traceparent_that_names_an_account_is_no_traceparent() -> None:
         messages[0].request_headers.headers.headers.add(key="traceparent", raw_value=parent.encode())
         assert await outcome(Context(messages), services(telemetry=Telemetry())) == "ok"
     assert told == ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ""]
+
+
+async def test_a_session_that_ends_watches_no_longer_and_withdraws() -> None:
+    """The client goes away during the hold."""
+    watched: list[Any] = []
+    withdrawn: list[str] = []
+
+    class Desk:
+        async def open(self, request: Any) -> Any:
+            return open_approval(request)
+
+        def watch(self, approval_id: str, on_change: Any) -> Any:
+            watched.append(on_change)
+            return lambda: watched.remove(on_change)
+
+        async def withdraw(self, approval_id: str) -> None:
+            withdrawn.append(approval_id)
+
+    masking = MaskingSettings()
+    terms = HoldTerms(("approvers",), 60.0, 600.0, detach=False)
+    rules = (Rule("allow", Effect.ALLOW, Match(), "", None), Rule("hold", Effect.HOLD, Match(), "", terms))
+    policy = Policy("sha256:x", "p", rules, masking)
+    snapshot = Snapshot(policy, Scanner(masking), (Connection("model"),), Limits(), Secret("k" * 32))
+    started: set[asyncio.Task[None]] = set()
+    parts = services(
+        desk=Desk(),
+        snapshot=lambda: snapshot,
+        spawn=lambda work: started.add(asyncio.create_task(work)),
+    )
+    task = asyncio.create_task(outcome(Waiting(whole_exchange()[:2]), parts))
+    await asyncio.sleep(0.05)
+    assert len(watched) == 1
+    task.cancel()
+    assert await task == "cancelled"
+    await asyncio.gather(*started)
+    assert (watched, len(withdrawn)) == ([], 1)
