@@ -204,6 +204,17 @@ async def test_after_unwatch_nobody_is_called(
         assert seen.states == []
 
 
+async def test_after_unwatch_not_even_what_is_under_way_is_told(
+    sqlite_store: ApprovalStore, make_desk: Callable[..., Desk]
+) -> None:
+    desk, seen = make_desk(sqlite_store), Seen()
+    unwatch = desk.watch("a-1", seen)
+    desk._tell(next(iter(desk._watches)), None)
+    unwatch()
+    await asyncio.sleep(0)
+    assert seen.states == []
+
+
 async def test_a_watcher_that_fails_stops_nobody_else(
     sqlite_store: ApprovalStore, ask: Ask, make_desk: Callable[..., Desk]
 ) -> None:
