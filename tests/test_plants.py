@@ -19,6 +19,18 @@ PATHS = "tests/core/exchange/test_exchange_paths.py::"
 CHAIN = "tests/audit/test_audit_chain.py::"
 CANDIDATES = "tests/core/masking/test_masking_candidates.py::"
 EDGE = "tests/edge/session/test_one_way_out.py::"
+WIRE = "tests/edge/session/test_wire_answers.py::"
+RECORDING = "tests/edge/session/test_recording.py::"
+HOLDING = "tests/edge/session/test_holding.py::"
+SUPERVISOR = "tests/edge/test_supervisor.py::"
+IDENTITY = "tests/core/test_identity.py::"
+AUTHENTICATOR = "tests/edge/identity/test_authenticator.py::"
+KEY_SETS = "tests/edge/identity/test_jwks.py::"
+LOGS = "tests/edge/telemetry/test_logs.py::"
+SPANS = "tests/edge/telemetry/test_spans.py::"
+JOURNAL = "tests/audit/test_audit_journal.py::"
+ADOPT = "tests/audit/test_audit_adopt.py::"
+APP = "tests/test_app.py::"
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,13 @@ PLANTS = (
         "masked, stripped, changed = request.body, request.stripped, request.changed",
         "masked, stripped, changed = Masked(body), request.stripped, request.changed",
         PROMISES + "test_p1_nothing_unmasked_leaves",
+    ),
+    Plant(
+        "p1: a buffered body goes on as it came",
+        "edge/wire.py",
+        "            common.body_mutation.body = action.body\n",
+        "            pass\n",
+        WIRE + "test_a_buffered_body_that_was_masked_replaces_what_came_and_is_counted",
     ),
     Plant(
         "p2: the request is forwarded with its intent record, not after it",
@@ -97,6 +116,69 @@ PLANTS = (
         "                self._refuse(Reason.APPROVAL_UNKNOWN, event.at)\n"
         "                return self._answer_refusal(event.at)",
         PROMISES + "test_p2_no_refusal_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: what is not durable counts as stored",
+        "edge/recording.py",
+        "self._feed(events.Stored(ticket, at) if durable else events.StoreFailed(at, ticket))",
+        "self._feed(events.Stored(ticket, at))",
+        RECORDING + "test_what_turns_out_not_to_be_durable_has_failed",
+    ),
+    Plant(
+        "p2: an end is stored behind content that was not",
+        "edge/recording.py",
+        "        self._failing = True\n        self._feed",
+        "        self._feed",
+        RECORDING + "test_no_end_is_stored_behind_what_was_not",
+    ),
+    Plant(
+        "p2: the journal acknowledges before it commits",
+        "audit/journal.py",
+        "            payloads = self._payloads(batch)\n            if payloads:",
+        "            payloads = self._payloads(batch)\n            self._release(batch.waiting, durable=True)\n            if payloads:",
+        JOURNAL + "TestPromise2DurableBeforeDone::test_no_done_before_fdatasync_returns",
+    ),
+    Plant(
+        "p2: the journal acknowledges a commit that failed",
+        "audit/journal.py",
+        "self._release([*batch.waiting, *self._queue.fail()], durable=False)",
+        "self._release([*batch.waiting, *self._queue.fail()], durable=True)",
+        JOURNAL + "TestRefusing::test_a_failed_sync_fails_everything_that_waits_and_everything_after",
+    ),
+    Plant(
+        "p2: an exchange that breaks is not recorded",
+        "edge/session.py",
+        "self._services.journal.append_record(action.record)",
+        "pass",
+        EDGE + "test_what_breaks_is_recorded_and_its_log_line_says_nothing_of_it",
+    ),
+    Plant(
+        "p2: a journal that takes nothing new is not asked",
+        "edge/session.py",
+        "accepting=self._services.journal.accepting(),",
+        "accepting=True,",
+        EDGE + "test_a_journal_that_takes_no_new_exchange_has_them_refused",
+    ),
+    Plant(
+        "p2: what a killed worker left is not adopted at the end",
+        "edge/supervisor.py",
+        "        shipping.join()\n        self._adopt()\n",
+        "        shipping.join()\n",
+        SUPERVISOR + "test_the_journal_of_a_worker_that_had_to_be_killed_is_adopted_before_the_last_shipping",
+    ),
+    Plant(
+        "p2: a policy is in force before its record",
+        "app.py",
+        "            before = in_force.get().policy.digest\n",
+        "            before = in_force.get().policy.digest\n            in_force.put(policy)\n",
+        APP + "test_a_new_policy_is_recorded_before_it_is_in_force",
+    ),
+    Plant(
+        "p4: a journal that nobody adopted is taken away with its epoch",
+        "audit/shipper.py",
+        "if not segments(directory, JOURNAL) and not",
+        "if not",
+        ADOPT + "test_a_journal_that_nobody_has_adopted_yet_is_not_taken_away",
     ),
     Plant(
         "p4: the chain between records is not looked at",
@@ -246,6 +328,83 @@ PLANTS = (
         EDGE + "test_a_mode_that_cannot_keep_the_promises_is_aborted",
     ),
     Plant(
+        "p3: an expired token passes",
+        "core/identity.py",
+        'if _seconds(payload.get("exp")) <= now_unix - issuer.leeway_seconds:',
+        "if False:",
+        IDENTITY + "test_times_end_exactly_at_the_leeway",
+    ),
+    Plant(
+        "p3: a token for another audience passes",
+        "core/identity.py",
+        '"verify_aud": True',
+        '"verify_aud": False',
+        IDENTITY + "test_a_signed_token_with_wrong_claims_is_invalid",
+    ),
+    Plant(
+        "p3: an algorithm that is not configured verifies",
+        "core/identity.py",
+        "if key.algorithm_name not in issuer.algorithms:  # 2",
+        "if False:  # 2",
+        IDENTITY + "test_a_key_outside_the_configuration_verifies_nothing",
+    ),
+    Plant(
+        "p3: a remembered token outlives its expiry",
+        "edge/authenticator.py",
+        "self._clock() < found.principal.expires_at and found.keys",
+        "found.keys",
+        AUTHENTICATOR + "test_a_cached_token_ends_when_it_expires",
+    ),
+    Plant(
+        "p3: a remembered token outlives its key",
+        "edge/authenticator.py",
+        "found.keys.key_set is found.key_set and ",
+        "",
+        AUTHENTICATOR + "test_a_withdrawn_key_ends_the_tokens_it_signed_though_they_are_cached",
+    ),
+    Plant(
+        "p3: a private key that was published verifies tokens",
+        "edge/jwks.py",
+        'if "d" in jwk or "k" in jwk or',
+        "if",
+        KEY_SETS + "test_a_private_key_that_was_published_is_passed_over",
+    ),
+    Plant(
+        "p3: a refusal opens the request lock",
+        "edge/wire.py",
+        "_fill_metadata(message.dynamic_metadata, labels, DENY)",
+        "_fill_metadata(message.dynamic_metadata, labels, ALLOW)",
+        WIRE + "test_an_immediate_answer_opens_neither_lock",
+    ),
+    Plant(
+        "p3: a grant that another took counts",
+        "edge/holding.py",
+        "events.GrantClaimed(at) if won else events.GrantLost(at)",
+        "events.GrantClaimed(at)",
+        HOLDING + "test_a_grant_is_claimed_for_the_request_and_its_requester",
+    ),
+    Plant(
+        "p3: an approval that came too late stays open",
+        "edge/holding.py",
+        "        if self._withdraw_opened:\n            await self._withdraw(approval.approval_id)\n            return\n",
+        "",
+        HOLDING + "test_an_approval_that_arrives_too_late_is_withdrawn",
+    ),
+    Plant(
+        "p3: what was queued goes out although the session broke",
+        "edge/session.py",
+        "        self._outgoing.clear()\n        if not self._broken",
+        "        if not self._broken",
+        EDGE + "test_what_was_queued_when_it_broke_is_not_written",
+    ),
+    Plant(
+        "p3: a dead worker is not started again",
+        "edge/supervisor.py",
+        "        if now >= child.start_at:\n",
+        "        if False:\n",
+        SUPERVISOR + "test_a_dead_worker_is_started_again_and_ever_later_while_it_dies_at_once",
+    ),
+    Plant(
         "p5: the record keeps the request's path",
         "core/exchange.py",
         'ledger.protocol = f"HTTP {method}"',
@@ -266,6 +425,34 @@ PLANTS = (
         "    mutation: HeaderMutation\n    body: Masked | None\n    changed: bool",
         PROMISES + "test_p5_no_account_data_in_records_or_reprs",
     ),
+    Plant(
+        "p5: the log says what an exception says",
+        "edge/logs.py",
+        '"type": f"{kind.__module__}.{kind.__qualname__}",',
+        '"type": f"{kind.__module__}.{kind.__qualname__}: {current}",',
+        LOGS + "test_an_exception_is_logged_by_types_and_places_only",
+    ),
+    Plant(
+        "p5: the log of a broken session says what broke it",
+        "edge/session.py",
+        '_log.error("session failed", extra={"failure": type(error).__name__})',
+        '_log.error("session failed", extra={"failure": str(error)})',
+        EDGE + "test_what_breaks_is_recorded_and_its_log_line_says_nothing_of_it",
+    ),
+    Plant(
+        "p5: a span says what the model server calls its end",
+        "edge/spans.py",
+        "[plain_name(reason) for reason in reasons]",
+        "list(reasons)",
+        SPANS + "test_no_content_can_appear_in_a_span",
+    ),
+    Plant(
+        "p5: a trace id may be an account number",
+        "edge/session.py",
+        '"" if names_a_number(found) else found',
+        "found",
+        EDGE + "test_a_traceparent_that_names_an_account_is_no_traceparent",
+    ),
 )
 
 
@@ -274,10 +461,11 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("planted")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "extproc", folder / "extproc", ignore=ignored)
-    for part in ("core/exchange", "core/masking", "edge/session", "audit"):
+    for part in ("core", "edge", "audit"):
         shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests")
+    for file in ("conftest.py", "test_app.py"):
+        shutil.copy(ROOT / "tests" / file, folder / "tests")
     return folder
 
 
