@@ -449,7 +449,7 @@ PLANTS = (
     Plant(
         "p5: a trace id may be an account number",
         "edge/session.py",
-        '"" if names_a_number(found) else found',
+        '"" if names_a_number(found, snapshot.scanner.masker()) else found',
         "found",
         EDGE + "test_a_traceparent_that_names_an_account_is_no_traceparent",
     ),

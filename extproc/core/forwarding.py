@@ -81,9 +81,9 @@ def _encodings(value: bytes) -> tuple[str, ...]:
     return ("latin-1",) if value.isascii() else ("latin-1", "utf-8")
 
 
-def names_a_number(traceparent: str) -> bool:
-    """Whether a trace id could be a card number in disguise: of random ones not one in a million has no letter."""
-    return traceparent[3:35].isdecimal()
+def names_a_number(traceparent: str, masker: Masker) -> bool:
+    """Whether an id in it could be a card number in disguise. Of random ones, not one in a thousand could."""
+    return traceparent[3:35].isdecimal() or masker.mask_text(traceparent) != traceparent
 
 
 def _names_a_finding(name: str, masker: Masker) -> bool:
@@ -101,7 +101,7 @@ def mutate_request(headers: Headers, connection: Connection, masker: Masker) -> 
         if _withheld_from_model(name)
         or _names_a_finding(name, masker)
         or (name in repeated and name[:1] != ":")
-        or (name == "traceparent" and names_a_number(headers.text(name)))
+        or (name == "traceparent" and names_a_number(headers.text(name), masker))
     )
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
     if connection.credential is not None:

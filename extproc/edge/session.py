@@ -249,12 +249,13 @@ class Session:
         # Anything else is a message kind of a later Envoy (flow control); it carries no content.
 
     def _begin(self, message: pb.ProcessingRequest) -> None:
-        found = self._find_traceparent(message)
-        self._traceparent = "" if names_a_number(found) else found
-        parent = parse_traceparent(self._traceparent)
         exchange_id = new_exchange_id()
-        bind_trace(self._traceparent, exchange_id)
+        bind_trace("", exchange_id)
         snapshot = self._services.snapshot()
+        found = self._find_traceparent(message)
+        self._traceparent = "" if names_a_number(found, snapshot.scanner.masker()) else found
+        parent = parse_traceparent(self._traceparent)
+        bind_trace(self._traceparent, exchange_id)
         self._limit = snapshot.limits.max_unreleased_bytes
         self._exchange = Exchange(
             exchange_id,

@@ -248,9 +248,17 @@ def test_headers_are_masked_as_their_reader_reads_them(play: Any) -> None:
     assert {("x-note", b"[PAN]"), ("x-forwarded-proto", b"[PAN]")} <= set(p.forwards[0].mutation.set)
 
 
-def test_a_trace_id_without_a_letter_is_not_passed_on(play: Any) -> None:
+@pytest.mark.parametrize(
+    "ids",
+    [
+        "00000000000000004111111111111111-00f067aa0ba902b7",
+        "4bf92f3577b34da6a3ce929d0e0e4736-4111111111111111",
+        "aaaaaaaa4111111111111111aaaaaaaa-00f067aa0ba902b7",
+    ],
+)
+def test_a_trace_context_that_could_be_a_number_is_not_passed_on(play: Any, ids: str) -> None:
     p = play()
-    p.request_headers(traceparent="00-00000000000000004111111111111111-00f067aa0ba902b7-01")
+    p.request_headers(traceparent=f"00-{ids}-01")
     p.verified()
     p.body(CHAT)
     assert "traceparent" in p.forwards[0].mutation.remove

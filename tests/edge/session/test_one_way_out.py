@@ -465,12 +465,19 @@ async def test_a_traceparent_that_names_an_account_is_no_traceparent() -> None:
         def record_exchange(self, summary: Any, **more: Any) -> None:
             told.append(more["traceparent"])
 
-    for trace_id in ("4bf92f3577b34da6a3ce929d0e0e4736", "41111111111111110000000000000000"):
+    sound = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
+    for ids in (
+        sound,
+        "41111111111111110000000000000000-00f067aa0ba902b7",
+        "4bf92f3577b34da6a3ce929d0e0e4736-4111111111111111",
+        "aaaaaaaa4111111111111111aaaaaaaa-00f067aa0ba902b7",
+        "aaaaaaaaaaaaaaaaaaaa411111111111-1111aaaaaaaaaaaa",
+    ):
         messages = whole_exchange()
-        parent = f"00-{trace_id}-00f067aa0ba902b7-01"
+        parent = f"00-{ids}-01"
         messages[0].request_headers.headers.headers.add(key="traceparent", raw_value=parent.encode())
         assert await outcome(Context(messages), services(telemetry=Telemetry())) == "ok"
-    assert told == ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ""]
+    assert told == [f"00-{sound}-01", "", "", "", ""]
 
 
 async def test_a_session_that_ends_watches_no_longer_and_withdraws() -> None:
