@@ -33,6 +33,7 @@ from extproc.core.record import Actor, EventCode, Outcome, PolicyRef, Record, Re
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Secret
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.direct import DIRECT
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.hardening import die_with_parent, forbid_core_dumps
 from extproc.edge.metrics import Gauge
@@ -140,7 +141,10 @@ class Worker:
         telemetry.set_policy(in_force.get().policy.digest, time.time())
         gate_secret = read_or_create_gate(settings.run_directory)
         desk = Desk(await self._approvals(keys), settings.approvals)
-        async with httpx.AsyncClient(timeout=5.0, follow_redirects=False) as client, asyncio.TaskGroup() as tasks:
+        async with (
+            httpx.AsyncClient(timeout=5.0, follow_redirects=False, mounts=DIRECT) as client,
+            asyncio.TaskGroup() as tasks,
+        ):
             authenticator = Authenticator(settings.issuers, client)
             background = [tasks.create_task(work) for work in (authenticator.run(), desk.run(), policy_file.run())]
             services = Services(
@@ -234,7 +238,9 @@ class Worker:
             current = in_force.get().policy
             note(EventCode.CONTROL_FAILURE, Outcome.FAILED, current, control="policy", problems=len(problems))
             telemetry.control_failure("policy", failing=True)
-            places = [f"{problem.line}:{problem.column} {problem.path}" for problem in problems[:20]]
+            places = [
+                f"{problem.line}:{problem.column}: {problem.path}: {problem.message}" for problem in problems[:20]
+            ]
             _log.error("the new policy is refused; the last good one stays", extra={"problems": places})
 
         return PolicyFile(

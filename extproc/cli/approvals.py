@@ -169,8 +169,9 @@ async def _verify(settings: Settings, token: UnverifiedToken) -> Principal:
     import httpx  # noqa: PLC0415 - only a decision pays for it
 
     from extproc.edge.authenticator import Authenticator  # noqa: PLC0415
+    from extproc.edge.direct import DIRECT  # noqa: PLC0415
 
-    async with httpx.AsyncClient(timeout=IDENTITY_SECONDS) as client:
+    async with httpx.AsyncClient(timeout=IDENTITY_SECONDS, mounts=DIRECT) as client:
         authenticator = Authenticator(settings.issuers, client)
         # Not in a TaskGroup, which would wrap a refusal in a group of errors.
         fetching = asyncio.create_task(authenticator.run())

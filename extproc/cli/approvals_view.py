@@ -4,12 +4,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console, Group
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from extproc.approvals.conversation import Turn, printable
+from extproc.cli.columns import align
 from extproc.core.approval import TRANSITIONS, Approval, ApprovalState
 
 _STYLES = {
@@ -20,6 +19,8 @@ _STYLES = {
     ApprovalState.EXPIRED: "dim",
     ApprovalState.WITHDRAWN: "dim",
 }
+
+_HEADINGS = ("ID", "STATE", "REQUESTER", "RULE", "WHAT", "FINDINGS", "LEFT")
 
 
 def as_json(approval: Approval, now: float) -> dict[str, Any]:
@@ -33,38 +34,42 @@ def as_json(approval: Approval, now: float) -> dict[str, Any]:
 def print_list(console: Console, approvals: list[Approval], now: float) -> None:
     """One row each."""
     if not approvals:
-        console.print("No approvals.")
+        console.print("No approvals in that state; `--state all` lists every one.")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    # Copied from here into `show` and `grant`: in one piece, however narrow the terminal.
-    table.add_column("ID", no_wrap=True, min_width=max(len(approval.approval_id) for approval in approvals))
-    for heading in ("STATE", "REQUESTER", "RULE", "WHAT", "FINDINGS", "LEFT"):
-        table.add_column(heading, overflow="fold")
-    for approval in approvals:
-        table.add_row(
-            _plain(approval.approval_id),
-            Text(approval.state.value, style=_STYLES[approval.state]),
-            _plain(approval.requester_name or approval.requester_uid),
-            _plain(approval.rule),
-            _plain(f"{approval.operation} {approval.model}".strip()),
-            _plain(_findings(approval)),
-            _plain(_left(approval, now)),
-        )
-    console.print(table)
+    rows = [_HEADINGS, *(_row(approval, now) for approval in approvals)]
+    for line, approval in zip(align(rows), [None, *approvals], strict=True):
+        style = _STYLES[approval.state] if approval else "bold"
+        console.print(Text(line, style=style), soft_wrap=True)
+
+
+def _row(approval: Approval, now: float) -> tuple[str, ...]:
+    cells = (
+        approval.approval_id,
+        approval.state.value,
+        approval.requester_name or approval.requester_uid,
+        approval.rule,
+        f"{approval.operation} {approval.model}".strip(),
+        _findings(approval),
+        _left(approval, now),
+    )
+    return tuple(printable(" ".join(cell.split())) for cell in cells)
 
 
 def print_one(console: Console, approval: Approval, turns: tuple[Turn, ...], now: float) -> None:
     """Everything a decider needs to know, the masked request last."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold")
-    facts.add_column(overflow="fold")
-    for name, value in _facts(approval, now):
-        facts.add_row(name, _plain(value))
-    said = [
-        Group(Text(turn.role, style="bold cyan"), Padding(Text(turn.text, overflow="fold"), (0, 0, 0, 2)))
-        for turn in turns
-    ]
-    console.print(Group(facts, Text("\nMasked request", style="bold underline"), *said))
+
+    def line(*parts: Text) -> None:
+        console.print(Text.assemble(*parts), soft_wrap=True)
+
+    facts = _facts(approval, now)
+    widest = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        line(Text(f"{name:<{widest + 2}}", style="bold"), _plain(value))
+    line(Text("\nMasked request", style="bold underline"))
+    for turn in turns:
+        line(Text(turn.role, style="bold cyan"))
+        for text in printable(turn.text).splitlines():
+            line(Text(f"  {text}"))
 
 
 def _facts(approval: Approval, now: float) -> list[tuple[str, str]]:

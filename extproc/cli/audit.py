@@ -141,6 +141,7 @@ def list_command(
 ) -> None:
     """Exchanges, oldest first."""
     from extproc.audit.reader import Query, list_exchanges  # noqa: PLC0415
+    from extproc.cli.columns import align  # noqa: PLC0415
 
     where = _where(config, store)
     query = Query(person=person, model=model, effect=effect, since_ms=_since(since))
@@ -150,10 +151,8 @@ def list_command(
         for exchange in exchanges:
             click.echo(json.dumps(_summary(exchange)))
         return
-    rows = [_HEADINGS, *map(_row, exchanges)] if exchanges else []
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in align([_HEADINGS, *map(_row, exchanges)] if exchanges else []):
+        click.echo(line)
     click.echo(f"{len(exchanges)} exchange(s)", err=True)
 
 
@@ -263,7 +262,7 @@ def _play(pieces: tuple[Piece, ...], pace: float, *, as_json: bool) -> None:
             click.echo(json.dumps({"at_seconds": at, "direction": str(piece.direction), "data": text}))
             continue
         arrow = "->" if piece.direction == "to_model" else "<-"
-        for line in text.splitlines() or [""]:
+        for line in filter(None, text.splitlines()):  # a stream's events end with empty lines
             click.echo(f"{at:9.3f}s {arrow} {_plain(line)}")
 
 

@@ -18,6 +18,7 @@ MARKER = ".extproc-demo"
 @click.option("--keep", is_flag=True, help="Leave it running afterwards and print the addresses.")
 def command(directory: Path, keep: bool) -> None:
     """Start Envoy, two workers, an issuer and a model server, and walk through the story. Exit 1 if a step fails."""
+    from extproc.edge.settings_file import SettingsInvalid  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
     from extproc.local.guard import NotStarted  # noqa: PLC0415
     from extproc.local.stage import Stage  # noqa: PLC0415
@@ -36,7 +37,7 @@ def command(directory: Path, keep: bool) -> None:
             console.print(f"\n{total - failed} of {total} steps as they should be, in {seconds:.0f} s")
             if keep:
                 stage.wait()
-    except (NotStarted, EnvoyFailed, OSError, RuntimeError) as error:
+    except (NotStarted, EnvoyFailed, SettingsInvalid, OSError, RuntimeError) as error:
         click.echo(f"not started: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -66,7 +66,10 @@ def token(*, subject: str, groups: str, name: str, ttl: int, algorithm: str, dir
             algorithm=algorithm,
         )
     except (OSError, ValueError) as error:
-        hint = f"no usable development issuer in `{directory}`; `extproc dev issuer --directory {directory}` makes one"
+        hint = (
+            f"no usable development issuer in `{directory}`: `make run` makes one, and so does "
+            f"`extproc dev issuer --directory {directory}`"
+        )
         raise Incomplete(hint) from error
     click.echo(minted)
 

@@ -41,8 +41,11 @@ def config(config_path: Path, output: Path | None) -> None:
     _validate(text)
     if output is None:
         click.echo(text, nl=False)
-    else:
+        return
+    try:
         write_private(output, text)
+    except OSError as error:
+        _fail(f"{output}: cannot be written: {error.strerror}", _WRONG_INPUT)
 
 
 @command.command()

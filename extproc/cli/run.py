@@ -4,8 +4,12 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from extproc.core.policy_document import PolicyInvalid
 
 
 @click.command("run")
@@ -19,6 +23,7 @@ import click
 def command(upstream: str, directory: Path, port: int, workers: int, credential_file: Path | None) -> None:
     """Start Envoy, the workers and a development issuer in DIRECTORY, and guard the model server at URL."""
     from extproc.cli.config import EXIT_INPUT, settings_or_exit  # noqa: PLC0415
+    from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
     from extproc.edge.settings_file import SettingsInvalid, read_credential  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
     from extproc.local.guard import NotStarted, Wanted, start_guard  # noqa: PLC0415
@@ -42,6 +47,10 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
         settings_or_exit(directory / "config.yaml")  # what was written, read once more: it says all as `serve` does
         click.echo(f"not started: {error}", err=True)
         sys.exit(EXIT_INPUT)
+    except PolicyInvalid as invalid:
+        _say_problems(directory / "policy.yaml", invalid)
+        click.echo("not started: the policy is refused", err=True)
+        sys.exit(EXIT_INPUT)
     except (NotStarted, EnvoyFailed, OSError) as error:
         click.echo(f"not started: {error}", err=True)
         sys.exit(1)
@@ -53,9 +62,41 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
     click.echo(f"audit      {own} audit list --config {config}")
     click.echo(f"approvals  {own} approvals list --config {config}")
     click.echo("stop with Ctrl-C")
+    policy = guard.settings.policy_file
+    seen = _stamp(policy)
     while not stopped.wait(0.5):
-        if guard.service.process.poll() is not None or guard.envoy.poll() is not None:
-            click.echo("a part ended unexpectedly; see the logs in the directory", err=True)
+        if ended := guard.ended():
+            click.echo(f"stopped: {ended}", err=True)
             guard.stop()
             sys.exit(1)
+        if _stamp(policy) != seen:
+            seen = _stamp(policy)
+            _say_policy(policy, guard.settings.envoy.max_hold_seconds)
     sys.exit(guard.stop())
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)
+
+
+def _say_policy(path: Path, max_wait_seconds: float) -> None:
+    """What the workers make of a policy that was edited: they say it in the log only."""
+    from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
+    from extproc.edge.policy_file import load_policy  # noqa: PLC0415
+
+    try:
+        load_policy(path, max_wait_seconds)
+    except PolicyInvalid as invalid:
+        _say_problems(path, invalid)
+        click.echo("the new policy is refused; the last good one stays", err=True)
+    else:
+        click.echo("the policy was replaced")
+
+
+def _say_problems(path: Path, invalid: "PolicyInvalid") -> None:
+    for problem in invalid.problems:
+        click.echo(f"{path}:{problem}", err=True)

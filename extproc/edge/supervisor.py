@@ -22,6 +22,7 @@ from extproc.audit.store import StoreFailed, open_store
 from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
+from extproc.edge.hardening import die_with_parent
 from extproc.edge.policy_file import load_policy
 from extproc.edge.settings import Settings
 
@@ -32,6 +33,9 @@ STABLE_SECONDS = 30.0
 SHIP_SECONDS = 1.0
 ADOPT_SECONDS = 5.0
 """Between two looks for dead writers whose epochs were not finished when they died."""
+
+PARENT_VARIABLE = "EXTPROC_PARENT"
+"""Names the process without which the service is not to live on: a guard of `extproc run` or of a test."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +65,10 @@ class Supervisor:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
+        if (parent := os.environ.pop(PARENT_VARIABLE, "")) and parent.isdecimal():
+            die_with_parent(signal.SIGTERM)
+            if os.getppid() != int(parent):  # it ended before we could ask
+                return 0
         self._settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._take_run_directory()
         if lock is None or not self._policy_is_good() or not self._store_is_fit():

@@ -1,9 +1,13 @@
 """The whole guard on one machine, in one folder: issuer, workers, Envoy. `extproc run` and `extproc demo` start it."""
 
+import fcntl
+import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from importlib import resources
@@ -18,14 +22,20 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from extproc.app import socket_path
 from extproc.edge.bootstrap import render_bootstrap
 from extproc.edge.gate import read_or_create_gate
+from extproc.edge.policy_file import load_policy
 from extproc.edge.settings import Settings
+from extproc.edge.settings_checks import MAX_SOCKET_PATH_BYTES
 from extproc.edge.settings_file import load_settings
+from extproc.edge.supervisor import PARENT_VARIABLE
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.issuer import RunningIssuer, read_issuer_file, start_issuer
 
 AUDIENCE = "extproc-local"
 READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
+
+
+_LONGEST_SOCKET = len("/run/worker-63.sock")
 
 
 class NotStarted(Exception):
@@ -71,6 +81,24 @@ def _write_private(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
+def _run_directory(directory: Path) -> str:
+    """Below `directory`, or a folder of its own where that path is too long for a Unix socket."""
+    if len(os.fsencode(directory.resolve())) + _LONGEST_SOCKET <= MAX_SOCKET_PATH_BYTES:
+        return "run"
+    return tempfile.mkdtemp(prefix="extproc-")
+
+
+def _lock(directory: Path) -> int:
+    """Held until closed. A second guard in the folder would take the first one's issuer and sockets."""
+    lock = os.open(directory / "guard.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise NotStarted(f"another guard runs in {directory}; stop it, or give this one its own --directory") from None
+    return lock
+
+
 def write_config(wanted: Wanted, issuer_url: str, port: int) -> Path:
     """`config.yaml` and what it names, in `wanted.directory`. An existing policy and existing keys are kept."""
     directory = wanted.directory
@@ -95,7 +123,7 @@ def write_config(wanted: Wanted, issuer_url: str, port: int) -> Path:
         "apiVersion": "extproc/v1",
         "kind": "Config",
         "deployment": "local",
-        "run_directory": "run",
+        "run_directory": _run_directory(directory),
         "workers": wanted.workers,
         "drain": f"{wanted.drain_seconds}s",
         "listener": {"address": "127.0.0.1", "port": port},
@@ -138,7 +166,10 @@ def start_service(config: Path, settings: Settings, log: Path) -> RunningService
     """Start the workers and wait until each answers SERVING. Raises `NotStarted`."""
     with log.open("ab") as file:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "extproc", "serve", "--config", str(config)], stdout=file, stderr=file
+            [sys.executable, "-m", "extproc", "serve", "--config", str(config)],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
         )
     service = RunningService(process, log)
     deadline = time.monotonic() + READY_SECONDS
@@ -179,6 +210,7 @@ class Guard:
     service: RunningService
     envoy: RunningEnvoy
     url: str
+    lock: int
 
     @property
     def issuer_directory(self) -> Path:
@@ -191,7 +223,23 @@ class Guard:
         finally:
             status = self.service.stop(self.settings.drain_seconds + 20.0)
             self.issuer.stop()
+            _clean_up(self.settings, self.wanted.directory)
+            os.close(self.lock)
         return status
+
+    def ended(self) -> str:
+        """Which part has ended by itself, and where it says why; empty while all run."""
+        if (status := self.service.process.poll()) is not None:
+            return f"the service ended with status {status}; its log is {self.service.log}"
+        if (status := self.envoy.poll()) is not None:
+            return f"Envoy ended with status {status}; its log is {self.envoy.log_path}"
+        return ""
+
+
+def _clean_up(settings: Settings, directory: Path) -> None:
+    """The folder of sockets, where it is not the guard's own."""
+    if not settings.run_directory.is_relative_to(directory.resolve()):
+        shutil.rmtree(settings.run_directory, ignore_errors=True)
 
 
 def _start_issuer(folder: Path) -> RunningIssuer:
@@ -204,17 +252,31 @@ def _start_issuer(folder: Path) -> RunningIssuer:
 
 
 def start_guard(wanted: Wanted) -> Guard:
-    """Start everything and wait until it answers; on failure stop what was started. Raises `NotStarted`."""
+    """Start everything and wait until it answers; on failure stop what was started.
+
+    Raises `NotStarted`, `SettingsInvalid`, `PolicyInvalid`, `EnvoyFailed` and OSError.
+    """
     directory = wanted.directory.resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = _lock(directory)
+    try:
+        return _start_guard(wanted, directory, lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _start_guard(wanted: Wanted, directory: Path, lock: int) -> Guard:
     if wanted.port and not _is_free(wanted.port):
         raise NotStarted(f"port {wanted.port} is in use; choose another: --port N, or make run PORT=N")
     issuer = _start_issuer(directory / "issuer")
     service: RunningService | None = None
+    settings: Settings | None = None
     try:
         port = wanted.port or free_port()
         config = write_config(wanted, issuer.url, port)
         settings = load_settings(config)
+        load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
         settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
         service = start_service(config, settings, directory / "service.log")
@@ -227,7 +289,9 @@ def start_guard(wanted: Wanted) -> Guard:
     except BaseException:
         if service is not None:
             service.stop(5.0)
+        if settings is not None:
+            _clean_up(settings, directory)
         issuer.stop()
         raise
     scheme = "http" if settings.listener.tls is None else "https"
-    return Guard(wanted, config, settings, issuer, service, envoy, f"{scheme}://127.0.0.1:{port}")
+    return Guard(wanted, config, settings, issuer, service, envoy, f"{scheme}://127.0.0.1:{port}", lock)

@@ -76,7 +76,7 @@ def _request(
     if who:
         sent["authorization"] = f"Bearer {scene.tokens[who]}"
     method = "GET" if body is None else "POST"
-    answer = httpx.request(method, scene.url + path, json=body, headers=sent, timeout=_TIMEOUT)
+    answer = httpx.request(method, scene.url + path, json=body, headers=sent, timeout=_TIMEOUT, trust_env=False)
     scene.console.print(f"  {answer.status_code} {answer.text[:400]}", highlight=False, markup=False, soft_wrap=True)
     return answer
 
@@ -127,7 +127,12 @@ def masked_stream(scene: Scene) -> str:
     text, arrivals = "", []
     headers = {"authorization": f"Bearer {scene.tokens['analyst']}"}
     with httpx.stream(
-        "POST", scene.url + "/v1/chat/completions", json=body, headers=headers, timeout=_TIMEOUT
+        "POST",
+        scene.url + "/v1/chat/completions",
+        json=body,
+        headers=headers,
+        timeout=_TIMEOUT,
+        trust_env=False,
     ) as answer:
         expect(answer.status_code == 200, f"the analyst's chat must be allowed, got {answer.status_code}")
         scene.console.print("  ", end="")
@@ -187,7 +192,7 @@ def held_request(scene: Scene) -> str:
     body = _chat(scene, "Summarise everything clean", max_tokens=4000)
     _show_curl(scene, "/v1/chat/completions", "analyst", body, {})
     headers = {"authorization": f"Bearer {scene.tokens['analyst']}"}
-    with httpx.Client(timeout=_TIMEOUT) as client:
+    with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - one waiting client
 
         with ThreadPoolExecutor(1) as pool:

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 import httpx
 import psutil
 import pytest
+import yaml
 
 from extproc.local.guard import Wanted, free_port, start_guard
 from extproc.local.model_server import start_model
@@ -67,7 +69,7 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing_running(tmp_path: Pat
 
 
 HOLDS_THE_ANSWER_BACK = """
-import extproc.core.exchange as e
+import extproc.core.answer as a
 
 class Late:
     def __init__(self, real):
@@ -80,8 +82,8 @@ class Late:
     def __getattr__(self, name):
         return getattr(self.real, name)
 
-real = e.open_response
-e.open_response = lambda *arguments: Late(real(*arguments))
+real = a.open_response
+a.open_response = lambda *arguments: Late(real(*arguments))
 """
 FINDS_NOTHING = """
 import extproc.core.masking.masker as m
@@ -280,6 +282,129 @@ def test_run_says_what_is_wrong_with_a_credential_file_and_quotes_nothing_of_it(
     assert result.stderr == (
         f"{tmp_path / 'key'}:1:1: the file holds more than one line of text (one line, ended by nothing or a line feed)\n"
     )
+
+
+class Run:
+    """`extproc run` in a folder, until it has said how to stop it."""
+
+    def __init__(self, directory: Path, upstream: str = "http://127.0.0.1:9", **environment: str) -> None:
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "extproc", "run", "--upstream", upstream),
+                *("--directory", str(directory), "--port", str(self.port)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        self.said = ""
+        self.read_until("stop with")
+
+    def read_until(self, wanted: str) -> None:
+        assert self.process.stdout is not None
+        while wanted not in self.said:
+            line = self.process.stdout.readline()
+            assert line, self.said
+            self.said += line
+
+    def ask(self, directory: Path) -> httpx.Response:
+        token = extproc(
+            "dev", "token", "--directory", str(directory / "issuer"), "--subject", "s", "--groups", "analysts"
+        )
+        return httpx.post(
+            f"http://127.0.0.1:{self.port}/v1/chat/completions",
+            json={"model": "m", "messages": [{"role": "user", "content": "clean"}]},
+            headers={"authorization": f"Bearer {token.stdout.strip()}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(60)
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+def test_a_second_run_in_the_same_folder_leaves_the_first_alone(llama, tmp_path: Path) -> None:
+    """It would take its issuer and its sockets: it says who is there, and writes nothing."""
+    directory = tmp_path / "run"
+    with Run(directory, llama.url) as run:
+        before = (directory / "config.yaml").read_bytes()
+        second = extproc("run", "--upstream", "foo", "--directory", str(directory), "--port", str(free_port()))
+        assert second.returncode == 1
+        assert f"another guard runs in {directory.resolve()}" in second.stderr
+        assert "guarding" not in second.stdout
+        assert (directory / "config.yaml").read_bytes() == before
+        assert run.ask(directory).status_code == 200
+
+
+def test_a_run_that_is_killed_leaves_nothing_behind_and_can_be_started_again(llama, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    with Run(directory, llama.url) as run:
+        parts = psutil.Process(run.process.pid).children(recursive=True)
+        assert len(parts) >= 4
+        run.process.kill()
+        _, alive = psutil.wait_procs(parts, 30)
+        assert not alive
+    with Run(directory, llama.url) as again:
+        assert again.ask(directory).status_code == 200
+
+
+def test_run_says_what_is_wrong_with_a_policy_that_is_edited(tmp_path: Path) -> None:
+    """At start and later, as `extproc policy check` does."""
+    directory = tmp_path / "run"
+    with Run(directory) as run:
+        policy = directory / "policy.yaml"
+        good = policy.read_text("utf-8")
+        policy.write_text(good.replace("effect: allow", "effect: alow", 1), "utf-8")
+        run.read_until("the last good one stays")
+        assert "alow" in run.said
+        assert re.search(rf"{re.escape(str(policy))}:\d+:\d+: rules\[\d\]\.effect: ", run.said)
+        policy.write_text(good + "# edited\n", "utf-8")
+        run.read_until("the policy was replaced")
+        policy.write_text(good.replace("effect: allow", "effect: alow", 1), "utf-8")
+    result = extproc(
+        "run", "--upstream", "http://127.0.0.1:9", "--directory", str(directory), "--port", str(free_port())
+    )
+    assert result.returncode == 2
+    assert "rules[" in result.stderr
+    assert result.stderr.endswith("not started: the policy is refused\n")
+
+
+def test_a_part_that_ends_is_named(tmp_path: Path) -> None:
+    with Run(tmp_path / "run") as run:
+        (service,) = [child for child in psutil.Process(run.process.pid).children() if "serve" in child.cmdline()]
+        service.kill()
+        run.read_until("stopped: the service ended with status -9; its log is ")
+        assert run.process.wait(60) == 1
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_loopback(llama, tmp_path: Path) -> None:
+    """Nothing listens where the proxy should be: whoever asks it fails."""
+    directory = tmp_path / "run"
+    proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    with Run(directory, llama.url, **proxy, NO_PROXY="") as run:
+        assert run.ask(directory).status_code == 200
+
+
+def test_a_folder_whose_path_is_long_gets_its_sockets_elsewhere(llama, tmp_path: Path) -> None:
+    """A Unix socket's path has 107 bytes at most; a CI's workspace may have more."""
+    directory = tmp_path / ("long-" * 20) / "run"
+    with Run(directory, llama.url) as run:
+        sockets = Path(yaml.safe_load((directory / "config.yaml").read_text("utf-8"))["run_directory"])
+        assert sockets.is_absolute()
+        assert sockets.stat().st_mode & 0o777 == 0o700
+        assert run.ask(directory).status_code == 200
+    assert not sockets.exists()
 
 
 def test_the_demo_removes_no_folder_but_its_own(tmp_path: Path) -> None:
