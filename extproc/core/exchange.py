@@ -70,7 +70,8 @@ from extproc.core.trust import Masked
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _NOTHING = Masked(b"")
-_LEAK = Reason.RESPONSE_CREDENTIAL
+_FROM_THE_MODEL = "via_upstream"
+"""Envoy's `response.code_details` of what a model server answered; anything else it answered itself."""
 
 
 class Phase(Enum):
@@ -415,6 +416,8 @@ class Exchange:
         """Judge the response by its headers, which are withheld until the first safe bytes."""
         ledger = self._ledger
         ledger.source = event.attributes.source_address or ledger.source
+        if event.attributes.response_details not in ("", _FROM_THE_MODEL):
+            self._answer.local_reply = True
         ledger.phase("model", self._since, event.at)
         self._since = event.at
         self.phase = Phase.RESPONDING
@@ -469,8 +472,9 @@ class Exchange:
         withdrawn = () if pending or reason in ENDED.values() else self._withdrawal(at)
         if self.phase is Phase.HELD:
             self._ledger.phase("hold", self._since, at)
+        comes_back = pending or (self.phase is Phase.CLAIMING and reason is Reason.AUDIT_UNAVAILABLE)
         self._refusal = render_refusal(
-            self._ledger, reason, text=text, approval_id=self._hold.approval_id if self._hold and pending else ""
+            self._ledger, reason, text=text, approval_id=self._hold.approval_id if self._hold and comes_back else ""
         )
         status = self._refusal.status
         if self._intent_ticket or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end

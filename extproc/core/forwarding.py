@@ -53,7 +53,7 @@ def caller_secrets(headers: Headers) -> tuple[bytes, ...]:
 
 
 def _masked_values(names: Iterable[str], headers: Headers, masker: Masker) -> list[tuple[str, bytes]]:
-    """The headers among `names` whose value holds a finding, with the masked value."""
+    """The headers among `names` whose value holds a finding, or is one by the header's name, with the masked value."""
     changed: list[tuple[str, bytes]] = []
     for name in names:
         if name.startswith((":", "x-envoy-")) or name in _STRUCTURAL:
@@ -61,9 +61,9 @@ def _masked_values(names: Iterable[str], headers: Headers, masker: Masker) -> li
         value = b", ".join(headers.all(name))
         for encoding in _encodings(value):
             text = value.decode(encoding, "replace")
-            masked = masker.mask_text(text)
+            masked = masker.mask_value(text, name.removeprefix("x-"))
             if masked != text:
-                changed.append((name, masked.encode(encoding, "replace")))
+                changed.append((name, str(masked).encode(encoding, "replace")))
                 break
     return changed
 

@@ -52,6 +52,7 @@ ENDS_EXCHANGE = frozenset(
 
 MAY_USE_RESERVE = ENDS_EXCHANGE | {
     EventCode.APPROVAL_WITHDRAW,
+    EventCode.APPROVAL_USE,  # comes after the fact
     EventCode.CONTROL_FAILURE,
     EventCode.CONTROL_RESTORED,
     EventCode.LOG_START,

@@ -34,6 +34,6 @@ def render_refusal(ledger: Ledger, reason: Reason, *, text: str = "", approval_i
         headers.append(("www-authenticate", b'Bearer realm="extproc"' + error))
     if refusal.retry_after_seconds is not None:
         headers.append(("retry-after", str(refusal.retry_after_seconds).encode()))
-    if reason is Reason.APPROVAL_PENDING:
+    if approval_id:
         headers.append((APPROVAL_HEADER, approval_id.encode("latin-1", "replace")))
     return Respond(refusal.status, tuple(headers), body, f"extproc:{reason.value}:{ledger.policy.rule or '-'}")

@@ -12,6 +12,7 @@ import jwt
 
 from extproc.core.identity import Issuer, TokenOutline, is_trustworthy_url, parse_json_object
 from extproc.core.reasons import Reason, Unavailable
+from extproc.edge.bounded_file import read_bounded
 from extproc.edge.jwks import KeySet, parse_key_set
 
 MAX_DOCUMENT_BYTES: Final = 512 * 1024
@@ -156,8 +157,7 @@ class IssuerKeys:
 
 def _read_document(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            document = file.read(MAX_DOCUMENT_BYTES + 1)
+        document = read_bounded(path)
     except OSError:
         document = b""
     if not document or len(document) > MAX_DOCUMENT_BYTES:

@@ -192,12 +192,22 @@ class Session:
     async def _write(self) -> None:
         while True:
             while (message := self._outgoing.take()) is not None:
-                await self._context.write(message)
+                if not await self._wrote(message):
+                    return
                 self._outgoing.taken(message)
                 self._make_room()
             if self._failed or (self._exchange is not None and self._exchange.over):
                 return
             await self._outgoing.wait()
+
+    async def _wrote(self, message: Any) -> bool:
+        """Whether Envoy took it. A stream that Envoy has reset refuses writes: the client is gone."""
+        try:
+            await self._context.write(message)
+        except grpc.aio.InternalError:
+            self._feed(events.Disconnected(time.monotonic()))
+            return False
+        return True
 
     async def _await_close(self, reader: "asyncio.Task[None]") -> None:
         """Envoy closes a finished stream itself; our status is only its second sign."""
@@ -353,6 +363,8 @@ class Session:
                 self._holding.open(action)
             case AttachApproval():
                 self._holding.attach(action)
+            case ClaimGrant() if not services.journal.accepting():  # what it allows could not be recorded
+                self._feed(events.StoreFailed(time.monotonic()))
             case ClaimGrant():
                 self._holding.claim(action, exchange.requester_uid)
             case WithdrawApproval():

@@ -7,7 +7,7 @@ from extproc.core.dialects.facts import check_spelling, read_facts
 from extproc.core.dialects.inspectable import refuse_uninspectable, strip_uninspectable
 from extproc.core.dialects.leaves import mask_document
 from extproc.core.dialects.masker import Masker
-from extproc.core.dialects.strict_json import encode_json, parse_json
+from extproc.core.dialects.strict_json import encode_json, holds_too_many_values, parse_json
 from extproc.core.policy import Facts, Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
@@ -91,6 +91,8 @@ def parse_request(operation: Operation, content_type: str, body: bytes, limits: 
         return ParsedRequest(operation, facts, (), None, body)
     if form not in {Form.JSON, Form.NONE}:
         raise Malformed(Reason.BODY_TYPE_UNSUPPORTED)
+    if holds_too_many_values(body, limits.max_scan_steps):
+        raise Malformed(Reason.BODY_TOO_COSTLY)
     document = parse_json(body, limits.max_json_depth, Reason.BODY_MALFORMED)
     if not isinstance(document, dict):
         raise Malformed(Reason.BODY_MALFORMED)

@@ -12,7 +12,7 @@ from extproc.core.dialects.ndjson import NdjsonFraming
 from extproc.core.dialects.observed import IN_RESPONSE, Observed
 from extproc.core.dialects.sse import SseFraming
 from extproc.core.dialects.stream import EventStream
-from extproc.core.dialects.strict_json import encode_json, parse_json
+from extproc.core.dialects.strict_json import encode_json, holds_too_many_values, parse_json
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
@@ -87,6 +87,8 @@ class JsonBody(Observed):
         self._body.clear()
         if not body:
             return Masked(b"")
+        if holds_too_many_values(body, self._limits.max_scan_steps):
+            raise Malformed(Reason.RESPONSE_TOO_COSTLY)
         document = parse_json(body, self._limits.max_json_depth, Reason.RESPONSE_MALFORMED)
         self.observe(document)
         changed = mask_envelope(document, self._masker)

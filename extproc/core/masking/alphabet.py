@@ -22,6 +22,7 @@ def _class(members: str) -> str:
 
 
 INVISIBLE_CLASS = _INVISIBLE
+VISIBLE_CLASS = _class(_SPACES + _DASHES + _OTHER)
 SEPARATOR_CLASS = _class(_SPACES + _DASHES + _OTHER + _INVISIBLE)
 
 DIGIT = re.compile(r"\d")

@@ -7,7 +7,7 @@ judge accepts: too few digits, groups that nobody writes a card in, and codes th
 import re
 from collections.abc import Callable, Iterable
 
-from extproc.core.masking.alphabet import INVISIBLE_CLASS, MAX_GAP, SEPARATOR_CLASS, find_invisible
+from extproc.core.masking.alphabet import INVISIBLE_CLASS, MAX_GAP, SEPARATOR_CLASS, VISIBLE_CLASS, find_invisible
 from extproc.core.masking.iin import MAX_PAN_DIGITS, MIN_PAN_DIGITS
 
 Search = Callable[[str, int, int], re.Match[str] | None]
@@ -29,7 +29,7 @@ _LOOSE = (
 )
 _SHAPES = "|".join((_ONE_GROUP, _PRINTED, _ONES, _PAIRS, _LOOSE))
 # A gap that does not show joins groups: such runs are left to the judge.
-_VEILED = rf"[\d{SEPARATOR_CLASS}]{{0,{MAX_PAN_DIGITS * (MAX_GAP + 1)}}}?[{INVISIBLE_CLASS}]"
+_VEILED = rf"[\d{VISIBLE_CLASS}]{{0,{MAX_PAN_DIGITS * (MAX_GAP + 1)}}}+[{INVISIBLE_CLASS}]"
 
 
 class Candidates:

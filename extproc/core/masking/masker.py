@@ -108,15 +108,16 @@ class Masker:
         _check_depth(depth)
         self._masks.effort.spend(KEY_STEPS * len(values))
         masked: dict[str, object] = {}
+        counts: dict[str, int] = {}
         changed = False
         for key, value in values.items():
             new_key = self.mask_text(key)
             new = self._value(value, key_rule(key, rule), key, depth)
             changed = changed or new_key is not key or new is not value
-            name, count = new_key, 1
+            name = new_key
             while name in masked:
-                count += 1
-                name = f"{new_key} ({count})"
+                counts[new_key] = counts.get(new_key, 1) + 1
+                name = f"{new_key} ({counts[new_key]})"
             masked[name] = new
         return masked if changed else values
 

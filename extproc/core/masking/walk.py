@@ -1,12 +1,13 @@
 """Walks over a text from one group of digits to the next and notes what to replace, in texts and in streams."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from extproc.core.masking.alphabet import DIGITS
-from extproc.core.masking.candidate import REACH, Candidates
+from extproc.core.masking.candidate import REACH, Search
 from extproc.core.masking.context import MAX_BESIDE, Words, code_beside
-from extproc.core.masking.effort import GROUP_STEPS, TEXT_STEPS, Effort
+from extproc.core.masking.effort import GROUP_STEPS, SEARCHED_PER_STEP, TEXT_STEPS, Effort
 from extproc.core.masking.pan import Pan, PanJudge, Wait, list_end
 from extproc.core.masking.settings import Kind
 
@@ -60,11 +61,11 @@ class _Stretch:
 
     __slots__ = ("_limit", "_search", "_text", "near", "quick")
 
-    def __init__(self, text: str, quick: int, trace: Trace, candidates: Candidates) -> None:
+    def __init__(self, text: str, quick: int, trace: Trace, search: Search) -> None:
         self.quick = quick
         self.near = max(trace.pan_ends) + MAX_BESIDE + 1 if trace.pan_ends else 0
         self._text = text
-        self._search = candidates.search(text)
+        self._search = search
         self._limit = min(quick + REACH, len(text))
 
     def next(self, at: int) -> re.Match[str] | None:
@@ -79,6 +80,17 @@ class _Stretch:
     def list_end(self, first: int, masked_end: int) -> int:
         """Where the list of numbers ends in which the group at `first` stands; `first` if it is to be judged."""
         return list_end(self._text, first, masked_end) if self.near <= first < self.quick else first
+
+
+def _joined(spots: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The stretches, with those joined that the search would look into twice: it looks `REACH` beyond each."""
+    first, last = spots[0]
+    for start, stop in spots:
+        if start > last + REACH:
+            yield first, last
+            first = start
+        last = max(last, stop)
+    yield first, last
 
 
 class Walker:
@@ -100,11 +112,13 @@ class Walker:
         spots = self._words.spots(text)
         if spots:
             trace = Trace(effort)
+            search = self._judge.candidates.search(text)
             at = 0
-            for start, stop in spots:
+            for start, stop in _joined(spots):
                 at = max(at, start)
                 if at < stop:
-                    at = self.walk(text, at, stop, trace, found, final=True)
+                    effort.spend((stop - at) // SEARCHED_PER_STEP)
+                    at = self.walk(text, at, stop, trace, found, final=True, search=search)
         return found
 
     def find_after(self, primer: str, text: str, effort: Effort) -> list[Found]:
@@ -114,15 +128,28 @@ class Walker:
         self.walk(whole, len(primer), len(whole), Trace(effort), found, final=True)
         return [one.moved(-len(primer)) for one in found]
 
-    def walk(self, text: str, start: int, stop: int, trace: Trace, found: list[Found], *, final: bool) -> int:
-        """Judges every group of digits that begins in `start..stop`, in order, and adds to `found`.
+    def walk(
+        self,
+        text: str,
+        start: int,
+        stop: int,
+        trace: Trace,
+        found: list[Found],
+        *,
+        final: bool,
+        search: Search | None = None,
+    ) -> int:
+        """Judges every group of digits that begins in `start..stop`, in order, and adds to `found`. `search` is the
+        search for candidates in `text`, where it is known already.
 
         After a PAN it goes on beyond `stop` as far as a security code can stand beside it. Returns where it stopped:
         everything before is decided. Less than the text's length with `final` false: the group there waits for more.
         """
         at = start
         quick = min(stop, len(text) if final else len(text) - REACH)
-        stretch = _Stretch(text, quick, trace, self._judge.candidates) if quick - at >= _WORTH_A_SEARCH else None
+        stretch = None
+        if quick - at >= _WORTH_A_SEARCH:
+            stretch = _Stretch(text, quick, trace, search or self._judge.candidates.search(text))
         while (group := stretch.next(at) if stretch else _next_digits(text, at)) is not None:
             first, end = group.span()
             if first >= stop:

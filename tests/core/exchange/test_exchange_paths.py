@@ -181,6 +181,52 @@ def test_a_grant_that_was_used_for_an_exchange_that_had_ended_is_recorded(play: 
     assert p.forwards == []
 
 
+def test_a_grant_that_could_not_be_recorded_is_kept(play: Any) -> None:
+    """Not claimed: 503 with the ticket to come back with."""
+    p = play()
+    p.forwarded(BULK)
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick()))
+    p.feed(ev.StoreFailed(p.tick()))
+    headers = dict(p.answers[0].headers)
+    assert p.answers[0].status == 503
+    assert headers["x-extproc-approval"] == p.approval(ApprovalState.GRANTED).approval_id.encode()
+    assert p.forwards == []
+    assert p.of(WithdrawApproval) == []
+
+
+def test_what_the_proxy_answers_for_the_model_is_recorded_as_its_own(play: Any) -> None:
+    """After the request went on, too: the model server broke off, or was not there."""
+    p = play()
+    p.forwarded(CHAT)
+    headers = Headers(((":status", b"503"), ("content-type", b"application/json")))
+    details = "upstream_reset_before_response_started{connection_failure}"
+    p.feed(ev.ResponseHeaders(headers, False, ev.Attributes(response_details=details), p.tick()))
+    p.response_body(b'{"error":{}}', eos=True)
+    end = p.records[-1]
+    assert (end.event_code, end.status_detail) == (EventCode.PROXY_REPLY, "proxy_local_reply")
+    p = play()
+    p.forwarded(CHAT)
+    p.feed(ev.ResponseHeaders(headers, False, ev.Attributes(response_details="via_upstream"), p.tick()))
+    p.response_body(b'{"error":{}}', eos=True)
+    assert (p.records[-1].event_code, p.records[-1].status_detail) == (EventCode.INFERENCE_END, "")
+
+
+@pytest.mark.parametrize("name", ["cvv", "x_cvv", "x_security_code", "x_card_number", "x_credit_card"])
+def test_a_header_whose_name_announces_card_data_is_masked(play: Any, name: str) -> None:
+    """As a key in JSON or a field in a URL is."""
+    value = "1234567890123" if "card" in name else "737"
+    p = play()
+    p.request_headers(**{name: value})
+    p.verified()
+    p.body(CHAT)
+    sent = dict(p.forwards[0].mutation.set)
+    assert sent[name.replace("_", "-")] in (b"[PAN]", b"[CVV]")
+    p.response_headers(**{name: value})
+    p.response_body(b"data: [DONE]\n\n", eos=True)
+    (released,) = [action for action in p.actions if isinstance(action, ReleaseHeaders)]
+    assert dict(released.mutation.set)[name.replace("_", "-")] in (b"[PAN]", b"[CVV]")
+
+
 @pytest.mark.parametrize(("left", "code"), [(0.5, Reason.APPROVAL_EXPIRED), (30.0, Reason.APPROVAL_PENDING)])
 def test_no_ticket_for_an_approval_that_ends_with_the_wait(play: Any, left: float, code: Reason) -> None:
     p = play()

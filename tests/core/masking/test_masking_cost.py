@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from extproc.core.masking.iin import passes_luhn
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
@@ -76,6 +77,10 @@ HOSTILE = (
     ),
     "4\u200b",
     "4111 1111 1111 1112, ",
+    "2 2 2 2 2 2 2 2 2 2 2 x ",
+    "\u00e9 2026-11-27 10:15:30,123 depuis 10.0.0.1\n",
+    "\u00e9cvv" + ":=" * 30 + "7",
+    "\ufe0f 31 4 159 26 53 ",
     "411111******1111 ",
 )
 
@@ -99,6 +104,31 @@ def test_the_largest_body_is_judged_or_refused_in_time(unit: str, label: Callabl
 def test_a_body_of_many_values_is_judged_or_refused_in_time(value: object, label: Callable[[], Masker]) -> None:
     body = [value] * (2**24 // (len(json.dumps(value)) + 1))
     assert judged(lambda: label().mask_value(body)) < 6.0
+
+
+def card(number: int) -> str:
+    """A Visa number of 16 digits that passes Luhn, another for each `number`."""
+    head = f"4{number:014d}"
+    return next(head + check for check in "0123456789" if passes_luhn(head + check))
+
+
+def test_keys_that_are_masked_alike_take_linear_time(label: Callable[[], Masker]) -> None:
+    """They are told apart by a count, and each counts on from the last."""
+    few, many = ({card(number): 1 for number in range(count)} for count in (500, 4000))
+    masked = label().mask_value(few)
+    assert isinstance(masked, dict)
+    assert list(masked)[:3] == ["[PAN]", "[PAN] (2)", "[PAN] (3)"]
+    assert len(masked) == 500
+    assert grows_linearly_in_values(lambda value: label().mask_value(value), few, many)
+
+
+def grows_linearly_in_values(run: Callable[[object], object], few: object, many: object) -> bool:
+    """Eight times the values take about eight times as long; sixty-four would be quadratic."""
+
+    def best(value: object) -> float:
+        return min(judged(lambda: run(value)) for _ in range(3))
+
+    return best(many) < 20 * best(few) + 0.01
 
 
 @pytest.mark.parametrize("token", ["[]", "1", '""', '{"cvv":1}', '"4 4 4 4 4 4 4"', '"\\u0034"'])

@@ -5,17 +5,19 @@ The parts around the session are played here; the same promise through a real En
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
 
-from extproc.core.approval import open_approval
+from extproc.core.approval import ApprovalState, open_approval
 from extproc.core.identity import Principal
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
 from extproc.core.policy import Effect, HoldTerms, Match, Policy, Rule
 from extproc.core.reasons import ExchangeError, Reason, Unavailable, Unverified
+from extproc.core.record import Outcome
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
 from extproc.edge.session import INTERNAL_SENTENCE, Services, Session
@@ -480,6 +482,76 @@ async def test_a_traceparent_that_names_an_account_is_no_traceparent() -> None:
     assert told == [f"00-{sound}-01", "", "", "", ""]
 
 
+def holding_snapshot() -> Snapshot:
+    """A policy that holds everything."""
+    masking = MaskingSettings()
+    terms = HoldTerms(("approvers",), 60.0, 600.0, detach=False)
+    rules = (Rule("allow", Effect.ALLOW, Match(), "", None), Rule("hold", Effect.HOLD, Match(), "", terms))
+    policy = Policy("sha256:x", "p", rules, masking)
+    return Snapshot(policy, Scanner(masking), (Connection("model"),), Limits(), Secret("k" * 32))
+
+
+async def test_a_grant_is_not_claimed_while_its_use_cannot_be_recorded() -> None:
+    """The disk filled during the hold: 503 with the ticket, and the grant is still there for the next try."""
+    claimed: list[str] = []
+
+    class Full(FakeJournal):
+        full = False
+
+        def accepting(self) -> bool:
+            return not self.full
+
+    journal = Full()
+
+    class Desk:
+        async def open(self, request: Any) -> Any:
+            journal.full = True
+            return replace(open_approval(request), state=ApprovalState.GRANTED)
+
+        def watch(self, approval_id: str, on_change: Any) -> Any:
+            return lambda: None
+
+        async def claim(self, approval_id: str, request_digest: str, requester_uid: str) -> bool:
+            claimed.append(approval_id)
+            return True
+
+        async def withdraw(self, approval_id: str) -> None:
+            raise AssertionError
+
+    started: set[asyncio.Task[None]] = set()
+    context = Waiting(whole_exchange()[:2])
+    parts = services(
+        desk=Desk(),
+        journal=journal,
+        snapshot=holding_snapshot,
+        spawn=lambda work: started.add(asyncio.create_task(work)),
+    )
+    task = asyncio.create_task(outcome(context, parts))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await task
+    await asyncio.gather(*started)
+    (answer,) = [message for message in context.written if message.WhichOneof("response") == "immediate_response"]
+    headers = {option.header.key: option.header.raw_value for option in answer.immediate_response.headers.set_headers}
+    assert answer.immediate_response.status.code == 503
+    assert headers["x-extproc-approval"].startswith(b"apr-")
+    assert claimed == []
+
+
+async def test_a_stream_that_was_reset_under_a_write_is_a_client_that_left() -> None:
+    """gRPC refuses the write with an error of its own; nothing went wrong here."""
+    telemetry = FakeTelemetry()
+
+    class Reset(Context):
+        async def write(self, message: Any) -> None:
+            if len(self.written) == 2:
+                raise grpc.aio.InternalError("reset")
+            await super().write(message)
+
+    assert await outcome(Reset(whole_exchange()), services(telemetry=telemetry)) == "aborted"
+    assert [summary.record.status for summary in telemetry.summaries] == [Outcome.ABANDONED]
+
+
 async def test_a_session_that_ends_watches_no_longer_and_withdraws() -> None:
     """The client goes away during the hold."""
     watched: list[Any] = []
@@ -496,11 +568,7 @@ async def test_a_session_that_ends_watches_no_longer_and_withdraws() -> None:
         async def withdraw(self, approval_id: str) -> None:
             withdrawn.append(approval_id)
 
-    masking = MaskingSettings()
-    terms = HoldTerms(("approvers",), 60.0, 600.0, detach=False)
-    rules = (Rule("allow", Effect.ALLOW, Match(), "", None), Rule("hold", Effect.HOLD, Match(), "", terms))
-    policy = Policy("sha256:x", "p", rules, masking)
-    snapshot = Snapshot(policy, Scanner(masking), (Connection("model"),), Limits(), Secret("k" * 32))
+    snapshot = holding_snapshot()
     started: set[asyncio.Task[None]] = set()
     parts = services(
         desk=Desk(),
