@@ -10,7 +10,7 @@ from extproc.core.reasons import REFUSALS, Malformed, Reason
 from extproc.core.snapshot import Limits
 
 PAN = "4111111111111111"
-LIMITS = Limits(max_response_bytes=100_000)
+LIMITS = Limits(max_response_bytes=100_000, max_scan_steps=20_000)
 
 
 def answer(message: dict[str, object], **fields: object) -> dict[str, object]:
@@ -95,6 +95,12 @@ def test_an_answer_that_does_not_parse_is_refused(body: bytes, make_masker: Call
         filtered(body, make_masker())
     assert refused.value.reason is Reason.RESPONSE_MALFORMED
     assert refused.value.__context__ is None
+
+
+def test_an_answer_of_too_many_values_is_refused_before_it_is_parsed(make_masker: Callable) -> None:
+    with pytest.raises(Malformed) as refused:
+        filtered(b"[" + b"[]," * (LIMITS.max_scan_steps + 1) + b"1]", make_masker(), size=4096)
+    assert refused.value.reason is Reason.RESPONSE_TOO_COSTLY
 
 
 def test_an_answer_over_the_limit_is_refused(make_masker: Callable) -> None:

@@ -150,6 +150,16 @@ def test_a_body_over_the_limit_is_refused() -> None:
     assert refusal(b" " * (LIMITS.max_body_bytes + 1)) is Reason.BODY_TOO_LARGE
 
 
+def test_a_body_of_too_many_values_is_refused_before_it_is_parsed() -> None:
+    """Twice as many separators are allowed as values may be inspected: text holds some, too."""
+    limits = Limits(max_scan_steps=1000)
+    for values, wanted in ((1000, None), (2200, Reason.BODY_TOO_COSTLY)):
+        body = b'{"a":[' + b"1," * values + b"1]"
+        with pytest.raises(Malformed) as refused:
+            parse_request(Operation.GENERATE, "application/json", body, limits)
+        assert refused.value.reason is (wanted or Reason.BODY_MALFORMED)
+
+
 @pytest.mark.parametrize(
     "content_type",
     [
