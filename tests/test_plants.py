@@ -237,6 +237,20 @@ PLANTS = (
         PROMISES + "test_p2_an_exchange_that_could_not_be_stored_is_ended_in_the_log",
     ),
     Plant(
+        "p2: a grant is claimed whose use cannot be recorded",
+        "edge/session.py",
+        "case ClaimGrant() if not services.journal.accepting():",
+        "case ClaimGrant() if False:",
+        EDGE + "test_a_grant_is_not_claimed_while_its_use_cannot_be_recorded",
+    ),
+    Plant(
+        "p1: a header's name announces nothing",
+        "core/forwarding.py",
+        'masker.mask_value(text, name.removeprefix("x-"))',
+        "masker.mask_text(text)",
+        PATHS + "test_a_header_whose_name_announces_card_data_is_masked",
+    ),
+    Plant(
         "p2: a grant is used up without a record",
         "core/exchange.py",
         "            case ((Phase.OVER | Phase.REFUSING), GrantClaimed()):",
