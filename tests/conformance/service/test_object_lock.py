@@ -329,6 +329,8 @@ def test_a_failing_store_is_a_recorded_control_failure(locked: Any) -> None:
 def test_a_store_that_returns_at_the_very_end_gets_that_record_too(locked: Any) -> None:
     """The service stops while the store is away, and the store comes back before the last try."""
     world, line, _ = locked
+    # Each worker looks for itself whether the store lags, once a second.
+    until(lambda: all(world.chat("both of them").status_code == 200 for _ in range(8)), 20)
     line.cut()
     answer = world.chat("nearly over")
     until(lambda: "they wait" in world.log_text().rsplit("the audit store is back", 1)[-1], 20)
