@@ -206,6 +206,7 @@ class Session:
             await self._context.write(message)
         except grpc.aio.InternalError:
             self._feed(events.Disconnected(time.monotonic()))
+            self._failed = True  # also after the last message: what was not written is not over for Envoy
             return False
         return True
 

@@ -35,6 +35,7 @@ READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
 
+_TEMPORARY = "extproc-run-"
 _LONGEST_SOCKET = len("/run/worker-63.sock")
 
 
@@ -85,7 +86,7 @@ def _run_directory(directory: Path) -> str:
     """Below `directory`, or a folder of its own where that path is too long for a Unix socket."""
     if len(os.fsencode(directory.resolve())) + _LONGEST_SOCKET <= MAX_SOCKET_PATH_BYTES:
         return "run"
-    return tempfile.mkdtemp(prefix="extproc-")
+    return tempfile.mkdtemp(prefix=_TEMPORARY)
 
 
 def _lock(directory: Path) -> int:
@@ -237,8 +238,9 @@ class Guard:
 
 
 def _clean_up(settings: Settings, directory: Path) -> None:
-    """The folder of sockets, where it is not the guard's own."""
-    if not settings.run_directory.is_relative_to(directory.resolve()):
+    """The folder of sockets, where `_run_directory` made one."""
+    ours = settings.run_directory.name.startswith(_TEMPORARY)
+    if ours and not settings.run_directory.is_relative_to(directory.resolve()):
         shutil.rmtree(settings.run_directory, ignore_errors=True)
 
 

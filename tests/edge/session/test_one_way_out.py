@@ -538,6 +538,15 @@ async def test_a_grant_is_not_claimed_while_its_use_cannot_be_recorded() -> None
     assert claimed == []
 
 
+async def test_a_write_that_did_not_succeed_never_ends_ok() -> None:
+    """Whichever it was, the last one too: the exchange is over for us, and not for Envoy."""
+    whole = Context(whole_exchange())
+    assert await outcome(whole, services()) == "ok"
+    for at in range(1, len(whole.written) + 1):
+        context = Context(whole_exchange(), ("write", at, grpc.aio.InternalError("reset")))
+        assert await outcome(context, services()) == "aborted", at
+
+
 async def test_a_stream_that_was_reset_under_a_write_is_a_client_that_left() -> None:
     """gRPC refuses the write with an error of its own; nothing went wrong here."""
     telemetry = FakeTelemetry()
