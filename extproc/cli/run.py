@@ -62,16 +62,13 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
     click.echo(f"audit      {own} audit list --config {config}")
     click.echo(f"approvals  {own} approvals list --config {config}")
     click.echo("stop with Ctrl-C")
-    policy = guard.settings.policy_file
-    seen = _stamp(policy)
+    policy = WatchedPolicy(guard.settings.policy_file, guard.settings.envoy.max_hold_seconds, guard.policy_digest)
     while not stopped.wait(0.5):
         if ended := guard.ended():
             click.echo(f"stopped: {ended}", err=True)
             guard.stop()
             sys.exit(1)
-        if _stamp(policy) != seen:
-            seen = _stamp(policy)
-            _say_policy(policy, guard.settings.envoy.max_hold_seconds)
+        policy.look()
     sys.exit(guard.stop())
 
 
@@ -83,18 +80,36 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (found.st_mtime_ns, found.st_ino)
 
 
-def _say_policy(path: Path, max_wait_seconds: float) -> None:
-    """What the workers make of a policy that was edited: they say it in the log only."""
-    from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
-    from extproc.edge.policy_file import load_policy  # noqa: PLC0415
+class WatchedPolicy:
+    """Says what the workers make of a policy that is edited: they say it in the log only.
 
-    try:
-        load_policy(path, max_wait_seconds)
-    except PolicyInvalid as invalid:
-        _say_problems(path, invalid)
-        click.echo("the new policy is refused; the last good one stays", err=True)
-    else:
-        click.echo("the policy was replaced")
+    Compared with the policy that was started with, not with the file as it is at the first look, which may be later
+    than an edit.
+    """
+
+    def __init__(self, path: Path, max_wait_seconds: float, digest: str) -> None:
+        self._path = path
+        self._max_wait_seconds = max_wait_seconds
+        self._said: str | None = digest
+        self._stamp: tuple[int, int] | None = None
+
+    def look(self) -> None:
+        from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
+        from extproc.edge.policy_file import load_policy  # noqa: PLC0415
+
+        if (stamp := _stamp(self._path)) == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            digest = load_policy(self._path, self._max_wait_seconds).digest
+        except PolicyInvalid as invalid:
+            self._said = None
+            _say_problems(self._path, invalid)
+            click.echo("the new policy is refused; the last good one stays", err=True)
+        else:
+            if digest != self._said:
+                self._said = digest
+                click.echo("the policy was replaced")
 
 
 def _say_problems(path: Path, invalid: "PolicyInvalid") -> None:

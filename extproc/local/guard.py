@@ -211,6 +211,7 @@ class Guard:
     service: RunningService
     envoy: RunningEnvoy
     url: str
+    policy_digest: str
     lock: int
 
     @property
@@ -278,7 +279,7 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int) -> Guard:
         port = wanted.port or free_port()
         config = write_config(wanted, issuer.url, port)
         settings = load_settings(config)
-        load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
+        policy = load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
         settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
         service = start_service(config, settings, directory / "service.log")
@@ -296,4 +297,5 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int) -> Guard:
         issuer.stop()
         raise
     scheme = "http" if settings.listener.tls is None else "https"
-    return Guard(wanted, config, settings, issuer, service, envoy, f"{scheme}://127.0.0.1:{port}", lock)
+    url = f"{scheme}://127.0.0.1:{port}"
+    return Guard(wanted, config, settings, issuer, service, envoy, url, policy.digest, lock)

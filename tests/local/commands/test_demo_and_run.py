@@ -17,6 +17,8 @@ import psutil
 import pytest
 import yaml
 
+from extproc.cli.run import WatchedPolicy
+from extproc.edge.policy_file import load_policy
 from extproc.local.guard import Wanted, free_port, start_guard
 from extproc.local.model_server import start_model
 from extproc.local.scripted_model import write_model
@@ -444,3 +446,20 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         )
     assert result.returncode == 1
     assert f"port {port} is in use" in result.stderr
+
+
+def test_an_edit_before_the_first_look_is_said_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever edits at once, while `run` still prints its lines, hears of it as well; who edits nothing hears nothing."""
+    policy = tmp_path / "policy.yaml"
+    good = (ROOT / "extproc/local/policy.yaml").read_text("utf-8")
+    policy.write_text(good, "utf-8")
+    watched = WatchedPolicy(policy, 60.0, load_policy(policy, 60.0).digest)
+    watched.look()
+    assert capsys.readouterr() == ("", "")
+    watched = WatchedPolicy(policy, 60.0, load_policy(policy, 60.0).digest)
+    policy.write_text(good.replace("effect: allow", "effect: alow", 1), "utf-8")
+    watched.look()
+    assert "the last good one stays" in capsys.readouterr().err
+    policy.write_text(good, "utf-8")
+    watched.look()
+    assert capsys.readouterr().out == "the policy was replaced\n"
