@@ -20,7 +20,7 @@ def command(directory: Path, keep: bool) -> None:
     """Start Envoy, two workers, an issuer and a model server, and walk through the story. Exit 1 if a step fails."""
     from extproc.edge.settings_file import SettingsInvalid  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
-    from extproc.local.guard import NotStarted  # noqa: PLC0415
+    from extproc.local.service_process import NotStarted  # noqa: PLC0415
     from extproc.local.stage import Stage  # noqa: PLC0415
     from extproc.local.story import STEPS, tell  # noqa: PLC0415
 

@@ -26,8 +26,9 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
     from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
     from extproc.edge.settings_file import SettingsInvalid, read_credential  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
-    from extproc.local.guard import NotStarted, Wanted, start_guard  # noqa: PLC0415
+    from extproc.local.guard import Wanted, start_guard  # noqa: PLC0415
     from extproc.local.own_command import own_command, shell_path  # noqa: PLC0415
+    from extproc.local.service_process import NotStarted  # noqa: PLC0415
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -63,7 +64,7 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
     click.echo(f"approvals  {own} approvals list --config {config}")
     click.echo("stop with Ctrl-C")
     policy = WatchedPolicy(guard.settings.policy_file, guard.settings.envoy.max_hold_seconds, guard.policy_digest)
-    while not stopped.wait(0.5):
+    while not stopped.wait(0.3):
         if ended := guard.ended():
             click.echo(f"stopped: {ended}", err=True)
             guard.stop()
@@ -84,22 +85,25 @@ class WatchedPolicy:
     """Says what the workers make of a policy that is edited: they say it in the log only.
 
     Compared with the policy that was started with, not with the file as it is at the first look, which may be later
-    than an edit.
+    than an edit. A change counts when two looks in a row see it, as the workers have it: a write may be under way.
     """
 
     def __init__(self, path: Path, max_wait_seconds: float, digest: str) -> None:
         self._path = path
         self._max_wait_seconds = max_wait_seconds
         self._said: str | None = digest
-        self._stamp: tuple[int, int] | None = None
+        self._judged: tuple[int, int] | None = None
+        self._before: tuple[int, int] | None = None
 
     def look(self) -> None:
         from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
         from extproc.edge.policy_file import load_policy  # noqa: PLC0415
 
-        if (stamp := _stamp(self._path)) == self._stamp:
+        stamp, before = _stamp(self._path), self._before
+        self._before = stamp
+        if stamp != before or stamp == self._judged:
             return
-        self._stamp = stamp
+        self._judged = stamp
         try:
             digest = load_policy(self._path, self._max_wait_seconds).digest
         except PolicyInvalid as invalid:

@@ -5,47 +5,34 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import grpc
 import yaml
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from extproc.app import socket_path
 from extproc.edge.bootstrap import render_bootstrap
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.policy_file import load_policy
 from extproc.edge.settings import Settings
 from extproc.edge.settings_checks import MAX_SOCKET_PATH_BYTES
 from extproc.edge.settings_file import load_settings
-from extproc.edge.supervisor import PARENT_VARIABLE
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.issuer import RunningIssuer, read_issuer_file, start_issuer
+from extproc.local.service_process import READY_SECONDS, NotStarted, RunningService, start_service
 
 AUDIENCE = "extproc-local"
-READY_SECONDS = 60.0
-_STOP_SECONDS = 30.0
-
-
+_RUN = "run"
 _TEMPORARY = "extproc-run-"
 _LONGEST_SOCKET = len("/run/worker-63.sock")
 
 
-class NotStarted(Exception):
-    """A part did not come up; the message names the part and the file with its own words."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to guard and how. `port` and `admin_port` 0: any free one."""
+    """What to guard and how. `port` 0: any free one."""
 
     directory: Path
     upstream: str
@@ -85,7 +72,7 @@ def _write_private(path: Path, text: str) -> None:
 def _run_directory(directory: Path) -> str:
     """Below `directory`, or a folder of its own where that path is too long for a Unix socket."""
     if len(os.fsencode(directory.resolve())) + _LONGEST_SOCKET <= MAX_SOCKET_PATH_BYTES:
-        return "run"
+        return _RUN
     return tempfile.mkdtemp(prefix=_TEMPORARY)
 
 
@@ -100,7 +87,7 @@ def _lock(directory: Path) -> int:
     return lock
 
 
-def write_config(wanted: Wanted, issuer_url: str, port: int) -> Path:
+def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str = _RUN) -> Path:
     """`config.yaml` and what it names, in `wanted.directory`. An existing policy and existing keys are kept."""
     directory = wanted.directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,7 +111,7 @@ def write_config(wanted: Wanted, issuer_url: str, port: int) -> Path:
         "apiVersion": "extproc/v1",
         "kind": "Config",
         "deployment": "local",
-        "run_directory": _run_directory(directory),
+        "run_directory": run_directory,
         "workers": wanted.workers,
         "drain": f"{wanted.drain_seconds}s",
         "listener": {"address": "127.0.0.1", "port": port},
@@ -145,61 +132,6 @@ def write_config(wanted: Wanted, issuer_url: str, port: int) -> Path:
     return path
 
 
-class RunningService:
-    """`extproc serve` in a process of its own."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        self.process = process
-        self.log = log
-
-    def stop(self, timeout_seconds: float = _STOP_SECONDS) -> int:
-        """SIGTERM, wait, return the exit code."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            return self.process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
-
-
-def start_service(config: Path, settings: Settings, log: Path) -> RunningService:
-    """Start the workers and wait until each answers SERVING. Raises `NotStarted`."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "extproc", "serve", "--config", str(config)],
-            stdout=file,
-            stderr=file,
-            env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
-        )
-    service = RunningService(process, log)
-    deadline = time.monotonic() + READY_SECONDS
-    try:
-        for index in range(settings.workers):
-            _wait_serving(socket_path(settings, index), process, deadline)
-    except NotStarted as error:
-        service.stop(5.0)
-        raise NotStarted(f"{error}; its log is {log}") from None
-    return service
-
-
-def _wait_serving(path: Path, process: "subprocess.Popen[bytes]", deadline: float) -> None:
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise NotStarted(f"the service ended with status {process.returncode}")
-        if path.exists():
-            with grpc.insecure_channel(f"unix:{path}") as channel:
-                try:
-                    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1.0)
-                except grpc.RpcError:
-                    pass
-                else:
-                    if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                        return
-        time.sleep(0.05)
-    raise NotStarted(f"worker socket `{path.name}` did not answer within {READY_SECONDS:.0f} s")
-
-
 @dataclass
 class Guard:
     """What runs. `url` is where clients connect."""
@@ -212,6 +144,7 @@ class Guard:
     envoy: RunningEnvoy
     url: str
     policy_digest: str
+    sockets: str
     lock: int
 
     @property
@@ -225,7 +158,7 @@ class Guard:
         finally:
             status = self.service.stop(self.settings.drain_seconds + 20.0)
             self.issuer.stop()
-            _clean_up(self.settings, self.wanted.directory)
+            _clean_up(self.sockets)
             os.close(self.lock)
         return status
 
@@ -238,11 +171,10 @@ class Guard:
         return ""
 
 
-def _clean_up(settings: Settings, directory: Path) -> None:
-    """The folder of sockets, where `_run_directory` made one."""
-    ours = settings.run_directory.name.startswith(_TEMPORARY)
-    if ours and not settings.run_directory.is_relative_to(directory.resolve()):
-        shutil.rmtree(settings.run_directory, ignore_errors=True)
+def _clean_up(sockets: str) -> None:
+    """Remove what `_run_directory` returned, where it made a folder for it."""
+    if sockets != _RUN:
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
 def _start_issuer(folder: Path) -> RunningIssuer:
@@ -274,10 +206,10 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int) -> Guard:
         raise NotStarted(f"port {wanted.port} is in use; choose another: --port N, or make run PORT=N")
     issuer = _start_issuer(directory / "issuer")
     service: RunningService | None = None
-    settings: Settings | None = None
+    sockets = _run_directory(directory)
     try:
         port = wanted.port or free_port()
-        config = write_config(wanted, issuer.url, port)
+        config = write_config(wanted, issuer.url, port, sockets)
         settings = load_settings(config)
         policy = load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
         settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -292,10 +224,9 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int) -> Guard:
     except BaseException:
         if service is not None:
             service.stop(5.0)
-        if settings is not None:
-            _clean_up(settings, directory)
+        _clean_up(sockets)
         issuer.stop()
         raise
     scheme = "http" if settings.listener.tls is None else "https"
     url = f"{scheme}://127.0.0.1:{port}"
-    return Guard(wanted, config, settings, issuer, service, envoy, url, policy.digest, lock)
+    return Guard(wanted, config, settings, issuer, service, envoy, url, policy.digest, sockets, lock)

@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from extproc.app import socket_path
-from extproc.local.guard import RunningService
+from extproc.local.service_process import RunningService
 
 UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
 MOUNT_THEN_SERVE = """

@@ -196,7 +196,7 @@ def test_a_client_that_leaves_withdraws_its_hold(world) -> None:
 
 
 def test_a_hold_survives_a_restart_of_the_service(own_world) -> None:
-    from extproc.local.guard import start_service
+    from extproc.local.service_process import start_service
 
     world = own_world(workers=1)
     ticket = world.chat("marker-restart", max_tokens=4000).headers["x-extproc-approval"]

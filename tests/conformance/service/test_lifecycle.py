@@ -18,7 +18,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from extproc.app import socket_path
-from extproc.local.guard import start_service
+from extproc.local.service_process import start_service
 
 PAN = "4111 1111 1111 1111"
 

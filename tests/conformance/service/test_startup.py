@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 from extproc.edge.metrics import Gauge
-from extproc.local.guard import free_port, start_service
+from extproc.local.guard import free_port
+from extproc.local.service_process import start_service
 
 
 def serve(config: Path) -> subprocess.CompletedProcess[str]:

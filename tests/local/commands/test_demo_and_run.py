@@ -453,13 +453,47 @@ def test_an_edit_before_the_first_look_is_said_too(tmp_path: Path, capsys: pytes
     policy = tmp_path / "policy.yaml"
     good = (ROOT / "extproc/local/policy.yaml").read_text("utf-8")
     policy.write_text(good, "utf-8")
-    watched = WatchedPolicy(policy, 60.0, load_policy(policy, 60.0).digest)
-    watched.look()
+    started_with = load_policy(policy, 60.0).digest
+    watched = WatchedPolicy(policy, 60.0, started_with)
+    for _ in range(3):
+        watched.look()
     assert capsys.readouterr() == ("", "")
-    watched = WatchedPolicy(policy, 60.0, load_policy(policy, 60.0).digest)
     policy.write_text(good.replace("effect: allow", "effect: alow", 1), "utf-8")
-    watched.look()
-    assert "the last good one stays" in capsys.readouterr().err
+    watched = WatchedPolicy(policy, 60.0, started_with)
+    for _ in range(3):
+        watched.look()
+    assert capsys.readouterr().err.count("the last good one stays") == 1
     policy.write_text(good, "utf-8")
-    watched.look()
+    for _ in range(3):
+        watched.look()
     assert capsys.readouterr().out == "the policy was replaced\n"
+
+
+def test_a_write_under_way_is_not_taken_for_a_bad_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = tmp_path / "policy.yaml"
+    good = (ROOT / "extproc/local/policy.yaml").read_text("utf-8")
+    policy.write_text(good, "utf-8")
+    watched = WatchedPolicy(policy, 60.0, load_policy(policy, 60.0).digest)
+    for text in (good[:300], good + "# edited\n", good + "# edited\n"):
+        if text != policy.read_text("utf-8"):
+            policy.write_text(text, "utf-8")
+        watched.look()
+    assert capsys.readouterr() == ("the policy was replaced\n", "")
+
+
+def test_a_start_that_fails_leaves_no_folder_of_sockets(tmp_path: Path) -> None:
+    """Where the path is too long for a socket, one was made elsewhere before the configuration was found wrong."""
+    (tmp_path / "tmp").mkdir()
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "extproc", "run", "--upstream", "ftp://nowhere"),
+            *("--directory", str(tmp_path / ("long-" * 20) / "run")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    )
+    assert result.returncode == 2, result.stderr
+    assert list((tmp_path / "tmp").glob("extproc-run-*")) == []
