@@ -2,6 +2,7 @@
 
 from extproc.core.actions import Action, HeaderMutation, ReleaseBody, ReleaseHeaders, ReleaseTrailers
 from extproc.core.credential_watch import CredentialWatch
+from extproc.core.dialects.observed import IN_RESPONSE
 from extproc.core.dialects.response import ResponseFilter, open_response
 from extproc.core.events import ResponseHeaders
 from extproc.core.forwarding import mutate_response, unmaskable_texts
@@ -65,12 +66,13 @@ class Answer:
         self.status = int(status) if status.isdigit() and len(status) == 3 else _NO_STATUS
         if headers.is_encoded():
             raise Malformed(Reason.RESPONSE_ENCODED)
-        unfit = any(carries_finding(self._snapshot.scanner, text) for text in unmaskable_texts(headers))
-        if unfit or self.status < 200:  # no upgrade was let through that a 1xx could answer
-            raise Malformed(Reason.RESPONSE_MALFORMED)
         credential = connection.credential if connection else None
         self._watch = CredentialWatch(credential)
-        self._mutation = mutate_response(headers, self._masker, exchange_id, credential)
+        with IN_RESPONSE:
+            unfit = any(carries_finding(self._snapshot.scanner, text) for text in unmaskable_texts(headers))
+            self._mutation = mutate_response(headers, self._masker, exchange_id, credential)
+        if unfit or self.status < 200:  # no upgrade was let through that a 1xx could answer
+            raise Malformed(Reason.RESPONSE_MALFORMED)
         if not event.end_of_stream:
             self.filter = open_response(
                 operation, self.status, headers.content_type(), self._masker, self._snapshot.limits
