@@ -1,14 +1,11 @@
 """The masked request as a conversation that a person can read before deciding. Nothing in the request is left out."""
 
 import json
-import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+from extproc.core.printable import printable
 from extproc.core.trust import Masked
-
-_JOINERS = "\u200c\u200d"
-"""Part of ordinary Persian and of emoji; every other invisible character is shown by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +37,6 @@ def read_conversation(preview: Masked) -> tuple[Turn, ...]:
     if rest:
         turns.append(_turn("parameters", _pretty(rest)))
     return tuple(turns)
-
-
-def printable(text: str) -> str:
-    """The text without characters that steer a terminal or reorder what is read."""
-    return "".join(character if _is_plain(character) else f"<U+{ord(character):04X}>" for character in text)
-
-
-def _is_plain(character: str) -> bool:
-    return character in "\n\t" or character in _JOINERS or unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
 
 
 def _message(message: dict[str, Any]) -> Turn:

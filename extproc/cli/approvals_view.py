@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from extproc.approvals.conversation import Turn, printable
+from extproc.approvals.conversation import Turn
 from extproc.cli.columns import align
 from extproc.core.approval import TRANSITIONS, Approval, ApprovalState
+from extproc.core.printable import printable, printable_line
 
 _STYLES = {
     ApprovalState.PENDING: "bold yellow",
@@ -52,7 +53,7 @@ def _row(approval: Approval, now: float) -> tuple[str, ...]:
         _findings(approval),
         _left(approval, now),
     )
-    return tuple(printable(" ".join(cell.split())) for cell in cells)
+    return tuple(map(printable_line, cells))
 
 
 def print_one(console: Console, approval: Approval, turns: tuple[Turn, ...], now: float) -> None:

@@ -13,17 +13,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 if TYPE_CHECKING:
-    from extproc.audit.content import Piece
     from extproc.audit.holdings import Holdings
-    from extproc.audit.reader import ExchangeRecords
     from extproc.audit.settings import AuditSettings
     from extproc.audit.store import ObjectStore
-    from extproc.audit.verify import Report
 
 EXIT_FINDING = 1
 EXIT_INPUT = 2
@@ -141,55 +138,13 @@ def list_command(
 ) -> None:
     """Exchanges, oldest first."""
     from extproc.audit.reader import Query, list_exchanges  # noqa: PLC0415
-    from extproc.cli.columns import align  # noqa: PLC0415
+    from extproc.cli.audit_view import print_list  # noqa: PLC0415
 
     where = _where(config, store)
     query = Query(person=person, model=model, effect=effect, since_ms=_since(since))
     where.record_read("audit.list", {"person": person, "model": model, "effect": effect, "since": since})
     exchanges = list_exchanges(where.look(), query)
-    if as_json:
-        for exchange in exchanges:
-            click.echo(json.dumps(_summary(exchange)))
-        return
-    for line in align([_HEADINGS, *map(_row, exchanges)] if exchanges else []):
-        click.echo(line)
-    click.echo(f"{len(exchanges)} exchange(s)", err=True)
-
-
-def _summary(exchange: ExchangeRecords) -> dict[str, Any]:
-    from extproc.audit.reader import time_text  # noqa: PLC0415
-
-    last = exchange.last
-    return {
-        "exchange_id": exchange.exchange_id,
-        "time": time_text(exchange.first.time_ms),
-        "person": last.actor.name or last.actor.uid,
-        "uid": last.actor.uid,
-        "operation": last.resource.operation,
-        "model": exchange.model,
-        "effect": exchange.effect,
-        "outcome": str(last.status),
-        "status_detail": last.status_detail,
-        "http_status": last.http_status,
-        "findings": exchange.findings,
-        "records": len(exchange.records),
-    }
-
-
-_HEADINGS = ("TIME", "EXCHANGE", "PERSON", "OPERATION", "MODEL", "EFFECT", "OUTCOME", "FINDINGS")
-
-
-def _row(exchange: ExchangeRecords) -> tuple[str, ...]:
-    row = _summary(exchange)
-    findings = " ".join(f"{kind}:{count}" for kind, count in row["findings"].items()) or "-"
-    words = [row["time"], row["exchange_id"], row["person"], row["operation"], row["model"], row["effect"]]
-    outcome = row["outcome"] + (f"({row['status_detail']})" if row["status_detail"] else "")
-    return (*(_plain(word) or "-" for word in words), outcome, findings)
-
-
-def _plain(text: str) -> str:
-    """Names come from tokens and requests: nothing in them may steer a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    print_list(exchanges, as_json=as_json)
 
 
 @command.command("show")
@@ -227,6 +182,7 @@ def replay_command(*, exchange_id: str, config: Path | None, as_json: bool, spee
     from extproc.audit.keys import AuditKeys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.audit.replay import read_transcript  # noqa: PLC0415
+    from extproc.cli.audit_view import play  # noqa: PLC0415
     from extproc.core.reasons import ExchangeError  # noqa: PLC0415
 
     where = _where(config, None)
@@ -245,25 +201,9 @@ def replay_command(*, exchange_id: str, config: Path | None, as_json: bool, spee
     if transcript is None:
         click.echo("no such exchange", err=True)
         sys.exit(EXIT_FINDING)
-    _play(transcript.pieces, 0.0 if no_wait else 1 / speed, as_json=as_json)
+    play(transcript.pieces, 0.0 if no_wait else 1 / speed, as_json=as_json)
     if not transcript.closed:
         click.echo("the exchange has no recorded end yet; this is what is there so far", err=True)
-
-
-def _play(pieces: tuple[Piece, ...], pace: float, *, as_json: bool) -> None:
-    start = pieces[0].at_us if pieces else 0
-    begun = time.monotonic()
-    for piece in pieces:
-        at = (piece.at_us - start) / 1e6
-        if (wait := begun + at * pace - time.monotonic()) > 0 and pace:
-            time.sleep(wait)
-        text = piece.data.decode("utf-8", "backslashreplace")
-        if as_json:
-            click.echo(json.dumps({"at_seconds": at, "direction": str(piece.direction), "data": text}))
-            continue
-        arrow = "->" if piece.direction == "to_model" else "<-"
-        for line in filter(None, text.splitlines()):  # a stream's events end with empty lines
-            click.echo(f"{at:9.3f}s {arrow} {_plain(line)}")
 
 
 @command.command("verify")
@@ -281,6 +221,7 @@ def verify_command(
     from extproc.audit.keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.audit.verify import verify  # noqa: PLC0415
+    from extproc.cli.audit_view import print_report  # noqa: PLC0415
 
     where = _where(config, store)
     if public_key is None and where.settings is None:
@@ -292,28 +233,5 @@ def verify_command(
     report = verify(
         where.store, key, deployment=where.deployment, spool=where.spool, until_ms=_since(until) if until else None
     )
-    _print(report, as_json=as_json)
+    print_report(report, as_json=as_json)
     sys.exit(report.exit_code)
-
-
-def _print(report: Report, *, as_json: bool) -> None:
-    from extproc.audit.reader import time_text  # noqa: PLC0415
-
-    verdict = ("proven", "not proven: findings", "incomplete")[report.exit_code]
-    span = f"{time_text(report.first_ms)} .. {time_text(report.last_ms)}" if report.records else "-"
-    if as_json:
-        body = {
-            "verdict": verdict,
-            "exit_code": report.exit_code,
-            "epochs": report.epochs,
-            "segments": report.segments,
-            "records": report.records,
-            "range": span,
-            "findings": [{"name": str(f.name), "where": f.where, "what": f.what} for f in report.findings],
-        }
-        click.echo(json.dumps(body))
-        return
-    for finding in report.findings:
-        click.echo(f"{finding.name} - {finding.where} - {finding.what}")
-    click.echo(f"{report.epochs} epoch(s), {report.segments} segment(s), {report.records} record(s), {span}")
-    click.echo(verdict)

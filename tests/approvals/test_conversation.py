@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.approvals.conversation import Turn, printable, read_conversation
+from extproc.approvals.conversation import Turn, read_conversation
+from extproc.core.printable import printable
 from extproc.core.trust import Masked
 
 

@@ -130,7 +130,7 @@ def test_what_a_model_says_cannot_steer_the_terminal(run, log, record, acks):
     acks.wait(1)
     output = run("replay", "x-esc", "--no-wait").stdout
     assert "\x1b" not in output
-    assert "?[2Jgone?" in output
+    assert "<U+001B>[2Jgone<U+0007>" in output
     journal.close()
 
 
