@@ -7,14 +7,14 @@ configuration, the time is an argument, and nothing a token says chooses where a
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
-from urllib.parse import urlsplit
 
 import jwt
 
 from extproc.core.headers import Headers
+from extproc.core.issuer import Issuer
 from extproc.core.reasons import Malformed, Reason, Unverified
 
 MAX_TOKEN_CHARS: Final = 16 * 1024
@@ -23,20 +23,6 @@ MAX_GROUPS: Final = 512
 """Microsoft Entra stops at 200, Keycloak has no bound of its own."""
 MAX_CLAIM_CHARS: Final = 1024
 """One name, subject or group; RFC 7519 `sub` of OpenID Connect ends at 255."""
-
-KEY_TYPES: Final[Mapping[str, tuple[str, str]]] = {
-    "RS256": ("RSA", ""),
-    "RS384": ("RSA", ""),
-    "RS512": ("RSA", ""),
-    "PS256": ("RSA", ""),
-    "PS384": ("RSA", ""),
-    "PS512": ("RSA", ""),
-    "ES256": ("EC", "P-256"),
-    "ES384": ("EC", "P-384"),
-    "ES512": ("EC", "P-521"),
-    "EdDSA": ("OKP", "Ed25519"),
-}
-"""The signatures that a configuration may name, each with the JWK `kty` and `crv` it needs. None shares a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,78 +71,6 @@ class Principal:
     def uid(self) -> str:
         """`issuer|subject`."""
         return f"{self.issuer}|{self.subject}"
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimPaths:
-    """Where a claim stands in the token: keys from the outermost in (`("realm_access", "roles")`)."""
-
-    subject: tuple[str, ...] = ("sub",)
-    name: tuple[str, ...] = ("name",)
-    groups: tuple[str, ...] = ("groups",)
-    tenant: tuple[str, ...] = ("tenant",)
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """One trusted issuer. Exactly one of `discovery`, `jwks_url`, `jwks_file` says where its keys are.
-
-    `algorithms` is the whole list that is accepted (RS256, ES256, EdDSA, …; asymmetric only); no header widens it.
-    One that could not verify anything safely cannot be made: `ValueError` names every problem.
-    """
-
-    issuer: str
-    audiences: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    discovery: bool = False
-    jwks_url: str = ""
-    jwks_file: str = ""
-    leeway_seconds: int = 30
-    max_key_age_seconds: int = 24 * 3600
-    """How long known keys serve while the issuer cannot be reached."""
-    refresh_seconds: int = 300
-    claims: ClaimPaths = ClaimPaths()
-
-    def __post_init__(self) -> None:
-        problems = tuple(self._find_problems())
-        if problems:
-            raise ValueError("; ".join(problems))
-
-    def _find_problems(self) -> Iterator[str]:
-        if not self.issuer or "|" in self.issuer:
-            yield "`issuer` is empty or contains `|`"
-        if not self.audiences or not all(self.audiences):
-            yield "`audiences` is empty or has an empty entry"
-        if not self.algorithms:
-            yield "`algorithms` is empty"
-        for algorithm in self.algorithms:
-            if algorithm not in KEY_TYPES:
-                yield f"algorithm `{algorithm}` is not an asymmetric signature of {', '.join(KEY_TYPES)}"
-        if [self.discovery, bool(self.jwks_url), bool(self.jwks_file)].count(True) != 1:
-            yield "exactly one of `discovery`, `jwks_url` and `jwks_file` is needed"
-        for url in (self.issuer if self.discovery else "", self.jwks_url):
-            if url and not is_trustworthy_url(url):
-                yield f"`{url}` is neither https nor on loopback: keys fetched from it could be anybody's"
-        if self.leeway_seconds < 0 or self.max_key_age_seconds <= 0 or self.refresh_seconds <= 0:
-            yield "`leeway_seconds` is negative, or `max_key_age_seconds` or `refresh_seconds` is not positive"
-        if not all(paths and all(paths) for paths in self._claim_paths()):
-            yield "a claim path is empty"
-
-    def _claim_paths(self) -> tuple[tuple[str, ...], ...]:
-        return (self.claims.subject, self.claims.name, self.claims.groups, self.claims.tenant)
-
-
-def is_trustworthy_url(url: str) -> bool:
-    """True when an answer from `url` is its owner's: https, or http on this machine; no credentials in it."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        _ = parts.port
-    except ValueError:
-        return False
-    if not host or parts.username is not None or parts.fragment:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and host in {"127.0.0.1", "::1", "localhost"})
 
 
 # 1. From headers to a token ------------------------------------------------------------------------------------------

@@ -10,15 +10,8 @@ from typing import Final
 
 import httpx
 
-from extproc.core.identity import (
-    MAX_TOKEN_CHARS,
-    Issuer,
-    Principal,
-    TokenOutline,
-    UnverifiedToken,
-    parse_token,
-    verify_token,
-)
+from extproc.core.identity import MAX_TOKEN_CHARS, Principal, TokenOutline, UnverifiedToken, parse_token, verify_token
+from extproc.core.issuer import Issuer
 from extproc.core.reasons import Malformed, Reason, Unavailable, Unverified
 from extproc.edge.jwks import KeySet
 from extproc.edge.keys import IssuerKeys

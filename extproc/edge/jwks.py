@@ -7,7 +7,8 @@ from typing import Final
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from extproc.core.identity import KEY_TYPES, Issuer, TokenOutline, parse_json_object
+from extproc.core.identity import TokenOutline, parse_json_object
+from extproc.core.issuer import KEY_TYPES, Issuer
 from extproc.core.reasons import Reason, Unavailable
 
 MAX_KEYS: Final = 256

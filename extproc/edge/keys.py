@@ -10,7 +10,8 @@ from typing import Final
 import httpx
 import jwt
 
-from extproc.core.identity import Issuer, TokenOutline, is_trustworthy_url, parse_json_object
+from extproc.core.identity import TokenOutline, parse_json_object
+from extproc.core.issuer import Issuer, is_trustworthy_url
 from extproc.core.reasons import Reason, Unavailable
 from extproc.edge.bounded_file import read_bounded
 from extproc.edge.jwks import KeySet, parse_key_set

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings
-from extproc.core.identity import Issuer
+from extproc.core.issuer import Issuer
 from extproc.core.snapshot import Limits
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
-from extproc.core.identity import ClaimPaths, Issuer
+from extproc.core.issuer import ClaimPaths, Issuer
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
 from extproc.edge.settings import (

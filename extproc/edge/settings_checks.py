@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 
 from extproc.core.document import Path as Place
 from extproc.core.document import Report, quoted
-from extproc.core.identity import KEY_TYPES, is_trustworthy_url
+from extproc.core.issuer import KEY_TYPES, is_trustworthy_url
 from extproc.core.schema import nearest
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size

@@ -20,15 +20,13 @@ from extproc.core.identity import (
     MAX_CLAIM_CHARS,
     MAX_GROUPS,
     MAX_TOKEN_CHARS,
-    ClaimPaths,
-    Issuer,
     Principal,
     UnverifiedToken,
     authorization_token,
-    is_trustworthy_url,
     parse_token,
     verify_token,
 )
+from extproc.core.issuer import ClaimPaths, Issuer, is_trustworthy_url
 from extproc.core.reasons import ExchangeError, Malformed, Reason, Unverified
 
 NOW = 1_800_000_000

@@ -20,7 +20,8 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import get_default_algorithms
 
-from extproc.core.identity import Issuer, UnverifiedToken
+from extproc.core.identity import UnverifiedToken
+from extproc.core.issuer import Issuer
 from extproc.edge.authenticator import Authenticator
 
 ROOT = Path(__file__).parents[3]

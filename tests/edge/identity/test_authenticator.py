@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from extproc.core.identity import Issuer, UnverifiedToken
+from extproc.core.identity import UnverifiedToken
+from extproc.core.issuer import Issuer
 from extproc.core.reasons import ExchangeError, Malformed, Reason, Unavailable, Unverified
 from extproc.edge import authenticator as authenticator_module
 from extproc.edge import keys as keys_module

@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from extproc.cli.dev import command
-from extproc.core.identity import Issuer, UnverifiedToken
+from extproc.core.identity import UnverifiedToken
+from extproc.core.issuer import Issuer
 from extproc.core.reasons import Reason, Unverified
 from extproc.local.issuer import ALGORITHMS, mint_token, read_issuer_file, start_issuer
 

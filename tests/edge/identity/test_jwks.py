@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import get_default_algorithms
 
-from extproc.core.identity import Issuer, TokenOutline
+from extproc.core.identity import TokenOutline
+from extproc.core.issuer import Issuer
 from extproc.core.reasons import Unavailable
 from extproc.edge.jwks import MAX_KEYS, parse_key_set
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from extproc.core.identity import Issuer
+from extproc.core.issuer import Issuer
 from extproc.core.reasons import Reason, Unavailable, Unverified
 
 

@@ -11,7 +11,7 @@ import yaml
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
 from extproc.core.document import Problem
-from extproc.core.identity import Issuer
+from extproc.core.issuer import Issuer
 from extproc.core.schema import load_schema
 from extproc.core.snapshot import Limits
 from extproc.edge.settings import (
