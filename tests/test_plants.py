@@ -280,9 +280,9 @@ PLANTS = (
     ),
     Plant(
         "p1: a row of numbers ends anywhere",
-        "core/masking/pan.py",
-        "_neighbours_before(text, start, spacings, like, masked_end) >= _NEIGHBOURS_OF_PRINTED[0]",
-        "_neighbours_before(text, start, spacings, like, masked_end) >= 1",
+        "core/masking/neighbours.py",
+        "neighbours_before(text, start, spacings, like, masked_end) >= NEIGHBOURS_OF_PRINTED[0]",
+        "neighbours_before(text, start, spacings, like, masked_end) >= 1",
         CANDIDATES + "test_the_search_finds_what_a_walk_finds_in_long_lists",
     ),
     Plant(

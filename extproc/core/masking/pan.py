@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 
-from extproc.core.masking.alphabet import GAP, GAP_BEFORE, MAX_GAP, SEPARATOR_CLASS, ascii_digits, visible
+from extproc.core.masking.alphabet import GAP, ascii_digits, visible
 from extproc.core.masking.candidate import Candidates
 from extproc.core.masking.context import Words
 from extproc.core.masking.iin import MAX_IIN_DIGITS, MAX_PAN_DIGITS, MIN_PAN_DIGITS, IinTable, passes_luhn
+from extproc.core.masking.neighbours import NEIGHBOURS_OF_OTHERS, NEIGHBOURS_OF_PRINTED, in_list, neighbours_before
 from extproc.core.masking.run import (
     GROUP,
     Run,
@@ -28,10 +28,6 @@ from extproc.core.masking.run import (
 MIN_ANNOUNCED_DIGITS = 13
 _ANNOUNCED_BITS = sum(1 << n for n in range(MIN_ANNOUNCED_DIGITS, MAX_PAN_DIGITS + 1))
 
-# So many groups of like length on one side of a candidate, or on both, in its own spacing, make it a coincidence in a
-# list of numbers. Cards as they are printed stand more.
-_NEIGHBOURS_OF_PRINTED = (3, 4)
-_NEIGHBOURS_OF_OTHERS = (2, 2)
 # A float has at most 17 significant digits: a long fraction follows a short integer part.
 MAX_INTEGER_PART = 5
 # E.164.
@@ -41,8 +37,6 @@ MAX_HEX = 64
 # Characters before a candidate that a judgement may read.
 LEFT_WINDOW = 128
 
-# A group too short to be a PAN alone, with the gap after it.
-_SHORT_GROUP = re.compile(rf"(\d{{1,11}})([{SEPARATOR_CLASS}]{{1,{MAX_GAP}}})(?=\d)")
 _HEX_AFTER = re.compile(rf"[0-9A-Fa-f-]{{0,{MAX_HEX + 1}}}")
 _HEX_BEFORE = frozenset("0123456789abcdefABCDEF-")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -86,7 +80,7 @@ class PanJudge:
         Digits before `masked_end` are masked already. `final`: nothing follows `text`.
         """
         announced = self._words.pan_announced(text, start)
-        if not announced and (not self._may_begin(text, start) or _in_list(text, start, masked_end)):
+        if not announced and (not self._may_begin(text, start) or in_list(text, start, masked_end)):
             return None
         if ends_truncated(text, start):
             group = GROUP.match(text, start)
@@ -154,8 +148,8 @@ class PanJudge:
         body = lens[:-1]
         like = range(max(1, min(body) - 1), max(body) + 2)
         spacings = frozenset(gaps)
-        one_side, both_sides = _NEIGHBOURS_OF_PRINTED if is_brand_layout(lens) else _NEIGHBOURS_OF_OTHERS
-        before_count = _neighbours_before(text, start, spacings, like, place.masked_end)
+        one_side, both_sides = NEIGHBOURS_OF_PRINTED if is_brand_layout(lens) else NEIGHBOURS_OF_OTHERS
+        before_count = neighbours_before(text, start, spacings, like, place.masked_end)
         if before_count >= one_side:
             return True
         enough = min(one_side, both_sides - before_count)
@@ -251,73 +245,12 @@ def _digit_count(text: str) -> int:
     return next((index for index, char in enumerate(text) if not char.isdecimal()), len(text))
 
 
-def _in_list(text: str, start: int, masked_end: int) -> bool:
-    """Whether so many like groups stand before, in the spacing that follows, that no candidate here can be accepted.
-
-    The quick form of `_neighbours_before`, for long lists of short numbers.
-    """
-    group = _SHORT_GROUP.match(text, start)
-    if group is None:
-        return False
-    count = group.end(1) - start
-    return _in_row(text, start, visible(group[2]), range(max(1, count - 1), count + 2), masked_end)
-
-
-def _in_row(text: str, start: int, spacing: str, like: range, masked_end: int) -> bool:
-    spacings = frozenset((spacing,))
-    return bool(spacing) and _neighbours_before(text, start, spacings, like, masked_end) >= _NEIGHBOURS_OF_PRINTED[0]
-
-
-def list_end(text: str, start: int, masked_end: int) -> int:
-    """Where the list of numbers ends in which the group at `start` stands: no group before that begins a PAN.
-
-    `start` itself when it stands in no such list. The list has one spacing and groups of two neighbouring sizes, so
-    each of them has like groups before it. Whether a word announces the group at `start` is not asked.
-    """
-    group = _SHORT_GROUP.match(text, start)
-    if group is None or visible(group[2]) != group[2]:
-        return start
-    count = group.end(1) - start
-    for least in (count, count - 1):
-        if least and _in_row(text, start, group[2], range(least, least + 2), masked_end):
-            row = _row(least, group[2]).match(text, start)
-            return row.end() if row else start
-    return start
-
-
-@lru_cache(maxsize=256)
-def _row(least: int, gap: str) -> re.Pattern[str]:
-    """Groups of `least` digits, or one more, each with `gap` and another group behind it."""
-    return re.compile(rf"(?:\d{{{least},{least + 1}}}+{re.escape(gap)}(?=\d))*+")
-
-
 def _follows_integer(text: str, point: int) -> bool:
     """Whether a short integer stands before the decimal point at `point`."""
     at = point
     while at > 0 and point - at <= MAX_INTEGER_PART and text[at - 1].isdecimal():
         at -= 1
     return 1 <= point - at <= MAX_INTEGER_PART
-
-
-def _neighbours_before(text: str, start: int, spacings: frozenset[str], like: range, masked_end: int) -> int:
-    """How many like groups stand before, unmasked and in the candidate's own spacings."""
-    most = _NEIGHBOURS_OF_PRINTED[0]
-    count = 0
-    at = start
-    while count < most:
-        left = at
-        while left > 0 and at - left < MAX_GAP and GAP_BEFORE.match(text[left - 1]):
-            left -= 1
-        if visible(text[left:at]) not in spacings or left == 0 or left <= masked_end or not text[left - 1].isdecimal():
-            break
-        first = left
-        while first > 0 and left - first < like.stop and text[first - 1].isdecimal():
-            first -= 1
-        if left - first not in like:
-            break
-        count += 1
-        at = first
-    return count
 
 
 def _in_hex_token(place: _Place, end: int) -> bool | Wait:

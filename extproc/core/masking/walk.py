@@ -8,7 +8,8 @@ from extproc.core.masking.alphabet import DIGITS
 from extproc.core.masking.candidate import REACH, Search
 from extproc.core.masking.context import MAX_BESIDE, Words, code_beside
 from extproc.core.masking.effort import GROUP_STEPS, SEARCHED_PER_STEP, TEXT_STEPS, Effort
-from extproc.core.masking.pan import Pan, PanJudge, Wait, list_end
+from extproc.core.masking.neighbours import list_end
+from extproc.core.masking.pan import Pan, PanJudge, Wait
 from extproc.core.masking.settings import Kind
 
 # Shorter stretches are walked through group by group.

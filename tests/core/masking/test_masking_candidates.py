@@ -49,7 +49,7 @@ def searching(stretch: float) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walk, "_WORTH_A_SEARCH", stretch)
         if stretch == math.inf:
-            patch.setattr(pan, "_in_list", lambda *_: False)
+            patch.setattr(pan, "in_list", lambda *_: False)
         yield
 
 
