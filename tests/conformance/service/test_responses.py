@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import httpx
 import pytest
@@ -107,7 +108,7 @@ def test_what_cannot_be_inspected_is_withheld(world, content_type, body, headers
     world.upstream.answer = lambda handler, _: handler.whole(200, content_type, body, **headers)
     got = world.chat("x")
     assert (got.status_code, got.json()["error"]["code"]) == (502, code)
-    assert "4111" not in got.text
+    assert re.search(r"4111\D?1111", got.text) is None
     end = world.await_record(
         lambda r: r.get("exchange_id") == got.headers["x-extproc-exchange"] and r["event_code"] == "inference.end"
     )
@@ -125,7 +126,7 @@ def test_a_broken_stream_is_cut_with_the_apis_own_error(world) -> None:
     assert got.status_code == 200
     assert "hello " in got.text
     assert "response_malformed" in got.text
-    assert "4111" not in got.text
+    assert re.search(r"4111\D?1111", got.text) is None
 
 
 def test_logprobs_and_token_ids_do_not_come_back(world) -> None:

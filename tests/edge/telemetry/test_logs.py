@@ -1,6 +1,7 @@
 """What a process with `setup_logging` writes to standard error. A process each: the set-up is of the whole process."""
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -61,7 +62,7 @@ except KeyError:
     )
     assert [entry["type"] for entry in line["exception"]] == ["builtins.KeyError", "builtins.ValueError"]
     assert line["exception"][1]["frames"][-1].endswith(" inner")
-    assert "4111" not in text
+    assert re.search(r"4111\D?1111", text) is None
     assert "cannot parse" not in text
 
 
@@ -85,7 +86,7 @@ except ExceptionGroup:
 fail()
 """
     )
-    assert "4111" not in text
+    assert re.search(r"4111\D?1111", text) is None
     assert [line["logger"] for line in lines] == [
         "extproc.crash",
         "extproc.crash",
@@ -106,7 +107,7 @@ other.info("chatter")
 """
     )
     assert [line["message"] for line in lines] == ["cannot reach %s", "a message of another package"]
-    assert "4111" not in text
+    assert re.search(r"4111\D?1111", text) is None
     assert all("at" in line for line in lines)
 
 
@@ -124,10 +125,10 @@ log.warning("list", extra={{"items": ["card {PAN}", "b"], "pairs": [("{PAN}", 1)
     assert (lines[1]["number"], lines[1]["body"], lines[1]["obj"]) == ("[withheld]", "<bytes>", "<object>")
     assert lines[2]["exchange_id"] == "123456789012-1234567890123456"
     assert (lines[3]["items"], lines[3]["pairs"]) == (["card [withheld]", "b"], "<list>")
-    assert "4111" not in text
+    assert re.search(r"4111\D?1111", text) is None
 
 
 def test_a_record_that_cannot_be_formatted_prints_nothing_of_its_arguments() -> None:
     lines, text = run(f'log.warning("%d", {PAN!r})\nlog.warning("after")')
-    assert "4111" not in text
+    assert re.search(r"4111\D?1111", text) is None
     assert lines[-1]["message"] == "after"
