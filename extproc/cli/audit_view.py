@@ -85,6 +85,7 @@ def print_report(report: Report, *, as_json: bool) -> None:
         click.echo(json.dumps(body))
         return
     for finding in report.findings:
-        click.echo(f"{finding.name} - {finding.where} - {finding.what}")
+        # `where` may be an object's key, which whoever can write to the store has chosen.
+        click.echo(printable_line(f"{finding.name} - {finding.where} - {finding.what}"))
     click.echo(f"{report.epochs} epoch(s), {report.segments} segment(s), {report.records} record(s), {span}")
     click.echo(verdict)

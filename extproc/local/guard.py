@@ -6,6 +6,7 @@ import secrets
 import shutil
 import socket
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -193,40 +194,36 @@ def start_guard(wanted: Wanted) -> Guard:
     """
     directory = wanted.directory.resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = _lock(directory)
-    try:
-        return _start_guard(wanted, directory, lock)
-    except BaseException:
-        os.close(lock)
-        raise
+    with ExitStack() as undo:
+        lock = _lock(directory)
+        undo.callback(os.close, lock)
+        guard = _start_guard(wanted, directory, lock, undo)
+        undo.pop_all()
+        return guard
 
 
-def _start_guard(wanted: Wanted, directory: Path, lock: int) -> Guard:
+def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) -> Guard:
+    """`undo` gets what stops each part that was started."""
     if wanted.port and not _is_free(wanted.port):
         raise NotStarted(f"port {wanted.port} is in use; choose another: --port N, or make run PORT=N")
-    issuer = _start_issuer(directory / "issuer")
-    service: RunningService | None = None
     sockets = _run_directory(directory)
-    try:
-        port = wanted.port or free_port()
-        config = write_config(wanted, issuer.url, port, sockets)
-        settings = load_settings(config)
-        policy = load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
-        settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
-        service = start_service(config, settings, directory / "service.log")
-        envoy = start_envoy(
-            bootstrap,
-            directory / "envoy",
-            ready_timeout_seconds=READY_SECONDS,
-            concurrency=settings.envoy.concurrency,
-        )
-    except BaseException:
-        if service is not None:
-            service.stop(5.0)
-        _clean_up(sockets)
-        issuer.stop()
-        raise
+    undo.callback(_clean_up, sockets)
+    issuer = _start_issuer(directory / "issuer")
+    undo.callback(issuer.stop)
+    port = wanted.port or free_port()
+    config = write_config(wanted, issuer.url, port, sockets)
+    settings = load_settings(config)
+    policy = load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
+    settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
+    service = start_service(config, settings, directory / "service.log")
+    undo.callback(service.stop, 5.0)
+    envoy = start_envoy(
+        bootstrap,
+        directory / "envoy",
+        ready_timeout_seconds=READY_SECONDS,
+        concurrency=settings.envoy.concurrency,
+    )
     scheme = "http" if settings.listener.tls is None else "https"
     url = f"{scheme}://127.0.0.1:{port}"
     return Guard(wanted, config, settings, issuer, service, envoy, url, policy.digest, sockets, lock)

@@ -53,9 +53,11 @@ def start_service(config: Path, settings: Settings, log: Path) -> RunningService
     try:
         for index in range(settings.workers):
             _wait_serving(socket_path(settings, index), process, deadline)
-    except NotStarted as error:
+    except BaseException as error:
         service.stop(5.0)
-        raise NotStarted(f"{error}; its log is {log}") from None
+        if isinstance(error, NotStarted):
+            raise NotStarted(f"{error}; its log is {log}") from None
+        raise
     return service
 
 

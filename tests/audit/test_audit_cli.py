@@ -175,6 +175,14 @@ class TestVerify:
         assert "ALTERED - test/worker-" in result.stdout
         assert result.stdout.splitlines()[-1] == "not proven: findings"
 
+    def test_the_name_of_a_strange_object_is_a_line_and_steers_nothing(self, run, shipped, log):
+        (log.store_path / "v1" / "a\nproven\x1b[2J\u202e").write_bytes(b"x")
+        result = run("verify")
+        assert result.exit_code == 1
+        assert "STRANGER - v1/a proven<U+001B>[2J<U+202E> - " in result.stdout
+        assert "\x1b" not in result.stdout
+        assert result.stdout.splitlines().count("proven") == 0
+
     def test_a_copy_is_proven_with_the_public_key_alone(self, run, shipped, log, tmp_path):
         copy = tmp_path / "elsewhere"
         shutil.copytree(log.store_path, copy)
