@@ -39,7 +39,7 @@ from extproc.edge.hardening import die_with_parent, forbid_core_dumps
 from extproc.edge.metrics import Gauge
 from extproc.edge.policy_file import PolicyFile
 from extproc.edge.server import ExtProcServer
-from extproc.edge.session import Services
+from extproc.edge.services import Services
 from extproc.edge.settings import Settings
 from extproc.edge.settings_file import read_credential, read_digest_key
 from extproc.edge.telemetry import Telemetry

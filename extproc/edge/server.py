@@ -9,7 +9,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
-from extproc.edge.session import Services, Session
+from extproc.edge.services import Services
+from extproc.edge.session import Session
 from extproc.pb import ext_proc_pb2 as pb
 
 _SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"

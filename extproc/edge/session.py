@@ -3,17 +3,13 @@
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from typing import Any
 
 import grpc
 
-from extproc.approvals.desk import Desk
-from extproc.audit.journal import Journal
 from extproc.core import events
 from extproc.core.actions import (
     Abort,
@@ -37,18 +33,17 @@ from extproc.core.actions import (
 )
 from extproc.core.exchange import Exchange, Phase
 from extproc.core.forwarding import RECEIPT_HEADER, names_a_number
-from extproc.core.identity import UnverifiedToken
-from extproc.core.reasons import ExchangeError, Malformed, Reason, Unavailable
+from extproc.core.reasons import Malformed, Reason, Unavailable
 from extproc.core.record import Summary
-from extproc.core.snapshot import Snapshot
 from extproc.edge import wire
-from extproc.edge.authenticator import Authenticator
+from extproc.edge.dialogue import Dialogue
 from extproc.edge.holding import Holding
 from extproc.edge.logs import bind_trace
 from extproc.edge.outgoing import Outgoing
 from extproc.edge.recording import Recording
+from extproc.edge.services import Services, new_exchange_id
 from extproc.edge.spans import parse_traceparent
-from extproc.edge.telemetry import Telemetry
+from extproc.edge.verifying import Verifying
 from extproc.pb import ext_proc_pb2 as pb
 
 INTERNAL_SENTENCE = "the exchange could not be completed"
@@ -61,25 +56,6 @@ CLOSE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every session of a worker shares. `snapshot` is called once per exchange."""
-
-    snapshot: Callable[[], Snapshot]
-    authenticator: Authenticator
-    journal: Journal
-    desk: Desk
-    telemetry: Telemetry
-    spawn: Callable[[Coroutine[Any, Any, None]], object]
-    """Starts work that outlives its stream."""
-    gate_secret: str
-
-
-def new_exchange_id() -> str:
-    """`<milliseconds, 12 hex digits>-<64 random bits>`: sorts by time, is not guessable."""
-    return f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(8)}"
-
-
 class Session:
     def __init__(self, services: Services, context: Any) -> None:
         self._services = services
@@ -89,19 +65,17 @@ class Session:
         """Done when nothing more is to be written, also while a write is under way."""
         self._tasks: asyncio.TaskGroup | None = None
         self._exchange: Exchange | None = None
-        self._modes: wire.Modes | None = None
+        self._dialogue: Dialogue | None = None
         self._events: deque[events.Event] = deque()
         self._feeding = False
         self._outgoing = Outgoing()
         self._limit = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._headers_answered = False
-        self._headers_only = False
-        self._forwarded = False
         self._leaving = False
         self._source = ""
         self._recording: Recording | None = None
+        self._verifying = Verifying(services.authenticator, feed=self._feed, start=self._spawn)
         self._holding = Holding(
             services.desk,
             feed=self._feed,
@@ -110,8 +84,6 @@ class Session:
             start_beyond=lambda work: services.spawn(self._guarded(work)),
         )
         self._deadline: asyncio.TimerHandle | None = None
-        self._request_trailers: tuple[str, ...] | None = None
-        self._response_trailers: tuple[str, ...] = ()
         self._failed = False
         self._traceparent = ""
         self._started_unix = time.time()
@@ -228,42 +200,16 @@ class Session:
     # -- in ------------------------------------------------------------------------------------------------------------
 
     def _receive(self, message: pb.ProcessingRequest) -> None:
-        at = time.monotonic()
-        if self._exchange is None:
-            self._begin(message)
-        which = message.WhichOneof("request")
-        if which == "response_body":
-            body = message.response_body
-            self._feed(events.ResponseBody(body.body, body.end_of_stream, at))
-        elif which == "request_headers":
-            headers = wire.read_headers(message.request_headers)
-            self._headers_only = eos = message.request_headers.end_of_stream
-            self._feed(events.RequestHeaders(headers, eos, wire.read_attributes(message), at))
-        elif which == "request_body":
-            buffered = self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED
-            body = message.request_body
-            self._feed(events.RequestBody(body.body, body.end_of_stream or buffered, at))
-        elif which == "response_headers":
-            headers = wire.read_headers(message.response_headers)
-            eos = message.response_headers.end_of_stream
-            self._feed(events.ResponseHeaders(headers, eos, wire.read_attributes(message), at))
-        elif which == "request_trailers":
-            names = tuple(header.key for header in message.request_trailers.trailers.headers)
-            if self._forwarded:  # BUFFERED: they come once the body is answered
-                self._outgoing.put(wire.request_trailers_answer(names))
-                return
-            self._request_trailers = names
-            self._feed(events.RequestTrailers(at))
-        elif which == "response_trailers":
-            self._response_trailers = tuple(h.key for h in message.response_trailers.trailers.headers)
-            self._feed(events.ResponseTrailers(at))
-        # Anything else is a message kind of a later Envoy (flow control); it carries no content.
+        dialogue = self._dialogue or self._begin(message)
+        event = dialogue.read(message)
+        if event is not None:
+            self._feed(event)
 
-    def _begin(self, message: pb.ProcessingRequest) -> None:
+    def _begin(self, message: pb.ProcessingRequest) -> Dialogue:
         exchange_id = new_exchange_id()
         bind_trace("", exchange_id)
         snapshot = self._services.snapshot()
-        found = self._find_traceparent(message)
+        found = wire.read_traceparent(message, self._context.invocation_metadata() or ())
         self._traceparent = "" if names_a_number(found, snapshot.scanner.masker()) else found
         parent = parse_traceparent(self._traceparent)
         bind_trace(self._traceparent, exchange_id)
@@ -278,17 +224,8 @@ class Session:
         )
         self._recording = Recording(self._services.journal, exchange_id, self._started_at, self._feed)
         self._source = wire.read_attributes(message).source_address
-        self._modes = wire.read_modes(message)
-
-    def _find_traceparent(self, message: pb.ProcessingRequest) -> str:
-        """Envoy's own span from the gRPC metadata; without a tracer in Envoy, the client's header."""
-        for key, value in self._context.invocation_metadata() or ():
-            if key == "traceparent":
-                return value if isinstance(value, str) else str(value, "latin-1")
-        for header in message.request_headers.headers.headers:
-            if header.key == "traceparent":
-                return str(header.raw_value, "latin-1")
-        return ""
+        self._dialogue = Dialogue(message, self._outgoing.put)
+        return self._dialogue
 
     def _feed(self, event: events.Event) -> None:
         """Events one after the other, also those that actions cause at once."""
@@ -338,26 +275,21 @@ class Session:
             case StoreRecord() if self._recording is not None:
                 self._recording.store_record(action)
             case VerifyToken():
-                self._verify(action.token)
-            case AwaitBody():
-                if self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED:
-                    self._headers_answered = True
-                    self._outgoing.put(wire.CONTINUE_REQUEST_HEADERS)
-            case ForwardRequest() if self._modes is not None:
-                self._forwarded = True
-                shape = wire.RequestShape(self._headers_answered, self._headers_only, self._request_trailers)
-                self._outgoing.put(*wire.request_answers(action, self._modes, shape, labels=exchange.labels))
+                self._verifying.verify(action.token)
+            case AwaitBody() if self._dialogue is not None:
+                self._dialogue.await_body()
+            case ForwardRequest() if self._dialogue is not None:
+                self._dialogue.forward(action, exchange.labels)
             case ReleaseHeaders():
                 receipt = self._recording.receipt if self._recording is not None else b""
                 extra = ((RECEIPT_HEADER, receipt),) if receipt else ()
                 self._outgoing.put(wire.response_headers_answer(action.mutation, services.gate_secret, extra))
-            case ReleaseTrailers():
-                self._outgoing.put(wire.response_trailers_answer(self._response_trailers))
+            case ReleaseTrailers() if self._dialogue is not None:
+                self._dialogue.release_trailers()
             case Respond():
                 self._outgoing.put(wire.immediate_answer(action, exchange.labels))
-            case AllowHold():
-                if self._modes is not None and self._modes.request is wire.BodyMode.BUFFERED:
-                    self._outgoing.put(wire.hold_answer(action.seconds))
+            case AllowHold() if self._dialogue is not None:
+                self._dialogue.allow_hold(action)
             case SetDeadline():
                 self._set_deadline(action.at)
             case OpenApproval():
@@ -389,26 +321,6 @@ class Session:
     @property
     def exchange_id(self) -> str:
         return self._exchange.exchange_id if self._exchange is not None else ""
-
-    def _verify(self, token: UnverifiedToken) -> None:
-        at = time.monotonic()
-        try:
-            principal = self._services.authenticator.verify_now(token)
-        except ExchangeError as error:
-            self._feed(events.TokenRejected(error.reason, at))
-            return
-        if principal is None:
-            self._spawn(self._verify_slowly(token))
-        else:
-            self._feed(events.TokenVerified(principal, at))
-
-    async def _verify_slowly(self, token: UnverifiedToken) -> None:
-        try:
-            principal = await self._services.authenticator.verify(token)
-        except ExchangeError as error:
-            self._feed(events.TokenRejected(error.reason, time.monotonic()))
-        else:
-            self._feed(events.TokenVerified(principal, time.monotonic()))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self._tasks is None:

@@ -76,6 +76,17 @@ def read_attributes(message: pb.ProcessingRequest) -> Attributes:
     )
 
 
+def read_traceparent(message: pb.ProcessingRequest, metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """Envoy's own span from the gRPC `metadata`; without a tracer in Envoy, the client's header. Empty: neither."""
+    for key, value in metadata:
+        if key == "traceparent":
+            return value if isinstance(value, str) else str(value, "latin-1")
+    for header in message.request_headers.headers.headers:
+        if header.key == "traceparent":
+            return str(header.raw_value, "latin-1")
+    return ""
+
+
 def _set_headers(mutation: pb.HeaderMutation, pairs: Iterable[tuple[str, bytes]]) -> None:
     for key, value in pairs:
         option = mutation.set_headers.add(append_action=_OVERWRITE)

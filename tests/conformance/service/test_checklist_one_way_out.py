@@ -26,7 +26,8 @@ from extproc.core.reasons import Reason, Unavailable
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
 from extproc.edge.server import ExtProcServer
-from extproc.edge.session import INTERNAL_SENTENCE, Services, Session
+from extproc.edge.services import Services
+from extproc.edge.session import INTERNAL_SENTENCE, Session
 from extproc.pb import ext_proc_pb2 as pb
 
 SECRET_TEXT = "4111 1111 1111 1111 in an exception"

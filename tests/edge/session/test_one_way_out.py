@@ -20,7 +20,8 @@ from extproc.core.reasons import ExchangeError, Reason, Unavailable, Unverified
 from extproc.core.record import Outcome
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
-from extproc.edge.session import INTERNAL_SENTENCE, Services, Session
+from extproc.edge.services import Services
+from extproc.edge.session import INTERNAL_SENTENCE, Session
 from extproc.pb import ext_proc_pb2 as pb
 
 MODE = pb.ProcessingMode

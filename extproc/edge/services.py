@@ -1,0 +1,32 @@
+"""What every session of a worker shares."""
+
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from extproc.approvals.desk import Desk
+from extproc.audit.journal import Journal
+from extproc.core.snapshot import Snapshot
+from extproc.edge.authenticator import Authenticator
+from extproc.edge.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`snapshot` is called once per exchange."""
+
+    snapshot: Callable[[], Snapshot]
+    authenticator: Authenticator
+    journal: Journal
+    desk: Desk
+    telemetry: Telemetry
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+    """Starts work that outlives its stream."""
+    gate_secret: str
+
+
+def new_exchange_id() -> str:
+    """`<milliseconds, 12 hex digits>-<64 random bits>`: sorts by time, is not guessable."""
+    return f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(8)}"
