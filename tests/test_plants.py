@@ -81,7 +81,7 @@ PLANTS = (
     Plant(
         "p2: any durable ticket forwards the request",
         "core/exchange.py",
-        "case Phase.RECORDING, Stored() if event.ticket >= self._ticket:",
+        "case Phase.RECORDING, Stored() if event.ticket >= self._storing.ticket:",
         "case Phase.RECORDING, Stored():",
         PROMISES + "test_p2_nothing_leaves_unrecorded",
     ),
@@ -95,10 +95,10 @@ PLANTS = (
     Plant(
         "p2: the last byte does not wait for the closing record",
         "core/exchange.py",
-        "        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n"
-        "        self._answer.queue(self._ticket, last, end_of_stream=True)\n",
-        "        self._answer.queue(self._ticket, last, end_of_stream=True)\n"
-        "        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n",
+        "        end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n"
+        "        self._answer.queue(self._storing.ticket, last, end_of_stream=True)\n",
+        "        self._answer.queue(self._storing.ticket, last, end_of_stream=True)\n"
+        "        end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n",
         PROMISES + "test_p2_nothing_leaves_unrecorded",
     ),
     Plant(
@@ -427,7 +427,7 @@ PLANTS = (
     ),
     Plant(
         "p5: the record keeps the request's path",
-        "core/exchange.py",
+        "core/incoming.py",
         'ledger.protocol = f"HTTP {method}"',
         "ledger.protocol = f\"HTTP {method} {headers.text(':path')}\"",
         PROMISES + "test_p5_no_url_in_records",
@@ -435,8 +435,8 @@ PLANTS = (
     Plant(
         "p5: the transcript is what arrived",
         "core/exchange.py",
-        "stored = self._store_content(Direction.TO_CLIENT, out, event.at)\n        self._answer.queue(",
-        "stored = self._store_content(Direction.TO_CLIENT, Masked(event.data), event.at)\n        self._answer.queue(",
+        "stored = self._storing.content(Direction.TO_CLIENT, out, event.at)\n        self._answer.queue(",
+        "stored = self._storing.content(Direction.TO_CLIENT, Masked(event.data), event.at)\n        self._answer.queue(",
         PROMISES + "test_p5_no_account_data_in_records_or_reprs",
     ),
     Plant(

@@ -22,14 +22,11 @@ from extproc.core.actions import (
     OpenApproval,
     Respond,
     SetDeadline,
-    StoreContent,
-    StoreRecord,
     VerifyToken,
     WithdrawApproval,
 )
 from extproc.core.answer import Answer
 from extproc.core.approval import Approval, ApprovalState
-from extproc.core.dialects.routing import find_operation, normalize_path
 from extproc.core.events import (
     ApprovalMissing,
     ApprovalSeen,
@@ -51,24 +48,20 @@ from extproc.core.events import (
     TokenRejected,
     TokenVerified,
 )
-from extproc.core.forwarding import (
-    APPROVAL_HEADER,
-    caller_secrets,
-    unmaskable_texts,
-)
-from extproc.core.headers import Headers
+from extproc.core.forwarding import APPROVAL_HEADER
 from extproc.core.hold import ENDED, Hold
 from extproc.core.identity import Principal, authorization_token
-from extproc.core.judgement import Judgement, carries_finding, check_url, find_connection, judge
+from extproc.core.incoming import Incoming
+from extproc.core.judgement import Judgement, judge
 from extproc.core.ledger import Ledger
 from extproc.core.policy import Effect
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
 from extproc.core.record import Direction, EventCode, Outcome
 from extproc.core.refusal import refusal_code, render_refusal
-from extproc.core.snapshot import Connection, Snapshot
+from extproc.core.snapshot import Snapshot
+from extproc.core.storing import Storing
 from extproc.core.trust import Masked
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _NOTHING = Masked(b"")
 _FROM_THE_MODEL = "via_upstream"
 """Envoy's `response.code_details` of what a model server answered; anything else it answered itself."""
@@ -111,22 +104,13 @@ class Exchange:
         self._snapshot = snapshot
         self._ledger = Ledger(exchange_id, trace_id, started_unix, started_at)
         self._ledger.policy_in_force(snapshot.policy.digest)
-        self._ticket = 0
-        self._intent_ticket = 0
-        self._closing = self._ledger.record(EventCode.REQUEST_REFUSE, started_at, Outcome.FAILED)
-        # request
-        self._headers = Headers(())
-        self._headers_only = False
-        self._body: list[bytes] = []
-        self._body_whole = False
-        self._connection: Connection | None = None
-        self._path = ""
+        self._incoming = Incoming(snapshot, self._ledger)
         self._principal: Principal | None = None
         self._judgement: Judgement | None = None
         self._hold: Hold | None = None
         self._since = started_at
-        # response
         self._answer = Answer(snapshot)
+        self._storing = Storing(self._ledger, self._answer, snapshot.scanner, started_at)
         self._refusal: Respond | None = None
 
     @property
@@ -172,10 +156,9 @@ class Exchange:
         if self._ledger.source == "unknown" and source:
             self._ledger.source = source
         if self.phase in BEFORE_FORWARD and self.phase is not Phase.RECORDING:
-            stored = self._store(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason=reason)
-            self._closing = stored.record
+            stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
         else:
-            stored = self._store_end(at, Outcome.FAILED, reason)
+            stored = self._storing.end(at, Outcome.FAILED, reason)
         return (stored, *self._abort(reason))
 
     def _dispatch(self, event: Event) -> tuple[Action, ...]:  # noqa: PLR0912 - the heart is one `match`
@@ -185,7 +168,7 @@ class Exchange:
             case ((Phase.RESPONDING | Phase.CLOSING), Stored()):
                 return self._release(event)
             case ((Phase.OVER | Phase.REFUSING), GrantClaimed()):  # used up, for an exchange that ended meanwhile
-                return (self._store(EventCode.APPROVAL_USE, event.at, Outcome.ABANDONED),)
+                return (self._storing.record(EventCode.APPROVAL_USE, event.at, Outcome.ABANDONED),)
             case Phase.OVER, _:
                 return ()
             case _, Disconnected():
@@ -210,9 +193,9 @@ class Exchange:
                 return self._intend(event.at)
             case Phase.CLAIMING, GrantLost():
                 return self._refuse(Reason.APPROVAL_USED, event.at)
-            case Phase.RECORDING, Stored() if event.ticket >= self._ticket:
+            case Phase.RECORDING, Stored() if event.ticket >= self._storing.ticket:
                 return self._go_on(event.at)
-            case Phase.REFUSING, Stored() if event.ticket >= self._ticket:
+            case Phase.REFUSING, Stored() if event.ticket >= self._storing.ticket:
                 return self._answer_refusal(event.at)
             case _, StoreFailed():
                 return self._store_failed(event)
@@ -241,28 +224,11 @@ class Exchange:
 
     def _authenticate(self, event: RequestHeaders) -> tuple[Action, ...]:
         """Everything that the headers alone decide, then the token."""
-        ledger, headers, snapshot = self._ledger, event.headers, self._snapshot
-        self._headers, self._headers_only = headers, event.end_of_stream
-        ledger.source = event.attributes.source_address or ledger.source
-        if headers.size_bytes() > snapshot.limits.max_header_bytes:
-            return self._refuse(Reason.HEADERS_TOO_LARGE, event.at)
-        method = headers.text(":method")
-        if method not in _METHODS:
-            return self._refuse(Reason.HEADERS_INVALID, event.at)
-        ledger.protocol = f"HTTP {method}"
-        if headers.get("upgrade") is not None:
-            return self._refuse(Reason.UPGRADE_REFUSED, event.at)
-        raw_path = headers.get(":path") or b""
-        self._connection, self._path = find_connection(snapshot.connections, normalize_path(raw_path))
-        ledger.connection = self._connection.name
-        ledger.operation = find_operation(method, self._path)
-        if any(carries_finding(snapshot.scanner, text) for text in unmaskable_texts(headers)):
-            return self._refuse(Reason.HEADERS_INVALID, event.at)
-        check_url(snapshot.scanner, raw_path, caller_secrets(headers))
+        self._incoming.begin(event)
         if not self._accepting:
             return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
         self.phase = Phase.AUTHENTICATING
-        return (VerifyToken(authorization_token(headers)),)
+        return (VerifyToken(authorization_token(event.headers)),)
 
     def _authenticated(self, event: TokenVerified) -> tuple[Action, ...]:
         principal, masker = event.principal, self._snapshot.scanner.masker()
@@ -271,46 +237,33 @@ class Exchange:
         self._principal = principal
         self._ledger.seen(principal, masker.mask_text)
         self._ledger.phase("identity", self._since, event.at)
-        if self._headers_only or self._body_whole:
+        if self._incoming.whole:
             return self._decide(event.at)
-        if self._headers.is_encoded():
-            return self._refuse(Reason.BODY_ENCODED, event.at)
-        length = self._headers.text("content-length")
-        if length.isdigit() and int(length[:20]) > self._snapshot.limits.max_body_bytes:
-            return self._refuse(Reason.BODY_TOO_LARGE, event.at)
+        self._incoming.check_body()
         self.phase = Phase.BODY
         return (AwaitBody(),)
 
     def _gather(self, event: RequestBody | RequestTrailers) -> tuple[Action, ...]:
         """Have all of the body before deciding anything."""
-        if isinstance(event, RequestBody):
-            self._body.append(event.data)
-            self._ledger.request_bytes += len(event.data)
-            self._body_whole = event.end_of_stream
-        else:
-            self._body_whole = True
-        if self._ledger.request_bytes > self._snapshot.limits.max_body_bytes:
-            return self._refuse(Reason.BODY_TOO_LARGE, event.at)
-        if self._body_whole and self.phase is Phase.BODY:
+        self._incoming.add(event)
+        if self._incoming.whole and self.phase is Phase.BODY:
             return self._decide(event.at)
         return ()
 
     def _decide(self, at: float) -> tuple[Action, ...]:
         """Allow, hold or deny, with the rule that determined it."""
-        ledger = self._ledger
-        if self._principal is None or self._connection is None:
+        ledger, incoming = self._ledger, self._incoming
+        if self._principal is None or incoming.connection is None:
             return self._fail(Reason.INTERNAL, at)
-        if self._headers.is_encoded():
-            return self._refuse(Reason.BODY_ENCODED, at)
-        body, self._body = b"".join(self._body), []
+        body = incoming.take_body()
         self._since = at
         judgement = judge(
             self._snapshot,
             principal=self._principal,
-            connection=self._connection,
+            connection=incoming.connection,
             operation=ledger.operation,
-            path=self._path,
-            headers=self._headers,
+            path=incoming.path,
+            headers=incoming.headers,
             body=body,
         )
         self._judgement = judgement
@@ -332,14 +285,16 @@ class Exchange:
         if terms is None:
             return self._fail(Reason.INTERNAL, at)
         self.phase = Phase.HELD
-        self._hold = hold = Hold(terms, self._headers.text(APPROVAL_HEADER), self.exchange_id)
+        self._hold = hold = Hold(terms, self._incoming.headers.text(APPROVAL_HEADER), self.exchange_id)
         waiting = (
             AllowHold(terms.wait_seconds + self._snapshot.limits.hold_margin_seconds),
             SetDeadline(at + terms.wait_seconds),
         )
         if not hold.opened_here:
             return (*waiting, AttachApproval(hold.approval_id))
-        opened = self._store(EventCode.APPROVAL_OPEN, at, Outcome.HELD, detail={"approval_id": hold.approval_id})
+        opened = self._storing.record(
+            EventCode.APPROVAL_OPEN, at, Outcome.HELD, detail={"approval_id": hold.approval_id}
+        )
         return (*waiting, opened, OpenApproval(hold.request(judgement, self._ledger, at)))
 
     def _approval_seen(self, approval: Approval, at: float) -> tuple[Action, ...]:
@@ -349,7 +304,9 @@ class Exchange:
         if not hold.binds(approval, judgement, ledger.actor.uid):
             return self._refuse(Reason.APPROVAL_MISMATCH, at)
         ledger.approval_seen(approval)
-        attached = (self._store(EventCode.APPROVAL_ATTACH, at, Outcome.SUCCEEDED),) if hold.see(approval) else ()
+        attached = (
+            (self._storing.record(EventCode.APPROVAL_ATTACH, at, Outcome.SUCCEEDED),) if hold.see(approval) else ()
+        )
         match approval.state:
             case ApprovalState.PENDING:
                 return attached
@@ -369,7 +326,9 @@ class Exchange:
         if self.phase is not Phase.HELD or self._hold is None or not self._hold.withdrawable:
             return ()
         approval_id = self._hold.approval_id
-        withdrawn = self._store(EventCode.APPROVAL_WITHDRAW, at, Outcome.SUCCEEDED, detail={"approval_id": approval_id})
+        withdrawn = self._storing.record(
+            EventCode.APPROVAL_WITHDRAW, at, Outcome.SUCCEEDED, detail={"approval_id": approval_id}
+        )
         return (withdrawn, WithdrawApproval(approval_id))
 
     # -- record, then forward ------------------------------------------------------------------------------------------
@@ -383,11 +342,10 @@ class Exchange:
         if not held:
             self._ledger.phase("decision", self._since, at)
         self._since = at
-        used = (self._store(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
-        intent = self._store(EventCode.INFERENCE_REQUEST, at, Outcome.SUCCEEDED)
-        self._intent_ticket = intent.ticket
+        used = (self._storing.record(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
+        intent = self._storing.intent(at)
         body = self._judgement.forward.body
-        content = (self._store_content(Direction.TO_MODEL, body, at),) if body else ()
+        content = (self._storing.content(Direction.TO_MODEL, body, at),) if body else ()
         return (*used, intent, *content)
 
     def _go_on(self, at: float) -> tuple[Action, ...]:
@@ -421,7 +379,7 @@ class Exchange:
         ledger.phase("model", self._since, event.at)
         self._since = event.at
         self.phase = Phase.RESPONDING
-        self._answer.begin(event, ledger.operation, self._connection, ledger.exchange_id)
+        self._answer.begin(event, ledger.operation, self._incoming.connection, ledger.exchange_id)
         return self._close(_NOTHING, event.at) if event.end_of_stream else ()
 
     def _respond_body(self, event: ResponseBody) -> tuple[Action, ...]:
@@ -431,25 +389,25 @@ class Exchange:
             return self._close(out, event.at)
         if not out:
             return ()
-        stored = self._store_content(Direction.TO_CLIENT, out, event.at)
-        self._answer.queue(self._ticket, out, end_of_stream=False)
+        stored = self._storing.content(Direction.TO_CLIENT, out, event.at)
+        self._answer.queue(self._storing.ticket, out, end_of_stream=False)
         return (stored,)
 
     def _respond_trailers(self, at: float) -> tuple[Action, ...]:
         """They end the body, whose last bytes then do not."""
         last = self._answer.feed(b"", end_of_stream=True)
-        content = (self._store_content(Direction.TO_CLIENT, last, at),) if last else ()
-        end = self._store_end(at, Outcome.COMPLETED)
-        self._answer.queue(self._ticket, last, end_of_stream=False)
-        self._answer.queue_trailers(self._ticket)
+        content = (self._storing.content(Direction.TO_CLIENT, last, at),) if last else ()
+        end = self._storing.end(at, Outcome.COMPLETED)
+        self._answer.queue(self._storing.ticket, last, end_of_stream=False)
+        self._answer.queue_trailers(self._storing.ticket)
         self.phase = Phase.CLOSING
         return (*content, end)
 
     def _close(self, last: Masked, at: float, *, reason: Reason | None = None) -> tuple[Action, ...]:
         """The closing record, then the last byte. With a `reason`, the answer was cut."""
-        content = (self._store_content(Direction.TO_CLIENT, last, at),) if last else ()
-        end = self._store_end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)
-        self._answer.queue(self._ticket, last, end_of_stream=True)
+        content = (self._storing.content(Direction.TO_CLIENT, last, at),) if last else ()
+        end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)
+        self._answer.queue(self._storing.ticket, last, end_of_stream=True)
         self.phase = Phase.CLOSING
         return (*content, end)
 
@@ -461,7 +419,7 @@ class Exchange:
         if self.phase is Phase.CLOSING and not self._answer.waits:
             self.phase = Phase.OVER
             self._ledger.phase("response", self._since, event.at)
-            actions.append(Finish(self._ledger.summary(self._closing)))
+            actions.append(Finish(self._storing.summary()))
         return tuple(actions)
 
     # -- ways out ------------------------------------------------------------------------------------------------------
@@ -477,14 +435,14 @@ class Exchange:
             self._ledger, reason, text=text, approval_id=self._hold.approval_id if self._hold and comes_back else ""
         )
         status = self._refusal.status
-        if self._intent_ticket or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end
-            stored = self._store_end(at, Outcome.FAILED, reason, http_status=status)
+        if self._storing.intended or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end
+            stored = self._storing.end(at, Outcome.FAILED, reason, http_status=status)
         else:
             outcome = Outcome.HELD if pending else Outcome.REFUSED
-            stored = self._store(refusal_code(reason), at, outcome, reason=reason, http_status=status)
-            self._closing = stored.record
+            stored = self._storing.refusal(refusal_code(reason), at, outcome, reason, http_status=status)
         self.phase = Phase.REFUSING
-        self._body, self._judgement = [], None
+        self._judgement = None
+        self._incoming.forget()
         self._answer.withhold()
         return (SetDeadline(None), *withdrawn, stored)
 
@@ -493,7 +451,7 @@ class Exchange:
             return self._abort(Reason.INTERNAL)
         self.phase = Phase.OVER
         self._ledger.phase("response", at, at)
-        return (self._refusal, Finish(self._ledger.summary(self._closing)))
+        return (self._refusal, Finish(self._storing.summary()))
 
     def _fail(self, reason: Reason, at: float) -> tuple[Action, ...]:
         """Refuse while an answer is possible, cut a running response, abort otherwise."""
@@ -503,11 +461,10 @@ class Exchange:
             return self._cut(reason, at)
         if self.phase is Phase.FORWARDED:
             # Envoy has no message of ours to answer: an immediate response would be spurious.
-            return (self._store_end(at, Outcome.FAILED, reason), *self._abort(reason))
+            return (self._storing.end(at, Outcome.FAILED, reason), *self._abort(reason))
         if self.phase is Phase.BODY and reason is Reason.DRAINING:
             # Likewise: its headers are answered, and its body has not come.
-            stored = self._store(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason=reason)
-            self._closing = stored.record
+            stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
             return (stored, *self._abort(reason))
         return self._refuse(reason, at)
 
@@ -515,19 +472,18 @@ class Exchange:
         """End a running response: the dialect's own error event and a clean end where it has one, a reset otherwise."""
         last = self._answer.cut(REFUSALS[reason].sentence, reason.value, self.exchange_id)
         if not last:
-            return (self._store_end(at, Outcome.CUT, reason), *self._abort(reason))
+            return (self._storing.end(at, Outcome.CUT, reason), *self._abort(reason))
         return self._close(last, at, reason=reason)
 
     def _store_failed(self, event: StoreFailed) -> tuple[Action, ...]:
         """What waits for a record that never becomes durable does not leave, and the end is recorded, if that still
         goes: ends have a reserve. A refusal stays a refusal, recorded or not."""
         self._answer.withhold()
-        if event.ticket <= self._intent_ticket:
-            self._intent_ticket = 0
+        self._storing.lost(event.ticket)
         if self.phase is Phase.REFUSING and self._refusal is not None and self._refusal.status >= 400:
             return self._answer_refusal(event.at)
         if self._answer.headers_released or self.phase is Phase.FORWARDED:
-            end = self._store_end(event.at, Outcome.CUT, Reason.AUDIT_UNAVAILABLE)
+            end = self._storing.end(event.at, Outcome.CUT, Reason.AUDIT_UNAVAILABLE)
             return (end, *self._abort(Reason.AUDIT_UNAVAILABLE))
         return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
 
@@ -537,58 +493,12 @@ class Exchange:
         if self.phase in ENDING:  # its last record stands already
             return self._abort(Reason.CLIENT_GONE)
         if self.phase in BEFORE_FORWARD and self.phase is not Phase.RECORDING:
-            stored = self._store(EventCode.REQUEST_REFUSE, at, Outcome.ABANDONED, reason=Reason.CLIENT_GONE)
-            self._closing = stored.record
+            stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.ABANDONED, Reason.CLIENT_GONE)
         else:
-            stored = self._store_end(at, Outcome.ABANDONED, Reason.CLIENT_GONE)
+            stored = self._storing.end(at, Outcome.ABANDONED, Reason.CLIENT_GONE)
         return (SetDeadline(None), *withdrawn, stored, *self._abort(Reason.CLIENT_GONE))
 
     def _abort(self, reason: Reason) -> tuple[Action, ...]:
         self.phase = Phase.OVER
         self._answer.withhold()
-        return (Abort(reason, self._ledger.summary(self._closing)),)
-
-    # -- storing -------------------------------------------------------------------------------------------------------
-
-    def _store(
-        self,
-        code: EventCode,
-        at: float,
-        status: Outcome,
-        *,
-        reason: Reason | None = None,
-        http_status: int = 0,
-        detail: dict[str, str | int | float | bool] | None = None,
-    ) -> StoreRecord:
-        self._ticket += 1
-        record = self._ledger.record(code, at, status, reason=reason, http_status=http_status, detail=detail)
-        return StoreRecord(record, self._ticket)
-
-    def _store_end(
-        self, at: float, outcome: Outcome, reason: Reason | None = None, *, http_status: int = 0
-    ) -> StoreRecord:
-        """The closing record: how it ended, what was found, what it cost."""
-        self._ticket += 1
-        ledger, answer = self._ledger, self._answer
-        ledger.findings_response = answer.findings
-        undelivered = outcome is Outcome.ABANDONED or reason is Reason.AUDIT_UNAVAILABLE
-        ledger.response_bytes = answer.released_bytes if undelivered else ledger.recorded_bytes
-        if reason is None and answer.local_reply:
-            reason = Reason.PROXY_LOCAL_REPLY
-        self._closing = ledger.end(
-            EventCode.PROXY_REPLY if answer.local_reply else EventCode.INFERENCE_END,
-            at,
-            outcome,
-            reason=reason,
-            http_status=http_status or answer.status,
-            answer=answer.filter,
-            held_characters_max=answer.held_characters_max,
-            mask=self._snapshot.scanner.masker().mask_text,
-        )
-        return StoreRecord(self._closing, self._ticket)
-
-    def _store_content(self, direction: Direction, data: Masked, at: float) -> StoreContent:
-        self._ticket += 1
-        if direction is Direction.TO_CLIENT:
-            self._ledger.recorded_bytes += len(data)
-        return StoreContent(direction, data, at, self._ticket)
+        return (Abort(reason, self._storing.summary()),)

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from extproc.core.approval import Approval
@@ -114,7 +114,7 @@ class Ledger:
         tokens: tuple[int, int] = (0, 0),
         events: int = 0,
         held_characters_max: int = 0,
-        detail: dict[str, str | int | float | bool] | None = None,
+        detail: Mapping[str, str | int | float | bool] | None = None,
     ) -> Record:
         """A record of now. Every field that PCI DSS 10.2.2 asks for is there from the first event on."""
         return Record(
@@ -152,7 +152,7 @@ class Ledger:
             ),
             trace_id=self.trace_id,
             request_digest=self.request_digest,
-            detail=detail or {},
+            detail=dict(detail or {}),
         )
 
     def end(

@@ -1,0 +1,76 @@
+"""The request as it arrives: what its headers alone decide, and its body until it is whole."""
+
+from extproc.core.dialects.routing import find_operation, normalize_path
+from extproc.core.events import RequestBody, RequestHeaders, RequestTrailers
+from extproc.core.forwarding import caller_secrets, unmaskable_texts
+from extproc.core.headers import Headers
+from extproc.core.judgement import carries_finding, check_url, find_connection
+from extproc.core.ledger import Ledger
+from extproc.core.reasons import Malformed, Reason
+from extproc.core.snapshot import Connection, Snapshot
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+
+
+class Incoming:
+    """Notes in the ledger what it reads. Raises `Malformed`, with the reason of the refusal, for what cannot go on."""
+
+    def __init__(self, snapshot: Snapshot, ledger: Ledger) -> None:
+        self.headers = Headers(())
+        self.connection: Connection | None = None
+        self.path = ""
+        self.whole = False
+        """Nothing more of the request will come."""
+        self._snapshot = snapshot
+        self._ledger = ledger
+        self._body: list[bytes] = []
+
+    def begin(self, event: RequestHeaders) -> None:
+        ledger, headers, snapshot = self._ledger, event.headers, self._snapshot
+        self.headers, self.whole = headers, event.end_of_stream
+        ledger.source = event.attributes.source_address or ledger.source
+        if headers.size_bytes() > snapshot.limits.max_header_bytes:
+            raise Malformed(Reason.HEADERS_TOO_LARGE)
+        method = headers.text(":method")
+        if method not in _METHODS:
+            raise Malformed(Reason.HEADERS_INVALID)
+        ledger.protocol = f"HTTP {method}"
+        if headers.get("upgrade") is not None:
+            raise Malformed(Reason.UPGRADE_REFUSED)
+        raw_path = headers.get(":path") or b""
+        self.connection, self.path = find_connection(snapshot.connections, normalize_path(raw_path))
+        ledger.connection = self.connection.name
+        ledger.operation = find_operation(method, self.path)
+        if any(carries_finding(snapshot.scanner, text) for text in unmaskable_texts(headers)):
+            raise Malformed(Reason.HEADERS_INVALID)
+        check_url(snapshot.scanner, raw_path, caller_secrets(headers))
+
+    def check_body(self) -> None:
+        """What the headers say of a body that has not come yet."""
+        if self.headers.is_encoded():
+            raise Malformed(Reason.BODY_ENCODED)
+        length = self.headers.text("content-length")
+        if length.isdigit() and int(length[:20]) > self._snapshot.limits.max_body_bytes:
+            raise Malformed(Reason.BODY_TOO_LARGE)
+
+    def add(self, event: RequestBody | RequestTrailers) -> None:
+        """A piece of the body; trailers end it."""
+        if isinstance(event, RequestBody):
+            self._body.append(event.data)
+            self._ledger.request_bytes += len(event.data)
+            self.whole = self.whole or event.end_of_stream
+        else:
+            self.whole = True
+        if self._ledger.request_bytes > self._snapshot.limits.max_body_bytes:
+            raise Malformed(Reason.BODY_TOO_LARGE)
+
+    def take_body(self) -> bytes:
+        """The whole body, which is not kept here any longer."""
+        if self.headers.is_encoded():
+            raise Malformed(Reason.BODY_ENCODED)
+        body, self._body = b"".join(self._body), []
+        return body
+
+    def forget(self) -> None:
+        """Nothing of the body is kept."""
+        self._body = []
