@@ -48,15 +48,24 @@ def command(directory: Path, keep: bool) -> None:
 
 
 def _make_room(directory: Path) -> None:
-    """A folder that a demo left is removed; any other is somebody's. Exits with 2 and says what to do."""
+    """A folder that a demo left is removed; any other is somebody's. Exits with 2 and says what to do.
+
+    It is this process's until it ends.
+    """
+    from extproc.local.folder_lock import lock_folder  # noqa: PLC0415
+
     try:
         if directory.exists():
             if not (directory / MARKER).is_file():
                 click.echo(f"`{directory}` is no folder of an earlier demo; name another with --directory", err=True)
                 sys.exit(2)
+            lock_folder(directory, MARKER)
             shutil.rmtree(directory)
         directory.mkdir(mode=0o700, parents=True)
-        (directory / MARKER).touch()
+        lock_folder(directory, MARKER)
+    except BlockingIOError:
+        click.echo(f"another demo runs in `{directory}`; stop it, or name another with --directory", err=True)
+        sys.exit(2)
     except OSError as error:
         click.echo(f"`{directory}` cannot be used: {error.strerror}; name another with --directory", err=True)
         sys.exit(2)

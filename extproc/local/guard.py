@@ -1,6 +1,5 @@
 """The whole guard on one machine, in one folder: issuer, workers, Envoy. `extproc run` and `extproc demo` start it."""
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -22,6 +21,7 @@ from extproc.edge.settings import Settings
 from extproc.edge.settings_checks import MAX_SOCKET_PATH_BYTES
 from extproc.edge.settings_file import load_settings
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
+from extproc.local.folder_lock import lock_folder
 from extproc.local.issuer import RunningIssuer, read_issuer_file, start_issuer
 from extproc.local.service_process import READY_SECONDS, NotStarted, RunningService, start_service
 
@@ -79,13 +79,10 @@ def _run_directory(directory: Path) -> str:
 
 def _lock(directory: Path) -> int:
     """Held until closed. A second guard in the folder would take the first one's issuer and sockets."""
-    lock = os.open(directory / "guard.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock_folder(directory, "guard.lock")
     except BlockingIOError:
-        os.close(lock)
         raise NotStarted(f"another guard runs in {directory}; stop it, or give this one its own --directory") from None
-    return lock
 
 
 def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str = _RUN) -> Path:

@@ -179,6 +179,15 @@ def test_a_demo_that_is_kept_answers_its_own_curl_lines_until_ctrl_c(tmp_path: P
         assert "8 of 8 steps" in said, said
         started = psutil.Process(demo.pid).children(recursive=True)
         assert len(started) >= 4, "the model server, Envoy, the service and its workers"
+        second = subprocess.run(
+            [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path / "the demo")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (second.returncode, second.stdout) == (2, ""), "it would have removed the first one's folder"
+        assert "another demo runs in" in second.stderr
         (curl,) = [line for line in shown_commands(said) if line.startswith("curl ") and "card-please" in line]
         answer = subprocess.run(
             ["/bin/sh", "-c", curl], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
