@@ -137,33 +137,45 @@ def _nobody_is_internal() -> Any:
     return hcm.HttpConnectionManagerInternalAddressConfig(cidr_ranges=[nobody])
 
 
+_MODEL_SERVER_FAILED = ("UF", "UH", "UO", "UC", "UT", "UR", "URX")
+"""Envoy's response flags of a request for which no answer came: no connection, none that is healthy, reset, timeout."""
+
+
 def _local_replies() -> Any:
-    """What Envoy answers itself has the shape of the API's errors.
+    """What Envoy answers itself has the shape of the API's errors, and says whether the model server is to blame.
 
     Immediate responses of the service keep theirs: they carry another decision than the one that lets a request on.
     """
-    not_refused_by_us = matcher.MetadataMatcher(
+    allowed = matcher.MetadataMatcher(
         filter=gate.NAMESPACE,
         path=[matcher.MetadataMatcherPathSegment(key=gate.DECISION)],
         value=matcher.ValueMatcher(string_match=matcher.StringMatcher(exact=gate.ALLOW)),
     )
+    not_refused_by_us = accesslog.AccessLogFilter(
+        metadata_filter=accesslog.MetadataFilter(matcher=allowed, match_if_key_not_found=True)
+    )
+    failed = accesslog.AccessLogFilter(
+        response_flag_filter=accesslog.ResponseFlagFilter(flags=list(_MODEL_SERVER_FAILED))
+    )
+    both = accesslog.AccessLogFilter(and_filter=accesslog.AndFilter(filters=[not_refused_by_us, failed]))
+    return hcm.LocalReplyConfig(
+        mappers=[
+            _error(both, "The model server could not be reached, or did not answer.", "model_server_%RESPONSE_CODE%"),
+            _error(not_refused_by_us, "The gateway answered this request itself.", "gateway_%RESPONSE_CODE%"),
+        ]
+    )
+
+
+def _error(when: Any, message: str, code: str) -> Any:
     error = {
-        "message": "The gateway answered this request itself.",
+        "message": message,
         "type": "server_error",
-        "code": "gateway_%RESPONSE_CODE%",
+        "code": code,
         "param": None,
         "exchange_id": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.EXCHANGE_ID})%",
     }
-    return hcm.LocalReplyConfig(
-        mappers=[
-            hcm.ResponseMapper(
-                filter=accesslog.AccessLogFilter(
-                    metadata_filter=accesslog.MetadataFilter(matcher=not_refused_by_us, match_if_key_not_found=True)
-                ),
-                body_format_override=core.SubstitutionFormatString(json_format=Struct.from_dict({"error": error})),
-            )
-        ]
-    )
+    body = core.SubstitutionFormatString(json_format=Struct.from_dict({"error": error}))
+    return hcm.ResponseMapper(filter=when, body_format_override=body)
 
 
 def _access_log(settings: Settings) -> Any:

@@ -123,8 +123,10 @@ def test_an_abort_in_the_answer_is_503_or_a_cut_and_never_a_whole_answer(edge: A
 
 
 def test_without_the_service_everything_is_503(start_edge: Any) -> None:
+    """And it is not blamed on the model server, which nobody asked."""
     edge = start_edge(live_workers=0)
-    assert post(edge).status_code == 503
+    answer = post(edge)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "gateway_503")
     assert httpx.get(f"{edge.url}/alpha").status_code == 503
     assert edge.model.received == []
 

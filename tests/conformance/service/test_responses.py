@@ -163,8 +163,11 @@ def test_an_upstream_that_is_down_is_a_recorded_local_reply(own_world) -> None:
         workers=1, overrides={"connections": [{"name": "model", "upstream": f"http://127.0.0.1:{free_port()}"}]}
     )
     got = world.chat("x")
-    assert got.status_code == 503
+    error = got.json()["error"]
+    assert (got.status_code, error["code"]) == (503, "model_server_503"), "whose fault it is, is said"
+    assert "model server" in error["message"]
     end = world.await_record(lambda r: r["event_code"] in ("inference.end", "proxy.reply"))
+    assert error["exchange_id"] == end["exchange_id"]
     assert end["http_status"] == 503
 
 
