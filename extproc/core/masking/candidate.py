@@ -28,6 +28,8 @@ _LOOSE = (
     rf"(?:\d(?:(?P=gap)(?=\d{{3}}))?){{8}}\d(?P=gap)?\d(?P=gap)?\d"
 )
 _SHAPES = "|".join((_ONE_GROUP, _PRINTED, _ONES, _PAIRS, _LOOSE))
+# EMV's tag and length before a PAN of up to 19 digits.
+_TAGGED = rf"(?<=5)71[0-3]\d{{{MIN_PAN_DIGITS},{MAX_PAN_DIGITS}}}[Dd]"
 # A gap that does not show joins groups: such runs are left to the judge.
 _VEILED = rf"[\d{VISIBLE_CLASS}]{{0,{MAX_PAN_DIGITS * (MAX_GAP + 1)}}}+[{INVISIBLE_CLASS}]"
 
@@ -60,4 +62,6 @@ def _compile(heads: set[str], shapes: str) -> re.Pattern[str]:
     )
     # Close after another number no word announces anything; "CVV2" is no number.
     apart = "".join(rf"(?<![^A-Za-z]\d[^A-Za-z]{{{count}}}\d)" for count in (1, 2, 3))
-    return re.compile(rf"\d(?<!\d\d)(?:(?={begins}|{apart})(?={shapes})|{apart}(?=\d{{2,3}}(?!\d)))\d*")
+    sentinel = r"(?<=;\d)|(?<=%[Bb]\d)"
+    code = rf"{apart}(?=\d{{2,3}}(?!\d))"
+    return re.compile(rf"\d(?<!\d\d)(?:(?={begins}|{apart}|{sentinel})(?={shapes})|(?={_TAGGED})|{code})\d*")

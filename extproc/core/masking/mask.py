@@ -9,6 +9,7 @@ from extproc.core.masking.walk import Found, Walker
 
 PAN_MASK: Final = "[PAN]"
 SECURITY_CODE_MASK: Final = "[CVV]"
+_LABELS: Final = {Kind.PAN: PAN_MASK, Kind.SECURITY_CODE: SECURITY_CODE_MASK, Kind.TRACK: "[TRACK]"}
 
 # First six and last four are kept only where at least four digits are gone (PCI SSC FAQ 1091).
 MIN_TRUNCATED_DIGITS: Final = 14
@@ -40,8 +41,8 @@ class Masks:
     def mask(self, found: Found) -> str:
         """The mask for one finding, which is counted."""
         self.findings[found.kind.value] = self.findings.get(found.kind.value, 0) + 1
-        if found.kind is Kind.SECURITY_CODE:
-            return SECURITY_CODE_MASK
+        if found.kind is not Kind.PAN:
+            return _LABELS[found.kind]
         if self._style is Style.NUMBERED:
             return f"[PAN_{self._numbers.setdefault(found.digits, len(self._numbers) + 1)}]"
         if self._style is Style.TRUNCATE and not found.rest:

@@ -7,7 +7,6 @@ stream equal to the masking of the whole text.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 
 from extproc.core.masking.alphabet import GAP, ascii_digits, visible
 from extproc.core.masking.candidate import Candidates
@@ -23,6 +22,7 @@ from extproc.core.masking.run import (
     may_become_layout,
     read_run,
 )
+from extproc.core.masking.wait import WAIT, Wait
 
 # After a keyword neither IIN nor Luhn is asked: people mistype, and test numbers fail Luhn.
 MIN_ANNOUNCED_DIGITS = 13
@@ -41,15 +41,6 @@ _HEX_AFTER = re.compile(rf"[0-9A-Fa-f-]{{0,{MAX_HEX + 1}}}")
 _HEX_BEFORE = frozenset("0123456789abcdefABCDEF-")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _HEX_TOKEN = re.compile(r"(?=[0-9]*[A-Fa-f])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})")
-
-
-class Wait(Enum):
-    """More text is needed."""
-
-    WAIT = 0
-
-
-WAIT = Wait.WAIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Kind(StrEnum):
 
     PAN = "pan"
     SECURITY_CODE = "security_code"
+    TRACK = "track"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from extproc.core.masking.candidate import REACH, Search
 from extproc.core.masking.context import MAX_BESIDE, Words, code_beside
 from extproc.core.masking.effort import GROUP_STEPS, SEARCHED_PER_STEP, TEXT_STEPS, Effort
 from extproc.core.masking.neighbours import list_end
-from extproc.core.masking.pan import Pan, PanJudge, Wait
+from extproc.core.masking.pan import Pan, PanJudge
 from extproc.core.masking.settings import Kind
+from extproc.core.masking.track import pan_of_track, track_end
+from extproc.core.masking.wait import Wait
 
 # Shorter stretches are walked through group by group.
 _WORTH_A_SEARCH = 12
@@ -165,7 +167,12 @@ class Walker:
             pan = self._pan_at(text, first, trace, final)
             if isinstance(pan, Wait):
                 return first
-            if pan is not None:
+            track = self._track_at(text, first, end, pan, final)
+            if isinstance(track, Wait):
+                return first
+            if track is not None:
+                at = self._note_track(text, *track, trace, found)
+            elif pan is not None:
                 beside = pan.end + MAX_BESIDE + 1
                 stop = max(stop, beside)
                 if stretch is not None:
@@ -196,6 +203,35 @@ class Walker:
             return pan
         trace.row_end = trace.masked_end
         return None
+
+    @staticmethod
+    def _track_at(text: str, first: int, end: int, pan: Pan | None, final: bool) -> tuple[int, int] | Wait | None:
+        """A track's PAN and data, from and to, where the group of digits at `first` begins one or ends with its PAN."""
+        start: int | Wait | None = first
+        ends: tuple[int, ...] = (end,)
+        if pan is None:
+            start = pan_of_track(text, first, end, final)
+        else:
+            ends = pan.ends
+        if start is None or isinstance(start, Wait):
+            return start
+        for pan_end in ends:
+            stop = track_end(text, pan_end, final)
+            if stop is not None:
+                return stop if isinstance(stop, Wait) else (start, stop)
+        return None
+
+    @staticmethod
+    def _note_track(text: str, start: int, stop: int, trace: Trace, found: list[Found]) -> int:
+        """Masks the track, or what a PAN that overlaps it has left of it. Where it ends."""
+        if start < trace.masked_end:
+            group = DIGITS.search(text, trace.masked_end, stop)
+            start = group.start() if group else stop
+        if start < stop:
+            found.append(Found(start, stop, Kind.TRACK))
+        trace.masked_end = max(trace.masked_end, stop)
+        trace.pan_ends = ()
+        return stop
 
     @staticmethod
     def _note(text: str, first: int, pan: Pan, trace: Trace, found: list[Found]) -> None:

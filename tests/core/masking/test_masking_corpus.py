@@ -12,6 +12,7 @@ def test_a_known_text_is_masked_as_written_here(masked_pair: tuple[str, str], la
     assert masker.mask_text(text) == expected
     assert masker.findings.get("pan", 0) == expected.count("[PAN]") - text.count("[PAN]")
     assert masker.findings.get("security_code", 0) == expected.count("[CVV]")
+    assert masker.findings.get("track", 0) == expected.count("[TRACK]")
 
 
 def test_a_clean_text_comes_back_as_the_same_object(clean: str, scanner: Scanner) -> None:
