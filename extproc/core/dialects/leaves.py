@@ -5,7 +5,7 @@ from typing import Any
 
 from extproc.core.dialects.fields import DROPPED, ENVELOPE
 from extproc.core.dialects.masker import Masker
-from extproc.core.masking.context import KeyRule, key_rule
+from extproc.core.masking.keys import KeyRule, key_rule
 from extproc.core.reasons import Malformed, Reason
 
 Path = tuple[str | int, ...]

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from extproc.core.masking.context import KeyRule
+from extproc.core.masking.keys import KeyRule
 
 
 class Channel(Protocol):
@@ -27,6 +27,10 @@ class Masker(Protocol):
 
     def mask_value(self, value: object, key: str = "") -> object:
         """A JSON value, masked; the same object when nothing was found. Strings under `arguments` are JSON too."""
+        ...
+
+    def mask_announced(self, text: str, rule: KeyRule) -> str:
+        """A text under a key that announces `rule`; the same object when nothing was found."""
         ...
 
     def channel(self, rule: KeyRule = KeyRule.NONE) -> Channel:

@@ -14,7 +14,7 @@ from extproc.core.dialects.slots import EventParts, Slot, take_apart
 from extproc.core.dialects.strict_json import encode_json, parse_json, parse_string_body
 from extproc.core.dialects.template import Template, learn_template
 from extproc.core.dialects.waiting import SharedText
-from extproc.core.masking.context import KeyRule
+from extproc.core.masking.keys import KeyRule
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
 from extproc.core.trust import Masked
@@ -176,7 +176,7 @@ class EventStream(Observed):
         def resolve(text: str) -> None:
             # The text is decided; what remains is what its key alone gives away.
             announced = rule is not KeyRule.NONE and not slot.is_json
-            _answer(waiting, slot, self._masker.mask_value(text, rule.value) if announced else text)
+            _answer(waiting, slot, self._masker.mask_announced(text, rule) if announced else text)
             waiting.open -= 1
 
         waiting.open += 1

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from extproc.core.masking.alphabet import INVISIBLE_CLASS, MAX_GAP, SEPARATOR_CLASS, VISIBLE_CLASS, find_invisible
 from extproc.core.masking.iin import MAX_PAN_DIGITS, MIN_PAN_DIGITS
+from extproc.core.masking.short import MAX_PIN_DIGITS
 
 Search = Callable[[str, int, int], re.Match[str] | None]
 
@@ -63,5 +64,5 @@ def _compile(heads: set[str], shapes: str) -> re.Pattern[str]:
     # Close after another number no word announces anything; "CVV2" is no number.
     apart = "".join(rf"(?<![^A-Za-z]\d[^A-Za-z]{{{count}}}\d)" for count in (1, 2, 3))
     sentinel = r"(?<=;\d)|(?<=%[Bb]\d)"
-    code = rf"{apart}(?=\d{{2,3}}(?!\d))"
-    return re.compile(rf"\d(?<!\d\d)(?:(?={begins}|{apart}|{sentinel})(?={shapes})|(?={_TAGGED})|{code})\d*")
+    short = rf"{apart}(?=\d{{0,{MAX_PIN_DIGITS - 1}}}(?!\d))"
+    return re.compile(rf"\d(?<!\d\d)(?:(?={begins}|{apart}|{sentinel})(?={shapes})|(?={_TAGGED})|{short})\d*")

@@ -1,7 +1,8 @@
 """A masked stream of plain text: one field of one choice."""
 
 from extproc.core.masking.alphabet import DIGIT
-from extproc.core.masking.mask import Masks
+from extproc.core.masking.mask import Masks, split_blank
+from extproc.core.masking.settings import Kind
 from extproc.core.masking.tape import Tape
 from extproc.core.masking.walk import Found
 
@@ -45,3 +46,29 @@ class Channel:
         if found:
             return self._masks.replace(text, found)
         return delta if was_idle and len(text) == len(delta) else text
+
+
+class WholeChannel:
+    """A stream of text that goes whole, because its key says what it is: the mask stands for all of it."""
+
+    __slots__ = ("_begun", "_kind", "_masks")
+
+    held = 0
+
+    def __init__(self, kind: Kind, masks: Masks) -> None:
+        self._kind = kind
+        self._masks = masks
+        self._begun = False
+
+    def feed(self, delta: str) -> str:
+        """Blanks, then the mask once, then nothing."""
+        if self._begun:
+            return ""
+        blank, rest = split_blank(delta)
+        if not rest:
+            return delta
+        self._begun = True
+        return blank + self._masks.mask(Found(0, 0, self._kind))
+
+    def finish(self) -> str:
+        return ""

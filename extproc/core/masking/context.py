@@ -1,4 +1,4 @@
-"""Words and key names that say "a card number follows" or "a security code follows".
+"""Words that say what the digits after them are: a card number, a security code, a PIN, an expiry.
 
 Every judgement looks at a window of at most `WORD_WINDOW` characters before the digits, so a stream that remembers that
 many released characters judges exactly as the whole text does.
@@ -6,7 +6,6 @@ many released characters judges exactly as the whole text does.
 
 import re
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 import re2
@@ -17,8 +16,6 @@ WORD_WINDOW = 64
 # Most characters between a keyword and the digits it announces.
 MAX_CODE_DISTANCE = 20
 MAX_PAN_DISTANCE = 24
-# Most characters between the end of a PAN and a security code that stands beside it, expiry included.
-MAX_BESIDE = 48
 
 _FILL = " \t\r\n\xa0:=#\"'(,|\\*`<>{[)-\u2010\u2011\u2012\u2013\u2014/_\uff1a"
 
@@ -31,7 +28,7 @@ _CODE_SURE = (
 )
 # Words that mean something else inside longer words, and outside payments; read by the profile `pci-strict` only.
 _CODE_AMBIGUOUS = ("cid", "csc", "cav", "cvd")
-_LONGEST_WORD = max(map(len, _CODE_SURE)) + 1
+_LONGEST_WORD = 24
 # Non-ASCII fill takes up to three bytes a character.
 _LONGEST_FILL = 3 * MAX_CODE_DISTANCE
 _CODE_LINKS = ("is", "was", "code", "number", "no", "num", "value", "digits", "are")
@@ -40,18 +37,19 @@ _PAN_SURE = ("creditcard", "debitcard", "mastercard", "paymentcard", "bankcard")
 _PAN_BOUNDED = ("card", "visa", "maestro", "amex", "pan", "cc", "primary account")
 _PAN_LINKS = ("is", "was", "number", "no", "num", "nr", "no.", "nr.", "num.", "account")
 
-# Put before a value whose key name announces it, so that one set of rules serves text and keys.
-PAN_PRIMER = "card number "
-CODE_PRIMER = "cvv "
-
-
-class KeyRule(Enum):
-    """What an object key announces about its value."""
-
-    NONE = ""
-    PAN = PAN_PRIMER
-    CODE = CODE_PRIMER
-
+_PIN_LINKS = ("is", "was", "code", "number", "no", "num", "digits", "are")
+_CARD_NEAR = re.compile("card|atm|debit", re.IGNORECASE)
+_EXPIRY_SURE = (
+    *("valid thru", "good thru", "valid through", "exp date", "exp. date", "exp_date", "expdate", "expiry date"),
+    *("expiry_date", "expirydate", "expiration date", "expiration_date", "expirationdate", "card expiry", "card exp"),
+    *("card_expiry", "card_exp", "card expires", "card expiration", "mm/yy", "mm/yyyy"),
+)
+_EXPIRY_LINKS = ("is", "was", "on")
+_EXPIRY_PARTS = (
+    *("exp month", "exp year", "exp_month", "exp_year", "expmonth", "expyear", "expiry month", "expiry year"),
+    *("expiry_month", "expiry_year", "expirymonth", "expiryyear", "expiration month", "expiration year"),
+    *("expiration_month", "expiration_year", "expirationmonth", "expirationyear"),
+)
 
 _UPPER: Final = dict(zip(range(65, 91), range(97, 123), strict=True))
 
@@ -99,6 +97,9 @@ class Announcement:
 
 
 _PAN_WORDS: Final = Announcement.of(_PAN_SURE, _PAN_BOUNDED, _PAN_LINKS, MAX_PAN_DISTANCE)
+_PIN_WORDS: Final = Announcement.of((), ("pin",), _PIN_LINKS, MAX_CODE_DISTANCE)
+_EXPIRY_WORDS: Final = Announcement.of(_EXPIRY_SURE, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
+_EXPIRY_PART_WORDS: Final = Announcement.of(_EXPIRY_PARTS, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
 
 
 class Words:
@@ -107,13 +108,17 @@ class Words:
     __slots__ = ("_code", "_gate", "_gate_wide", "_near")
 
     pan_announced = staticmethod(_PAN_WORDS.stands_before)
+    expiry_announced = staticmethod(_EXPIRY_WORDS.stands_before)
+    expiry_part_announced = staticmethod(_EXPIRY_PART_WORDS.stands_before)
 
     def __init__(self, ambiguous: tuple[str, ...] = _CODE_AMBIGUOUS) -> None:
         self._code = Announcement.of(_CODE_SURE, ambiguous, _CODE_LINKS, MAX_CODE_DISTANCE)
-        words = "|".join(sorted((*_CODE_SURE, *ambiguous), key=len, reverse=True))
+        announcing = {*_CODE_SURE, *ambiguous, "pin", *_EXPIRY_SURE, *_EXPIRY_PARTS}
+        words = "|".join(map(re.escape, sorted(announcing, key=len, reverse=True)))
         self._near = re.compile(words, re.IGNORECASE | re.ASCII)
         fill = re.escape("".join(c for c in _FILL if c.isascii()))
-        between = f"(?:[{fill}\\x80-\\xff]|{'|'.join(_CODE_LINKS)}){{0,{_LONGEST_FILL}}}"
+        links = "|".join(sorted({*_CODE_LINKS, *_PIN_LINKS, *_EXPIRY_LINKS}))
+        between = f"(?:[{fill}\\x80-\\xff]|{links}){{0,{_LONGEST_FILL}}}"
         near = f"(?i:(?:{words}){between}[0-9\\x80-\\xff])"
         # RE2 over bytes as they are, so that lone surrogates do not matter.
         options = re2.Options()
@@ -124,6 +129,12 @@ class Words:
     def code_announced(self, text: str, start: int) -> bool:
         """Whether the digits at `start` stand directly after words such as "CVV:" or "security code is"."""
         return self._code.stands_before(text, start)
+
+    @staticmethod
+    def pin_announced(text: str, start: int) -> bool:
+        """Whether the digits at `start` stand after "PIN", with a card before it: elsewhere it is a post code."""
+        near = max(0, start - WORD_WINDOW)
+        return _PIN_WORDS.stands_before(text, start) and _CARD_NEAR.search(text, near, start) is not None
 
     def spots(self, text: str) -> list[tuple[int, int]]:
         """Stretches of a whole text, in order, that hold every digit at which something to mask can begin."""
@@ -139,45 +150,3 @@ class Words:
             found += [(match.start(), match.end() + reach) for match in self._near.finditer(text)]
             found.sort()
         return found
-
-
-_SEP = r"[\s,;|/:\"'\\.)\]\-\u2010-\u2015]"
-_EXPIRY_WORD = r"(?:exp(?:iry|ires|iration|\.)?(?: date)?|valid (?:thru|until|to)|good thru)"
-_EXPIRY = r"(?:(?:0?[1-9]|1[0-2])[\s/|,;.\-\"']{1,5}(?:20)?\d\d|(?:0[1-9]|1[0-2])(?:20)?\d\d)"
-_AFTER_EXPIRY = re.compile(f"{_SEP}{{1,5}}(?:{_EXPIRY_WORD}[:\\s]{{0,3}})?{_EXPIRY}{_SEP}{{1,5}}", re.IGNORECASE)
-_AFTER_PAN = re.compile(r"[ \t\xa0,;|/:\"'\\\-]{1,5}")
-
-
-def code_beside(between: str, code_digits: int, pan_digits: int) -> bool:
-    """Whether `code_digits` digits that stand `between` away from a PAN's end are its security code.
-
-    After an expiry, three or four digits are. Directly after the PAN, only as many digits as the brand uses: four
-    after a 15-digit PAN, three after any other, so that a year after a PAN stays.
-    """
-    if _AFTER_PAN.fullmatch(between):
-        return code_digits == (4 if pan_digits == 15 else 3)
-    return _AFTER_EXPIRY.fullmatch(between) is not None
-
-
-_KEY_NOISE = str.maketrans("", "", "_- .")
-_PAN_KEYS = frozenset(("pan", "cc", "creditcard", "debitcard"))
-_PAN_KEY_ENDS = ("primaryaccountnumber", "cardnumber", "ccnumber", "ccnum", "cardno", "cardnum", "cardpan")
-_CODE_KEYS = frozenset(("cid", "csc", "cvn", "cvn2", "cvd", "cav", "cav2"))
-_CODE_KEY_ENDS = (
-    *("cvv", "cvv2", "cvc", "cvc2", "ccv", "cvp2", "securitycode", "cardcode"),
-    *("verificationvalue", "verificationcode", "verificationnumber"),
-)
-# Keys under which an announced value may be wrapped. Others (`type`, `maxLength`) keep a tool's schema as it is.
-_WRAPPERS = frozenset(("value", "number", "code", "text", "data", "example", "default"))
-# Longer keys are judged by their end.
-MAX_KEY = 64
-
-
-def key_rule(key: str, outer: KeyRule) -> KeyRule:
-    """The rule for the value under `key`, in an object that itself stands under the rule `outer`."""
-    name = key[-MAX_KEY:].translate(_KEY_NOISE).lower()
-    if name in _CODE_KEYS or name.endswith(_CODE_KEY_ENDS):
-        return KeyRule.CODE
-    if name in _PAN_KEYS or name.endswith(_PAN_KEY_ENDS):
-        return KeyRule.PAN
-    return outer if name in _WRAPPERS else KeyRule.NONE

@@ -4,10 +4,11 @@ import re
 from enum import Enum, auto
 from typing import Final
 
-from extproc.core.masking.context import MAX_KEY, KeyRule, key_rule
+from extproc.core.masking.channel import WholeChannel
 from extproc.core.masking.effort import TOKEN_STEPS
 from extproc.core.masking.escapes import decode
 from extproc.core.masking.iin import MAX_PAN_DIGITS
+from extproc.core.masking.keys import MAX_KEY, KeyRule, key_rule
 from extproc.core.masking.mask import PAN_MASK, Masks, mask_number
 from extproc.core.masking.settings import Kind
 from extproc.core.masking.tape import Tape
@@ -32,6 +33,7 @@ _WORDS = ("true", "false", "null", "NaN", "Infinity")
 class _State(Enum):
     OUTSIDE = auto()
     STRING = auto()
+    WHOLE = auto()  # a string that goes whole
     NUMBER = auto()
     AFTER_NUMBER = auto()
     LONG_NUMBER = auto()  # too long for a card, given on as it comes
@@ -60,6 +62,7 @@ class JsonChannel:
         self._tape = Tape(walker, "", masks.effort)
         self._written: list[str] = []
         self._escape = ""
+        self._whole: WholeChannel
 
     @property
     def held(self) -> int:
@@ -105,6 +108,8 @@ class JsonChannel:
                     at = self._outside(text, at)
                 case _State.STRING:
                     at = self._string(text, at)
+                case _State.WHOLE:
+                    at = self._whole_string(text, at)
                 case _State.NUMBER:
                     at = self._in_number(text, at)
                 case _State.AFTER_NUMBER:
@@ -134,14 +139,38 @@ class JsonChannel:
             self._state = _State.NUMBER
             return at
         if char == '"':
-            self._state = _State.STRING
-            self._tape = Tape(self._walker, "" if self._key_next else self._rule.value, self._masks.effort)
-            self._key = "" if self._key_next else self._key
+            self._begin_string()
         elif not self._structure(char):
             self._give_up(char, final=False)
             return at + 1
         self._out.append(char)
         return at + 1
+
+    def _begin_string(self) -> None:
+        if not self._key_next and self._rule.whole is not None:
+            self._state = _State.WHOLE
+            self._whole = WholeChannel(self._rule.whole, self._masks)
+            return
+        self._state = _State.STRING
+        self._tape = Tape(self._walker, "" if self._key_next else self._rule.primer, self._masks.effort)
+        self._key = "" if self._key_next else self._key
+
+    def _whole_string(self, text: str, at: int) -> int:
+        if self._escape:  # a backslash that ended the piece before
+            self._escape = ""
+            return at + 1
+        body = _BODY.match(text, at)
+        end = body.end() if body else at
+        self._out.append(self._whole.feed(text[at:end]))
+        if end == len(text):
+            return end
+        if text[end] == '"':
+            self._out.append('"')
+            self._state = _State.OUTSIDE
+        else:
+            self._out.append(self._whole.feed("\\"))
+            self._escape = "\\"
+        return end + 1
 
     def _structure(self, char: str) -> bool:
         """Follows brackets, colons and commas; false for any other character but space."""
@@ -271,5 +300,5 @@ class JsonChannel:
         """Reads `text` and all that follows as text; `before` was given out and counts as what went before it."""
         self._number = ""
         self._state = _State.TEXT
-        self._tape = Tape(self._walker, before or self._rule.value, self._masks.effort)
+        self._tape = Tape(self._walker, before or self._rule.primer, self._masks.effort)
         self._take(text, final)

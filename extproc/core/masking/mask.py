@@ -2,14 +2,23 @@
 
 from typing import Final
 
-from extproc.core.masking.context import KeyRule
 from extproc.core.masking.effort import Effort
+from extproc.core.masking.keys import KeyRule
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.masking.walk import Found, Walker
 
 PAN_MASK: Final = "[PAN]"
-SECURITY_CODE_MASK: Final = "[CVV]"
-_LABELS: Final = {Kind.PAN: PAN_MASK, Kind.SECURITY_CODE: SECURITY_CODE_MASK, Kind.TRACK: "[TRACK]"}
+LABELS: Final = {
+    Kind.PAN: PAN_MASK,
+    Kind.SECURITY_CODE: "[CVV]",
+    Kind.TRACK: "[TRACK]",
+    Kind.PIN: "[PIN]",
+    Kind.PIN_BLOCK: "[PIN_BLOCK]",
+    Kind.EXPIRY: "[EXPIRY]",
+    Kind.CARDHOLDER: "[CARDHOLDER]",
+}
+
+BLANKS: Final = " \t\r\n"
 
 # First six and last four are kept only where at least four digits are gone (PCI SSC FAQ 1091).
 MIN_TRUNCATED_DIGITS: Final = 14
@@ -24,6 +33,12 @@ def truncate_pan(digits: str) -> str:
     if len(digits) < MIN_TRUNCATED_DIGITS:
         return PAN_MASK
     return f"{digits[:6]}{'*' * (len(digits) - 10)}{digits[-4:]}"
+
+
+def split_blank(text: str) -> tuple[str, str]:
+    """The blanks that a text begins with, and the rest of it."""
+    rest = text.lstrip(BLANKS)
+    return text[: len(text) - len(rest)], rest
 
 
 class Masks:
@@ -42,7 +57,7 @@ class Masks:
         """The mask for one finding, which is counted."""
         self.findings[found.kind.value] = self.findings.get(found.kind.value, 0) + 1
         if found.kind is not Kind.PAN:
-            return _LABELS[found.kind]
+            return LABELS[found.kind]
         if self._style is Style.NUMBERED:
             return f"[PAN_{self._numbers.setdefault(found.digits, len(self._numbers) + 1)}]"
         if self._style is Style.TRUNCATE and not found.rest:
@@ -59,12 +74,19 @@ class Masks:
         parts.append(text[at:])
         return "".join(parts)
 
+    def mask_whole(self, text: str, kind: Kind) -> str:
+        """The mask in the place of all of a text; a blank one, or the mask, stays."""
+        blank, rest = split_blank(text)
+        return text if not rest or rest == LABELS[kind] else blank + self.mask(Found(0, 0, kind))
+
     def note_held(self, count: int) -> None:
         self.held_max = max(self.held_max, count)
 
 
 def mask_number(walker: Walker, masks: Masks, value: float, rule: KeyRule) -> str | None:
-    """The mask for a JSON number that is a PAN or, by its key, a security code; `None` for any other number."""
+    """The mask for a JSON number that is a PAN or what its key announces; `None` for any other number."""
+    if rule.whole is not None:
+        return masks.mask(Found(0, 0, rule.whole))
     if isinstance(value, float):
         if not value.is_integer() or abs(value) > _LARGEST_PAN:
             return None
@@ -72,12 +94,11 @@ def mask_number(walker: Walker, masks: Masks, value: float, rule: KeyRule) -> st
     value = abs(value)
     if rule is KeyRule.CODE and value <= _LARGEST_SECURITY_CODE:
         return masks.mask(Found(0, 0, Kind.SECURITY_CODE))
-    if not _SMALLEST_PAN <= value <= _LARGEST_PAN:
+    if value > _LARGEST_PAN or (rule is KeyRule.NONE and value < _SMALLEST_PAN):
         return None
     digits = str(value)
-    found = (
-        walker.find_after(rule.value, digits, masks.effort)
-        if rule is not KeyRule.NONE
-        else walker.find(digits, masks.effort)
-    )
+    if rule is KeyRule.NONE:
+        found = walker.find(digits, masks.effort)
+    else:
+        found = walker.find_after(rule.primer, digits, masks.effort)
     return masks.replace(digits, found) if found else None

@@ -1,10 +1,10 @@
 """Replaces card data in the texts, values and streams of one exchange and direction."""
 
 from extproc.core.masking.alphabet import DIGIT
-from extproc.core.masking.channel import Channel
-from extproc.core.masking.context import KeyRule, key_rule
+from extproc.core.masking.channel import Channel, WholeChannel
 from extproc.core.masking.effort import KEY_STEPS, Effort
 from extproc.core.masking.json_channel import MAX_DEPTH, JsonChannel
+from extproc.core.masking.keys import KeyRule, key_rule
 from extproc.core.masking.mask import Masks, mask_number
 from extproc.core.masking.settings import Style
 from extproc.core.masking.tape import Tape
@@ -67,9 +67,20 @@ class Masker:
         """
         return self._value(value, key_rule(key, KeyRule.NONE), key, 0)
 
-    def channel(self, rule: KeyRule = KeyRule.NONE) -> Channel:
+    def mask_announced(self, text: str, rule: KeyRule) -> str:
+        """The whole text, masked, which stands under a key that announces `rule`; the same object when nothing is."""
+        if rule is KeyRule.NONE:
+            return self.mask_text(text)
+        if rule.whole is not None:
+            return self._masks.mask_whole(text, rule.whole)
+        found = self._walker.find_after(rule.primer, text, self._masks.effort)
+        return self._masks.replace(text, found) if found else text
+
+    def channel(self, rule: KeyRule = KeyRule.NONE) -> Channel | WholeChannel:
         """A new stream of plain text, which stands under a key that announces `rule`."""
-        return Channel(Tape(self._walker, rule.value, self._masks.effort), self._masks)
+        if rule.whole is not None:
+            return WholeChannel(rule.whole, self._masks)
+        return Channel(Tape(self._walker, rule.primer, self._masks.effort), self._masks)
 
     def json_channel(self) -> JsonChannel:
         """A new stream of JSON text."""
@@ -79,7 +90,7 @@ class Masker:
         if isinstance(value, str):
             if key in _JSON_TEXT:
                 return self.mask_json(value)
-            return self._announced(value, rule) if rule is not KeyRule.NONE else self.mask_text(value)
+            return self.mask_announced(value, rule)
         if isinstance(value, dict):
             return self._object(value, rule, depth + 1)
         if isinstance(value, list):
@@ -88,10 +99,6 @@ class Masker:
             mask = mask_number(self._walker, self._masks, value, rule)
             return value if mask is None else mask
         return value
-
-    def _announced(self, text: str, rule: KeyRule) -> str:
-        found = self._walker.find_after(rule.value, text, self._masks.effort)
-        return self._masks.replace(text, found) if found else text
 
     def _list(self, values: list[object], rule: KeyRule, key: str, depth: int) -> list[object]:
         _check_depth(depth)

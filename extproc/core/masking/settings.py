@@ -24,6 +24,10 @@ class Kind(StrEnum):
     PAN = "pan"
     SECURITY_CODE = "security_code"
     TRACK = "track"
+    PIN = "pin"
+    PIN_BLOCK = "pin_block"
+    EXPIRY = "expiry"
+    CARDHOLDER = "cardholder"
 
 
 @dataclass(frozen=True, slots=True)

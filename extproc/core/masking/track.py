@@ -28,7 +28,7 @@ _SENTINELS = ("%B", "%b", ";")
 
 
 def pan_of_track(text: str, first: int, end: int, final: bool) -> int | Wait | None:
-    """Where the PAN begins that the group of digits at `first` ends with, when only a track's marks tell that it is one.
+    """Where the PAN begins that the group of digits at `first` ends with, when only a track's marks tell of it.
 
     These marks are a start sentinel, or EMV's tag and length. `final`: nothing follows `text`.
     """

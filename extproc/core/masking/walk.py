@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from extproc.core.masking.alphabet import DIGITS
 from extproc.core.masking.candidate import REACH, Search
-from extproc.core.masking.context import MAX_BESIDE, Words, code_beside
+from extproc.core.masking.context import Words
 from extproc.core.masking.effort import GROUP_STEPS, SEARCHED_PER_STEP, TEXT_STEPS, Effort
 from extproc.core.masking.neighbours import list_end
 from extproc.core.masking.pan import Pan, PanJudge
 from extproc.core.masking.settings import Kind
+from extproc.core.masking.short import MAX_BESIDE, Pans, ShortJudge
 from extproc.core.masking.track import pan_of_track, track_end
 from extproc.core.masking.wait import Wait
 
@@ -18,9 +19,6 @@ from extproc.core.masking.wait import Wait
 _WORTH_A_SEARCH = 12
 
 _next_digits = DIGITS.search
-
-MIN_CODE_DIGITS = 3
-MAX_CODE_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,7 @@ class Trace:
 
     effort: Effort
     masked_end: int = -1
-    pan_ends: tuple[int, ...] = ()
-    pan_digits: int = 0
+    pans: Pans = field(default_factory=Pans)
     # Equal to `masked_end` when the digits after it are known to begin another PAN.
     row_end: int = -2
 
@@ -53,7 +50,8 @@ class Trace:
         """Keeps the offsets right after `count` characters were dropped from the text's beginning."""
         self.masked_end = max(-1, self.masked_end - count)
         self.row_end = max(-2, self.row_end - count)
-        self.pan_ends = tuple(end - count for end in self.pan_ends if end >= count)
+        if self.pans.ends:
+            self.pans = Pans(tuple(end - count for end in self.pans.ends if end >= count), self.pans.digits)
 
 
 class _Stretch:
@@ -66,7 +64,7 @@ class _Stretch:
 
     def __init__(self, text: str, quick: int, trace: Trace, search: Search) -> None:
         self.quick = quick
-        self.near = max(trace.pan_ends) + MAX_BESIDE + 1 if trace.pan_ends else 0
+        self.near = max(trace.pans.ends) + MAX_BESIDE + 1 if trace.pans.ends else 0
         self._text = text
         self._search = search
         self._limit = min(quick + REACH, len(text))
@@ -99,10 +97,11 @@ def _joined(spots: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 class Walker:
     """Finds what to mask. Holds no state of its own; `Trace` does."""
 
-    __slots__ = ("_judge", "_words")
+    __slots__ = ("_judge", "_short", "_words")
 
     def __init__(self, judge: PanJudge, words: Words) -> None:
         self._judge = judge
+        self._short = ShortJudge(words)
         self._words = words
 
     def find(self, text: str, effort: Effort) -> list[Found]:
@@ -178,13 +177,11 @@ class Walker:
                 if stretch is not None:
                     stretch.near = beside
                 self._note(text, first, pan, trace, found)
-            elif first >= trace.masked_end and end - first <= MAX_CODE_DIGITS:
-                code = self._is_code(text, first, end, trace, final)
-                if isinstance(code, Wait):
+            elif first >= trace.masked_end:
+                short = self._short.judge(text, first, end, trace.pans, final=final)
+                if isinstance(short, Wait):
                     return first
-                if code:
-                    found.append(Found(first, end, Kind.SECURITY_CODE))
-                    trace.masked_end = end
+                at = self._note_short(first, end, short, trace, found)
         return len(text)
 
     def _pan_at(self, text: str, first: int, trace: Trace, final: bool) -> Pan | Wait | None:
@@ -222,6 +219,16 @@ class Walker:
         return None
 
     @staticmethod
+    def _note_short(first: int, end: int, short: tuple[Kind, int] | None, trace: Trace, found: list[Found]) -> int:
+        """Masks the short number, if it is to be masked. Where to go on."""
+        if short is None:
+            return end
+        kind, stop = short
+        found.append(Found(first, stop, kind))
+        trace.masked_end = stop
+        return stop
+
+    @staticmethod
     def _note_track(text: str, start: int, stop: int, trace: Trace, found: list[Found]) -> int:
         """Masks the track, or what a PAN that overlaps it has left of it. Where it ends."""
         if start < trace.masked_end:
@@ -230,14 +237,13 @@ class Walker:
         if start < stop:
             found.append(Found(start, stop, Kind.TRACK))
         trace.masked_end = max(trace.masked_end, stop)
-        trace.pan_ends = ()
+        trace.pans = Pans()
         return stop
 
     @staticmethod
     def _note(text: str, first: int, pan: Pan, trace: Trace, found: list[Found]) -> None:
         """Masks the PAN, or what an overlapping PAN has left of it."""
-        trace.pan_ends = pan.ends
-        trace.pan_digits = len(pan.digits)
+        trace.pans = Pans(pan.ends, len(pan.digits))
         if first >= trace.masked_end:
             found.append(Found(first, pan.end, Kind.PAN, pan.digits))
         elif pan.end > trace.masked_end:
@@ -245,28 +251,3 @@ class Walker:
             if group is not None:
                 found.append(Found(group.start(), pan.end, Kind.PAN, pan.digits, rest=True))
         trace.masked_end = max(trace.masked_end, pan.end)
-
-    def _is_code(self, text: str, first: int, end: int, trace: Trace, final: bool) -> bool | Wait:
-        count = end - first
-        growing = end == len(text) and not final
-        if count < MIN_CODE_DIGITS and not growing:
-            return False
-        if self._words.code_announced(text, first):
-            return Wait.WAIT if growing else True
-        counts = range(max(count, MIN_CODE_DIGITS), MAX_CODE_DIGITS + 1) if growing else (count,)
-        if not any(
-            pan_end <= first <= pan_end + MAX_BESIDE and code_beside(text[pan_end:first], n, trace.pan_digits)
-            for pan_end in trace.pan_ends
-            for n in counts
-        ):
-            return False
-        return Wait.WAIT if growing else _is_whole(text, end, final)
-
-
-def _is_whole(text: str, end: int, final: bool) -> bool | Wait:
-    """Whether the number that ends at `end` has no fraction: "[PAN] 123.45" is an amount."""
-    if text[end : end + 1] not in (".", ","):
-        return True
-    if end + 1 == len(text):
-        return True if final else Wait.WAIT
-    return not text[end + 1].isdecimal()

@@ -136,4 +136,4 @@ def test_a_code_beside_a_card_of_the_piece_before_is_found(label: Callable[[], M
     numbers = " 12 7" * 400
     channel = label().channel()
     streamed = channel.feed("4111 1111 1111 1111, 12/29 ") + channel.feed("737" + numbers) + channel.finish()
-    assert streamed == "[PAN], 12/29 [CVV]" + numbers
+    assert streamed == "[PAN], [EXPIRY] [CVV]" + numbers
