@@ -18,6 +18,9 @@ PROMISES = "tests/core/exchange/test_promises.py::"
 PATHS = "tests/core/exchange/test_exchange_paths.py::"
 CHAIN = "tests/audit/test_audit_chain.py::"
 CANDIDATES = "tests/core/masking/test_masking_candidates.py::"
+CORPUS = "tests/core/masking/test_masking_corpus.py::test_a_known_text_is_masked_as_written_here"
+SPLITS = "tests/core/masking/test_masking_splits.py"
+JSON = "tests/core/masking/test_masking_json.py::"
 EDGE = "tests/edge/session/test_one_way_out.py::"
 WIRE = "tests/edge/session/test_wire_answers.py::"
 RECORDING = "tests/edge/session/test_recording.py::"
@@ -274,7 +277,7 @@ PLANTS = (
     Plant(
         "p1: a code beside a card of the piece before is passed over",
         "core/masking/walk.py",
-        "self.near = max(trace.pan_ends) + MAX_BESIDE + 1 if trace.pan_ends else 0",
+        "self.near = max(trace.pans.ends) + MAX_BESIDE + 1 if trace.pans.ends else 0",
         "self.near = 0",
         CANDIDATES + "test_a_code_beside_a_card_of_the_piece_before_is_found",
     ),
@@ -284,6 +287,49 @@ PLANTS = (
         "neighbours_before(text, start, spacings, like, masked_end) >= NEIGHBOURS_OF_PRINTED[0]",
         "neighbours_before(text, start, spacings, like, masked_end) >= 1",
         CANDIDATES + "test_the_search_finds_what_a_walk_finds_in_long_lists",
+    ),
+    Plant(
+        "p1: what a search leaves out is not looked at for sentinels",
+        "core/masking/candidate.py",
+        "{apart}|{sentinel})",
+        "{apart})",
+        CORPUS,
+    ),
+    Plant(
+        "p1: a track is judged before it has ended",
+        "core/masking/track.py",
+        "return WAIT if end == len(text) and end - at < MAX_TRACK and not final else end",
+        "return end",
+        SPLITS,
+    ),
+    Plant(
+        "p1: an expiry is judged before it has ended",
+        "core/masking/short.py",
+        "if not final and (date is None or len(text) - date.end() <= 1) and begun.match(text, first):",
+        "if not final and date is None and begun.match(text, first):",
+        SPLITS,
+    ),
+    Plant(
+        "p1: a PIN is looked for where a card was just named, and nowhere else",
+        "core/masking/context.py",
+        "near = max(0, start - WORD_WINDOW)",
+        "near = max(0, start - 10)",
+        CORPUS,
+    ),
+    Plant(
+        "p1: a value that goes whole is masked as text in a stream",
+        "core/masking/masker.py",
+        "            return WholeChannel(rule.whole, self._masks)\n",
+        "            pass\n",
+        "tests/core/dialects/test_dialect_evasions.py::"
+        "test_a_key_that_says_what_its_value_is_hides_all_of_it_in_a_stream_too",
+    ),
+    Plant(
+        "p1: a value that goes whole is masked as text in tool arguments",
+        "core/masking/json_channel.py",
+        "if not self._key_next and self._rule.whole is not None:",
+        "if False:",
+        JSON + "test_json_text_is_masked_as_written_here",
     ),
     Plant(
         "p3: judging costs nothing",

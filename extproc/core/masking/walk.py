@@ -204,19 +204,11 @@ class Walker:
     @staticmethod
     def _track_at(text: str, first: int, end: int, pan: Pan | None, final: bool) -> tuple[int, int] | Wait | None:
         """A track's PAN and data, from and to, where the group of digits at `first` begins one or ends with its PAN."""
-        start: int | Wait | None = first
-        ends: tuple[int, ...] = (end,)
-        if pan is None:
-            start = pan_of_track(text, first, end, final)
-        else:
-            ends = pan.ends
+        start = first if pan else pan_of_track(text, first, end, final)
         if start is None or isinstance(start, Wait):
             return start
-        for pan_end in ends:
-            stop = track_end(text, pan_end, final)
-            if stop is not None:
-                return stop if isinstance(stop, Wait) else (start, stop)
-        return None
+        stop = track_end(text, pan.end if pan else end, final)
+        return stop if stop is None or isinstance(stop, Wait) else (start, stop)
 
     @staticmethod
     def _note_short(first: int, end: int, short: tuple[Kind, int] | None, trace: Trace, found: list[Found]) -> int:

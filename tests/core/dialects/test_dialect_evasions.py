@@ -104,6 +104,18 @@ def test_a_key_announces_its_value_in_a_stream_too(delta: dict[str, str]) -> Non
         assert value.encode() not in digits(passed(*(choice(piece) for piece in pieces)).replace(b'"index": 0', b""))
 
 
+@pytest.mark.parametrize(("key", "value", "mask"), [
+    ("cardholder_name", "Jane Doe", "[CARDHOLDER]"), ("pin_block", "0412AC89ABCDEF67", "[PIN_BLOCK]"),
+    ("track2data", ";4111=2812?", "[TRACK]"), ("magstripe", "%B4111^DOE/J^2812?", "[TRACK]"),
+])  # fmt: skip
+def test_a_key_that_says_what_its_value_is_hides_all_of_it_in_a_stream_too(key: str, value: str, mask: str) -> None:
+    for cut in range(len(value) + 1):
+        out = passed(choice({key: value[:cut]}), choice({key: value[cut:], "content": "so"}), b"data: [DONE]\n\n")
+        events = [json.loads(line[6:]) for line in out.splitlines() if line.startswith(b"data: {")]
+        assert "".join(part["choices"][0]["delta"].get(key, "") for part in events) == mask
+        assert b'"so"' in out
+
+
 def test_a_code_cut_over_two_lines_of_ndjson_is_masked() -> None:
     out = passed(b'{"cvv":"7"}\n', b'{"cvv":"37"}\n', content_type="application/x-ndjson")
     assert digits(out) == b""

@@ -43,6 +43,27 @@ VALUES: list[tuple[object, object]] = [
     ({"company": 1234567812345678, "japan": 123}, {"company": 1234567812345678, "japan": 123}),
     ({"created": 1700000000, "created_ms": 1700000000123}, {"created": 1700000000, "created_ms": 1700000000123}),
     ({"arguments": '{"pan": 4111111111111111}'}, {"arguments": '{"pan": "[PAN]"}'}),
+    # whole values, by their key
+    ({"cardholder_name": "Jane Q. Doe"}, {"cardholder_name": "[CARDHOLDER]"}),
+    ({"nameOnCard": ["Jane", "Doe"], "name": "Jane"}, {"nameOnCard": ["[CARDHOLDER]"] * 2, "name": "Jane"}),
+    ({"card_holder": {"value": "Doe", "type": "string"}}, {"card_holder": {"value": "[CARDHOLDER]", "type": "string"}}),
+    (
+        {"cardholder": " \n", "holderName": None, "ccname": True},
+        {"cardholder": " \n", "holderName": None, "ccname": True},
+    ),
+    ({"pin_block": "0412AC89ABCDEF67", "PINBlock": 412}, {"pin_block": "[PIN_BLOCK]", "PINBlock": "[PIN_BLOCK]"}),
+    (
+        {"track2Data": "4111", "emv_tag_57": "x", "magstripe": 1},
+        dict.fromkeys(("track2Data", "emv_tag_57", "magstripe"), "[TRACK]"),
+    ),
+    # numbers, by their key
+    ({"track_data": ";4111111111111111=28122011234?"}, {"track_data": ";[TRACK]?"}),
+    ({"track1": "%B1234567890123456^DOE/J^2812201?", "track2": "5"}, {"track1": "%B[TRACK]?", "track2": "5"}),
+    ({"pin": 1234, "card_pin": "123456"}, {"pin": "[PIN]", "card_pin": "[PIN]"}),
+    ({"gpio": {"pin": 13}, "spin": 1234, "pins": [1234]}, {"gpio": {"pin": 13}, "spin": 1234, "pins": [1234]}),
+    ({"exp_month": 12, "expYear": 2028, "year": 2028}, {"exp_month": "[EXPIRY]", "expYear": "[EXPIRY]", "year": 2028}),
+    ({"expiry": "12/28", "card_expiry": "1228"}, {"expiry": "[EXPIRY]", "card_expiry": "[EXPIRY]"}),
+    ({"exp": 1893456000, "expires": "2028-12-31"}, {"exp": 1893456000, "expires": "2028-12-31"}),
 ]
 
 # JSON text, or what is meant to be -> masked
@@ -65,6 +86,17 @@ TEXTS: dict[str, str] = {
     '{"a": "\\\\u0034", "b": "\\""}': '{"a": "\\\\u0034", "b": "\\""}',
     '{"a": 0.' + "1" * 80 + ', "b": 4111111111111111}': '{"a": 0.' + "1" * 80 + ', "b": "[PAN]"}',
     '{"a": 4111111111111111.' + "0" * 80 + "}": '{"a": "[PAN]"}',
+    # whole values
+    '{"cardholder_name": "J\\u00f6rg \\"Q\\" \\\\", "n": "Doe"}': '{"cardholder_name": "[CARDHOLDER]", "n": "Doe"}',
+    '{"nameOnCard": [" Jane", "", 5], "a": 5}': '{"nameOnCard": [" [CARDHOLDER]", "", "[CARDHOLDER]"], "a": 5}',
+    '{"card_holder": {"value" : "Doe", "type": "x"}}': '{"card_holder": {"value" : "[CARDHOLDER]", "type": "x"}}',
+    '{"pin_block": "0412AC89ABCDEF67", "pin": 1234}': '{"pin_block": "[PIN_BLOCK]", "pin": "[PIN]"}',
+    '{"track2data": ";4111111111111111=28122011234?"}': '{"track2data": "[TRACK]"}',
+    '{"track_data": "\\u003b4111111111111111=2812201?", "exp": 12}': '{"track_data": "\\u003b[TRACK]?", "exp": 12}',
+    '{"exp_month": 12, "exp_year": 2028, "expiry": "12/28"}': (
+        '{"exp_month": "[EXPIRY]", "exp_year": "[EXPIRY]", "expiry": "[EXPIRY]"}'
+    ),
+    '{"cardholder": "Jane D': '{"cardholder": "[CARDHOLDER]',
     # not JSON
     "4111 1111 1111 1111": "[PAN]",
     "[4111 1111 1111 1111": "[[PAN]",
@@ -122,7 +154,22 @@ words = st.sampled_from(
     ["cvv ", "card number ", "x", "\u00e9", '"', "\\", "\n", " ", "\U0001d7d2", "/", "ok", "\ud83d"]
 )
 strings = st.lists(cards | words, max_size=4).map("".join)
-keys = strings | st.sampled_from(["cvv", "pan", "cardNumber", "value", "a", "security code", "id", "type"])
+keys = strings | st.sampled_from(
+    [
+        "cvv",
+        "pan",
+        "cardNumber",
+        "value",
+        "a",
+        "security code",
+        "id",
+        "type",
+        "pin",
+        "cardholder",
+        "track2",
+        "exp_month",
+    ]
+)
 numbers = st.sampled_from([PAN, 4242424242424242, 1234567812345678, 123, 7, 12345, 4.111111111111111e15, 1.5, -PAN])
 leaves = (
     strings | numbers | st.booleans() | st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
