@@ -1,73 +1,65 @@
 """Issuer identification numbers: which digit prefixes are payment cards, and how long those PANs are.
 
-Facts as of 2026-06, collected from braintree/credit-card-type (commit fbd8ed8, 2026-06-30), the schemes' public BIN
-ranges, iindatabase and the ISO/IEC 7812 overviews. Tiers:
-
-- `S` strong: prefix, length and Luhn together are enough to mask;
-- `N` national and legacy: as strong, switched on by the profile `pci-strict`;
-- `W` weak: masked only in a card's own grouping (4-4-4-4 and the like) or after a keyword.
-
-UATP (`1`, 15 digits) is not listed: a tenth of all 15-digit identifiers that begin with 1 pass Luhn, so it is masked
-after a keyword only, like every number there.
+The table is `iin.toml`, which says what it is made of, and as of when.
 """
 
+import importlib.resources
+import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Final
 
 
 class Tier(StrEnum):
-    STRONG = "S"
-    NATIONAL = "N"
-    WEAK = "W"
+    """How much a brand's IIN and length say; explained in `iin.toml`."""
+
+    STRONG = "strong"
+    NATIONAL = "national"
+    WEAK = "weak"
 
 
 MIN_PAN_DIGITS = 12
 MAX_PAN_DIGITS = 19
 MAX_IIN_DIGITS = 8
 
-# brand, prefixes (`a-b` is an inclusive range), lengths, tier
-ROWS: tuple[tuple[str, str, str, Tier], ...] = (
-    ("visa", "4", "13 16 18 19", Tier.STRONG),
-    ("mastercard", "51-55 2221-2720", "16", Tier.STRONG),
-    ("amex", "34 37", "15", Tier.STRONG),
-    ("discover", "6011 644-649 65 622126-622925", "16-19", Tier.STRONG),
-    ("diners", "300-305 3095 36 38 39", "14-19", Tier.STRONG),
-    ("jcb", "3528-3589", "16-19", Tier.STRONG),
-    ("unionpay", "62 8100-8171", "14-19", Tier.STRONG),
-    (
-        "maestro",
-        "5018 5020 5038 5893 6304 6759 6761 6762 6763 6799 676770 676774",
-        "12-19",
-        Tier.STRONG,
-    ),
-    ("mir", "2200-2204", "16-19", Tier.STRONG),
-    ("rupay", "60 65 81 82 508 353 356", "16", Tier.STRONG),
-    ("troy", "9792", "16", Tier.STRONG),
-    ("verve", "506099-506198 507865-507964 650002-650027", "16 18 19", Tier.STRONG),
-    ("elo", "504175 506699-506778 509000-509999 627780 636297 636368", "16", Tier.STRONG),
-    ("hipercard", "606282", "13 16 19", Tier.STRONG),
-    ("hiper", "637095 63737423 63743358 637568 637599 637609 637612", "16", Tier.STRONG),
-    ("naranja", "589562", "16", Tier.STRONG),
-    ("dankort", "5019", "16", Tier.STRONG),
-    ("forbrugsforeningen", "600722", "16", Tier.STRONG),
-    ("china-t-union", "31", "19", Tier.NATIONAL),
-    ("jcb-legacy", "2131 1800", "15", Tier.NATIONAL),
-    ("uzcard", "8600 5614", "16", Tier.NATIONAL),
-    ("humo", "9860", "16", Tier.NATIONAL),
-    ("napas", "9704", "16 19", Tier.NATIONAL),
-    ("gpn", "1946", "16 18 19", Tier.NATIONAL),
-    ("borica", "2205", "16", Tier.NATIONAL),
-    ("ukrcard", "6040-6049", "16-19", Tier.NATIONAL),
-    ("lankapay", "357111", "16", Tier.NATIONAL),
-    ("nps", "605474", "16", Tier.NATIONAL),
-    ("maestro-range", "50 56-69", "12-19", Tier.WEAK),
-)
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """One row: the PANs of a brand begin with one of `prefixes` and have one of `lengths` digits."""
+
+    name: str
+    prefixes: tuple[str, ...]
+    lengths: tuple[int, ...]
+    tier: Tier
+    groupings: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Brand":
+        """Raises `ValueError` for a tier that does not exist, and for a range that holds nothing."""
+        prefixes = tuple(str(number) for part in row["prefixes"] for number in _span(part))
+        return cls(row["name"], prefixes, tuple(row["lengths"]), Tier(row["tier"]), _groupings(row))
 
 
-def span(text: str) -> range:
+def _span(text: str) -> range:
     """The inclusive range that `a-b`, or `a` alone, writes."""
     low, _, high = text.partition("-")
+    if high and (len(low) != len(high) or low > high):
+        raise ValueError(f"{text} is no range of prefixes of one length")
     return range(int(low), int(high or low) + 1)
+
+
+def _groupings(row: dict[str, Any]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(map(int, text.split("-"))) for text in row.get("groupings", ()))
+
+
+_DATA: Final = tomllib.loads(importlib.resources.files("extproc.core.masking").joinpath("iin.toml").read_text("ascii"))
+
+AS_OF: Final[str] = _DATA["as_of"]
+"""The day as of which the table holds, `YYYY-MM-DD`."""
+BRANDS: Final = tuple(map(Brand.of, _DATA["brands"]))
+GROUPINGS: Final = frozenset({*_groupings(_DATA["announced"]), *(form for brand in BRANDS for form in brand.groupings)})
+"""The lengths of the groups of cards that are not printed in fours."""
 
 
 _WEAK_SHIFT = 32
@@ -84,15 +76,14 @@ class IinTable:
         wanted = frozenset(strong)
         self._ends: dict[str, int] = {}
         self._below: dict[str, int] = {}
-        for _brand, prefixes, lengths, tier in ROWS:
-            bits = sum(1 << n for part in lengths.split() for n in span(part))
-            if tier is Tier.WEAK:
+        for brand in BRANDS:
+            bits = sum(1 << count for count in brand.lengths)
+            if brand.tier is Tier.WEAK:
                 bits <<= _WEAK_SHIFT
-            elif tier not in wanted:
+            elif brand.tier not in wanted:
                 continue
-            for part in prefixes.split():
-                for number in span(part):
-                    self._add(str(number), bits)
+            for prefix in brand.prefixes:
+                self._add(prefix, bits)
 
     @property
     def prefixes(self) -> frozenset[str]:

@@ -4,9 +4,8 @@ import re
 from dataclasses import dataclass
 
 from extproc.core.masking.alphabet import GAP, SOFT_GAP, ascii_digits, visible
-from extproc.core.masking.iin import MAX_PAN_DIGITS
+from extproc.core.masking.iin import GROUPINGS, MAX_PAN_DIGITS
 
-_BRAND_LAYOUTS = frozenset(((4, 6, 5), (4, 6, 4), (4, 5, 6), (6, 13), (4, 4, 5), (8, 8)))
 _MIN_LOOSE_GROUP = 3
 
 # One digit more than a PAN can have is enough to know that a group is too long.
@@ -108,7 +107,7 @@ def ends_truncated(text: str, start: int) -> bool:
 
 def is_brand_layout(lens: list[int]) -> bool:
     """Whether the groups are how cards are printed: fours with a short rest, 4-6-5, 4-6-4 and the like."""
-    return tuple(lens) in _BRAND_LAYOUTS or (all(n == 4 for n in lens[:-1]) and 1 <= lens[-1] <= 4)
+    return tuple(lens) in GROUPINGS or (all(n == 4 for n in lens[:-1]) and 1 <= lens[-1] <= 4)
 
 
 def is_layout(lens: list[int], gaps: list[str]) -> bool:
@@ -133,7 +132,7 @@ def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
     whole, last = lens[:-1], lens[-1]
     if all(n == 4 for n in whole) or any(
         tuple(whole) == brand[: len(whole)] and len(brand) > len(whole) and last <= brand[len(whole)]
-        for brand in _BRAND_LAYOUTS
+        for brand in GROUPINGS
     ):
         return True
     if any(gap != gaps[0] for gap in gaps):
