@@ -8,7 +8,7 @@ PORT ?= 8080
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo run test check lint types imports proto bench locks servers clean
+.PHONY: help install dev demo run test fuzz check lint types imports proto bench locks servers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ servers: dev ## install the real servers that tests run against (S3 with Object 
 
 test: servers ## run the tests, on the real components
 	@$(BIN)/python -m pytest
+
+fuzz: dev ## ask the independent oracle about many more texts
+	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/core/masking/test_masking_oracle.py
 
 lint: dev
 	@$(BIN)/ruff format --check extproc tests bench

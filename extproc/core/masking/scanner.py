@@ -1,12 +1,12 @@
 """The masking section of a policy, compiled: what all exchanges under one policy share."""
 
 from extproc.core.masking.context import Words
-from extproc.core.masking.effort import MAX_STEPS
+from extproc.core.masking.effort import MAX_STEPS, Effort
 from extproc.core.masking.iin import IinTable, Tier
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.pan import PanJudge
 from extproc.core.masking.settings import BALANCED, PCI_STRICT, PROFILES, MaskingSettings
-from extproc.core.masking.walk import Walker
+from extproc.core.masking.walk import Found, Walker
 
 
 class Scanner:
@@ -30,6 +30,10 @@ class Scanner:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}")
         self.settings = settings
         self._walker = Walker(PanJudge(IinTable(strong), words), words)
+
+    def find(self, text: str) -> list[Found]:
+        """What would be masked in a whole text, in order, without overlaps. Raises as a `Masker` does."""
+        return self._walker.find(text, Effort(self._max_steps))
 
     def masker(self) -> Masker:
         """A new masker, for one exchange and direction."""
