@@ -62,13 +62,18 @@ class WholeChannel:
 
     def feed(self, delta: str) -> str:
         """Blanks, then the mask once, then nothing."""
+        kept, mask = self.take(delta)
+        return delta[:kept] + mask
+
+    def take(self, delta: str) -> tuple[int, str]:
+        """How many characters stay, from the beginning of `delta`, and what stands for the others."""
         if self._begun:
-            return ""
+            return 0, ""
         blank, rest = split_blank(delta)
         if not rest:
-            return delta
+            return len(delta), ""
         self._begun = True
-        return blank + self._masks.mask(Found(0, 0, self._kind))
+        return len(blank), self._masks.mask(Found(0, 0, self._kind))
 
     def finish(self) -> str:
         return ""

@@ -93,7 +93,7 @@ class JsonChannel:
                 self._give_up(self._number, final=True)
             case _State.NUMBER | _State.AFTER_NUMBER:
                 self._end_number()
-            case _State.STRING | _State.TEXT:
+            case _State.STRING | _State.WHOLE | _State.TEXT:
                 self._take("", final=True)
         out = "".join(self._out)
         self._out.clear()
@@ -106,10 +106,8 @@ class JsonChannel:
             match self._state:
                 case _State.OUTSIDE:
                     at = self._outside(text, at)
-                case _State.STRING:
+                case _State.STRING | _State.WHOLE:
                     at = self._string(text, at)
-                case _State.WHOLE:
-                    at = self._whole_string(text, at)
                 case _State.NUMBER:
                     at = self._in_number(text, at)
                 case _State.AFTER_NUMBER:
@@ -154,23 +152,6 @@ class JsonChannel:
         self._state = _State.STRING
         self._tape = Tape(self._walker, "" if self._key_next else self._rule.primer, self._masks.effort)
         self._key = "" if self._key_next else self._key
-
-    def _whole_string(self, text: str, at: int) -> int:
-        if self._escape:  # a backslash that ended the piece before
-            self._escape = ""
-            return at + 1
-        body = _BODY.match(text, at)
-        end = body.end() if body else at
-        self._out.append(self._whole.feed(text[at:end]))
-        if end == len(text):
-            return end
-        if text[end] == '"':
-            self._out.append('"')
-            self._state = _State.OUTSIDE
-        else:
-            self._out.append(self._whole.feed("\\"))
-            self._escape = "\\"
-        return end + 1
 
     def _structure(self, char: str) -> bool:
         """Follows brackets, colons and commas; false for any other character but space."""
@@ -219,6 +200,10 @@ class JsonChannel:
     def _take(self, written: str, final: bool) -> None:
         """Masks more of a string's inside, or of text, and gives out what is decided, as it was written."""
         chars, units, self._escape = decode(self._escape + written, final)
+        if self._state is _State.WHOLE:
+            kept, mask = self._whole.take(chars)
+            self._out += (*units[:kept], mask)
+            return
         if self._key_next and self._state is _State.STRING:
             self._key = (self._key + chars)[-MAX_KEY:]
         self._written += units

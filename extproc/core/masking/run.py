@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from extproc.core.masking.alphabet import GAP, SOFT_GAP, ascii_digits, visible
 from extproc.core.masking.iin import GROUPINGS, MAX_PAN_DIGITS
+from extproc.core.masking.wait import WAIT, Wait
 
 _MIN_LOOSE_GROUP = 3
 
@@ -69,10 +70,10 @@ def read_run(text: str, start: int, final: bool) -> Run:
         if total + count > MAX_PAN_DIGITS:
             break
         unsettled = end == size and not final
-        if count == 6 and text.startswith("*", end):
-            unsettled = not final and _TRUNCATED_OPEN.match(text, end) is not None
-            if not unsettled and _TRUNCATED_REST.match(text, end):
-                break
+        truncated = begins_truncated(text, at, end, final)
+        if truncated is True:
+            break
+        unsettled = unsettled or truncated is WAIT
         if gap and first_gap and gap != first_gap and first_count != 4:
             # Only cards printed in fours change their spacing on the way.
             break
@@ -96,6 +97,15 @@ def read_run(text: str, start: int, final: bool) -> Run:
         gap = visible(text[end:at])
     digits = ascii_digits("".join(text[e - n : e] for e, n in zip(ends, lens, strict=True)))
     return Run(digits, tuple(ends), tuple(lens), tuple(gaps), open_digits, open_gap)
+
+
+def begins_truncated(text: str, start: int, end: int, final: bool) -> bool | Wait:
+    """Whether the digits from `start` to `end` begin a truncated PAN. `final`: nothing follows `text`."""
+    if end - start != 6 or not text.startswith("*", end):
+        return False
+    if not final and _TRUNCATED_OPEN.match(text, end):
+        return WAIT
+    return _TRUNCATED_REST.match(text, end) is not None
 
 
 def ends_truncated(text: str, start: int) -> bool:

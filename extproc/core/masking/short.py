@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from extproc.core.masking.context import Words
+from extproc.core.masking.run import begins_truncated
 from extproc.core.masking.settings import Kind
 from extproc.core.masking.wait import WAIT, Wait
 
@@ -62,8 +63,9 @@ class ShortJudge:
         """What the group of digits from `first` to `end` is, and where that ends. `final`: nothing follows `text`."""
         count = end - first
         growing = end == len(text) and not final
-        if count > MAX_PIN_DIGITS:
-            return None
+        truncated = begins_truncated(text, first, end, final)
+        if truncated or count > MAX_PIN_DIGITS:
+            return WAIT if truncated is WAIT else None
         if count <= MAX_CODE_DIGITS and self._words.code_announced(text, first):
             if growing:
                 return WAIT

@@ -177,11 +177,8 @@ class Walker:
                 if stretch is not None:
                     stretch.near = beside
                 self._note(text, first, pan, trace, found)
-            elif first >= trace.masked_end:
-                short = self._short.judge(text, first, end, trace.pans, final=final)
-                if isinstance(short, Wait):
-                    return first
-                at = self._note_short(first, end, short, trace, found)
+            elif first >= trace.masked_end and not self._note_short(text, first, end, trace, found, final=final):
+                return first
         return len(text)
 
     def _pan_at(self, text: str, first: int, trace: Trace, final: bool) -> Pan | Wait | None:
@@ -210,15 +207,15 @@ class Walker:
         stop = track_end(text, pan.end if pan else end, final)
         return stop if stop is None or isinstance(stop, Wait) else (start, stop)
 
-    @staticmethod
-    def _note_short(first: int, end: int, short: tuple[Kind, int] | None, trace: Trace, found: list[Found]) -> int:
-        """Masks the short number, if it is to be masked. Where to go on."""
-        if short is None:
-            return end
-        kind, stop = short
-        found.append(Found(first, stop, kind))
-        trace.masked_end = stop
-        return stop
+    def _note_short(self, text: str, first: int, end: int, trace: Trace, found: list[Found], *, final: bool) -> bool:
+        """Masks the group of digits, if it is a code, a PIN or an expiry. False: more text is needed."""
+        short = self._short.judge(text, first, end, trace.pans, final=final)
+        if isinstance(short, Wait):
+            return False
+        if short is not None:
+            kind, trace.masked_end = short
+            found.append(Found(first, trace.masked_end, kind))
+        return True
 
     @staticmethod
     def _note_track(text: str, start: int, stop: int, trace: Trace, found: list[Found]) -> int:

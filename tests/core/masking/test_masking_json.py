@@ -96,6 +96,9 @@ TEXTS: dict[str, str] = {
     '{"exp_month": 12, "exp_year": 2028, "expiry": "12/28"}': (
         '{"exp_month": "[EXPIRY]", "exp_year": "[EXPIRY]", "expiry": "[EXPIRY]"}'
     ),
+    '{"cardholder": "\\n", "ccname": "\\u0020x", "card_holder": "\\': (
+        '{"cardholder": "\\n", "ccname": "\\u0020[CARDHOLDER]", "card_holder": "[CARDHOLDER]'
+    ),
     '{"cardholder": "Jane D': '{"cardholder": "[CARDHOLDER]',
     # not JSON
     "4111 1111 1111 1111": "[PAN]",

@@ -150,36 +150,38 @@ def with_check_digit(body: str) -> str:
     return next(body + digit for digit in "0123456789" if checks(body + digit))
 
 
+gaps = st.sampled_from(["", " ", "-", " - ", ".", "/", "_", "  ", "\n", "x", ", ", "+", " " * 8, " " * 9])
+
+
 @st.composite
-def cards(draw: st.DrawFn) -> str:
+def written_cards(draw: st.DrawFn) -> tuple[list[str], str]:
+    """The groups of a card and what stands between them."""
     brand = draw(st.sampled_from(TABLE["brands"]))
     prefix = draw(st.sampled_from(brand["prefixes"])).partition("-")[0]
     length = draw(st.sampled_from(brand["lengths"]))
     rest = length - len(prefix) - 1
     number = with_check_digit(prefix + draw(st.text("0123456789", min_size=rest, max_size=rest)))
-    forms = [
-        [length],
-        [4] * (length // 4) + [length % 4] * (length % 4 > 0),
-        [1] * length,
-        [2] * (length // 2) + [1] * (length % 2),
-    ]
-    forms += [
-        list(map(int, form.split("-")))
-        for form in brand.get("groupings", ())
-        if sum(map(int, form.split("-"))) == length
-    ]
-    form = draw(st.sampled_from(forms) | st.lists(st.integers(1, 8), min_size=1, max_size=6))
-    gap = draw(gaps)
-    cuts = list(accumulate(form))
+    forms = [[length], [4] * 5, [1] * 19, [2] * 10, [3] * 7, [5] * 4]
+    forms += [list(map(int, form.split("-"))) for form in brand.get("groupings", ())]
+    cuts = list(accumulate(draw(st.sampled_from(forms) | st.lists(st.integers(1, 8), min_size=1, max_size=6))))
     pieces = [number[a:b] for a, b in zip([0, *cuts], [*cuts, length], strict=True)]
-    return gap.join(piece for piece in pieces if piece)
+    return [piece for piece in pieces if piece], draw(gaps)
 
 
-gaps = st.sampled_from(["", " ", "-", " - ", ".", "/", "_", "  ", "\n", "x", ", ", "+", " " * 8, " " * 9])
+@st.composite
+def rows(draw: st.DrawFn) -> str:
+    """A card in a row of numbers that are spaced as it is."""
+    groups, gap = draw(written_cards())
+    sizes = st.integers(max(1, len(groups[0]) - 2), len(groups[0]) + 2)
+    like = st.lists(sizes.flatmap(lambda size: st.text("0123456789", min_size=size, max_size=size)), max_size=4)
+    return gap.join([*draw(like), *groups, *draw(like)])
+
+
+cards = written_cards().map(lambda card: card[1].join(card[0]))
 numbers = st.integers(0, 10**7).map(str) | st.text("0123456789", min_size=1, max_size=20)
-soups = st.lists(st.tuples(cards() | numbers | st.sampled_from(["4111", "1111", "4", "41"]), gaps), max_size=9).map(
-    lambda parts: "".join(a + b for a, b in parts)
-)
+soups = st.lists(
+    st.tuples(cards | rows() | numbers | st.sampled_from(["4111", "1111", "4", "41"]), gaps), max_size=9
+).map(lambda parts: "".join(a + b for a, b in parts))
 
 
 @settings(max_examples=EXAMPLES)
@@ -187,6 +189,7 @@ soups = st.lists(st.tuples(cards() | numbers | st.sampled_from(["4111", "1111", 
 @example("4008 4111 1111 1111 1111")
 @example("2026 4111 1111 1111 1111 5555 5555 5555 4444")
 @example("1234 2345 4111 1111 1111 1111 3456 4567")
+@example("9792000000000003 1-40 00 00 00 00 00 6")
 @example("12.4111111111111111 +4111111111111 12345678-8123-4123-8123-411111111111")
 def test_the_scanner_and_the_oracle_find_the_same_cards(text: str) -> None:
     found = SCANNER.find(text)
