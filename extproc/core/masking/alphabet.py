@@ -9,10 +9,16 @@ MAX_GAP = 8
 _SPACES = " \t\n\r\v\f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _DASHES = "\u002d\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
 _OTHER = "./_\uff0e\uff0f\u2044\u2215\u00b7\uff3f"
+WEAK_GAP = "\u2215"
+"""What punctuation that separates numbers more often than groups of one number is shown as in a view."""
+NO_GAP = "\u2060"
+"""What is shown in a view for what is not seen between digits."""
 # Zero-width and joining characters, bidi marks, soft hyphen, variation selectors, tag characters.
 _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
     "\ufe00-\ufe0f\ufeff\U000e0001-\U000e007f\U000e0100-\U000e01ef"
+    # Marks that are drawn on the character before them: strokes, underlines, keycaps.
+    "\u0300-\u036f\u20d0-\u20f0"
 )
 
 
@@ -29,13 +35,18 @@ DIGIT = re.compile(r"\d")
 DIGITS = re.compile(r"\d+")
 GAP = re.compile(f"[{SEPARATOR_CLASS}]{{1,{MAX_GAP}}}")
 GAP_BEFORE = re.compile(f"[{SEPARATOR_CLASS}]")
-# Stretches that hold every PAN, whatever else they hold: a digit and at least ten more digits or separators.
-DENSE = re.compile(f"\\d[\\d{SEPARATOR_CLASS}]{{10,}}+")
-# The same for RE2 over UTF-8 that is known to be ASCII.
+# Stretches that hold every PAN, whatever else they hold: a digit and at least ten more digits or separators. For RE2
+# over UTF-8: where it is known to be ASCII, and where any other byte may belong to a digit or a separator.
 DENSE_ASCII = r"[0-9][0-9 \t\n\r\v\f./_\-]{10,}"
+DENSE_WIDE = r"[0-9\x80-\xff][0-9\x80-\xff \t\n\r\v\f./_\-]{10,}"
+ASCII_RUN = re.compile(r"[0-9 \t\n\r\v\f./_\-]*")
 SOFT_GAP = re.compile(f"(?:[{_SPACES}]+|[{_SPACES}]*[{_class(_DASHES)}][{_SPACES}]*)\\Z")
 _INVISIBLES = re.compile(f"[{_INVISIBLE}]+")
 find_invisible = _INVISIBLES.search
+
+FOLDED_DIGITS = "\U0001d7f6\U0001d7f7\U0001d7f8\U0001d7f9\U0001d7fa\U0001d7fb\U0001d7fc\U0001d7fd\U0001d7fe\U0001d7ff"
+"""Decimal digits, 0 to 9, that show in a view where the text has letters that look like digits."""
+find_folded = re.compile(f"[{FOLDED_DIGITS}]").finditer
 
 
 def visible(gap: str) -> str:

@@ -15,6 +15,8 @@ Search = Callable[[str, int, int], re.Match[str] | None]
 
 REACH = 256
 """Characters after the first digit of a group that the search may look at: a run of 19 digits in the widest spacing."""
+REACH_OF_RUN = 2
+"""The same, where the rest of the run of digits and separators is looked at anyway."""
 
 # All of them begin behind the first digit: a search that can look for a digit first is several times as fast.
 _GAP = f"[{SEPARATOR_CLASS}]{{1,{MAX_GAP}}}"

@@ -10,14 +10,17 @@ from typing import Final
 
 import re2
 
-from extproc.core.masking.alphabet import DENSE, DENSE_ASCII
+from extproc.core.masking.alphabet import DENSE_ASCII, DENSE_WIDE, NO_GAP, WEAK_GAP
+from extproc.core.masking.spots import in_characters
 
 WORD_WINDOW = 64
 # Most characters between a keyword and the digits it announces.
 MAX_CODE_DISTANCE = 20
 MAX_PAN_DISTANCE = 24
 
-_FILL = " \t\r\n\xa0:=#\"'(,|\\*`<>{[)-\u2010\u2011\u2012\u2013\u2014/_\uff1a"
+_FILL = " \t\r\n\xa0:=#\"'(,|\\*`<>{[)-\u2010\u2011\u2012\u2013\u2014/_\uff1a" + WEAK_GAP + NO_GAP
+# Markup between a word and its digits.
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,20}>")
 
 # A word that needs no boundary on its left, because no ordinary word ends in it.
 _CODE_SURE = (
@@ -28,7 +31,6 @@ _CODE_SURE = (
 )
 # Words that mean something else inside longer words, and outside payments; read by the profile `pci-strict` only.
 _CODE_AMBIGUOUS = ("cid", "csc", "cav", "cvd")
-_LONGEST_WORD = 24
 # Non-ASCII fill takes up to three bytes a character.
 _LONGEST_FILL = 3 * MAX_CODE_DISTANCE
 _CODE_LINKS = ("is", "was", "code", "number", "no", "num", "value", "digits", "are")
@@ -79,6 +81,8 @@ class Announcement:
     def stands_before(self, text: str, start: int) -> bool:
         """Whether such words stand directly before the digits at `start`."""
         window = text[max(0, start - WORD_WINDOW) : start]
+        if ">" in window:
+            window = _TAG.sub("", window)
         rest = window.rstrip(_FILL)
         size = len(window)
         if rest[-1:] not in self.last or size - len(rest) > self.distance:
@@ -100,12 +104,25 @@ _PAN_WORDS: Final = Announcement.of(_PAN_SURE, _PAN_BOUNDED, _PAN_LINKS, MAX_PAN
 _PIN_WORDS: Final = Announcement.of((), ("pin",), _PIN_LINKS, MAX_CODE_DISTANCE)
 _EXPIRY_WORDS: Final = Announcement.of(_EXPIRY_SURE, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
 _EXPIRY_PART_WORDS: Final = Announcement.of(_EXPIRY_PARTS, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
+_LAST_TWO: Final = frozenset(
+    word[-2:]
+    for word in (
+        *(*_CODE_SURE, *_CODE_AMBIGUOUS, *_CODE_LINKS, *_PAN_SURE, *_PAN_BOUNDED, *_PAN_LINKS, "pin", *_PIN_LINKS),
+        *(*_EXPIRY_SURE, *_EXPIRY_PARTS, *_EXPIRY_LINKS),
+    )
+)
 
 
 class Words:
     """The keyword rules of one profile."""
 
-    __slots__ = ("_code", "_gate", "_gate_wide", "_near")
+    __slots__ = ("_code", "_gate", "_gate_wide")
+
+    @staticmethod
+    def may_announce(text: str, start: int) -> bool:
+        """Whether any of the questions below may be answered with yes: one look, for the many digits without words."""
+        window = text[max(0, start - WORD_WINDOW) : start]
+        return window.rstrip(_FILL)[-2:].lower() in _LAST_TWO or ">" in window
 
     pan_announced = staticmethod(_PAN_WORDS.stands_before)
     expiry_announced = staticmethod(_EXPIRY_WORDS.stands_before)
@@ -115,16 +132,15 @@ class Words:
         self._code = Announcement.of(_CODE_SURE, ambiguous, _CODE_LINKS, MAX_CODE_DISTANCE)
         announcing = {*_CODE_SURE, *ambiguous, "pin", *_EXPIRY_SURE, *_EXPIRY_PARTS}
         words = "|".join(map(re.escape, sorted(announcing, key=len, reverse=True)))
-        self._near = re.compile(words, re.IGNORECASE | re.ASCII)
         fill = re.escape("".join(c for c in _FILL if c.isascii()))
         links = "|".join(sorted({*_CODE_LINKS, *_PIN_LINKS, *_EXPIRY_LINKS}))
-        between = f"(?:[{fill}\\x80-\\xff]|{links}){{0,{_LONGEST_FILL}}}"
+        between = f"(?:[{fill}\\x80-\\xff]|{links}|</?[A-Za-z][^<>]*>){{0,{_LONGEST_FILL}}}"
         near = f"(?i:(?:{words}){between}[0-9\\x80-\\xff])"
         # RE2 over bytes as they are, so that lone surrogates do not matter.
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
         self._gate = re2.compile(f"{DENSE_ASCII}|{near}".encode(), options)
-        self._gate_wide = re2.compile(near.encode(), options)
+        self._gate_wide = re2.compile(f"{DENSE_WIDE}|{near}".encode(), options)
 
     def code_announced(self, text: str, start: int) -> bool:
         """Whether the digits at `start` stand directly after words such as "CVV:" or "security code is"."""
@@ -140,13 +156,5 @@ class Words:
         """Stretches of a whole text, in order, that hold every digit at which something to mask can begin."""
         encoded = text.encode("utf-8", "surrogatepass")
         if len(encoded) == len(text):
-            if self._gate.search(encoded) is None:
-                return []
             return [match.span() for match in self._gate.finditer(encoded)]
-        found = [match.span() for match in DENSE.finditer(text)]
-        if self._gate_wide.search(encoded) is not None:
-            # Keywords overlap ("card verification code"), and this search reports only the first of them.
-            reach = MAX_CODE_DISTANCE + _LONGEST_WORD
-            found += [(match.start(), match.end() + reach) for match in self._near.finditer(text)]
-            found.sort()
-        return found
+        return in_characters(encoded, [match.span() for match in self._gate_wide.finditer(encoded)])

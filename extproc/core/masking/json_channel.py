@@ -5,14 +5,15 @@ from enum import Enum, auto
 from typing import Final
 
 from extproc.core.masking.channel import WholeChannel
+from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import TOKEN_STEPS
 from extproc.core.masking.escapes import decode
 from extproc.core.masking.iin import MAX_PAN_DIGITS
 from extproc.core.masking.keys import MAX_KEY, KeyRule, key_rule
 from extproc.core.masking.mask import PAN_MASK, Masks, mask_number
+from extproc.core.masking.reader import INTERESTING_CLASS
 from extproc.core.masking.settings import Kind
-from extproc.core.masking.tape import Tape
-from extproc.core.masking.walk import Found, Walker
+from extproc.core.masking.walk import Found
 from extproc.core.reasons import Malformed, Reason
 
 MAX_DEPTH: Final = 64
@@ -21,7 +22,7 @@ MAX_NUMBER: Final = 64
 MAX_SPACE_AFTER_NUMBER: Final = 8
 
 _BODY = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-_NOT_QUICK = re.compile(r'["\\\d]')
+_NOT_QUICK = re.compile(f'["{INTERESTING_CLASS}]')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _NUMBER_BEGUN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?")
 _NUMBER_CHARS = re.compile(r"[0-9+\-.eE]+")
@@ -48,8 +49,8 @@ class JsonChannel:
     string. What is not JSON is masked as text. Raises `Malformed` beyond `MAX_DEPTH` levels and when it costs too much.
     """
 
-    def __init__(self, walker: Walker, masks: Masks) -> None:
-        self._walker = walker
+    def __init__(self, detectors: Detectors, masks: Masks) -> None:
+        self._detectors = detectors
         self._masks = masks
         self._state = _State.OUTSIDE
         self._out: list[str] = []
@@ -59,7 +60,7 @@ class JsonChannel:
         self._key = ""
         self._word = ""
         self._number = ""
-        self._tape = Tape(walker, "", masks.effort)
+        self._tape = detectors.tape("", masks.effort)
         self._written: list[str] = []
         self._escape = ""
         self._whole: WholeChannel
@@ -150,7 +151,7 @@ class JsonChannel:
             self._whole = WholeChannel(self._rule.whole, self._masks)
             return
         self._state = _State.STRING
-        self._tape = Tape(self._walker, "" if self._key_next else self._rule.primer, self._masks.effort)
+        self._tape = self._detectors.tape("" if self._key_next else self._rule.primer, self._masks.effort)
         self._key = "" if self._key_next else self._key
 
     def _structure(self, char: str) -> bool:
@@ -247,7 +248,7 @@ class JsonChannel:
     def _end_number(self) -> None:
         written = self._number.rstrip()
         value = int(written) if written.lstrip("-").isdecimal() else float(written)
-        mask = mask_number(self._walker, self._masks, value, self._rule)
+        mask = mask_number(self._detectors, self._masks, value, self._rule)
         if mask is None:
             self._out.append(self._number)
         else:
@@ -285,5 +286,5 @@ class JsonChannel:
         """Reads `text` and all that follows as text; `before` was given out and counts as what went before it."""
         self._number = ""
         self._state = _State.TEXT
-        self._tape = Tape(self._walker, before or self._rule.primer, self._masks.effort)
+        self._tape = self._detectors.tape(before or self._rule.primer, self._masks.effort)
         self._take(text, final)

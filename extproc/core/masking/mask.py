@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import Effort
 from extproc.core.masking.keys import KeyRule
 from extproc.core.masking.settings import Kind, Style
-from extproc.core.masking.walk import Found, Walker
+from extproc.core.masking.walk import Found
 
 PAN_MASK: Final = "[PAN]"
 LABELS: Final = {
@@ -83,7 +84,7 @@ class Masks:
         self.held_max = max(self.held_max, count)
 
 
-def mask_number(walker: Walker, masks: Masks, value: float, rule: KeyRule) -> str | None:
+def mask_number(detectors: Detectors, masks: Masks, value: float, rule: KeyRule) -> str | None:
     """The mask for a JSON number that is a PAN or what its key announces; `None` for any other number."""
     if rule.whole is not None:
         return masks.mask(Found(0, 0, rule.whole))
@@ -98,7 +99,7 @@ def mask_number(walker: Walker, masks: Masks, value: float, rule: KeyRule) -> st
         return None
     digits = str(value)
     if rule is KeyRule.NONE:
-        found = walker.find(digits, masks.effort)
+        found = detectors.find(digits, masks.effort)
     else:
-        found = walker.find_after(rule.primer, digits, masks.effort)
+        found = detectors.find_after(rule.primer, digits, masks.effort)
     return masks.replace(digits, found) if found else None

@@ -1,20 +1,18 @@
 """Replaces card data in the texts, values and streams of one exchange and direction."""
 
-from extproc.core.masking.alphabet import DIGIT
 from extproc.core.masking.channel import Channel, WholeChannel
+from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import KEY_STEPS, Effort
 from extproc.core.masking.json_channel import MAX_DEPTH, JsonChannel
 from extproc.core.masking.keys import KeyRule, key_rule
 from extproc.core.masking.mask import Masks, mask_number
+from extproc.core.masking.reader import interesting
 from extproc.core.masking.settings import Style
-from extproc.core.masking.tape import Tape
-from extproc.core.masking.walk import Walker
 from extproc.core.reasons import Malformed, Reason
 
-# Up to this length a look for digits costs less than a call of RE2.
+# Up to this length such a look costs less than a call of RE2.
 _SHORT = 128
 _JSON_TEXT = frozenset(("arguments", "partial_json"))
-_has_digit = DIGIT.search
 
 
 class Masker:
@@ -24,10 +22,10 @@ class Masker:
     Whatever masks raises `Malformed(BODY_TOO_COSTLY)` once there are more numbers and values than `max_steps` allow.
     """
 
-    __slots__ = ("_masks", "_walker")
+    __slots__ = ("_detectors", "_masks")
 
-    def __init__(self, walker: Walker, style: Style, max_steps: int) -> None:
-        self._walker = walker
+    def __init__(self, detectors: Detectors, style: Style, max_steps: int) -> None:
+        self._detectors = detectors
         self._masks = Masks(style, Effort(max_steps))
 
     @property
@@ -45,9 +43,9 @@ class Masker:
 
     def mask_text(self, text: str) -> str:
         """The whole text, masked; the same object when there is nothing to mask."""
-        if len(text) < _SHORT and _has_digit(text) is None:
+        if len(text) < _SHORT and interesting(text) is None:
             return text
-        found = self._walker.find(text, self._masks.effort)
+        found = self._detectors.find(text, self._masks.effort)
         return self._masks.replace(text, found) if found else text
 
     def mask_json(self, text: str) -> str:
@@ -73,18 +71,18 @@ class Masker:
             return self.mask_text(text)
         if rule.whole is not None:
             return self._masks.mask_whole(text, rule.whole)
-        found = self._walker.find_after(rule.primer, text, self._masks.effort)
+        found = self._detectors.find_after(rule.primer, text, self._masks.effort)
         return self._masks.replace(text, found) if found else text
 
     def channel(self, rule: KeyRule = KeyRule.NONE) -> Channel | WholeChannel:
         """A new stream of plain text, which stands under a key that announces `rule`."""
         if rule.whole is not None:
             return WholeChannel(rule.whole, self._masks)
-        return Channel(Tape(self._walker, rule.primer, self._masks.effort), self._masks)
+        return Channel(self._detectors.tape(rule.primer, self._masks.effort), self._masks)
 
     def json_channel(self) -> JsonChannel:
         """A new stream of JSON text."""
-        return JsonChannel(self._walker, self._masks)
+        return JsonChannel(self._detectors, self._masks)
 
     def _value(self, value: object, rule: KeyRule, key: str, depth: int) -> object:
         if isinstance(value, str):
@@ -96,7 +94,7 @@ class Masker:
         if isinstance(value, list):
             return self._list(value, rule, key, depth + 1)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            mask = mask_number(self._walker, self._masks, value, rule)
+            mask = mask_number(self._detectors, self._masks, value, rule)
             return value if mask is None else mask
         return value
 

@@ -14,6 +14,12 @@ NEIGHBOURS_OF_OTHERS = (2, 2)
 _SHORT_GROUP = re.compile(rf"(\d{{1,11}})([{SEPARATOR_CLASS}]{{1,{MAX_GAP}}})(?=\d)")
 
 
+def like_groups(lens: list[int], *, listed: bool) -> range:
+    """The lengths of groups that are like those of a candidate. `listed`: punctuation separates them."""
+    body = lens[:-1]
+    return range(1, max(body) + 2) if listed else range(max(1, min(body) - 1), max(body) + 2)
+
+
 def in_list(text: str, start: int, masked_end: int) -> bool:
     """Whether so many like groups stand before, in the spacing that follows, that no candidate here can be accepted.
 

@@ -12,11 +12,18 @@ from extproc.core.masking.alphabet import GAP, ascii_digits, visible
 from extproc.core.masking.candidate import Candidates
 from extproc.core.masking.context import Words
 from extproc.core.masking.iin import MAX_IIN_DIGITS, MAX_PAN_DIGITS, MIN_PAN_DIGITS, IinTable, passes_luhn
-from extproc.core.masking.neighbours import NEIGHBOURS_OF_OTHERS, NEIGHBOURS_OF_PRINTED, in_list, neighbours_before
+from extproc.core.masking.neighbours import (
+    NEIGHBOURS_OF_OTHERS,
+    NEIGHBOURS_OF_PRINTED,
+    in_list,
+    like_groups,
+    neighbours_before,
+)
 from extproc.core.masking.run import (
     GROUP,
     Run,
     ends_truncated,
+    has_weak,
     is_brand_layout,
     is_layout,
     may_become_layout,
@@ -27,6 +34,9 @@ from extproc.core.masking.wait import WAIT, Wait
 # After a keyword neither IIN nor Luhn is asked: people mistype, and test numbers fail Luhn.
 MIN_ANNOUNCED_DIGITS = 13
 _ANNOUNCED_BITS = sum(1 << n for n in range(MIN_ANNOUNCED_DIGITS, MAX_PAN_DIGITS + 1))
+
+# Beside letters that are taken for digits.
+MIN_TRUE_DIGITS = 12
 
 # A float has at most 17 significant digits: a long fraction follows a short integer part.
 MAX_INTEGER_PART = 5
@@ -70,7 +80,7 @@ class PanJudge:
 
         Digits before `masked_end` are masked already. `final`: nothing follows `text`.
         """
-        announced = self._words.pan_announced(text, start)
+        announced = self._words.may_announce(text, start) and self._words.pan_announced(text, start)
         if not announced and (not self._may_begin(text, start) or in_list(text, start, masked_end)):
             return None
         if ends_truncated(text, start):
@@ -117,7 +127,7 @@ class PanJudge:
             if count < MIN_ANNOUNCED_DIGITS:
                 break
             lens, gaps = run.layout(last)
-            if is_layout(lens, gaps):
+            if is_layout(lens, gaps) and not _too_many_letters(run, count, lens):
                 pan = Pan((run.ends[last],), run.digits[:count])
                 if len(lens) == 1 or (is_brand_layout(lens) and lens[-1] > 2):
                     return pan
@@ -136,15 +146,16 @@ class PanJudge:
             return hexadecimal
         if len(lens) == 1:
             return False
-        body = lens[:-1]
-        like = range(max(1, min(body) - 1), max(body) + 2)
         spacings = frozenset(gaps)
-        one_side, both_sides = NEIGHBOURS_OF_PRINTED if is_brand_layout(lens) else NEIGHBOURS_OF_OTHERS
+        listed = has_weak(spacings)
+        like = like_groups(lens, listed=listed)
+        one_side, both_sides = NEIGHBOURS_OF_PRINTED if is_brand_layout(lens) and not listed else NEIGHBOURS_OF_OTHERS
         before_count = neighbours_before(text, start, spacings, like, place.masked_end)
         if before_count >= one_side:
             return True
         enough = min(one_side, both_sides - before_count)
-        return self._neighbours_after(place, end, spacings, like, enough=enough, in_row=before_count <= 1)
+        in_row = before_count <= 1 and not listed
+        return self._neighbours_after(place, end, spacings, like, enough=enough, in_row=in_row)
 
     def _neighbours_after(
         self, place: "_Place", end: int, spacings: frozenset[str], like: range, *, enough: int, in_row: bool
@@ -216,8 +227,16 @@ def _shapes(run: Run, strong: int, weak: int) -> Iterator[tuple[int, int]]:
         if not (strong | weak) & bit or not passes_luhn(run.digits[:count]):
             continue
         lens, gaps = run.layout(last)
-        if is_layout(lens, gaps) if strong & bit else len(lens) > 1 and is_brand_layout(lens):
+        if _too_many_letters(run, count, lens):
+            continue
+        if is_layout(lens, gaps) and (strong & bit or (len(lens) > 1 and is_brand_layout(lens))):
             yield last, count
+
+
+def _too_many_letters(run: Run, count: int, lens: list[int]) -> bool:
+    """Whether letters that stand for digits make this no number: most digits are ones, and the layout is a card's."""
+    letters = sum(1 for at in run.folded if at < count)
+    return letters > 0 and (count - letters < MIN_TRUE_DIGITS or not (len(lens) == 1 or is_brand_layout(lens)))
 
 
 def _may_grow(run: Run, bits: int) -> bool:

@@ -1,13 +1,17 @@
 """Reads digits and the gaps between them, from one digit on, as far as one PAN can reach."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from extproc.core.masking.alphabet import GAP, SOFT_GAP, ascii_digits, visible
+from extproc.core.masking.alphabet import GAP, SOFT_GAP, WEAK_GAP, ascii_digits, find_folded, visible
 from extproc.core.masking.iin import GROUPINGS, MAX_PAN_DIGITS
 from extproc.core.masking.wait import WAIT, Wait
 
 _MIN_LOOSE_GROUP = 3
+# Cards whose groups are separated by punctuation, as numbers in a list are. Ones and pairs are the others.
+_LISTED = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4))
+_MAX_PAIR = 2
 
 # One digit more than a PAN can have is enough to know that a group is too long.
 GROUP = re.compile(f"\\d{{1,{MAX_PAN_DIGITS + 1}}}")
@@ -24,6 +28,7 @@ class Run:
     """Groups of digits that begin at one place, at most 19 digits.
 
     `ends` are offsets in the text; `lens` and `gaps` describe the groups. A gap that does not show is empty in `gaps`.
+    `folded` are the places in `digits` of those that are letters in the text.
     `open_digits`: the last group may still grow or turn out to be a mask. `open_gap`: another group may follow.
     """
 
@@ -33,6 +38,7 @@ class Run:
     gaps: tuple[str, ...]
     open_digits: bool
     open_gap: bool
+    folded: tuple[int, ...] = ()
 
     def layout(self, last: int) -> tuple[list[int], list[str]]:
         """Group lengths and gaps as a reader sees them, up to group `last`."""
@@ -95,8 +101,9 @@ def read_run(text: str, start: int, final: bool) -> Run:
             open_gap = not final
             break
         gap = visible(text[end:at])
-    digits = ascii_digits("".join(text[e - n : e] for e, n in zip(ends, lens, strict=True)))
-    return Run(digits, tuple(ends), tuple(lens), tuple(gaps), open_digits, open_gap)
+    written = "".join(text[e - n : e] for e, n in zip(ends, lens, strict=True))
+    folded = () if written.isascii() else tuple(match.start() for match in find_folded(written))
+    return Run(ascii_digits(written), tuple(ends), tuple(lens), tuple(gaps), open_digits, open_gap, folded)
 
 
 def begins_truncated(text: str, start: int, end: int, final: bool) -> bool | Wait:
@@ -115,6 +122,21 @@ def ends_truncated(text: str, start: int) -> bool:
     return _TRUNCATED_BEFORE.search(text, max(0, start - _TRUNCATED_WINDOW), start) is not None
 
 
+def has_weak(gaps: Iterable[str]) -> bool:
+    """Whether punctuation stands between the groups."""
+    return any(WEAK_GAP in gap for gap in gaps)
+
+
+def _is_even(lens: list[int]) -> bool:
+    """Ones, or pairs with a shorter rest."""
+    return lens[0] <= _MAX_PAIR and all(n == lens[0] for n in lens[:-1]) and lens[-1] <= lens[0]
+
+
+def _begins(lens: list[int], form: tuple[int, ...]) -> bool:
+    whole = lens[:-1]
+    return len(form) > len(whole) and tuple(whole) == form[: len(whole)] and lens[-1] <= form[len(whole)]
+
+
 def is_brand_layout(lens: list[int]) -> bool:
     """Whether the groups are how cards are printed: fours with a short rest, 4-6-5, 4-6-4 and the like."""
     return tuple(lens) in GROUPINGS or (all(n == 4 for n in lens[:-1]) and 1 <= lens[-1] <= 4)
@@ -124,9 +146,14 @@ def is_layout(lens: list[int], gaps: list[str]) -> bool:
     """Whether people write one number like this.
 
     One group; a brand's grouping with any gaps; with the same gap throughout, equal groups with a shorter rest; with
-    the same space or dash throughout, any groups of three and more with any rest.
+    the same space or dash throughout, any groups of three and more with any rest. With the punctuation of lists, the
+    same throughout, the commonest groupings and ones and pairs only.
     """
-    if len(lens) == 1 or is_brand_layout(lens):
+    if len(lens) == 1:
+        return True
+    if has_weak(gaps):
+        return len(set(gaps)) == 1 and (tuple(lens) in _LISTED or _is_even(lens))
+    if is_brand_layout(lens):
         return True
     if any(gap != gaps[0] for gap in gaps):
         return False
@@ -140,6 +167,8 @@ def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
     if len(lens) == 1:
         return True
     whole, last = lens[:-1], lens[-1]
+    if has_weak(gaps):
+        return len(set(gaps)) == 1 and (_is_even(lens) or any(_begins(lens, form) for form in _LISTED))
     if all(n == 4 for n in whole) or any(
         tuple(whole) == brand[: len(whole)] and len(brand) > len(whole) and last <= brand[len(whole)]
         for brand in GROUPINGS

@@ -1,6 +1,7 @@
 """The masking section of a policy, compiled: what all exchanges under one policy share."""
 
 from extproc.core.masking.context import Words
+from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import MAX_STEPS, Effort
 from extproc.core.masking.iin import IinTable, Tier
 from extproc.core.masking.masker import Masker
@@ -12,7 +13,7 @@ from extproc.core.masking.walk import Found, Walker
 class Scanner:
     """Finds card data by the rules of one policy. Immutable; safe to share between exchanges."""
 
-    __slots__ = ("_max_steps", "_walker", "settings")
+    __slots__ = ("_detectors", "_max_steps", "settings")
 
     def __init__(self, settings: MaskingSettings, max_steps: int = MAX_STEPS) -> None:
         """`max_steps` bounds what one body, or one piece of a stream, may cost; a step takes about a microsecond.
@@ -29,12 +30,12 @@ class Scanner:
         else:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}")
         self.settings = settings
-        self._walker = Walker(PanJudge(IinTable(strong), words), words)
+        self._detectors = Detectors(Walker(PanJudge(IinTable(strong), words), words))
 
     def find(self, text: str) -> list[Found]:
         """What would be masked in a whole text, in order, without overlaps. Raises as a `Masker` does."""
-        return self._walker.find(text, Effort(self._max_steps))
+        return self._detectors.find(text, Effort(self._max_steps))
 
     def masker(self) -> Masker:
         """A new masker, for one exchange and direction."""
-        return Masker(self._walker, self.settings.pan_style, self._max_steps)
+        return Masker(self._detectors, self.settings.pan_style, self._max_steps)

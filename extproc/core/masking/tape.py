@@ -1,68 +1,228 @@
 """A stream of characters, cut anywhere, judged as the whole text would be."""
 
-from extproc.core.masking.alphabet import DIGIT
+from typing import Protocol
+
+from extproc.core.masking.alphabet import MAX_GAP
 from extproc.core.masking.effort import Effort
 from extproc.core.masking.pan import LEFT_WINDOW
+from extproc.core.masking.reader import OUTSIDE, Reader, gap_before, interesting, wakes
 from extproc.core.masking.walk import Found, Trace, Walker
 
-# Most characters that a tape holds back: a candidate of 19 digits in the widest spacing, three neighbours of the widest
-# like length, and a candidate that begins at the third of them.
+# Most characters that a tape holds back where the text is its own view: a candidate of 19 digits in the widest spacing,
+# three neighbours of the widest like length, and a candidate that begins at the third of them.
 MAX_HELD = 512
 _TRIM_AT = 4 * LEFT_WINDOW
+VIEW_REACH = MAX_HELD + LEFT_WINDOW
+"""Characters on either side of one that does not stand for itself in which judgements of text and view may differ."""
+
+
+class Track(Protocol):
+    """One way of looking at the characters of a stream. Offsets count the stream's characters, without its primer."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is undecided, and text without `interesting` characters may go through `pass_by`."""
+        ...
+
+    def pass_by(self, text: str) -> None: ...
+
+    def take(self, text: str, found: list[Found], final: bool) -> int:
+        """Adds to `found` and returns the offset before which nothing more will begin."""
+        ...
+
+
+class WalkTrack:
+    """The walk over the characters as they are."""
+
+    __slots__ = ("_at", "_base", "_text", "_trace", "_walker")
+
+    def __init__(self, walker: Walker, primer: str, effort: Effort) -> None:
+        """`primer` is taken for text that went before."""
+        self._walker = walker
+        self._text = primer
+        self._base = -len(primer)
+        self._at = len(primer)
+        self._trace = Trace(effort)
+
+    @property
+    def idle(self) -> bool:
+        return self._at == len(self._text)
+
+    @property
+    def end(self) -> int:
+        """The offset after the last character taken."""
+        return self._base + len(self._text)
+
+    def copy(self) -> "WalkTrack":
+        """A walk that goes on from here on its own."""
+        other = WalkTrack(self._walker, "", self._trace.effort)
+        other._text, other._base, other._at, other._trace = self._text, self._base, self._at, self._trace.copy()
+        return other
+
+    def tail(self, count: int) -> str:
+        """The last characters taken."""
+        return self._text[-count:]
+
+    def pass_by(self, text: str) -> None:
+        self._text += text
+        self._at = len(self._text)
+        if self._at > _TRIM_AT:
+            self._trim()
+
+    def take(self, text: str, found: list[Found], final: bool) -> int:
+        whole = self._text + text
+        first = len(found)
+        self._at = self._walker.walk(whole, self._at, len(whole), self._trace, found, final=final)
+        for index in range(first, len(found)):
+            found[index] = found[index].moved(self._base)
+        self._text = whole
+        decided = self._base + self._at
+        if self._at > LEFT_WINDOW:
+            self._trim()
+        return decided
+
+    def _trim(self) -> None:
+        """Forgets what no judgement of text from here on reads."""
+        drop = self._at - LEFT_WINDOW
+        self._text = self._text[drop:]
+        self._base += drop
+        self._at -= drop
+        self._trace.shift(drop)
+
+
+class ViewTrack:
+    """The walk over the view of the characters, from the first on that does not stand for itself."""
+
+    __slots__ = ("_reader", "_start", "_starts", "_stop", "_walk")
+
+    def __init__(self, walk: WalkTrack, effort: Effort) -> None:
+        """`walk` has walked over all characters before, and belongs to this track from now on."""
+        self._walk = walk
+        self._reader = Reader(effort, gap_before(walk.tail(MAX_GAP + 1)))
+        # Where the characters of the view begin in the stream, from the one at `_start` on.
+        self._start = self._stop = walk.end
+        self._starts: list[int] = []
+
+    @property
+    def idle(self) -> bool:
+        return self._walk.idle and self._reader.quiet
+
+    @property
+    def over(self) -> bool:
+        """Whether the text has been its own view for so long that both walks decide alike."""
+        return self._reader.quiet and self._reader.since > LEFT_WINDOW and self._walk.idle
+
+    def pass_by(self, text: str) -> None:
+        self._walk.pass_by(text)
+        self._reader.since += len(text)
+        self._forget(self._walk.end)
+        self._stop += len(text)
+
+    def take(self, text: str, found: list[Found], final: bool) -> int:
+        chars, sizes = self._reader.read(text, final)
+        for size in sizes:
+            self._starts.append(self._stop)
+            self._stop += size
+        first = len(found)
+        decided = self._walk.take(chars, found, final)
+        for index in range(first, len(found)):
+            one = found[index]
+            found[index] = one.between(self._place(one.start), self._place(one.end))
+        place = self._place(decided)
+        self._forget(decided)
+        return place
+
+    def _place(self, at: int) -> int:
+        """The offset in the stream of the character at `at` of the view."""
+        index = at - self._start
+        if index < 0:
+            return at
+        return self._starts[index] if index < len(self._starts) else self._stop
+
+    def _forget(self, before: int) -> None:
+        drop = before - self._start
+        if drop > 0:
+            del self._starts[:drop]
+            self._start = before
 
 
 class Tape:
     """Takes characters in and gives them back, in order, once what to mask among them is decided."""
 
-    __slots__ = ("_at", "_given", "_text", "_trace", "_walker", "idle")
+    __slots__ = ("_covered", "_decided", "_effort", "_given", "_held", "_view", "_waiting", "_walk", "idle")
 
     def __init__(self, walker: Walker, primer: str, effort: Effort) -> None:
         """`primer` is taken for text that went before; it is not given back."""
-        self._walker = walker
-        self._text = primer
-        self._given = len(primer)
-        self._at = len(primer)
-        self._trace = Trace(effort)
-        # Whether nothing is held. While it is true, text without digits may go through `pass_by`.
+        self._effort = effort
+        self._walk = WalkTrack(walker, primer, effort)
+        self._view: ViewTrack | None = None
+        self._held = ""
+        self._given = 0
+        self._covered = 0
+        self._waiting: list[Found] = []
+        # Whether nothing is held. While it is true, text without `interesting` characters may go through `pass_by`.
         self.idle = True
 
     @property
     def held(self) -> int:
         """Characters taken and not given back."""
-        return 0 if self.idle else len(self._text) - self._given
+        return len(self._held)
 
     def pass_by(self, text: str) -> None:
-        """Remembers text without digits that the caller gives on himself. Only while `idle`."""
-        text = self._text + text
-        self._text = text
-        if len(text) > _TRIM_AT:
-            self._trim(len(text))
+        """Remembers text without interesting characters that the caller gives on himself. Only while `idle`."""
+        self._walk.pass_by(text)
+        self._given += len(text)
+        if self._view is not None:
+            self._view.pass_by(text)
+            if self._view.over:
+                self._view = None
 
     def take(self, text: str, found: list[Found], final: bool) -> str:
         """Takes more text and gives back what is decided; adds to `found`, with offsets in what is given back."""
-        if self.idle:
-            self._given = self._at = len(self._text)
-            if not DIGIT.search(text):
-                self.pass_by(text)
-                return text
-        whole = self._text + text
-        first = len(found)
-        self._at = self._walker.walk(whole, self._at, len(whole), self._trace, found, final=final)
+        if self.idle and interesting(text) is None:
+            self.pass_by(text)
+            return text
+        if self._view is None and wakes(self._walk.tail(MAX_GAP + 1) + text):
+            self._view = ViewTrack(self._walk.copy(), self._effort)
+        waiting = self._waiting
+        decided = self._walk.take(text, waiting, final)
+        if self._view is not None:
+            decided = min(decided, self._view.take(text, waiting, final))
+        held = self._held + text
         start = self._given
-        end = len(whole) if final else max(self._at, min(self._trace.masked_end, len(whole)))
-        for index in range(first, len(found)):
-            found[index] = found[index].moved(-start)
-        self._text = whole
+        if waiting:
+            self._merge(decided, found)
+        end = min(max(decided, self._covered), start + len(held))
         self._given = end
-        self.idle = self._at == len(whole)
-        self._trim(self._at)
-        return whole[start:end]
+        self._held = held[end - start :]
+        self.idle = not self._held and self._walk.idle and self._is_quiet()
+        return held[: end - start]
 
-    def _trim(self, at: int) -> None:
-        """Forgets what no judgement of text from `at` on reads."""
-        drop = at - LEFT_WINDOW
-        if drop > 0:
-            self._text = self._text[drop:]
-            self._at -= drop
-            self._given -= drop
-            self._trace.shift(drop)
+    def _is_quiet(self) -> bool:
+        """Whether what comes next does not follow a digit, so that it stands for itself."""
+        return self._view.idle if self._view else gap_before(self._walk.tail(MAX_GAP + 1)) == OUTSIDE
+
+    def _merge(self, decided: int, found: list[Found]) -> None:
+        """Gives out what begins before `decided`."""
+        ready = [one for one in self._waiting if one.start < decided]
+        self._waiting = [one for one in self._waiting if one.start >= decided]
+        for one in merged(ready, self._covered):
+            found.append(one.moved(-self._given))
+            self._covered = one.end
+
+
+def merged(found: list[Found], covered: int = 0) -> list[Found]:
+    """The finds in order and without overlaps: what was found twice is found once, and of the rest what is left of it.
+
+    What ends before `covered` was found already.
+    """
+    apart: list[Found] = []
+    for one in sorted(found, key=_order):
+        if one.end > covered:
+            apart.append(one if one.start >= covered else one.between(covered, one.end, rest=True))
+            covered = one.end
+    return apart
+
+
+def _order(one: Found) -> tuple[int, int]:
+    return one.start, -one.end

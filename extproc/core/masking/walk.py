@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from extproc.core.masking.alphabet import DIGITS
-from extproc.core.masking.candidate import REACH, Search
+from extproc.core.masking.alphabet import ASCII_RUN, DIGITS
+from extproc.core.masking.candidate import REACH, REACH_OF_RUN, Search
 from extproc.core.masking.context import Words
 from extproc.core.masking.effort import GROUP_STEPS, SEARCHED_PER_STEP, TEXT_STEPS, Effort
 from extproc.core.masking.neighbours import list_end
@@ -35,6 +35,10 @@ class Found:
         """The same find in a text that begins elsewhere."""
         return replace(self, start=self.start + by, end=self.end + by)
 
+    def between(self, start: int, end: int, *, rest: bool = False) -> "Found":
+        """The same find at another place. `rest`: the place is only what is still to be replaced of it."""
+        return replace(self, start=start, end=end, rest=self.rest or rest)
+
 
 @dataclass(slots=True)
 class Trace:
@@ -45,6 +49,9 @@ class Trace:
     pans: Pans = field(default_factory=Pans)
     # Equal to `masked_end` when the digits after it are known to begin another PAN.
     row_end: int = -2
+
+    def copy(self) -> "Trace":
+        return replace(self)
 
     def shift(self, count: int) -> None:
         """Keeps the offsets right after `count` characters were dropped from the text's beginning."""
@@ -62,12 +69,12 @@ class _Stretch:
 
     __slots__ = ("_limit", "_search", "_text", "near", "quick")
 
-    def __init__(self, text: str, quick: int, trace: Trace, search: Search) -> None:
+    def __init__(self, text: str, quick: int, trace: Trace, search: Search, reach: int) -> None:
         self.quick = quick
         self.near = max(trace.pans.ends) + MAX_BESIDE + 1 if trace.pans.ends else 0
         self._text = text
         self._search = search
-        self._limit = min(quick + REACH, len(text))
+        self._limit = min(quick + reach, len(text))
 
     def next(self, at: int) -> re.Match[str] | None:
         """The next group of digits to look at; its match may end inside the group."""
@@ -81,6 +88,13 @@ class _Stretch:
     def list_end(self, first: int, masked_end: int) -> int:
         """Where the list of numbers ends in which the group at `first` stands; `first` if it is to be judged."""
         return list_end(self._text, first, masked_end) if self.near <= first < self.quick else first
+
+
+def _whole(text: str, spots: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The stretches, each to the end of its run of digits and separators."""
+    for start, stop in spots:
+        run = ASCII_RUN.match(text, stop)
+        yield start, run.end() if run else stop
 
 
 def _joined(spots: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -116,19 +130,14 @@ class Walker:
             trace = Trace(effort)
             search = self._judge.candidates.search(text)
             at = 0
-            for start, stop in _joined(spots):
+            ascii_only = text.isascii()
+            for start, stop in _whole(text, spots) if ascii_only else _joined(spots):
                 at = max(at, start)
                 if at < stop:
                     effort.spend((stop - at) // SEARCHED_PER_STEP)
-                    at = self.walk(text, at, stop, trace, found, final=True, search=search)
+                    reach = REACH_OF_RUN if ascii_only else REACH
+                    at = self.walk(text, at, stop, trace, found, final=True, search=search, reach=reach)
         return found
-
-    def find_after(self, primer: str, text: str, effort: Effort) -> list[Found]:
-        """Everything to mask in a whole text that `primer` announces; the offsets are those of `text`."""
-        whole = primer + text
-        found: list[Found] = []
-        self.walk(whole, len(primer), len(whole), Trace(effort), found, final=True)
-        return [one.moved(-len(primer)) for one in found]
 
     def walk(
         self,
@@ -140,9 +149,10 @@ class Walker:
         *,
         final: bool,
         search: Search | None = None,
+        reach: int = REACH,
     ) -> int:
         """Judges every group of digits that begins in `start..stop`, in order, and adds to `found`. `search` is the
-        search for candidates in `text`, where it is known already.
+        search for candidates in `text`, where it is known already, and `reach` how far behind `stop` it has to look.
 
         After a PAN it goes on beyond `stop` as far as a security code can stand beside it. Returns where it stopped:
         everything before is decided. Less than the text's length with `final` false: the group there waits for more.
@@ -151,7 +161,7 @@ class Walker:
         quick = min(stop, len(text) if final else len(text) - REACH)
         stretch = None
         if quick - at >= _WORTH_A_SEARCH:
-            stretch = _Stretch(text, quick, trace, search or self._judge.candidates.search(text))
+            stretch = _Stretch(text, quick, trace, search or self._judge.candidates.search(text), reach)
         while (group := stretch.next(at) if stretch else _next_digits(text, at)) is not None:
             first, end = group.span()
             if first >= stop:

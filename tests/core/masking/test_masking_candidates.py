@@ -55,7 +55,7 @@ def searching(stretch: float) -> Iterator[None]:
 
 def find(profile: str, text: str) -> tuple[list[Found], list[Found]]:
     """What is found group by group, and with the search."""
-    walker = SCANNERS[profile]._walker
+    walker = SCANNERS[profile]._detectors._walker
     with searching(math.inf):
         slow = walker.find(text, Effort(MAX_STEPS))
     with searching(0):

@@ -159,6 +159,7 @@ def test_a_stream_may_go_on_for_ever(scanner_of: Callable[[int], Scanner]) -> No
     for _ in range(1_000):
         masker.renew()
         channel.feed("card 4111 1111 1111 1111, ")
+    channel.finish()
     assert masker.findings == {"pan": 1_000}
 
 

@@ -34,6 +34,29 @@ WORDS = [
     *("pin ", "card pin ", "exp month ", "valid thru ", "12-28", "2028-12", "12/2028", ",12,28,", "/", "exp date "),
     *("cvv2", "123", "1234", "on the back ", "verification code ", "\u0130", "\u212a", "\ud83d\ude00", "******", "6*"),
 ]
+# What is read before it is judged, and what begins like it.
+ESCAPES = ["&#52;", "&#x31;", "&#49", "%34", "%31", "\\u0034", "\\x31", "\u2074", "\u2460", "\u24ff", "O", "l1", "S"]
+MARKUP = [
+    *("%20", "&nbsp;", "&#45;", "**", "*", "`", "~~", "<b>", "</b>", "</td><td>", "<span class='x'>", "\\n", "\\\\n"),
+    *(
+        "&",
+        "&#",
+        "&#5",
+        "&#x",
+        "%",
+        "%3",
+        "%E2%80%91",
+        "%E2",
+        "\\",
+        "\\u00",
+        "<",
+        "<b",
+        "&nbs",
+        "&amp;",
+        "<!-- x -->",
+        "o",
+    ),
+]
 
 
 def layout(card: str, sizes: list[int], separator: str) -> str:
@@ -53,11 +76,13 @@ cards = st.builds(
     layout,
     st.sampled_from(CARDS) | st.sampled_from(CARDS).map(spoiled),
     st.sampled_from([[], [4, 4, 4], [4, 4, 4, 4], [4, 6], [4, 5], [2] * 7, [1] * 18, [8], [6], [3, 3, 3]]),
-    st.sampled_from(["", " ", "-", ".", " - ", "\n", "\u200b", "  ", "/", "\u00a0", "        ", "         "]),
+    st.sampled_from(["", " ", "-", ".", " - ", "\n", "\u200b", "  ", "/", "\u00a0", "        ", "         ", *MARKUP]),
 )
 digits = st.text("0123456789", min_size=1, max_size=21) | st.text("45 ", min_size=1, max_size=30)
 unusual = st.text("\u0664\u0661\uff14\uff11\U0001d7d24 1", max_size=18)
-pieces = cards | digits | unusual | st.sampled_from(WORDS) | st.text(SEPARATORS, min_size=1, max_size=3)
+escaped = st.lists(st.sampled_from([*ESCAPES, "4", "1", "11", " "]), min_size=8, max_size=22).map("".join)
+read = escaped | st.sampled_from(MARKUP) | st.sampled_from(ESCAPES)
+pieces = cards | read | digits | unusual | st.sampled_from(WORDS) | st.text(SEPARATORS, min_size=1, max_size=3)
 texts = st.lists(pieces, max_size=10).map("".join)
 
 

@@ -54,7 +54,7 @@ def test_nothing_prints_card_data() -> None:
     channel = masker.channel()
     masker.mask_text("4111111111111111")
     channel.feed("4111 1111")
-    found = NUMBERED._walker.find("4111111111111111", Effort(MAX_STEPS))
+    found = NUMBERED._detectors.find("4111111111111111", Effort(MAX_STEPS))
     assert found
     for thing in (masker, channel, NUMBERED, channel._tape, masker._masks, *found):
         assert "4111" not in repr(thing)

@@ -1,0 +1,89 @@
+"""All ways of looking at a text, together: what the masker asks, for whole texts and for streams."""
+
+import re
+from collections import deque
+from itertools import accumulate
+
+from extproc.core.masking.effort import Effort
+from extproc.core.masking.pan import LEFT_WINDOW
+from extproc.core.masking.reader import MAX_TOKEN, Reader
+from extproc.core.masking.spots import unlike_spots
+from extproc.core.masking.tape import VIEW_REACH, Tape, merged
+from extproc.core.masking.walk import Found, Trace, Walker
+
+# After so many characters of these a reader is outside of every token, and not behind a digit.
+_QUIET = re.compile(rf"[^\d&%\\<]{{{MAX_TOKEN + 1}}}")
+_QUIET_WINDOWS = (1_000, 16_000, 256_000)
+
+
+class Detectors:
+    """The rules of one policy, compiled. Immutable."""
+
+    __slots__ = ("_walker",)
+
+    def __init__(self, walker: Walker) -> None:
+        self._walker = walker
+
+    def find(self, text: str, effort: Effort) -> list[Found]:
+        """Everything to mask in a whole text, in order, without overlaps. Raises `Malformed` when it costs too much.
+
+        Equals what a `tape` finds in the same text, however it is cut.
+        """
+        found = self._walker.find(text, effort)
+        spots = unlike_spots(text)
+        if not spots:
+            return found
+        viewed: list[Found] = []
+        for start, stop in self._regions(text, spots, found):
+            viewed += self._in_view(text, start, stop, effort)
+        return merged(found + viewed)
+
+    def find_after(self, primer: str, text: str, effort: Effort) -> list[Found]:
+        """Everything to mask in a whole text that `primer` announces; the offsets are those of `text`."""
+        found: list[Found] = []
+        self.tape(primer, effort).take(text, found, final=True)
+        return found
+
+    def tape(self, primer: str, effort: Effort) -> Tape:
+        """A new stream, which `primer` announces."""
+        return Tape(self._walker, primer, effort)
+
+    @staticmethod
+    def _regions(text: str, spots: list[tuple[int, int]], found: list[Found]) -> list[tuple[int, int]]:
+        """Stretches with everything that a judgement of the spots reads, which begin where a reader can begin."""
+        regions: list[tuple[int, int]] = []
+        for first, last in spots:
+            stop = min(len(text), last + VIEW_REACH)
+            if regions and first <= regions[-1][1]:
+                regions[-1] = regions[-1][0], max(stop, regions[-1][1])
+                continue
+            start = _quiet_before(text, first - VIEW_REACH)
+            # What was masked shortly before a region would count in it.
+            while near := [one for one in found if one.start < start < one.end + LEFT_WINDOW]:
+                start = _quiet_before(text, near[0].start - VIEW_REACH)
+            while regions and start <= regions[-1][1]:
+                start = min(start, regions.pop()[0])
+            regions.append((start, stop))
+        return regions
+
+    def _in_view(self, text: str, start: int, stop: int, effort: Effort) -> list[Found]:
+        final = stop == len(text)
+        chars, sizes = Reader(effort).read(text[start:stop], final)
+        found: list[Found] = []
+        self._walker.walk(chars, 0, len(chars), Trace(effort), found, final=final)
+        places = list(accumulate(sizes, initial=start))
+        return [one.between(places[one.start], places[one.end]) for one in found]
+
+
+def _quiet_before(text: str, limit: int) -> int:
+    """The last place up to `limit` at which a reader may begin."""
+    if limit <= 0:
+        return 0
+    for window in _QUIET_WINDOWS:
+        first = max(0, limit - window)
+        last = deque(_QUIET.finditer(text, first, limit), maxlen=1)
+        if last:
+            return last[0].end()
+        if first == 0:
+            break
+    return 0

@@ -1,0 +1,182 @@
+"""What is written in escapes, markup and other digits is read and masked, in whole texts and in streams alike."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from extproc.core.masking.masker import Masker
+from extproc.core.masking.scanner import Scanner
+from extproc.core.masking.settings import MaskingSettings
+
+SCANNER = Scanner(MaskingSettings())
+SEEN = {
+    # escapes
+    "4111%201111%201111%201111": "[PAN]",
+    "%34%31%31%31111111111111": "[PAN]",
+    "%EF%BC%94111111111111111": "[PAN]",
+    "4111%C2%A01111%E2%80%911111-1111": "[PAN]",
+    "&#52;&#x31;11 1111 1111 1111": "[PAN]",
+    "4111&nbsp;1111&nbsp;1111&nbsp;1111": "[PAN]",
+    "4111&ndash;1111&ndash;1111&ndash;1111": "[PAN]",
+    r"\u0034111111111111111": "[PAN]",
+    r"\\u0034\x31111111 11111111": "[PAN]",
+    r"4111\n1111\n1111\n1111": "[PAN]",
+    r"4111\-1111\-1111\-1111": "[PAN]",
+    "cvv%3A%20123": "cvv%3A%20[CVV]",
+    "cvv: &#49;23": "cvv: [CVV]",
+    "card number%3A 6240008631401147": "card number%3A [PAN]",
+    "%3B4111111111111111%3D28122010000": "%3B[TRACK]",
+    # markup
+    "4111<span></span>1111<span></span>1111<span></span>1111": "[PAN]",
+    '<b>4111</b> <span class="n">1111</span> <i>1111</i> 1111': "<b>[PAN]",
+    "<td>4111</td><td>1111</td><td>1111</td><td>1111</td>": "<td>[PAN]</td>",
+    "4111<!-- -->1111<!-- -->1111<!-- -->1111": "[PAN]",
+    "**4111** 1111 1111 1111": "**[PAN]",
+    "`4111` `1111` `1111` `1111`": "`[PAN]`",
+    "4111~~ ~~1111 11111111": "[PAN]",
+    "CVV: <b>123</b>": "CVV: <b>[CVV]</b>",
+    "| 4111 | 1111 | 1111 | 1111 |": "| [PAN] |",
+    "4111 1111 **1111** 1111, **123**": "[PAN], **[CVV]**",
+    # lists
+    "4111,1111,1111,1111": "[PAN]",
+    "4111; 1111; 1111; 1111": "[PAN]",
+    "4111:1111:1111:1111": "[PAN]",
+    "3782,822463,10005": "[PAN]",
+    "4111,1111;1111,1111": "[PAN]",
+    "[4,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]": "[[PAN]]",
+    '["4111","1111","1111","1111"]': '["[PAN]"]',
+    "41, 11, 11, 11, 11, 11, 11, 11": "[PAN]",
+    # digits that are not decimal ones, and letters in the place of digits
+    "\u2074\u00b9\u00b9\u00b9 1111 1111 1111": "[PAN]",
+    "\u2463\u2460\u2460\u2460 1111 1111 1111": "[PAN]",
+    "4\ufe0f\u20e31\ufe0f\u20e31\ufe0f\u20e31\ufe0f\u20e3 1111 1111 1111": "[PAN]",
+    "4\u03361\u03361\u03361\u0336 1111 1111 1111": "[PAN]",
+    "4l11 1111 1111 1111": "[PAN]",
+    "4111 1111 1111 lIl1": "[PAN]",
+    "41l1111111111111": "[PAN]",
+    "4OO0 O000 0000 0002": "[PAN]",
+    # what the text itself says is found as well
+    "100%4111111111111111": "100%[PAN]",
+    "&amp;4111111111111111": "&amp;[PAN]",
+    "4111111111111111Old": "[PAN]Old",
+}
+UNSEEN = [
+    "1111,2222,3333,4111,1111,1111,1111",
+    "4111,1111,1111,1111,2222,3333",
+    "411,111,111,111,111,1",
+    "41111111,11111111",
+    "411111******1111",
+    "4.111,1.111,1.111,1.111",
+    "4OOO OOOO OOOO OOO2",
+    "4111 1111 1111 Solo",
+    "a * b ** 4 < 5 & 6% of 100%, \\n\\t 7 | 8",
+    "4111 < 1111 > 1111 1111",
+]
+PIECES = [
+    *("&#52;", "%34", "\\u0034", "\u2074", "O", "l", "%20", "&nbsp;", "**", "`", "<b>", "</td><td>", "\\n", ", ", "|"),
+    *(
+        "&",
+        "&#5",
+        "%",
+        "%3",
+        "%E2",
+        "\\",
+        "\\u00",
+        "<",
+        "<b",
+        "*",
+        " ",
+        "cvv ",
+        "12/28",
+        "123",
+        "4111",
+        "[PAN]",
+        "\u0301",
+    ),
+]
+FILLERS = [
+    "x",
+    "the quick ",
+    "12 ",
+    "1,",
+    "2026, ",
+    "4111, ",
+    "\n",
+    "<td>12</td>",
+    "a&b ",
+    "%20",
+    "4",
+    "411 ",
+    "o 1 l ",
+]
+
+
+def send(masker: Masker, chunks: list[str]) -> str:
+    channel = masker.channel()
+    return "".join([channel.feed(chunk) for chunk in chunks]) + channel.finish()
+
+
+@pytest.mark.parametrize("text", SEEN)
+def test_it_is_masked_in_every_cut(text: str, cuts: Callable[[str], list[list[str]]]) -> None:
+    assert SCANNER.masker().mask_text(text) == SEEN[text]
+    for chunks in cuts(text):
+        assert send(SCANNER.masker(), chunks) == SEEN[text], chunks
+
+
+@pytest.mark.parametrize("text", UNSEEN)
+def test_it_stays(text: str, cuts: Callable[[str], list[list[str]]]) -> None:
+    assert SCANNER.masker().mask_text(text) == text
+    for chunks in cuts(text):
+        assert send(SCANNER.masker(), chunks) == text, chunks
+
+
+@pytest.mark.parametrize("text", SEEN)
+def test_it_is_masked_far_inside_of_a_text(text: str) -> None:
+    """Whole texts are read only where they are unlike their view."""
+    around = "prose of no interest, 12 of it " * 60
+    masked = SCANNER.masker().mask_text(f"{around}{text} {around}{text}")
+    assert masked == f"{around}{SEEN[text]} {around}{SEEN[text]}"
+
+
+def card(rng: random.Random) -> str:
+    number = rng.choice(["4111111111111111", "378282246310005", "5555555555554444", "4111111111111112"])
+    sizes = rng.choice([[4, 4, 4, 4], [4, 6, 5], [1] * 16, [2] * 8, [16]])
+    gap = rng.choice(["", " ", "-", ",", ", ", *PIECES])
+    groups = [number[sum(sizes[:at]) : sum(sizes[: at + 1])] for at in range(len(sizes))]
+    written = gap.join(group for group in groups if group)
+    if rng.random() < 0.5:
+        return written
+    forms = ("{}", "{}", "{}", "{}", "&#4{:c};", "%3{}", "\\u003{}")
+    return "".join(
+        rng.choice(forms).replace("4{:c}", str(ord(c))).format(c) if c.isascii() and c.isdigit() else c for c in written
+    )
+
+
+def text_of(rng: random.Random) -> str:
+    parts = []
+    for _ in range(rng.randint(1, 8)):
+        filler = rng.choice(FILLERS)
+        length = rng.choice([1, 3, 40, 100, 130, 300, 700, 1300, 2700])
+        kind = rng.random()
+        parts.append(
+            card(rng) if kind < 0.4 else (filler * length)[:length] if kind < 0.7 else rng.choice(PIECES + FILLERS)
+        )
+    return "".join(parts)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_long_texts_are_masked_as_their_streams_are(seed: int) -> None:
+    """Read in parts when whole, and with the view put to sleep and woken again when streamed."""
+    rng = random.Random(seed)
+    text = text_of(rng)
+    whole = SCANNER.masker()
+    expected = whole.mask_text(text)
+    for most in (2, 9, 40, 5000):
+        chunks, at = [], 0
+        while at < len(text):
+            chunks.append(text[at : at + rng.randint(1, most)])
+            at += len(chunks[-1])
+        streamed = SCANNER.masker()
+        assert send(streamed, chunks) == expected
+        assert streamed.findings == whole.findings
