@@ -96,23 +96,23 @@ class Announcement:
         return False
 
 
-_PAN_WORDS: Final = Announcement.of(_PAN_SURE, _PAN_BOUNDED, _PAN_LINKS, MAX_PAN_DISTANCE)
-_PIN_WORDS: Final = Announcement.of((), ("pin",), _PIN_LINKS, MAX_CODE_DISTANCE)
-_EXPIRY_WORDS: Final = Announcement.of(_EXPIRY_SURE, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
-_EXPIRY_PART_WORDS: Final = Announcement.of(_EXPIRY_PARTS, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
+PAN_WORDS: Final = Announcement.of(_PAN_SURE, _PAN_BOUNDED, _PAN_LINKS, MAX_PAN_DISTANCE)
+PIN_WORDS: Final = Announcement.of((), ("pin",), _PIN_LINKS, MAX_CODE_DISTANCE)
+EXPIRY_WORDS: Final = Announcement.of(_EXPIRY_SURE, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
+EXPIRY_PART_WORDS: Final = Announcement.of(_EXPIRY_PARTS, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
 
 
 class Words:
     """The keyword rules of one profile."""
 
-    __slots__ = ("_code", "_gate", "_gate_wide", "_near")
+    __slots__ = ("_gate", "_gate_wide", "_near", "code")
 
-    pan_announced = staticmethod(_PAN_WORDS.stands_before)
-    expiry_announced = staticmethod(_EXPIRY_WORDS.stands_before)
-    expiry_part_announced = staticmethod(_EXPIRY_PART_WORDS.stands_before)
+    pan_announced = staticmethod(PAN_WORDS.stands_before)
+    expiry_announced = staticmethod(EXPIRY_WORDS.stands_before)
+    expiry_part_announced = staticmethod(EXPIRY_PART_WORDS.stands_before)
 
     def __init__(self, ambiguous: tuple[str, ...] = _CODE_AMBIGUOUS) -> None:
-        self._code = Announcement.of(_CODE_SURE, ambiguous, _CODE_LINKS, MAX_CODE_DISTANCE)
+        self.code = Announcement.of(_CODE_SURE, ambiguous, _CODE_LINKS, MAX_CODE_DISTANCE)
         announcing = {*_CODE_SURE, *ambiguous, "pin", *_EXPIRY_SURE, *_EXPIRY_PARTS}
         words = "|".join(map(re.escape, sorted(announcing, key=len, reverse=True)))
         self._near = re.compile(words, re.IGNORECASE | re.ASCII)
@@ -128,13 +128,13 @@ class Words:
 
     def code_announced(self, text: str, start: int) -> bool:
         """Whether the digits at `start` stand directly after words such as "CVV:" or "security code is"."""
-        return self._code.stands_before(text, start)
+        return self.code.stands_before(text, start)
 
     @staticmethod
     def pin_announced(text: str, start: int) -> bool:
         """Whether the digits at `start` stand after "PIN", with a card before it: elsewhere it is a post code."""
         near = max(0, start - WORD_WINDOW)
-        return _PIN_WORDS.stands_before(text, start) and _CARD_NEAR.search(text, near, start) is not None
+        return PIN_WORDS.stands_before(text, start) and _CARD_NEAR.search(text, near, start) is not None
 
     def spots(self, text: str) -> list[tuple[int, int]]:
         """Stretches of a whole text, in order, that hold every digit at which something to mask can begin."""

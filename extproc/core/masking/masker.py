@@ -13,7 +13,7 @@ from extproc.core.reasons import Malformed, Reason
 
 # Up to this length a look for digits costs less than a call of RE2.
 _SHORT = 128
-_JSON_TEXT = frozenset(("arguments", "partial_json"))
+JSON_TEXT = frozenset(("arguments", "partial_json"))
 _has_digit = DIGIT.search
 
 
@@ -88,7 +88,7 @@ class Masker:
 
     def _value(self, value: object, rule: KeyRule, key: str, depth: int) -> object:
         if isinstance(value, str):
-            if key in _JSON_TEXT:
+            if key in JSON_TEXT:
                 return self.mask_json(value)
             return self.mask_announced(value, rule)
         if isinstance(value, dict):

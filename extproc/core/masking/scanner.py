@@ -12,7 +12,7 @@ from extproc.core.masking.walk import Found, Walker
 class Scanner:
     """Finds card data by the rules of one policy. Immutable; safe to share between exchanges."""
 
-    __slots__ = ("_max_steps", "_walker", "settings")
+    __slots__ = ("_max_steps", "_walker", "judge", "settings", "words")
 
     def __init__(self, settings: MaskingSettings, max_steps: int = MAX_STEPS) -> None:
         """`max_steps` bounds what one body, or one piece of a stream, may cost; a step takes about a microsecond.
@@ -29,7 +29,9 @@ class Scanner:
         else:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}")
         self.settings = settings
-        self._walker = Walker(PanJudge(IinTable(strong), words), words)
+        self.words = words
+        self.judge = PanJudge(IinTable(strong), words)
+        self._walker = Walker(self.judge, words)
 
     def find(self, text: str) -> list[Found]:
         """What would be masked in a whole text, in order, without overlaps. Raises as a `Masker` does."""
