@@ -43,10 +43,11 @@ _SIGNS: Final = {".": A_DECIMAL, "+": A_PHONE}
 class Explainer:
     """Explains what one scanner finds."""
 
-    __slots__ = ("_judge", "_words")
+    __slots__ = ("_judge", "_read", "_words")
 
     def __init__(self, scanner: Scanner) -> None:
         self._judge = scanner.judge
+        self._read = tuple(brand for brand in BRANDS if brand.prefixes[0] in scanner.judge.table.prefixes)
         self._words = scanner.words
 
     def explain(
@@ -107,7 +108,7 @@ class Explainer:
         strong, weak = self._judge.table.lengths(run.digits)
         if not announced:
             if not strong | weak or not self._judge.may_begin(text, first):
-                return longest, _unread(run.digits, self._judge.table.prefixes) or NO_IIN
+                return longest, self._unread(run.digits) or NO_IIN
             if in_list(text, first, place.masked_end):
                 return longest, IN_A_LIST
             for last, count in find_shapes(run, strong, weak):
@@ -123,7 +124,7 @@ class Explainer:
         """How far it comes, the group with which it ends, and what it fails."""
         bit = 1 << count
         if not (strong | weak) & bit:
-            names = ", ".join(brand.name for brand in BRANDS if run.digits.startswith(brand.prefixes))
+            names = ", ".join(brand.name for brand in self._read if run.digits.startswith(brand.prefixes))
             return 0, last, f"{count} digits: not a length of {names}" if names else f"{count} digits: {NO_IIN}"
         names = _names(self._brands(run.digits, count))
         if not passes_luhn(run.digits[:count]):
@@ -179,9 +180,13 @@ class Explainer:
 
     def _brands(self, digits: str, count: int) -> list[Brand]:
         """The brands that issue such numbers; weak ones only where there is no other."""
-        known = self._judge.table.prefixes
-        found = [brand for brand in _brands_of(digits, count) if brand.prefixes[0] in known]
+        found = [b for b in self._read if count in b.lengths and digits.startswith(b.prefixes)]
         return [brand for brand in found if brand.tier is not Tier.WEAK] or found
+
+    def _unread(self, digits: str) -> str:
+        """Names the brands that only another profile reads, where none begins so that this one reads."""
+        names = [brand.name for brand in BRANDS if digits.startswith(brand.prefixes)]
+        return f"begins as of {', '.join(names)}, which this profile does not read" if names else ""
 
 
 def _without_sign(place: Place, end: int) -> tuple[Place, int]:
@@ -192,18 +197,8 @@ def _without_sign(place: Place, end: int) -> tuple[Place, int]:
     return Place(text, place.start - begin, place.masked_end - begin, final=True), end - begin
 
 
-def _brands_of(digits: str, count: int) -> list[Brand]:
-    return [brand for brand in BRANDS if count in brand.lengths and digits.startswith(brand.prefixes)]
-
-
 def _names(brands: list[Brand]) -> str:
     return ", ".join(brand.name for brand in brands)
-
-
-def _unread(digits: str, known: frozenset[str]) -> str:
-    """Names the brands that only another profile reads."""
-    names = [b.name for b in BRANDS if b.prefixes[0] not in known and digits.startswith(b.prefixes)]
-    return f"begins as of {', '.join(names)}, which this profile does not read" if names else ""
 
 
 def _layout(lens: list[int]) -> str:
