@@ -37,6 +37,10 @@ class NotedMasks(Masks):
 class NotedJsonChannel(JsonChannel):
     """Says what is known of the string or number that comes next."""
 
+    def __init__(self, walker: Walker, masks: Masks) -> None:
+        super().__init__(walker, masks)
+        self._outer_keys: list[str] = []
+
     @property
     def rule(self) -> KeyRule:
         """What its key announces of it."""
@@ -46,6 +50,15 @@ class NotedJsonChannel(JsonChannel):
     def holds_json(self) -> bool:
         """Whether its key says that it is JSON text itself."""
         return not self._key_next and self._key in JSON_TEXT
+
+    def _structure(self, char: str) -> bool:
+        """After an object or a list the key is the one under which it stood, for what follows it in a list."""
+        if char in "{[":
+            self._outer_keys.append(self._key)
+        known = super()._structure(char)
+        if char in "}]" and self._outer_keys:
+            self._key = self._outer_keys.pop()
+        return known
 
 
 class NotedMasker(Masker):

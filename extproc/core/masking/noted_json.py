@@ -17,6 +17,7 @@ from extproc.core.masking.noted import NotedJsonChannel, NotedMasker, Piece
 from extproc.core.masking.settings import Kind
 
 NO_INTEGER: Final = "a number with a fraction"
+AS_TEXT: Final = "somewhere in arguments that are no JSON"
 PADDED: Final = "a PAN with zeros around it"
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9+\-.eE]*+|[^"0-9-]++')
@@ -33,7 +34,10 @@ class NotJson(Exception):
 
 
 def read_documents(text: str) -> list[tuple[int, int]]:
-    """Where the JSON values of a text begin and end: one, or several with blanks between. Raises `NotJson`."""
+    """Where the JSON values of a text begin and end: one, or objects and lists with blanks between. Raises `NotJson`.
+
+    Several numbers or strings in a row are no JSON lines: they could be the groups of one card.
+    """
     decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
     documents: list[tuple[int, int]] = []
     at = _skip_blank(text, 1 if text.startswith(_BYTE_ORDER_MARK) else 0)
@@ -46,6 +50,10 @@ def read_documents(text: str) -> list[tuple[int, int]]:
             raise NotJson(at) from None
         documents.append((at, end))
         at = _skip_blank(text, end)
+    if len(documents) > 1:
+        for begin, _ in documents:
+            if text[begin] not in "{[":
+                raise NotJson(begin)
     return documents
 
 
@@ -157,5 +165,6 @@ class _Document:
             notes = [note for piece in pieces for note in piece.notes]
         except NotJson:
             masked = self._masker.mask_json(chars)
-            notes = [Note(0, len(chars), note.kind) for note in self._masker.take_noted()]
+            why = AS_TEXT if self._explainer else ""
+            notes = [Note(0, len(chars), note.kind, why) for note in self._masker.take_noted()]
         return written if masked == chars else json.dumps(masked), notes
