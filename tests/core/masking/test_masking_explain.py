@@ -136,6 +136,9 @@ def test_what_is_explained_is_what_is_masked_whatever_stands_together(text: str)
 def test_a_brand_that_the_profile_does_not_read_is_named() -> None:
     balanced = Scanner(MaskingSettings(profile=BALANCED))
     assert explained("8600000000000007", balanced)[0].why == "begins as of uzcard, which this profile does not read"
+    shared = "6040000000000009"
+    assert explained(shared, balanced)[0].why.startswith("rupay: 16 digits, tier strong, ")
+    assert explained(shared)[0].why.startswith("rupay, ukrcard: 16 digits, tier national, strong, ")
     strict, narrow = SCANNER.judge.table.prefixes, balanced.judge.table.prefixes
     for brand in BRANDS:
         assert brand.prefixes[0] in strict
