@@ -10,6 +10,7 @@ _GROUPS = {
     "demo": ("extproc.cli.demo", "Show the whole story on this machine."),
     "dev": ("extproc.cli.dev", "Development tokens and issuer."),
     "envoy": ("extproc.cli.envoy", "Render and validate Envoy's bootstrap."),
+    "mask": ("extproc.cli.mask", "Mask files or standard input, and say what was where, and why."),
     "policy": ("extproc.cli.policy", "Check a policy."),
     "run": ("extproc.cli.run", "Guard a model server on this machine: Envoy, workers, development issuer."),
     "serve": ("extproc.cli.serve", "The data plane beside one Envoy."),

@@ -34,25 +34,40 @@ def check(files: tuple[Path, ...]) -> None:
     raise SystemExit(max(codes))
 
 
+def policy_or_exit(file: Path) -> Policy:
+    """The policy in `file`; prints every problem to standard error and ends with 2 when it has any."""
+    try:
+        return _read(file)
+    except OSError as error:
+        click.echo(f"{file}: {read_failure(error)}", err=True)
+    except PolicyInvalid as invalid:
+        _print_problems(file, invalid.problems, err=True)
+    raise SystemExit(_UNREADABLE)
+
+
+def _read(file: Path) -> Policy:
+    # Opened to wait: the shell's `<(…)` is a pipe.
+    with file.open("rb") as opened:
+        return parse_policy(opened.read(MAX_FILE_BYTES))
+
+
 def _check(file: Path) -> int:
     try:
-        # Opened to wait: the shell's `<(…)` is a pipe.
-        with file.open("rb") as opened:
-            policy = parse_policy(opened.read(MAX_FILE_BYTES))
+        policy = _read(file)
     except OSError as error:
         click.echo(f"{file}: {read_failure(error)}", err=True)
         return _UNREADABLE
     except PolicyInvalid as invalid:
-        _print_problems(file, invalid.problems)
+        _print_problems(file, invalid.problems, err=False)
         return _PROBLEMS
     click.echo(f"{file}: {_summary(policy)}")
     return _CLEAN
 
 
-def _print_problems(file: Path, problems: tuple[Problem, ...]) -> None:
+def _print_problems(file: Path, problems: tuple[Problem, ...], *, err: bool) -> None:
     for problem in problems:
-        click.echo(f"{file}:{problem}")
-    click.echo(f"{file}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
+        click.echo(f"{file}:{problem}", err=err)
+    click.echo(f"{file}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", err=err)
 
 
 def _summary(policy: Policy) -> str:

@@ -100,10 +100,10 @@ class Announcement:
         return False
 
 
-_PAN_WORDS: Final = Announcement.of(_PAN_SURE, _PAN_BOUNDED, _PAN_LINKS, MAX_PAN_DISTANCE)
-_PIN_WORDS: Final = Announcement.of((), ("pin",), _PIN_LINKS, MAX_CODE_DISTANCE)
-_EXPIRY_WORDS: Final = Announcement.of(_EXPIRY_SURE, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
-_EXPIRY_PART_WORDS: Final = Announcement.of(_EXPIRY_PARTS, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
+PAN_WORDS: Final = Announcement.of(_PAN_SURE, _PAN_BOUNDED, _PAN_LINKS, MAX_PAN_DISTANCE)
+PIN_WORDS: Final = Announcement.of((), ("pin",), _PIN_LINKS, MAX_CODE_DISTANCE)
+EXPIRY_WORDS: Final = Announcement.of(_EXPIRY_SURE, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
+EXPIRY_PART_WORDS: Final = Announcement.of(_EXPIRY_PARTS, (), _EXPIRY_LINKS, MAX_CODE_DISTANCE)
 _LAST_TWO: Final = frozenset(
     word[-2:]
     for word in (
@@ -116,7 +116,7 @@ _LAST_TWO: Final = frozenset(
 class Words:
     """The keyword rules of one profile."""
 
-    __slots__ = ("_code", "_gate", "_gate_wide")
+    __slots__ = ("_gate", "_gate_wide", "code")
 
     @staticmethod
     def may_announce(text: str, start: int) -> bool:
@@ -124,12 +124,12 @@ class Words:
         window = text[max(0, start - WORD_WINDOW) : start]
         return window.rstrip(_FILL)[-2:].lower() in _LAST_TWO or ">" in window
 
-    pan_announced = staticmethod(_PAN_WORDS.stands_before)
-    expiry_announced = staticmethod(_EXPIRY_WORDS.stands_before)
-    expiry_part_announced = staticmethod(_EXPIRY_PART_WORDS.stands_before)
+    pan_announced = staticmethod(PAN_WORDS.stands_before)
+    expiry_announced = staticmethod(EXPIRY_WORDS.stands_before)
+    expiry_part_announced = staticmethod(EXPIRY_PART_WORDS.stands_before)
 
     def __init__(self, ambiguous: tuple[str, ...] = _CODE_AMBIGUOUS) -> None:
-        self._code = Announcement.of(_CODE_SURE, ambiguous, _CODE_LINKS, MAX_CODE_DISTANCE)
+        self.code = Announcement.of(_CODE_SURE, ambiguous, _CODE_LINKS, MAX_CODE_DISTANCE)
         announcing = {*_CODE_SURE, *ambiguous, "pin", *_EXPIRY_SURE, *_EXPIRY_PARTS}
         words = "|".join(map(re.escape, sorted(announcing, key=len, reverse=True)))
         fill = re.escape("".join(c for c in _FILL if c.isascii()))
@@ -144,13 +144,13 @@ class Words:
 
     def code_announced(self, text: str, start: int) -> bool:
         """Whether the digits at `start` stand directly after words such as "CVV:" or "security code is"."""
-        return self._code.stands_before(text, start)
+        return self.code.stands_before(text, start)
 
     @staticmethod
     def pin_announced(text: str, start: int) -> bool:
         """Whether the digits at `start` stand after "PIN", with a card before it: elsewhere it is a post code."""
         near = max(0, start - WORD_WINDOW)
-        return _PIN_WORDS.stands_before(text, start) and _CARD_NEAR.search(text, near, start) is not None
+        return PIN_WORDS.stands_before(text, start) and _CARD_NEAR.search(text, near, start) is not None
 
     def spots(self, text: str) -> list[tuple[int, int]]:
         """Stretches of a whole text, in order, that hold every digit at which something to mask can begin."""

@@ -12,7 +12,7 @@ from extproc.core.reasons import Malformed, Reason
 
 # Up to this length such a look costs less than a call of RE2.
 _SHORT = 128
-_JSON_TEXT = frozenset(("arguments", "partial_json"))
+JSON_TEXT = frozenset(("arguments", "partial_json"))
 
 
 class Masker:
@@ -86,7 +86,7 @@ class Masker:
 
     def _value(self, value: object, rule: KeyRule, key: str, depth: int) -> object:
         if isinstance(value, str):
-            if key in _JSON_TEXT:
+            if key in JSON_TEXT:
                 return self.mask_json(value)
             return self.mask_announced(value, rule)
         if isinstance(value, dict):

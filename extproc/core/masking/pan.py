@@ -68,10 +68,10 @@ class Pan:
 class PanJudge:
     """The PAN rules of one profile, compiled."""
 
-    __slots__ = ("_table", "_words", "candidates")
+    __slots__ = ("_words", "candidates", "table")
 
     def __init__(self, table: IinTable, words: Words) -> None:
-        self._table = table
+        self.table = table
         self._words = words
         self.candidates = Candidates(table.prefixes)
 
@@ -81,7 +81,7 @@ class PanJudge:
         Digits before `masked_end` are masked already. `final`: nothing follows `text`.
         """
         announced = self._words.may_announce(text, start) and self._words.pan_announced(text, start)
-        if not announced and (not self._may_begin(text, start) or in_list(text, start, masked_end)):
+        if not announced and (not self.may_begin(text, start) or in_list(text, start, masked_end)):
             return None
         if ends_truncated(text, start):
             group = GROUP.match(text, start)
@@ -91,26 +91,26 @@ class PanJudge:
             if end - start == 4:
                 return None
         run = read_run(text, start, final)
-        strong, weak = self._table.lengths(run.digits)
+        strong, weak = self.table.lengths(run.digits)
         if _may_grow(run, strong | weak | (_ANNOUNCED_BITS if announced else 0)):
             return WAIT
-        place = _Place(text, start, masked_end, final)
-        pan = self._unsuppressed(place, run, _shapes(run, strong, weak), announced)
-        return self._announced(run) if pan is None and announced else pan
+        place = Place(text, start, masked_end, final)
+        pan = self._unsuppressed(place, run, find_shapes(run, strong, weak), announced)
+        return self.announced_pan(run) if pan is None and announced else pan
 
-    def _may_begin(self, text: str, start: int) -> bool:
+    def may_begin(self, text: str, start: int) -> bool:
         head = text[start : start + MAX_IIN_DIGITS]
-        return any(self._table.lengths(ascii_digits(head[: _digit_count(head)])))
+        return any(self.table.lengths(ascii_digits(head[: _digit_count(head)])))
 
     def _unsuppressed(
-        self, place: "_Place", run: Run, shapes: Iterator[tuple[int, int]], announced: bool
+        self, place: "Place", run: Run, shapes: Iterator[tuple[int, int]], announced: bool
     ) -> Pan | Wait | None:
         ends: list[int] = []
         longest = 0
         for last, count in shapes:
             end = run.ends[last]
             if not announced:
-                against = self._suppressed(place, end, *run.layout(last))
+                against = self.suppressed(place, end, *run.layout(last))
                 if against is WAIT:
                     return WAIT
                 if against:
@@ -120,10 +120,10 @@ class PanJudge:
         return Pan(tuple(ends), run.digits[:longest]) if ends else None
 
     @staticmethod
-    def _announced(run: Run) -> Pan | None:
+    def announced_pan(run: Run) -> Pan | None:
         """The number that a keyword announced, whatever its IIN and check digit: printed layouts before others."""
         other: Pan | None = None
-        for last, count in _lengths(run):
+        for last, count in run_lengths(run):
             if count < MIN_ANNOUNCED_DIGITS:
                 break
             lens, gaps = run.layout(last)
@@ -134,14 +134,14 @@ class PanJudge:
                 other = other or pan
         return other
 
-    def _suppressed(self, place: "_Place", end: int, lens: list[int], gaps: list[str]) -> bool | Wait:
+    def suppressed(self, place: "Place", end: int, lens: list[int], gaps: list[str]) -> bool | Wait:
         text, start = place.text, place.start
         before = text[start - 1] if start else ""
         if len(lens) == 1 and before == "." and start - 1 > place.masked_end and _follows_integer(text, start - 1):
             return True
         if before == "+" and sum(lens) <= MAX_PHONE_DIGITS and (len(lens) == 1 or not is_brand_layout(lens)):
             return True
-        hexadecimal = _in_hex_token(place, end)
+        hexadecimal = in_hex_token(place, end)
         if hexadecimal is not False:
             return hexadecimal
         if len(lens) == 1:
@@ -158,7 +158,7 @@ class PanJudge:
         return self._neighbours_after(place, end, spacings, like, enough=enough, in_row=in_row)
 
     def _neighbours_after(
-        self, place: "_Place", end: int, spacings: frozenset[str], like: range, *, enough: int, in_row: bool
+        self, place: "Place", end: int, spacings: frozenset[str], like: range, *, enough: int, in_row: bool
     ) -> bool | Wait:
         """Whether `enough` like groups follow. `in_row`: a group that begins a card of its own is no neighbour."""
         text, final = place.text, place.final
@@ -191,14 +191,14 @@ class PanJudge:
 
     def _begins_shape(self, text: str, start: int, final: bool) -> bool | Wait:
         run = read_run(text, start, final)
-        strong, weak = self._table.lengths(run.digits)
+        strong, weak = self.table.lengths(run.digits)
         if _may_grow(run, strong | weak):
             return WAIT
-        return next(_shapes(run, strong, weak), None) is not None
+        return next(find_shapes(run, strong, weak), None) is not None
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a candidate begins, and what is known around it."""
 
     text: str
@@ -207,7 +207,7 @@ class _Place:
     final: bool
 
 
-def _lengths(run: Run) -> list[tuple[int, int]]:
+def run_lengths(run: Run) -> list[tuple[int, int]]:
     """Groups where a PAN can end, with the number of digits up to there, the longest first."""
     found: list[tuple[int, int]] = []
     total = 0
@@ -219,10 +219,10 @@ def _lengths(run: Run) -> list[tuple[int, int]]:
     return found
 
 
-def _shapes(run: Run, strong: int, weak: int) -> Iterator[tuple[int, int]]:
+def find_shapes(run: Run, strong: int, weak: int) -> Iterator[tuple[int, int]]:
     """Groups where a number ends that looks like a PAN, with its count of digits, the longest first."""
     weak &= ~strong
-    for last, count in _lengths(run):
+    for last, count in run_lengths(run):
         bit = 1 << count
         if not (strong | weak) & bit or not passes_luhn(run.digits[:count]):
             continue
@@ -263,7 +263,7 @@ def _follows_integer(text: str, point: int) -> bool:
     return 1 <= point - at <= MAX_INTEGER_PART
 
 
-def _in_hex_token(place: _Place, end: int) -> bool | Wait:
+def in_hex_token(place: Place, end: int) -> bool | Wait:
     """Whether the candidate lies inside a UUID or a hex digest of 32, 40 or 64 characters with a letter in it."""
     text, start, final = place.text, place.start, place.final
     size = len(text)

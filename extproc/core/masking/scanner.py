@@ -13,7 +13,7 @@ from extproc.core.masking.walk import Found, Walker
 class Scanner:
     """Finds card data by the rules of one policy. Immutable; safe to share between exchanges."""
 
-    __slots__ = ("_detectors", "_max_steps", "settings")
+    __slots__ = ("_detectors", "_max_steps", "judge", "settings", "words")
 
     def __init__(self, settings: MaskingSettings, max_steps: int = MAX_STEPS) -> None:
         """`max_steps` bounds what one body, or one piece of a stream, may cost; a step takes about a microsecond.
@@ -30,7 +30,9 @@ class Scanner:
         else:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}")
         self.settings = settings
-        self._detectors = Detectors(Walker(PanJudge(IinTable(strong), words), words))
+        self.words = words
+        self.judge = PanJudge(IinTable(strong), words)
+        self._detectors = Detectors(Walker(self.judge, words))
 
     def find(self, text: str) -> list[Found]:
         """What would be masked in a whole text, in order, without overlaps. Raises as a `Masker` does."""

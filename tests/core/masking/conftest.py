@@ -195,6 +195,12 @@ def label() -> Callable[[], Masker]:
 
 
 @pytest.fixture(scope="session")
+def corpus() -> list[str]:
+    """Every text of the corpus."""
+    return [*MASKED, *CLEAN]
+
+
+@pytest.fixture(scope="session")
 def stream() -> Callable[[Masker, Iterable[str]], str]:
     """Sends chunks through a new channel of a masker."""
 
