@@ -1,10 +1,10 @@
 """All ways of looking at a text, together: what the masker asks, for whole texts and for streams."""
 
 import re
-from collections import deque
 from itertools import accumulate
 
 from extproc.core.masking.effort import Effort
+from extproc.core.masking.number_words import LONGEST_WORD, find_word
 from extproc.core.masking.pan import LEFT_WINDOW
 from extproc.core.masking.reader import MAX_TOKEN, Reader
 from extproc.core.masking.spots import unlike_spots
@@ -68,7 +68,7 @@ class Detectors:
 
     def _in_view(self, text: str, start: int, stop: int, effort: Effort) -> list[Found]:
         final = stop == len(text)
-        chars, sizes = Reader(effort).read(text[start:stop], final)
+        chars, sizes = Reader(effort, text[max(0, start - 1) : start]).read(text[start:stop], final)
         found: list[Found] = []
         self._walker.walk(chars, 0, len(chars), Trace(effort), found, final=final)
         places = list(accumulate(sizes, initial=start))
@@ -81,9 +81,10 @@ def _quiet_before(text: str, limit: int) -> int:
         return 0
     for window in _QUIET_WINDOWS:
         first = max(0, limit - window)
-        last = deque(_QUIET.finditer(text, first, limit), maxlen=1)
-        if last:
-            return last[0].end()
+        for quiet in reversed(list(_QUIET.finditer(text, first, limit))):
+            # The word before which it ends, if any, is read whole.
+            if find_word(text, quiet.start(), quiet.end() + LONGEST_WORD) is None:
+                return quiet.end()
         if first == 0:
             break
     return 0

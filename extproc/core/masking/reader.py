@@ -14,6 +14,7 @@ from typing import Final
 
 from extproc.core.masking.alphabet import FOLDED_DIGITS, MAX_GAP, NO_GAP, SEPARATOR_CLASS, WEAK_GAP
 from extproc.core.masking.effort import TOKEN_STEPS, Effort
+from extproc.core.masking.number_words import AFTER_FIRST, FIRST_LETTERS, NUMBER_WORDS, match_begun, match_word
 
 MAX_TOKEN: Final = 40
 """Characters of the longest token, a tag."""
@@ -46,7 +47,10 @@ _GAP_STARTS = "<~" + "".join(map(re.escape, _GAPS))
 # Tags between cells and lines separate; others are not seen between digits.
 _BLOCKS = frozenset(["br", "td", "th", "tr", "p", "div", "li", "hr", "dd", "dt", "table", "tbody", "thead"])
 
-_PLAIN = re.compile(rf"[^\d&%\\{_SHAPED_CLASS}]+")
+_FIGURES = rf"\d&%\\{_SHAPED_CLASS}"
+INTERESTING: Final = rf"[{_FIGURES}{FIRST_LETTERS}](?:(?<=[{_FIGURES}])|{AFTER_FIRST})"
+"""What a find or a token may begin with where nothing is undecided."""
+interesting = re.compile(INTERESTING).search
 _DIGITS = re.compile(r"\d+")
 _SEPARATORS = re.compile(f"[{SEPARATOR_CLASS}]+")
 _ENTITY = re.compile(r"&(?:#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});?|[A-Za-z][A-Za-z0-9]{1,30};)")
@@ -75,12 +79,8 @@ _BEGUN_IN_GAP = re.compile(rf"<[^<>]{{0,{MAX_TOKEN - 2}}}\Z|\*{{1,3}}\Z|~{{1,2}}
 OUTSIDE: Final = MAX_GAP + 1
 """The gap of a reader that is not between digits."""
 
-INTERESTING_CLASS: Final = rf"\d&%\\{_SHAPED_CLASS}"
-interesting = re.compile(f"[{INTERESTING_CLASS}]").search
-"""Finds a character with which a find, or a token, may begin where nothing is undecided."""
-
 wakes = re.compile(
-    rf"[{_SHAPED_CLASS}]|&(?:#?[A-Za-z0-9]|#?\Z)|%(?:[0-9A-Fa-f]|\Z)|\\(?:\\{{0,3}}[ux]|\\{{0,3}}\Z)"
+    rf"[{_SHAPED_CLASS}]|[{FIRST_LETTERS}]{AFTER_FIRST}|&(?:#?[A-Za-z0-9]|#?\Z)|%(?:[0-9A-Fa-f]|\Z)|\\(?:\\{{0,3}}[ux]|\\{{0,3}}\Z)"
     rf"|\d[{SEPARATOR_CLASS}]{{0,{MAX_GAP}}}[{_GAP_STARTS}&%\\{LETTERS}]"
 ).search
 """Finds a place from which on the view of a text may differ from the text, and every such place but for those after it.
@@ -92,12 +92,13 @@ The characters directly before, as many as a gap has, must be part of the text t
 class Reader:
     """Reads the view of one text, cut anywhere."""
 
-    __slots__ = ("_effort", "_gap", "_pending", "since")
+    __slots__ = ("_before", "_effort", "_gap", "_pending", "since")
 
-    def __init__(self, effort: Effort, gap: int = OUTSIDE) -> None:
-        """`gap` counts the separators since the last digit."""
+    def __init__(self, effort: Effort, before: str = "") -> None:
+        """`before` is what stands before the text, as it is."""
         self._effort = effort
-        self._gap = gap
+        self._gap = gap_before(before)
+        self._before = before[-1:]
         self._pending = ""
         self.since = 0
         """Characters of the view since the last that does not stand for itself."""
@@ -107,12 +108,19 @@ class Reader:
         """Whether nothing waits for its rest, and what comes next does not follow a digit."""
         return self._gap > MAX_GAP and not self._pending
 
+    def pass_by(self, text: str) -> None:
+        """Remembers text that is its own view. Only while `quiet`."""
+        self._before = text[-1:] or self._before
+        self.since += len(text)
+
     def read(self, text: str, final: bool) -> tuple[str, list[int]]:
         """The view of `text` as far as it is certain, and how many characters each of its characters stands for."""
-        text = self._pending + text
+        # The character before is not read again, but tells whether a word begins.
+        at = len(self._before)
+        text = self._before + self._pending + text
         chars: list[str] = []
         sizes: list[int] = []
-        at, size = 0, len(text)
+        size = len(text)
         self._pending = ""
         while at < size:
             end = self._as_it_is(text, at)
@@ -132,14 +140,16 @@ class Reader:
             chars.append(char)
             sizes.append(length)
             at += length
+        self._before = text[at - 1 : at] if at else ""
         return "".join(chars), sizes
 
     def _as_it_is(self, text: str, at: int) -> int:
         """Where the characters end that stand for themselves; `at` when there may be a token."""
         if self._gap > MAX_GAP:
-            plain = _PLAIN.match(text, at)
-            if plain:
-                return plain.end()
+            found = interesting(text, at)
+            end = found.start() if found else len(text)
+            if end > at:
+                return end
         if digits := _DIGITS.match(text, at):
             self._gap = 0
             end = digits.end()
@@ -157,6 +167,8 @@ class Reader:
         char = text[at]
         if char in "&%\\":
             return _BEGUN.match(text, at) is not None
+        if match_begun(text, at):
+            return True
         return self._gap <= MAX_GAP and _BEGUN_IN_GAP.match(text, at) is not None
 
     def _count(self, char: str) -> None:
@@ -177,9 +189,11 @@ class Reader:
             if meant:
                 meant = SHAPED.get(meant, meant)
                 return _GAPS.get(meant, meant) if between else meant, length
-        elif between:
-            return self._gap_token(text, at, char)
-        return char, 1
+            return char, 1
+        word = match_word(text, at)
+        if word:
+            return NUMBER_WORDS[word.group().lower()], len(word.group())
+        return self._gap_token(text, at, char) if between else (char, 1)
 
     def _gap_token(self, text: str, at: int, char: str) -> tuple[str, int]:
         if char == "<":

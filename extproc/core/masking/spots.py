@@ -7,6 +7,7 @@ from typing import Final
 
 import re2
 
+from extproc.core.masking.number_words import WORD_BYTES
 from extproc.core.masking.reader import LETTERS, MAX_TOKEN, SHAPED
 
 _S = r"[ \t\n\r\v\f./_\-\x80-\xff]"
@@ -22,6 +23,8 @@ _GATE: Final = "|".join(
         r"&#?[A-Za-z0-9]{1,31};|&#[xX]?[0-9A-Fa-f]|%[0-9A-Fa-f]{2}|\\[ux][0-9A-Fa-f]{2}",
         # Digits joined by something that is not seen between them.
         rf"[0-9]{_GAP}*(?:[\"'*~`]|{_TOKEN}){_GAP}*[0-9]",
+        # A word for a digit, beside a digit or another.
+        rf"{WORD_BYTES}{_GAP}*(?:[0-9]|{WORD_BYTES})|[0-9]{_GAP}*{WORD_BYTES}",
         # Groups in punctuation, as cards are printed, in ones or in pairs.
         rf"[0-9]{{4}}{_WEAK}[0-9]{{4,6}}{_GAP}+[0-9]{{4}}|[0-9]{{4}}{_GAP}+[0-9]{{4,6}}{_WEAK}[0-9]{{4}}",
         rf"(?:[0-9]{_WEAK}){{11}}[0-9]|(?:[0-9]{{2}}{_WEAK}){{5}}[0-9]{{2}}",
@@ -39,9 +42,7 @@ _INNER = bytes(range(0x80, 0xC0))
 _OPTIONS = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 _gate = re2.compile(_GATE.encode(), _OPTIONS)
-_gate_wide = re2.compile(
-    "|".join([_GATE, *(char.encode().decode("latin-1") for char in SHAPED)]).encode("latin-1"), _OPTIONS
-)
+_gate_wide = re2.compile(b"|".join([_GATE.encode(), *map(str.encode, SHAPED)]), _OPTIONS)
 
 
 def unlike_spots(text: str) -> list[tuple[int, int]]:

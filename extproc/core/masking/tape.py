@@ -98,7 +98,7 @@ class ViewTrack:
     def __init__(self, walk: WalkTrack, effort: Effort) -> None:
         """`walk` has walked over all characters before, and belongs to this track from now on."""
         self._walk = walk
-        self._reader = Reader(effort, gap_before(walk.tail(MAX_GAP + 1)))
+        self._reader = Reader(effort, walk.tail(MAX_GAP + 1))
         # Where the characters of the view begin in the stream, from the one at `_start` on.
         self._start = self._stop = walk.end
         self._starts: list[int] = []
@@ -114,7 +114,7 @@ class ViewTrack:
 
     def pass_by(self, text: str) -> None:
         self._walk.pass_by(text)
-        self._reader.since += len(text)
+        self._reader.pass_by(text)
         self._forget(self._walk.end)
         self._stop += len(text)
 

@@ -25,6 +25,7 @@ SEEN = {
     r"4111\-1111\-1111\-1111": "[PAN]",
     "cvv%3A%20123": "cvv%3A%20[CVV]",
     "cvv: &#49;23": "cvv: [CVV]",
+    "cvv%3A" + " " * 14 + "123": "cvv%3A" + " " * 14 + "[CVV]",
     "card number%3A 6240008631401147": "card number%3A [PAN]",
     "%3B4111111111111111%3D28122010000": "%3B[TRACK]",
     # markup
@@ -56,12 +57,21 @@ SEEN = {
     "4111 1111 1111 lIl1": "[PAN]",
     "41l1111111111111": "[PAN]",
     "4OO0 O000 0000 0002": "[PAN]",
+    # words
+    "four" + " one" * 15: "[PAN]",
+    "Four, One, " + "One, " * 13 + "ONE": "[PAN]",
+    "cuatro" + " uno" * 15 + ".": "[PAN].",
+    "quatre" + " un" * 15: "[PAN]",
+    "4 one 1 " + "one 1 " * 6 + "one": "[PAN]",
     # what the text itself says is found as well
     "100%4111111111111111": "100%[PAN]",
     "&amp;4111111111111111": "&amp;[PAN]",
     "4111111111111111Old": "[PAN]Old",
 }
 UNSEEN = [
+    "2222,3333,4111,1111,1111,1111",
+    "someone one of the two phones, zero tones",
+    "four" + " tone" * 15,
     "1111,2222,3333,4111,1111,1111,1111",
     "4111,1111,1111,1111,2222,3333",
     "411,111,111,111,111,1",
@@ -137,6 +147,16 @@ def test_it_is_masked_far_inside_of_a_text(text: str) -> None:
     around = "prose of no interest, 12 of it " * 60
     masked = SCANNER.masker().mask_text(f"{around}{text} {around}{text}")
     assert masked == f"{around}{SEEN[text]} {around}{SEEN[text]}"
+
+
+def test_the_view_is_put_to_sleep_where_the_text_is_its_own() -> None:
+    masker = SCANNER.masker()
+    tape = masker._detectors.tape("", masker._masks.effort)
+    tape.take("4111%20", [], final=False)
+    assert tape._view is not None
+    for _ in range(60):
+        tape.take("plain ", [], final=False)
+    assert tape._view is None
 
 
 def card(rng: random.Random) -> str:
