@@ -4,8 +4,8 @@ import re
 from itertools import accumulate
 
 from extproc.core.masking.effort import Effort
+from extproc.core.masking.encoded import encoded_runs
 from extproc.core.masking.number_words import LONGEST_WORD, find_word
-from extproc.core.masking.pan import LEFT_WINDOW
 from extproc.core.masking.reader import MAX_TOKEN, Reader
 from extproc.core.masking.spots import unlike_spots
 from extproc.core.masking.tape import VIEW_REACH, Tape, merged
@@ -27,16 +27,17 @@ class Detectors:
     def find(self, text: str, effort: Effort) -> list[Found]:
         """Everything to mask in a whole text, in order, without overlaps. Raises `Malformed` when it costs too much.
 
-        Equals what a `tape` finds in the same text, however it is cut.
+        Equals what a `tape` finds in the same text, however it is cut, but for what is encoded: only this finds it.
         """
         found = self._walker.find(text, effort)
+        encoded = self._encoded(text, effort)
         spots = unlike_spots(text)
-        if not spots:
+        if not spots and not encoded:
             return found
         viewed: list[Found] = []
-        for start, stop in self._regions(text, spots, found):
+        for start, stop in self._regions(text, spots):
             viewed += self._in_view(text, start, stop, effort)
-        return merged(found + viewed)
+        return merged(found + viewed + encoded)
 
     def find_after(self, primer: str, text: str, effort: Effort) -> list[Found]:
         """Everything to mask in a whole text that `primer` announces; the offsets are those of `text`."""
@@ -48,9 +49,21 @@ class Detectors:
         """A new stream, which `primer` announces."""
         return Tape(self._walker, primer, effort)
 
+    def _encoded(self, text: str, effort: Effort) -> list[Found]:
+        """Runs that say card data in another writing: the mask stands for all of each."""
+        found = []
+        for start, stop, decoded in encoded_runs(text):
+            inside = self._walker.find(decoded, effort)
+            if inside:
+                found.append(inside[0].between(start, stop, rest=True))
+        return found
+
     @staticmethod
-    def _regions(text: str, spots: list[tuple[int, int]], found: list[Found]) -> list[tuple[int, int]]:
-        """Stretches with everything that a judgement of the spots reads, which begin where a reader can begin."""
+    def _regions(text: str, spots: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Stretches with everything that a judgement of the spots reads, which begin where a reader can begin.
+
+        No digits stand close before: nothing that is masked there counts in the stretch.
+        """
         regions: list[tuple[int, int]] = []
         for first, last in spots:
             stop = min(len(text), last + VIEW_REACH)
@@ -58,9 +71,6 @@ class Detectors:
                 regions[-1] = regions[-1][0], max(stop, regions[-1][1])
                 continue
             start = _quiet_before(text, first - VIEW_REACH)
-            # What was masked shortly before a region would count in it.
-            while near := [one for one in found if one.start < start < one.end + LEFT_WINDOW]:
-                start = _quiet_before(text, near[0].start - VIEW_REACH)
             while regions and start <= regions[-1][1]:
                 start = min(start, regions.pop()[0])
             regions.append((start, stop))

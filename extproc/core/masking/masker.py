@@ -3,6 +3,7 @@
 from extproc.core.masking.channel import Channel, WholeChannel
 from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import KEY_STEPS, Effort
+from extproc.core.masking.encoded import may_be_encoded
 from extproc.core.masking.json_channel import MAX_DEPTH, JsonChannel
 from extproc.core.masking.keys import KeyRule, key_rule
 from extproc.core.masking.mask import Masks, mask_number
@@ -43,7 +44,7 @@ class Masker:
 
     def mask_text(self, text: str) -> str:
         """The whole text, masked; the same object when there is nothing to mask."""
-        if len(text) < _SHORT and interesting(text) is None:
+        if len(text) < _SHORT and interesting(text) is None and not may_be_encoded(text):
             return text
         found = self._detectors.find(text, self._masks.effort)
         return self._masks.replace(text, found) if found else text

@@ -39,10 +39,10 @@ _INNER = bytes(range(0x80, 0xC0))
 
 
 # RE2 over bytes as they are, so that lone surrogates do not matter.
-_OPTIONS = re2.Options()
-_OPTIONS.encoding = re2.Options.Encoding.LATIN1
-_gate = re2.compile(_GATE.encode(), _OPTIONS)
-_gate_wide = re2.compile(b"|".join([_GATE.encode(), *map(str.encode, SHAPED)]), _OPTIONS)
+OPTIONS: Final = re2.Options()
+OPTIONS.encoding = re2.Options.Encoding.LATIN1
+_gate = re2.compile(_GATE.encode(), OPTIONS)
+_gate_wide = re2.compile(b"|".join([_GATE.encode(), *map(str.encode, SHAPED)]), OPTIONS)
 
 
 def unlike_spots(text: str) -> list[tuple[int, int]]:
@@ -60,6 +60,7 @@ def in_characters(encoded: bytes, spots: list[tuple[int, int]]) -> list[tuple[in
     for start, stop in spots:
         counted += len(encoded[at:start].translate(None, _INNER))
         length = len(encoded[start:stop].translate(None, _INNER))
-        converted.append((max(0, counted - 1), counted + length))
+        inside = start < len(encoded) and encoded[start] in _INNER
+        converted.append((counted - inside, counted + length))
         at, counted = stop, counted + length
     return converted

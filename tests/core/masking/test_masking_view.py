@@ -1,6 +1,7 @@
 """What is written in escapes, markup and other digits is read and masked, in whole texts and in streams alike."""
 
 import random
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 
 import pytest
@@ -147,6 +148,46 @@ def test_it_is_masked_far_inside_of_a_text(text: str) -> None:
     around = "prose of no interest, 12 of it " * 60
     masked = SCANNER.masker().mask_text(f"{around}{text} {around}{text}")
     assert masked == f"{around}{SEEN[text]} {around}{SEEN[text]}"
+
+
+@pytest.mark.parametrize("between", range(600, 660))
+def test_a_number_is_not_read_from_its_middle_on(between: int) -> None:
+    text = f"order 1{4111111111111111}{'x' * between}%20"
+    assert SCANNER.masker().mask_text(text) == text
+
+
+ENCODED = ["4111111111111111", "4111 1111 1111 1111", '{"pan":"4111111111111111","cvv":"123"}', "my cvv: 123"]
+
+
+@pytest.mark.parametrize("said", ENCODED)
+@pytest.mark.parametrize("around", ["it is {}, ok", "\u00e9 {}\u00e9", "key={};"])
+def test_base64_and_hex_are_read_in_whole_texts(said: str, around: str) -> None:
+    kind = "[CVV]" if said.startswith("my") else "[PAN]"
+    data = said.encode()
+    for run in (
+        b64encode(data),
+        urlsafe_b64encode(data).rstrip(b"="),
+        data.hex().encode(),
+        b"0x" + data.hex().encode(),
+    ):
+        masker = SCANNER.masker()
+        assert masker.mask_text(around.format(run.decode())) == around.format(kind)
+        assert sum(masker.findings.values()) == 1
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        b64encode(b"order 4111111111111112").decode(),
+        b64encode(b"4111111111111111\x00\xff").decode(),
+        b64encode(b"x" * 3100 + b"4111111111111111").decode(),
+        "test_masking_twice_changes_nothing",
+        "8f14e45fceea167a5a36dedd4bea2543",
+        "-" * 60,
+    ],
+)
+def test_other_runs_stay(run: str) -> None:
+    assert SCANNER.masker().mask_text(f"see {run}.") == f"see {run}."
 
 
 def test_the_view_is_put_to_sleep_where_the_text_is_its_own() -> None:
