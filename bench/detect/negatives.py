@@ -92,6 +92,12 @@ def _log(rng: random.Random) -> str:
     return f"{day} {hour} [{rng.randrange(10**5)}] took {rng.random() * 50:.3f} ms, {rng.randrange(10**6)} bytes"
 
 
+def _rows(rng: random.Random) -> str:
+    """CSV: milliseconds, a float, a count."""
+    start = rng.randrange(1_600_000_000_000, 1_900_000_000_000)
+    return "\n".join(f"{start + at * 250},{rng.gauss(20, 5):.3f},{rng.randrange(4096)}" for at in range(8))
+
+
 def _pi(rng: random.Random) -> str:
     """The digits of a constant as papers print them: a long fraction, in groups of five or as one."""
     fraction = _digits(50)(rng)
@@ -114,7 +120,9 @@ NEGATIVES: Final = (
     Negative("floats, to 100 000", lambda rng: repr(rng.uniform(-1e5, 1e5))),
     Negative("floats, to 1e12", lambda rng: repr(rng.uniform(-1e12, 1e12))),
     Negative("floats with exponents", lambda rng: f"{_digits(16)(rng)}e-{rng.randrange(10, 300)}"),
-    Negative("lists of floats", _floats(8, ", ", 1000)),
+    Negative("lists of floats, commas", _floats(8, ", ", 1000)),
+    Negative("lists of floats, spaces", _floats(8, " ", 1000)),
+    Negative("rows that end and begin with numbers", _rows),
     Negative("UUIDs", lambda rng: str(uuid.UUID(int=rng.getrandbits(128), version=4))),
     Negative("UUIDs without letters", _numeric_uuid),
     Negative("SHA-1", _hex(160)),

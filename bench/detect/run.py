@@ -25,7 +25,7 @@ from bench.measure import machine_facts
 from extproc.core.masking.iin import AS_OF
 
 CARDS_EACH = 4
-SAMPLES_EACH = 5000
+SAMPLES_EACH = 2000
 LEAST_MEGABYTES = 20.0
 OUT = Path(__file__).parents[1] / "out" / "detect.json"
 

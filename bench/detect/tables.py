@@ -1,12 +1,17 @@
 """The tables that `run` prints."""
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
 
 from rich.table import Table
 
 from bench.detect.goals import Goal
 from bench.detect.precision import FalseShare, RealText
 from bench.detect.recall import Recall
+
+PLACES_SHOWN: Final = 5
+"""Of one file; `bench/out/detect.json` has them all."""
 
 
 def _table(title: str, *headings: str) -> Table:
@@ -58,12 +63,17 @@ def real_text_table(result: RealText, tools: Sequence[str]) -> Table:
 
 
 def places_table(result: RealText) -> Table:
-    """Every place in real text that ours masks, and why. No digit of it."""
+    """The places in real text that ours masks, and why: of each file and kind the first few. No digit of them."""
     table = _table("what ours masks in real text", "source", "path", "offset", "kind", "judged")
     rows = [(one, "UNEXPLAINED") for one in result.unexplained]
     rows += [(one, f"{'card' if why.card else 'no card'}: {why.reason}") for one, why in result.explained]
-    for one, why in rows:
-        table.add_row(one.source, one.path, str(one.offset), one.kind.value, why)
+    for _, group in groupby(rows, lambda row: (row[0].source, row[0].path, row[0].kind, row[1])):
+        same = list(group)
+        for one, why in same[:PLACES_SHOWN]:
+            table.add_row(one.source, one.path, str(one.offset), one.kind.value, why)
+        if len(same) > PLACES_SHOWN:
+            one, why = same[0]
+            table.add_row(one.source, one.path, f"{len(same) - PLACES_SHOWN} more", one.kind.value, why)
     return table
 
 

@@ -29,8 +29,8 @@ from extproc.core.snapshot import Limits
 SCANNERS = tuple(Scanner(MaskingSettings(pan_style=style)) for style in Style)
 OPERATIONS = tuple(Operation)
 LIMITS = Limits(max_body_bytes=4096, max_event_bytes=512, max_response_bytes=4096, max_channels=16, max_json_depth=8)
-BESIDE = frozenset({Kind.PIN.value, Kind.EXPIRY.value})
-"""What is judged by what stands beside it: a mask is shorter than a number, and is no number of a longer date."""
+BESIDE = frozenset({Kind.PIN.value, Kind.EXPIRY.value, Kind.TRACK.value})
+"""Judged by what stands within so many characters: a mask is shorter than what it stands for, and brings it nearer."""
 
 Whole = TypeVar("Whole", str, bytes)
 _NUMBER_TO_CHECK = re.compile("([0-9][0-9 \\-.]*)\x01")
