@@ -10,6 +10,8 @@ Span = tuple[int, int]
 SHOWN_FIRST, SHOWN_LAST = 6, 4
 """Digits at either end that may stay (PCI DSS 3.4.1, PCI SSC FAQ 1091)."""
 
+TRUE_DIGITS: Final = 12
+
 _WORDS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _LOOKALIKE: Final = str.maketrans("015", "OlS")
 _BESIDE: Final = ("5555555555554444", "4242424242424242")
@@ -37,19 +39,19 @@ class Layout:
     printed: bool = True
 
 
-def compose(before: str, groups: Sequence[Sequence[str]], gap: str, after: str) -> Written:
-    """Groups of written digits with `gap` between them, in a sentence's middle."""
+def compose(before: str, groups: Sequence[Sequence[str]], gap: str, after: str, first_gap: str = "") -> Written:
+    """Groups of written digits with `gap` between them, in a sentence's middle; after the first one, `first_gap`."""
     text, places = before, []
     for index, group in enumerate(groups):
-        text += gap if index else ""
+        text += ((index == 1 and first_gap) or gap) if index else ""
         for digit in group:
             places.append((len(text), len(text) + len(digit)))
             text += digit
     return Written(text + after, tuple(places))
 
 
-def _spaced(name: str, gap: str, before: str = "see ", after: str = ", thanks") -> Layout:
-    return Layout(name, lambda card: compose(before, card.parts(), gap, after))
+def _spaced(name: str, gap: str, before: str = "see ", after: str = ", thanks", *, shows: bool = True) -> Layout:
+    return Layout(name, lambda card: compose(before, card.parts(), gap, after), printed=shows)
 
 
 def _whole(name: str, before: str, after: str) -> Layout:
@@ -82,17 +84,20 @@ def _several(gap: str) -> Callable[[Card], Written]:
 
 def _marked(card: Card) -> Written:
     """Only the first group is bold, as a model stresses what it explains."""
-    first, *others = card.parts()
-    return compose("see **", [first, [f"** {others[0][0]}", *others[0][1:]], *others[1:]], "", ", thanks")
+    return compose("see **", card.parts(), " ", ", thanks", first_gap="** ")
 
 
-def _each_in(name: str, before: str, after: str) -> Layout:
-    """Every group between its own marks."""
-
-    def of(card: Card) -> Written:
-        return compose(f"see {before}", card.parts(), after + before, f"{after}, thanks")
-
-    return Layout(name, of)
+def _lookalike(card: Card) -> Written:
+    """Letters for a few digits; twelve stay, without which it is no number any more."""
+    left = len(card.digits) - TRUE_DIGITS
+    groups: list[list[str]] = []
+    for part in card.parts():
+        groups.append([])
+        for digit in part:
+            written = digit.translate(_LOOKALIKE) if left else digit
+            left -= written != digit
+            groups[-1].append(written)
+    return compose("see ", groups, " ", ", thanks")
 
 
 LAYOUTS: Final = (
@@ -110,8 +115,8 @@ LAYOUTS: Final = (
     _spaced("underscores", "_"),
     _spaced("en dashes", "\u2013"),
     _spaced("non-breaking hyphens", "\u2011"),
-    _spaced("zero-width spaces", "\u200b"),
-    _spaced("soft hyphens", "\u00ad"),
+    _spaced("zero-width spaces", "\u200b", shows=False),
+    _spaced("soft hyphens", "\u00ad", shows=False),
     _even("zero-width spaces between all digits", 1, "\u200b"),
     _even("pairs", 2, " "),
     _even("single digits", 1, " "),
@@ -130,13 +135,13 @@ LAYOUTS: Final = (
     _spaced("after a year", " ", "2026 ", ", thanks"),
     _spaced("before an expiry", " ", "see ", " 12/28"),
     _spaced("in a table cell", " ", "| Jane | ", " | 12/28 |"),
-    _each_in("a table cell a group", "| ", " "),
+    _spaced("a table cell a group", " | ", "| ", " |"),
     _spaced("bold around all", " ", "**", "**"),
     _spaced("backticks around all", " ", "`", "`"),
     Layout("bold around the first group", _marked),
-    _each_in("bold around each group", "**", "**"),
-    _each_in("backticks around each group", "`", "`"),
-    _spaced("empty tags between groups", "<span></span>"),
+    _spaced("bold around each group", "** **", "**", "**"),
+    _spaced("backticks around each group", "` `", "`", "`"),
+    _spaced("empty tags between groups", "<span></span>", shows=False),
     Layout("several on a line, spaces", _several(" ")),
     Layout("several on a line, hyphens", _several("-")),
     _each("percent-escaped", lambda digit: f"%3{digit}"),
@@ -145,7 +150,7 @@ LAYOUTS: Final = (
     _spaced("HTML-escaped spaces", "&nbsp;"),
     _each("JSON-escaped", lambda digit: f"\\u003{digit}"),
     _spaced("JSON-escaped line feeds", "\\n"),
-    _each("letters for digits", lambda digit: digit.translate(_LOOKALIKE), " ", printed=True),
+    Layout("letters for digits", _lookalike),
     Layout(
         "spelled out", lambda card: compose("see ", [[_WORDS[int(d)]] for d in card.digits], " ", ", thanks"), False
     ),

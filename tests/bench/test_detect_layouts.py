@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from bench.detect.cards import check_digit, make_cards
-from bench.detect.layouts import LAYOUTS, Layout, Written, compose
+from bench.detect.layouts import LAYOUTS, TRUE_DIGITS, Layout, Written, compose
 from extproc.core.masking.iin import BRANDS, IinTable, Tier, passes_luhn
 
 CARDS = list(make_cards(2))
@@ -68,6 +68,13 @@ def test_printed_groups_are_told_from_others() -> None:
             assert runs == [4, 6, 5]
         if layout.name in {"plain", "pairs", "single digits"}:
             assert not layout.printed
+
+
+def test_letters_stand_for_a_few_digits_only() -> None:
+    layout = next(layout for layout in LAYOUTS if layout.name == "letters for digits")
+    texts = [layout.write(card).text for card in CARDS if len(card.digits) > TRUE_DIGITS]
+    assert any(re.search("[OlS]", text) for text in texts)
+    assert all(sum(char.isdigit() for char in text) >= TRUE_DIGITS for text in texts)
 
 
 @pytest.fixture

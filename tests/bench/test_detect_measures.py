@@ -155,7 +155,7 @@ def test_an_explanation_without_a_reason_is_refused(row: str, tmp_path: Path) ->
 
 
 def test_goals_are_judged_in_their_direction() -> None:
-    least, most = Goal("speed", "MB/s", 20.0, 20.0, True), Goal("time", "us", 2.1, 2.0, False)
+    least, most = Goal("speed", "MB/s", 21.0, 20.0, True), Goal("time", "us", 2.1, 2.0, False)
     assert (least.met, most.met) == (True, False)
     assert verdict([least]) == 0
     assert verdict([least, most]) == 1
