@@ -104,7 +104,7 @@ def _pi(rng: random.Random) -> str:
     """The digits of a constant as papers print them: a long fraction, in groups of five or as one."""
     fraction = _digits(50)(rng)
     groups = " ".join(fraction[at : at + 5] for at in range(0, 50, 5))
-    return rng.choice((f"$\\pi = 3.{fraction}$", f"3.{groups}", f"$0.\\overline{{{fraction[:18]}}}$"))
+    return rng.choice((f"$\\pi = 3.{fraction}$", f"3.{groups}", f"$e \\approx 2.{fraction[:18]}$"))
 
 
 def _coordinates(rng: random.Random) -> str:
@@ -143,7 +143,8 @@ NEGATIVES: Final = (
     # A tenth of what the issuer ranges of a length hold is right by chance: of 12 digits 0.1 %, of 15 digits 0.7 %.
     Negative("FedEx, 12 digits", _digits(12), 0.004),
     Negative("FedEx, 15 digits", _digits(15), 0.01),
-    Negative("UPS", lambda rng: f"1Z{_hex(24)(rng).upper()}{_digits(10)(rng)}"),
+    # Where its six letters and digits are all digits, sixteen stand in a row.
+    Negative("UPS", lambda rng: f"1Z{_hex(24)(rng).upper()}{_digits(10)(rng)}", 0.006),
     Negative("acquirer reference numbers", _digits(23, "7")),
     Negative("AWS accounts", lambda rng: f"arn:aws:iam::{_digits(12)(rng)}:role/x", 0.004),
     Negative("ids of 16 digits", _digits(16), 0.032),
