@@ -32,11 +32,15 @@ MOST_GROWTH = 2.6
 
 _SENTENCES: Final = (
     "The harbour office keeps old tables, and each morning someone copies heights onto a slate.",
-    "In 2026 nobody asked for more than 15 % of it, so the plan of 3 May was kept.",
-    "Version 2.4.1 fixes the parser: it read `a[0]` twice and returned None.",
-    "Call me at 9:30, bring 2 chairs, and read chapter 12 before you come.",
     "They walked for two hours along the river until the lights of the town appeared.",
+    "A good answer names its sources, says what it does not know, and stops when it is done.",
+    "If the parser meets a bracket that nothing closes, it returns None and the caller decides.",
+    "She had never liked the house, but the garden behind it was worth the journey.",
+    "Most of the heat is lost through the roof, which is why the attic is the place to begin.",
+    "In 2026 nobody asked for more than 15 % of it, so the plan of 3 May was kept.",
+    "Version 2.4 reads `a[0]` twice; call me at 9:30, bring two chairs, and read chapter 12 first.",
 )
+"""About one delta in twenty holds a digit."""
 
 
 def prose(characters: int) -> str:
