@@ -6,9 +6,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UPSTREAM ?=
 PORT ?= 8080
 KEEP ?=
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run test fuzz check lint types imports proto bench locks servers clean
+.PHONY: bench-detect fuzz-atheris locks-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -63,6 +65,30 @@ proto: dev ## generate extproc/pb from proto/
 
 bench: dev ## measure against the no-op floor: a table and bench/out/bench.json
 	@$(BIN)/python -m bench.run
+
+.bench-env/.installed: bench/detect.lock
+	@echo "installing Presidio and LiteLLM into .bench-env (about 700 MB) ..."
+	@rm -rf .bench-env
+	@$(PYTHON) -m venv --without-pip .bench-env
+	@$(PIP) --python .bench-env install --quiet --require-hashes -r bench/detect.lock
+	@touch $@
+
+bench-detect: dev .bench-env/.installed ## compare what is found, and what else, with Presidio and LiteLLM
+	@$(BIN)/python -m bench.detect.run
+
+.fuzz-env/.installed: bench/fuzz.lock
+	@rm -rf .fuzz-env
+	@$(PIP) install --quiet --require-hashes --target .fuzz-env -r bench/fuzz.lock
+	@touch $@
+
+fuzz-atheris: dev .fuzz-env/.installed ## drive scanner, JSON and dialects with mutated bytes: SECONDS=60 each
+	@for target in scanner json request response; do \
+	  PYTHONPATH=.fuzz-env $(BIN)/python -m tests.fuzz.drive $$target $(SECONDS) || exit 1; done
+
+locks-bench: dev ## write the lock files of what is measured beside us and of the fuzzer
+	@$(PIP) install --quiet uv
+	@for name in detect fuzz; do $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --python-version 3.11 bench/$$name.in -o bench/$$name.lock || exit 1; done
 
 locks: dev ## write the lock files again (hashes, no registry addresses)
 	@$(PIP) install --quiet uv

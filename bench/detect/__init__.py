@@ -1,0 +1,1 @@
+"""How much the scanner finds, and how little else, beside Presidio and LiteLLM. `python -m bench.detect.run`."""
