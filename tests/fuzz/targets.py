@@ -17,10 +17,12 @@ from extproc.core.dialects.request import parse_request
 from extproc.core.dialects.response import open_response
 from extproc.core.dialects.strict_json import parse_json
 from extproc.core.masking.channel import Channel, WholeChannel
+from extproc.core.masking.encoded import encoded_runs
 from extproc.core.masking.json_channel import JsonChannel
 from extproc.core.masking.masker import Masker
+from extproc.core.masking.reader import MAX_TOKEN
 from extproc.core.masking.scanner import Scanner
-from extproc.core.masking.settings import Kind, MaskingSettings, Style
+from extproc.core.masking.settings import MaskingSettings, Style
 from extproc.core.masking.tape import MAX_HELD
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
@@ -29,8 +31,8 @@ from extproc.core.snapshot import Limits
 SCANNERS = tuple(Scanner(MaskingSettings(pan_style=style)) for style in Style)
 OPERATIONS = tuple(Operation)
 LIMITS = Limits(max_body_bytes=4096, max_event_bytes=512, max_response_bytes=4096, max_channels=16, max_json_depth=8)
-BESIDE = frozenset({Kind.PIN.value, Kind.EXPIRY.value, Kind.TRACK.value})
-"""Judged by what stands within so many characters: a mask is shorter than what it stands for, and brings it nearer."""
+MASK = re.compile(r"\[[A-Z]+(?:_[A-Z0-9]+)?\]|(?<!\d)\d{6}\*{4,9}\d{4}(?!\d)")
+"""What stands in the place of a find. It is shorter, and brings nearer what is judged by what stands around it."""
 
 Whole = TypeVar("Whole", str, bytes)
 _NUMBER_TO_CHECK = re.compile("([0-9][0-9 \\-.]*)\x01")
@@ -92,7 +94,7 @@ def check_silence(refused: Malformed) -> None:
 
 
 def fuzz_scanner(data: bytes) -> None:
-    """Any cut gives the masked whole, finds are in order, and masking twice changes nothing more."""
+    """Any cut gives the masked whole, finds are in order, and masking twice keeps the masks."""
     scanner, seed, text = SCANNERS[sum(data[:1]) % len(SCANNERS)], sum(data[1:2]), text_of(data[2:])
     at = 0
     for one in scanner.find(text):
@@ -100,16 +102,16 @@ def fuzz_scanner(data: bytes) -> None:
         at = one.end
     whole, cut = scanner.masker(), scanner.masker()
     expected = whole.mask_text(text)
-    assert _streamed(cut.channel(), _pieces(text, seed)) == (expected, None), "a cut changes what is masked"
-    assert cut.findings == whole.findings, "a cut changes what is counted"
-    assert cut.held_characters_max <= MAX_HELD, "too much is held"
-    again = scanner.masker()
-    same = again.mask_text(expected) == expected
-    assert same or again.findings.keys() <= BESIDE, "masking twice changes the text again"
+    streamed = _streamed(cut.channel(), _pieces(text, seed))
+    if not encoded_runs(text):  # only a whole text is read for them
+        assert streamed == (expected, None), "a cut changes what is masked"
+        assert cut.findings == whole.findings, "a cut changes what is counted"
+    assert cut.held_characters_max <= MAX_HELD * MAX_TOKEN, "too much is held"
+    assert _keeps_masks(expected, scanner.masker().mask_text(expected)), "masking twice changes a mask"
 
 
 def fuzz_json(data: bytes) -> None:
-    """JSON stays JSON, any cut gives the masked whole, and masking twice changes nothing more."""
+    """JSON stays JSON, any cut gives the masked whole, and masking twice keeps the masks."""
     scanner, seed, text = SCANNERS[sum(data[:1]) % len(SCANNERS)], sum(data[1:2]), text_of(data[2:])
     whole, cut = scanner.masker(), scanner.masker()
     expected = _outcome(lambda: whole.mask_json(text))
@@ -119,9 +121,12 @@ def fuzz_json(data: bytes) -> None:
         return
     assert cut.findings == whole.findings, "a cut changes what is counted"
     assert not _parses(text) or _parses(masked), "masked JSON does not parse"
-    again = scanner.masker()
-    same = again.mask_json(masked) == masked
-    assert same or again.findings.keys() <= BESIDE, "masking twice changes the text again"
+    assert _keeps_masks(masked, scanner.masker().mask_json(masked)), "masking twice changes a mask"
+
+
+def _keeps_masks(once: str, twice: str) -> bool:
+    again = iter(MASK.findall(twice))
+    return all(mask in again for mask in MASK.findall(once))
 
 
 def _parses(text: str) -> bool:
@@ -140,7 +145,7 @@ def _parted(data: bytes) -> tuple[Operation, int, str, bytes]:
 
 
 def fuzz_request(data: bytes) -> None:
-    """A request is judged or refused with a reason; what was masked can be judged again, and nothing more is masked."""
+    """A request is judged or refused with a reason; what was masked can be judged again, and keeps its masks."""
     operation, _, content_type, body = _parted(data)
     try:
         masked = parse_request(operation, content_type, body, LIMITS).mask(_masker())
@@ -148,9 +153,8 @@ def fuzz_request(data: bytes) -> None:
         check_silence(refused)
         return
     assert masked.changed or masked.body == body, "an unchanged request is another"
-    masker = _masker()
-    again = parse_request(operation, content_type, bytes(masked.body), Limits()).mask(masker)
-    assert not again.changed or masker.findings.keys() <= BESIDE, "masking twice changes the request again"
+    again = parse_request(operation, content_type, bytes(masked.body), Limits()).mask(_masker())
+    assert _keeps_masks(masked.body.decode(), again.body.decode()), "masking twice changes a mask"
 
 
 def _masker() -> Masker:

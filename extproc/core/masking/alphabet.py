@@ -40,7 +40,9 @@ GAP_BEFORE = re.compile(f"[{SEPARATOR_CLASS}]")
 DENSE_ASCII = r"[0-9][0-9 \t\n\r\v\f./_\-]{10,}"
 DENSE_WIDE = r"[0-9\x80-\xff][0-9\x80-\xff \t\n\r\v\f./_\-]{10,}"
 ASCII_RUN = re.compile(r"[0-9 \t\n\r\v\f./_\-]*")
-SOFT_GAP = re.compile(f"(?:[{_SPACES}]+|[{_SPACES}]*[{_class(_DASHES)}][{_SPACES}]*)\\Z")
+# A gap within a line, and none as between the columns of a table.
+_IN_LINE = " \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+SOFT_GAP = re.compile(f"(?:[{_IN_LINE}]+|[{_IN_LINE}]*[{_class(_DASHES)}][{_IN_LINE}]*)\\Z")
 _INVISIBLES = re.compile(f"[{_INVISIBLE}]+")
 find_invisible = _INVISIBLES.search
 

@@ -24,11 +24,13 @@ _TAG = re.compile(r"</?[A-Za-z][^<>]{0,20}>")
 
 # A word that needs no boundary on its left, because no ordinary word ends in it.
 _CODE_SURE = (
-    *("cvv", "cvv2", "cvc", "cvc2", "cvn", "cvn2", "cvp2", "ccv", "cav2", "securitycode", "cardcode"),
+    *("cvv", "cvv2", "cvc", "cvc2", "securitycode", "cardcode"),
     *("security code", "security_code", "security-code", "card code", "card_code", "card-code"),
     *("verification code", "verification value", "verification number", "verificationcode", "verificationvalue"),
     *("verification_code", "verification_value", "card verification", "on the back", "on the front"),
 )
+# Words that other words end in.
+_CODE_BOUNDED = ("cvn", "cvn2", "cvp2", "ccv", "cav2")
 # Words that mean something else inside longer words, and outside payments; read by the profile `pci-strict` only.
 _CODE_AMBIGUOUS = ("cid", "csc", "cav", "cvd")
 # Non-ASCII fill takes up to three bytes a character.
@@ -63,20 +65,35 @@ def _lower(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Words after which, with at most `distance` characters of punctuation and links between, digits mean something."""
+    """Words after which, with at most `distance` characters of punctuation and links between, digits mean something.
+
+    A letter or digit may stand before the `sure` ones only, and something must stand behind those that are `apart`.
+    """
 
     sure: tuple[str, ...]
     bounded: tuple[str, ...]
+    apart: tuple[str, ...]
     links: tuple[str, ...]
     distance: int
     last: frozenset[str]
 
     @classmethod
     def of(
-        cls, sure: tuple[str, ...], bounded: tuple[str, ...], links: tuple[str, ...], distance: int
+        cls,
+        sure: tuple[str, ...],
+        bounded: tuple[str, ...],
+        links: tuple[str, ...],
+        distance: int,
+        apart: tuple[str, ...] = (),
     ) -> "Announcement":
-        last = "".join(word[-1] for word in (*sure, *bounded, *links))
-        return cls(sure, bounded, links, distance, frozenset(last + last.upper()))
+        last = "".join(word[-1] for word in (*sure, *bounded, *apart, *links))
+        return cls(sure, bounded, apart, links, distance, frozenset(last + last.upper()))
+
+    def _is_said(self, rest: str, *, apart: bool) -> bool:
+        words = (*self.bounded, *self.apart) if apart else self.bounded
+        return rest.endswith(self.sure) or any(
+            rest.endswith(word) and not rest[: -len(word)][-1:].isalnum() for word in words
+        )
 
     def stands_before(self, text: str, start: int) -> bool:
         """Whether such words stand directly before the digits at `start`."""
@@ -89,9 +106,7 @@ class Announcement:
             return False
         rest = _lower(rest)
         while size - len(rest) <= self.distance:
-            if rest.endswith(self.sure):
-                return True
-            if any(rest.endswith(word) and not rest[: -len(word)][-1:].isalpha() for word in self.bounded):
+            if self._is_said(rest, apart=size > len(rest)):
                 return True
             link = next((word for word in self.links if rest.endswith(word)), None)
             if link is None:
@@ -107,7 +122,17 @@ EXPIRY_PART_WORDS: Final = Announcement.of(_EXPIRY_PARTS, (), _EXPIRY_LINKS, MAX
 _LAST_TWO: Final = frozenset(
     word[-2:]
     for word in (
-        *(*_CODE_SURE, *_CODE_AMBIGUOUS, *_CODE_LINKS, *_PAN_SURE, *_PAN_BOUNDED, *_PAN_LINKS, "pin", *_PIN_LINKS),
+        *(
+            *_CODE_SURE,
+            *_CODE_BOUNDED,
+            *_CODE_AMBIGUOUS,
+            *_CODE_LINKS,
+            *_PAN_SURE,
+            *_PAN_BOUNDED,
+            *_PAN_LINKS,
+            "pin",
+            *_PIN_LINKS,
+        ),
         *(*_EXPIRY_SURE, *_EXPIRY_PARTS, *_EXPIRY_LINKS),
     )
 )
@@ -129,8 +154,8 @@ class Words:
     expiry_part_announced = staticmethod(EXPIRY_PART_WORDS.stands_before)
 
     def __init__(self, ambiguous: tuple[str, ...] = _CODE_AMBIGUOUS) -> None:
-        self.code = Announcement.of(_CODE_SURE, ambiguous, _CODE_LINKS, MAX_CODE_DISTANCE)
-        announcing = {*_CODE_SURE, *ambiguous, "pin", *_EXPIRY_SURE, *_EXPIRY_PARTS}
+        self.code = Announcement.of(_CODE_SURE, _CODE_BOUNDED, _CODE_LINKS, MAX_CODE_DISTANCE, ambiguous)
+        announcing = {*_CODE_SURE, *_CODE_BOUNDED, *ambiguous, "pin", *_EXPIRY_SURE, *_EXPIRY_PARTS}
         words = "|".join(map(re.escape, sorted(announcing, key=len, reverse=True)))
         fill = re.escape("".join(c for c in _FILL if c.isascii()))
         links = "|".join(sorted({*_CODE_LINKS, *_PIN_LINKS, *_EXPIRY_LINKS}))

@@ -231,7 +231,7 @@ def _announcing(text: str, start: int, ahead: int, *announcements: Announcement)
         if ahead and not announcement.stands_before(text[begin:start], start - begin):
             return BY_KEY
         alone = (one for one in _alone(announcement) if one.stands_before(text, start))
-        words = [word for one in alone for word in (*one.sure, *one.bounded)]
+        words = [word for one in alone for word in (*one.sure, *one.bounded, *one.apart)]
         return f"after the word `{max(words, key=len)}`"
     return ""
 
@@ -243,4 +243,5 @@ def _alone(announcement: Announcement) -> tuple[Announcement, ...]:
     return (
         *(Announcement.of((word,), (), links, distance) for word in announcement.sure),
         *(Announcement.of((), (word,), links, distance) for word in announcement.bounded),
+        *(Announcement.of((), (), links, distance, (word,)) for word in announcement.apart),
     )

@@ -47,9 +47,14 @@ MAX_HEX = 64
 # Characters before a candidate that a judgement may read.
 LEFT_WINDOW = 128
 
+_EXPONENT = re.compile(r"[eE][+-]\d")
+_FRACTION = re.compile(r"\.\d")
+_FLOAT_BEGUN = re.compile(r"|\.|[eE][+-]?")
 _HEX_AFTER = re.compile(rf"[0-9A-Fa-f-]{{0,{MAX_HEX + 1}}}")
 _HEX_BEFORE = frozenset("0123456789abcdefABCDEF-")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_HEX_LITERAL = re.compile(r"(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]+")
+_HEX_PREFIXES = frozenset(("0x", "0X"))
 _HEX_TOKEN = re.compile(r"(?=[0-9]*[A-Fa-f])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})")
 
 
@@ -137,10 +142,15 @@ class PanJudge:
     def suppressed(self, place: "Place", end: int, lens: list[int], gaps: list[str]) -> bool | Wait:
         text, start = place.text, place.start
         before = text[start - 1] if start else ""
-        if len(lens) == 1 and before == "." and start - 1 > place.masked_end and _follows_integer(text, start - 1):
-            return True
-        if before == "+" and sum(lens) <= MAX_PHONE_DIGITS and (len(lens) == 1 or not is_brand_layout(lens)):
-            return True
+        printed = len(lens) > 1 and is_brand_layout(lens)
+        if not printed:
+            if before == "." and start - 1 > place.masked_end and _follows_integer(text, start - 1):
+                return True
+            if before == "+" and sum(lens) <= MAX_PHONE_DIGITS:
+                return True
+            goes_on = _goes_on(text, end, len(lens) > 1, place.final)
+            if goes_on is not False:
+                return goes_on
         hexadecimal = in_hex_token(place, end)
         if hexadecimal is not False:
             return hexadecimal
@@ -263,6 +273,15 @@ def _follows_integer(text: str, point: int) -> bool:
     return 1 <= point - at <= MAX_INTEGER_PART
 
 
+def _goes_on(text: str, end: int, grouped: bool, final: bool) -> bool | Wait:
+    """Whether the digits go on behind `end`, as those of a float do: an exponent, or a fraction of the last group."""
+    rest = text[end : end + 3]
+    if _EXPONENT.match(rest) or (grouped and _FRACTION.match(rest)):
+        return True
+    begun = not final and end + len(rest) == len(text) and _FLOAT_BEGUN.fullmatch(rest)
+    return WAIT if begun else False
+
+
 def in_hex_token(place: Place, end: int) -> bool | Wait:
     """Whether the candidate lies inside a UUID or a hex digest of 32, 40 or 64 characters with a letter in it."""
     text, start, final = place.text, place.start, place.final
@@ -276,7 +295,8 @@ def in_hex_token(place: Place, end: int) -> bool | Wait:
     left = start
     while left > 0 and start - left <= MAX_HEX and text[left - 1] in _HEX_BEFORE:
         left -= 1
-    if left > 0 and text[left - 1].isalnum():
+    prefixed = text[max(0, left - 2) : left] in _HEX_PREFIXES
+    if left > 0 and text[left - 1].isalnum() and not prefixed:
         return False
     tail = _HEX_AFTER.match(text, end)
     right = tail.end() if tail else end
@@ -287,4 +307,4 @@ def in_hex_token(place: Place, end: int) -> bool | Wait:
     if right < size and text[right].isalnum():
         return False
     token = text[left:right]
-    return bool(_UUID.fullmatch(token) or _HEX_TOKEN.fullmatch(token))
+    return bool(_UUID.fullmatch(token) or _HEX_TOKEN.fullmatch(token) or (prefixed and _HEX_LITERAL.fullmatch(token)))

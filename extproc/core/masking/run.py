@@ -12,6 +12,11 @@ _MIN_LOOSE_GROUP = 3
 # Cards whose groups are separated by punctuation, as numbers in a list are. Ones and pairs are the others.
 _LISTED = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4))
 _MAX_PAIR = 2
+# The only cards of two groups: other two numbers beside each other are a value and its time, or the like.
+_HALVES = frozenset(((8, 8), (4, 12), (12, 4)))
+# Equal groups of so many digits are numbers of one kind.
+_LIKE_NUMBERS = 5
+_TABLE_GAP = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]").search
 
 # One digit more than a PAN can have is enough to know that a group is too long.
 GROUP = re.compile(f"\\d{{1,{MAX_PAN_DIGITS + 1}}}")
@@ -145,9 +150,9 @@ def is_brand_layout(lens: list[int]) -> bool:
 def is_layout(lens: list[int], gaps: list[str]) -> bool:
     """Whether people write one number like this.
 
-    One group; a brand's grouping with any gaps; with the same gap throughout, equal groups with a shorter rest; with
-    the same space or dash throughout, any groups of three and more with any rest. With the punctuation of lists, the
-    same throughout, the commonest groupings and ones and pairs only.
+    One group; a brand's grouping with any gaps; with the same gap throughout, ones and pairs; with the same space or
+    dash throughout, groups of three and more with any rest, but for what numbers in a row look like. With the
+    punctuation of lists, the same throughout, the commonest groupings and ones and pairs only.
     """
     if len(lens) == 1:
         return True
@@ -157,9 +162,11 @@ def is_layout(lens: list[int], gaps: list[str]) -> bool:
         return True
     if any(gap != gaps[0] for gap in gaps):
         return False
-    if all(n == lens[0] for n in lens[:-1]) and lens[-1] <= lens[0]:
-        return True
-    return min(lens[:-1]) >= _MIN_LOOSE_GROUP and SOFT_GAP.match(gaps[0]) is not None
+    if _is_even(lens):
+        return lens[0] == 1 or not _TABLE_GAP(gaps[0])
+    if min(lens[:-1]) < _MIN_LOOSE_GROUP or SOFT_GAP.match(gaps[0]) is None:
+        return False
+    return tuple(lens) in _HALVES if len(lens) == 2 else min(lens) < _LIKE_NUMBERS or min(lens) != max(lens)
 
 
 def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
@@ -176,6 +183,6 @@ def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
         return True
     if any(gap != gaps[0] for gap in gaps):
         return False
-    if all(n == whole[0] for n in whole) and last <= whole[0]:
+    if _is_even(lens):
         return True
     return min(whole) >= _MIN_LOOSE_GROUP and (not gaps or SOFT_GAP.match(gaps[0]) is not None)

@@ -23,6 +23,8 @@ _GATE: Final = "|".join(
         r"&#?[A-Za-z0-9]{1,31};|&#[xX]?[0-9A-Fa-f]|%[0-9A-Fa-f]{2}|\\[ux][0-9A-Fa-f]{2}",
         # Digits joined by something that is not seen between them.
         rf"[0-9]{_GAP}*(?:[\"'*~`]|{_TOKEN}){_GAP}*[0-9]",
+        # A line that begins behind a number, with a word that may announce another.
+        rf"[0-9]{_GAP}*\\[nrt][A-Za-z]",
         # A word for a digit, beside a digit or another.
         rf"{WORD_BYTES}{_GAP}*(?:[0-9]|{WORD_BYTES})|[0-9]{_GAP}*{WORD_BYTES}",
         # Groups in punctuation, as cards are printed, in ones or in pairs.

@@ -68,12 +68,15 @@ def track_end(text: str, at: int, final: bool) -> int | Wait | None:
 def _track_1(text: str, at: int, final: bool) -> int | Wait | None:
     name = _NAME.match(text, at)
     end = name.end() if name else at
-    if end == len(text) and not final and end - at <= _MAX_NAME:
+    # The caret before the name is one of these characters, and one more may follow the longest name.
+    if end == len(text) and not final and end - at <= _MAX_NAME + 1:
         return WAIT
     if text.startswith("^", end) and end - at > 2:
         return _dated(text, end + 1, final) or end
     cut = _NAME_CUT.match(text, at)
-    return cut.end() if cut else None
+    if cut is None:
+        return None
+    return WAIT if cut.end() == len(text) and not final else cut.end()
 
 
 def _dated(text: str, at: int, final: bool) -> int | Wait | None:

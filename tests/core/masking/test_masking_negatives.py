@@ -28,6 +28,23 @@ KINDS: dict[str, tuple[Callable[[], str], int]] = {
     "numeric uuid": (lambda: "-".join(str(RNG.randrange(10**n)).zfill(n) for n in (8, 4, 4, 4, 12)), 0),
     "sha1": (lambda: f"{RNG.getrandbits(160):040x}", 0),
     "phone": (lambda: "+49" + str(RNG.randrange(10**11)).zfill(11), 0),
+    "line ends and begins with a number": (
+        lambda: f"{RNG.randrange(10**4)}\n{RNG.randrange(1_500_000_000_000, 1_900_000_000_000)}",
+        0,
+    ),
+    "value and time": (lambda: f"{RNG.randrange(10**6)} {RNG.randrange(1_500_000_000, 1_900_000_000)}", 0),
+    "two floats": (lambda: f"{RNG.uniform(0, 10)} {RNG.uniform(0, 10):.2f}", 0),
+    "large floats": (lambda: repr(RNG.uniform(0, 10**12)), 8),
+    "exponents": (lambda: f"{RNG.randrange(10**15, 10**16)}e-{RNG.randrange(10, 300)}", 0),
+    "tab-separated pairs": (lambda: "\t".join(str(RNG.randrange(10, 100)) for _ in range(7)), 0),
+    "ports": (lambda: " ".join(str(RNG.randrange(32768, 65536)) for _ in range(3)), 0),
+    "constants in fives": (lambda: "3." + " ".join(str(RNG.randrange(10**4, 10**5)) for _ in range(4)), 0),
+    "path data": (lambda: "".join(f".{RNG.randrange(100, 1000)}" for _ in range(6)), 0),
+    "hex literals": (lambda: f"0x{RNG.getrandbits(60) | 0xA << 60:016x}", 0),
+    "hex after a letter": (lambda: f"0x{RNG.randrange(10**15):015d}a", 0),
+    "rows of four-digit columns": (lambda: ",".join(str(RNG.randrange(1000, 10_000)) for _ in range(12)), 0),
+    "rows of columns": (lambda: ",".join(str(RNG.randrange(10_000)) for _ in range(12)), 0),
+    "table cells": (lambda: "</td>\n<td>".join(str(RNG.randrange(10_000)) for _ in range(9)), 0),
     "accounts of 12 digits": (lambda: str(RNG.randrange(10**12)).zfill(12), 8),
     "16 digits": (lambda: str(RNG.randrange(10**16)).zfill(16), 2000 * 5 // 100),
 }
@@ -48,3 +65,10 @@ def test_tables_of_numbers_stay_nearly_whole(top: int, most: int, label: Callabl
     masker = label()
     masker.mask_text(lines)
     assert masker.findings.get("pan", 0) <= most
+
+
+@pytest.mark.parametrize(
+    "text", ["ICCV 2023", "TCVN 5712", "tcvn5712", "CID123e4567", "in 6cc228697243069103c", "ACID 1234"]
+)
+def test_words_that_end_like_those_for_a_code_announce_nothing(text: str, label: Callable[[], Masker]) -> None:
+    assert label().mask_text(text) == text

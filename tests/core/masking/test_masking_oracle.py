@@ -65,8 +65,11 @@ def written(lens: list[int], gaps: list[str]) -> bool:
         return True
     if len(set(gaps)) > 1:
         return False
-    soft = re.fullmatch(r"[ \xa0\n]*-?[ \xa0\n]*", gaps[0]) is not None
-    return (len(set(lens[:-1])) == 1 and lens[-1] <= lens[0]) or (min(lens[:-1]) >= 3 and soft)
+    if len(set(lens[:-1])) == 1 and lens[0] <= 2 and lens[-1] <= lens[0]:
+        return lens[0] == 1 or "\n" not in gaps[0]
+    if re.fullmatch(r"[ \xa0]*-?[ \xa0]*", gaps[0]) is None or min(lens[:-1]) < 3:
+        return False
+    return lens in ([8, 8], [4, 12], [12, 4]) if len(lens) == 2 else not (min(lens) == max(lens) >= 5)
 
 
 class Text:
@@ -112,12 +115,15 @@ class Text:
         """Whether something speaks against the candidate. What is masked already up to `masked` does not count."""
         number, lens, gaps = self.parts(first, last)
         start = self.groups[first][0]
-        if len(lens) == 1:
+        if len(lens) == 1 or not printed(lens):
             integer = re.search(r"(?<!\d)\d{1,5}\.\Z", self.text[:start])
             if integer is not None and start - 1 > masked:
                 return True
-        if self.text[:start].endswith("+") and len(number) <= 15 and (len(lens) == 1 or not printed(lens)):
-            return True
+            if self.text[:start].endswith("+") and len(number) <= 15:
+                return True
+            rest = self.text[self.groups[last][1] :]
+            if re.match(r"[eE][+-]\d", rest) or (len(lens) > 1 and re.match(r"\.\d", rest)):
+                return True
         if any(
             uuid.start() <= start and self.groups[last][1] <= uuid.end()
             for uuid in re.finditer(r"(?<![\w-])\d{8}(-\d{4}){3}-\d{12}(?![\w-])", self.text)
