@@ -35,8 +35,10 @@ def announced_rule(path: Path) -> KeyRule:
 
 
 def is_dropped(key: str, value: object) -> bool:
-    """Whether a response's field is one that cannot be inspected. A null, a count or plain text is not."""
-    return key in DROPPED and (isinstance(value, dict | list) or (key == "prompt_text" and isinstance(value, str)))
+    """Whether a response's field is one that cannot be inspected. A null, a count, plain text or nothing is not."""
+    return key in DROPPED and (
+        (isinstance(value, dict | list) and bool(value)) or (key == "prompt_text" and isinstance(value, str))
+    )
 
 
 def envelope_of(document: object) -> tuple[str, ...]:
