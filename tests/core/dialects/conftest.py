@@ -28,6 +28,10 @@ TABLE = Path(__file__).with_name("surfaces")
 SCANNER = Scanner(MaskingSettings())
 
 
+def as_json_writes(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
 @dataclass(frozen=True)
 class Text:
     """One text of a stream: the wire form of a piece, where a client reads it, and whether it is JSON."""
@@ -38,11 +42,6 @@ class Text:
 
     def whole(self, text: str) -> str:
         return json.dumps({"note": text, "ok": True}, ensure_ascii=False) if self.json else text
-
-    def masked(self, text: str) -> str:
-        """What a client shall have in the end, from a masker of its own: for a JSON text, the value in it."""
-        whole = SCANNER.masker().mask_value(self.whole(text), "arguments" if self.json else "")
-        return str(whole)
 
 
 @dataclass(frozen=True)
@@ -58,26 +57,28 @@ class Stream:
     whole_texts: bool
     texts: tuple[Text, ...]
 
-    def wire(self, text: str, cut: Callable[[str], list[str]]) -> bytes:
-        """The stream in which each text says `text`, cut by `cut`; the texts take turns."""
+    def wire(self, text: str, cut: Callable[[str], list[str]], written: Callable[[str], str] = as_json_writes) -> bytes:
+        """The stream in which each text says `text`, cut by `cut` and `written` into JSON; the texts take turns."""
         pieces = [cut(each.whole(text)) for each in self.texts]
-        end = self._repeated(text) + self.after
-        frames = [_fill(self.start, self._repeated(text), 0)]
+        frames = [_fill(self.start, self._repeated(text), 0, written)]
         number = 2
         for turn in zip_longest(*pieces):
             for each, piece in zip(self.texts, turn, strict=True):
                 if piece is not None:
                     number += 1
-                    frames.append(_fill(each.delta, piece, number))
-        return "".join([*frames, _fill(self.last, end if self.after else self._repeated(text), 0)]).encode()
+                    frames.append(_fill(each.delta, piece, number, written))
+        return "".join([*frames, _fill(self.last, self._repeated(text), 0, written)]).encode()
+
+    def expected(self, each: Text, text: str) -> str:
+        """What a client shall have in the end of one text: the masked whole, by a masker of its own."""
+        return _masked(each.whole(text) + self.after, is_json=each.json)
+
+    def expected_again(self, text: str) -> str:
+        """What the events that say a text again shall say."""
+        return _masked(self._repeated(text), is_json=all(each.json for each in self.texts))
 
     def _repeated(self, text: str) -> str:
-        return self.texts[0].whole(text) if all(each.json for each in self.texts) else text
-
-    def repeated_masked(self, text: str) -> str:
-        """What the events that say a text again shall say."""
-        key = "arguments" if all(each.json for each in self.texts) else ""
-        return str(SCANNER.masker().mask_value(self._repeated(text), key))
+        return (self.texts[0].whole(text) if all(each.json for each in self.texts) else text) + self.after
 
     def passed(self, wire: bytes, cuts: list[int]) -> bytes:
         """What reaches the client of a wire that comes in pieces which end at `cuts`."""
@@ -88,6 +89,12 @@ class Stream:
             out.append(bytes(body.feed(wire[start:end])))
             start = end
         return b"".join([*out, bytes(body.finish())])
+
+    def __str__(self) -> str:
+        return f"{self.surface}: {self.name}"
+
+    def find(self, document: Any, path: tuple[str, ...]) -> Iterator[str]:
+        return find(document, path)
 
     def documents(self, wire: bytes) -> list[Any]:
         """The events that carry JSON, in order."""
@@ -120,11 +127,15 @@ class Surface:
     streams: tuple[Stream, ...] = field(repr=False)
 
     def fill(self, template: str, text: str) -> bytes:
-        return _fill(template, text, 0).encode()
+        return _fill(template, text, 0, as_json_writes).encode()
 
 
-def _fill(template: str, text: str, number: int) -> str:
-    return template.replace("№", str(number)).replace("§", json.dumps(text, ensure_ascii=False)[1:-1])
+def _fill(template: str, text: str, number: int, written: Callable[[str], str]) -> str:
+    return template.replace("№", str(number)).replace("§", written(text))
+
+
+def _masked(text: str, *, is_json: bool) -> str:
+    return str(SCANNER.masker().mask_value(text, "arguments" if is_json else ""))
 
 
 def find(value: Any, path: tuple[str, ...]) -> Iterator[str]:
@@ -199,11 +210,14 @@ STREAMS = [stream for surface in SURFACES for stream in surface.streams]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for a `surface` or a `surface_stream` runs for each."""
+    """A test that asks for a `surface` or a `surface_stream` runs for each; `continuing`: whose events continue texts."""
     if "surface" in metafunc.fixturenames:
         metafunc.parametrize("surface", SURFACES, ids=[each.name for each in SURFACES])
     if "surface_stream" in metafunc.fixturenames:
-        metafunc.parametrize("surface_stream", STREAMS, ids=[f"{each.surface}: {each.name}" for each in STREAMS])
+        metafunc.parametrize("surface_stream", STREAMS, ids=map(str, STREAMS))
+    if "continuing" in metafunc.fixturenames:
+        streams = [each for each in STREAMS if not each.whole_texts]
+        metafunc.parametrize("continuing", streams, ids=map(str, streams))
 
 
 @pytest.fixture(scope="session")

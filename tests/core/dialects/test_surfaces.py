@@ -72,28 +72,13 @@ def test_a_stream_is_masked_as_if_each_of_its_texts_were_whole(surface_stream: A
     wire = surface_stream.wire(CARD, cut)
     out = surface_stream.documents(surface_stream.passed(wire, []))
     for text in surface_stream.texts:
-        expected = text.masked(CARD) * (2 if surface_stream.whole_texts else 1) + surface_stream.after
+        expected = surface_stream.expected(text, CARD) * (2 if surface_stream.whole_texts else 1)
         assert surface_stream.joined(out, text) == expected
         assert "[PAN]" in expected
     assert "4111" not in json.dumps(out)
     for path in surface_stream.again:
-        (again,) = {value for document in out for value in find_texts(document, path)} - {""}
-        assert again == surface_stream.repeated_masked(CARD) + surface_stream.after
-
-
-def find_texts(value: Any, path: tuple[str, ...]) -> list[str]:
-    """The texts at a path of the table."""
-    if isinstance(value, list):
-        rest = path[1:] if path and path[0] == "*" else path
-        return [text for item in value for text in find_texts(item, rest)]
-    if not path:
-        return [value] if isinstance(value, str) else []
-    if not isinstance(value, dict):
-        return []
-    if path[0].startswith("?"):
-        key, _, wanted = path[0][1:].partition("=")
-        return find_texts(value, path[1:]) if str(value.get(key)) == wanted else []
-    return find_texts(value.get(path[0]), path[1:])
+        (again,) = {value for document in out for value in surface_stream.find(document, path)} - {""}
+        assert again == surface_stream.expected_again(CARD)
 
 
 def test_the_events_of_a_stream_keep_their_order_counters_and_envelope(surface_stream: Any) -> None:
