@@ -41,7 +41,9 @@ class Text:
     json: bool
 
     def whole(self, text: str) -> str:
-        return json.dumps({"note": text, "ok": True}, ensure_ascii=False) if self.json else text
+        """What a text says for `text`: itself, or a JSON document around it. A document stays what it is."""
+        plain = not self.json or text.startswith("{")
+        return text if plain else json.dumps({"note": text, "ok": True}, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,20 @@ class Stream:
     def find(self, document: Any, path: tuple[str, ...]) -> Iterator[str]:
         return find(document, path)
 
+    def events(self, wire: bytes) -> list[tuple[str, Any]]:
+        """The name (empty for most) and the document of every event that carries JSON, in order."""
+        text = re.sub("\r\n|\r", "\n", wire.decode())
+        found = []
+        for block in text.split("\n\n" if self.type == SSE else "\n"):
+            lines = block.split("\n")
+            data = "".join(line.removeprefix("data:").strip() for line in lines if not line.startswith("event:"))
+            name = "".join(line.removeprefix("event:").strip() for line in lines if line.startswith("event:"))
+            if name or data.startswith("{"):
+                found.append((name, json.loads(data)))
+        return found
+
     def documents(self, wire: bytes) -> list[Any]:
-        """The events that carry JSON, in order."""
-        lines = (line.removeprefix("data:").strip() for line in re.split("\r\n|\n|\r", wire.decode()))
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [document for _, document in self.events(wire)]
 
     def joined(self, documents: list[Any], text: Text) -> str:
         return "".join(value for document in documents for value in find(document, text.read))
