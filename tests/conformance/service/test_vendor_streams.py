@@ -187,7 +187,7 @@ def gpt(world: Any) -> Iterator[openai.OpenAI]:
 
 
 def test_openais_client_gathers_the_masked_whole_of_a_response(gpt: openai.OpenAI) -> None:
-    numbers, deltas, snapshots = [], "", []
+    numbers, deltas, arguments, snapshots = [], "", "", []
     with gpt.responses.stream(model="m", input="pay") as stream:
         for event in stream:
             numbers.append(event.sequence_number)
@@ -196,8 +196,11 @@ def test_openais_client_gathers_the_masked_whole_of_a_response(gpt: openai.OpenA
                 snapshots.append(event.snapshot)
             if event.type == "response.output_text.done":
                 assert event.text == deltas == MASKED
+            if event.type == "response.function_call_arguments.delta":
+                arguments += event.delta
             if event.type == "response.function_call_arguments.done":
-                assert json.loads(event.arguments) == MASKED_ARGUMENTS
+                assert event.arguments == arguments
+                assert json.loads(arguments) == MASKED_ARGUMENTS
         gathered = stream.get_final_response()
     assert numbers == list(range(len(responses_events())))
     assert snapshots[-1] == MASKED
