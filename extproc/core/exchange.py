@@ -267,7 +267,8 @@ class Exchange:
             body=body,
         )
         self._judgement = judgement
-        ledger.judged(judgement.decision, judgement.facts, judgement.findings, judgement.stripped)
+        ledger.judged(judgement.decision, judgement.facts, judgement.findings)
+        ledger.stripped, ledger.not_inspected = judgement.stripped, judgement.not_inspected
         ledger.request_digest = judgement.request_digest
         match judgement.decision.effect:
             case Effect.ALLOW:

@@ -29,6 +29,7 @@ class Judgement:
     forward: ForwardRequest = field(repr=False)
     findings: dict[str, int]
     stripped: tuple[str, ...]
+    not_inspected: dict[str, int]
     request_digest: str
 
 
@@ -98,9 +99,10 @@ def judge(
     masker = snapshot.scanner.masker()
     facts, masked, changed = Facts(), None, False
     stripped: tuple[str, ...] = ()
+    not_inspected: dict[str, int] = {}
     if body or needs_body(operation):
-        parsed = parse_request(operation, headers.content_type(), body, snapshot.limits)
-        facts = parsed.facts
+        parsed = parse_request(operation, headers.content_type(), body, snapshot.limits, snapshot.policy.masking.media)
+        facts, not_inspected = parsed.facts, parsed.not_inspected
         if carries_finding(snapshot.scanner, facts.model):
             raise Malformed(Reason.BODY_NOT_INSPECTABLE)
         request = parsed.mask(masker)
@@ -121,5 +123,6 @@ def judge(
         forward=ForwardRequest(mutation=mutation, body=masked, changed=changed),
         findings=findings,
         stripped=stripped,
+        not_inspected=not_inspected,
         request_digest=digest_request(snapshot.digest_key, connection.name, operation, target, masked or Masked(b"")),
     )

@@ -56,6 +56,7 @@ class Ledger:
         self.findings_request: dict[str, int] = {}
         self.findings_response: dict[str, int] = {}
         self.stripped: tuple[str, ...] = ()
+        self.not_inspected: dict[str, int] = {}
         self.request_digest = ""
         self.phases: list[tuple[str, float, float]] = []
         self.request_bytes = 0
@@ -81,11 +82,10 @@ class Ledger:
     def policy_in_force(self, digest: str) -> None:
         self.policy = PolicyRef(digest=digest)
 
-    def judged(self, decision: Decision, facts: Facts, findings: dict[str, int], stripped: tuple[str, ...]) -> None:
+    def judged(self, decision: Decision, facts: Facts, findings: dict[str, int]) -> None:
         self.policy = PolicyRef(digest=decision.policy_digest, effect=decision.effect.value, rule=decision.rule)
         self.facts = facts
         self.findings_request = findings
-        self.stripped = stripped
 
     def approval_seen(self, approval: Approval) -> None:
         self.approval = ApprovalRef(
@@ -137,6 +137,7 @@ class Ledger:
             findings_request=dict(self.findings_request),
             findings_response=dict(self.findings_response),
             stripped=self.stripped,
+            not_inspected=dict(self.not_inspected),
             finish_reasons=finish_reasons,
             measures=Measures(
                 request_bytes=self.request_bytes,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from extproc.core.document import DocumentInvalid, Path, Report, parse_document, quoted
-from extproc.core.masking.settings import MaskingSettings, Style
+from extproc.core.masking.settings import MaskingSettings, Media, Style
 from extproc.core.policy import DEFAULT_DENY, AtLeast, Effect, HoldTerms, Match, Operation, Policy, Rule
 from extproc.core.reach import covers, meet
 from extproc.core.schema import check_schema, load_schema
@@ -179,4 +179,5 @@ def _build_masking(masking: Mapping[str, Any]) -> MaskingSettings:
     return MaskingSettings(
         profile=masking.get("profile", default.profile),
         pan_style=Style(masking.get("pan", default.pan_style)),
+        media=Media(masking.get("media", default.media)),
     )

@@ -151,6 +151,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     findings_response: dict[str, int] = {}
     stripped: tuple[str, ...] = ()
     """Request fields removed because their effect could not be inspected (`logprobs`, `echo`, …)."""
+    not_inspected: dict[str, int] = {}
+    """Images, sound and files of the request that the policy let through as they were: how many of each kind."""
     finish_reasons: tuple[str, ...] = ()
     measures: Measures | None = None
     trace_id: str = ""

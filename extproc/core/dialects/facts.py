@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from extproc.core.dialects.fields import NESTED, STRIPPED, STRUCTURAL, UNINSPECTABLE
+from extproc.core.dialects.fields import MEDIA_FIELDS, NESTED, STRIPPED, STRUCTURAL, UNINSPECTABLE
 from extproc.core.dialects.routing import MAX_MODEL_CHARACTERS
 from extproc.core.policy import Facts, Operation
 from extproc.core.reasons import Malformed, Reason
@@ -12,9 +12,11 @@ _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_
 # Negative here means "no limit".
 _MAX_TOKENS_OR_UNLIMITED = ("n_predict", "num_predict")
 _CHOICES = ("n", "best_of", "num_return_sequences")
+COUNTS = frozenset({*_MAX_TOKENS, *_MAX_TOKENS_OR_UNLIMITED, *_CHOICES})
+"""Fields whose value is a whole number."""
 _JUDGED = frozenset(
     {"model", "stream", "messages", "tools", "functions", "prompt", "input", *_MAX_TOKENS, *_MAX_TOKENS_OR_UNLIMITED}
-    | {*_CHOICES, *NESTED, *STRIPPED, *UNINSPECTABLE}
+    | {*_CHOICES, *NESTED, *STRIPPED, *UNINSPECTABLE, *MEDIA_FIELDS}
 )
 _ADMIN_NAMES = ("model", "name", "lora_name", "source")
 

@@ -33,14 +33,18 @@ UNINSPECTABLE: dict[str, str] = {
     "input_ids": "a prompt as numbers",
     "token_ids": "a prompt as numbers",
     "tokens": "text as numbers, for /detokenize",
-    "multimodal_data": "llama.cpp: media",
-    "image_data": "SGLang and llama.cpp: media",
-    "audio_data": "SGLang: media",
-    "video_data": "SGLang: media",
-    "images": "Ollama: media",
     "audio": "OpenAI: an answer as sound",
 }
-"""Requests that carry one of these at the top level or in a message are refused."""
+"""Requests that carry one of these at the top level, in a message or in a prompt are refused."""
+
+MEDIA_FIELDS: dict[str, str] = {
+    "images": "image",
+    "image_data": "image",
+    "audio_data": "audio",
+    "video_data": "video",
+    "multimodal_data": "file",
+}
+"""Media in the same places (Ollama, SGLang, llama.cpp), and of which kind."""
 
 PROMPTS = ("prompt", "input", "inputs", "text", "content", "queries", "query", "documents")
 """Fields whose list of numbers is a prompt as token ids."""
@@ -48,16 +52,44 @@ PROMPTS = ("prompt", "input", "inputs", "text", "content", "queries", "query", "
 NESTED = ("parameters", "options", "sampling_params")
 """Where TGI, Ollama and SGLang keep what others have at the top level."""
 
-MEDIA_TYPES = frozenset(
-    {
-        "image", "image_url", "input_image", "image_embeds", "image_pil", "audio", "audio_url", "audio_embeds",
-        "input_audio", "video", "video_url", "input_video", "file", "input_file", "document", "container_upload",
-    }
-)  # fmt: skip
-"""`type` of a content part that is not text."""
+MEDIA_TYPES: dict[str, str] = {
+    "image": "image",
+    "image_url": "image",
+    "input_image": "image",
+    "image_pil": "image",
+    "computer_screenshot": "image",
+    "audio": "audio",
+    "audio_url": "audio",
+    "input_audio": "audio",
+    "video": "video",
+    "video_url": "video",
+    "input_video": "video",
+    "file": "file",
+    "input_file": "file",
+    "document": "file",
+    "container_upload": "file",
+}
+"""`type` of a content part that is not text, and which kind of media it is."""
 
-MEDIA_KEYS = frozenset({"image_url", "image", "input_audio", "audio_url", "audio", "video_url", "video", "file"})
+VECTOR_TYPES = frozenset({"image_embeds", "audio_embeds"})
+"""`type` of a content part that is a prompt as vectors."""
+
+MEDIA_KEYS: dict[str, str] = {
+    "image_url": "image",
+    "image": "image",
+    "input_audio": "audio",
+    "audio_url": "audio",
+    "audio": "audio",
+    "video_url": "video",
+    "video": "video",
+    "file": "file",
+}
 """vLLM infers the type of a part without `type` from these keys."""
+
+PAYLOAD_KEYS = frozenset(
+    {"data", "url", "image_url", "image", "audio_url", "audio", "video_url", "video", "file_data", "file_url", "file"}
+)
+"""Where the bytes of a part that is media stand, as a data URL or in base64."""
 
 TEXT_TYPES = frozenset(
     {
@@ -75,7 +107,6 @@ DROPPED: dict[str, str] = {
     "output_token_ids": "the answer as numbers",
     "output_ids": "SGLang: the answer as numbers",
     "prompt_token_ids": "the prompt as numbers",
-    "prompt_text": "vLLM: the rendered prompt",
     "top_tokens": "TGI: alternative tokens",
     "prefill": "TGI: the prompt by token",
     "best_of_sequences": "TGI: other answers, by token",
@@ -99,6 +130,12 @@ STRUCTURAL = frozenset(
     }
 )  # fmt: skip
 """Strings that stand whole in one event. Each is masked alone; other strings of a stream continue one another."""
+
+DROPPED_TEXT = frozenset({"prompt_text", "b64_json", "partial_image_b64"})
+"""Likewise where they are strings: vLLM's rendered prompt, OpenAI's generated images."""
+
+PIECES = frozenset({"words", "segments"})
+"""A transcription again, cut at moments: removed from answers like `DROPPED` when its pieces have a `start`."""
 
 JSON_TEXT = frozenset({"arguments", "partial_json"})
 """Strings that are themselves JSON, and that clients parse."""

@@ -1,7 +1,5 @@
 """What a request may not carry or ask for, because nobody could look at it: refused or taken out."""
 
-from collections.abc import Iterator
-
 from extproc.core.dialects.fields import (
     MEDIA_KEYS,
     MEDIA_TYPES,
@@ -10,7 +8,10 @@ from extproc.core.dialects.fields import (
     STRIPPED,
     TEXT_TYPES,
     UNINSPECTABLE,
+    VECTOR_TYPES,
 )
+from extproc.core.dialects.media import find_media, prompt_objects, typed_parts
+from extproc.core.masking.settings import Media
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 
@@ -35,45 +36,47 @@ def _asks(key: str, value: object) -> bool:
     return value is not None and value is not False
 
 
-def refuse_uninspectable(operation: Operation, document: dict[str, object]) -> None:
-    """Raise `Malformed(BODY_NOT_INSPECTABLE)` for token ids, vectors, images, sound and files."""
+def refuse_uninspectable(operation: Operation, document: dict[str, object], media: Media) -> None:
+    """Raise `Malformed(BODY_NOT_INSPECTABLE)` for token ids, vectors, sound to come; media unless let through."""
     _refuse_fields(document)
+    for part in prompt_objects(document):
+        _refuse_fields(part)
     for key in PROMPTS:
         if _has_numbers(document.get(key)):
             raise Malformed(Reason.BODY_NOT_INSPECTABLE)
+    _refuse_tensors(document)
     modalities = document.get("modalities")
     if modalities is not None and modalities != ["text"]:
         raise Malformed(Reason.BODY_NOT_INSPECTABLE)
     messages = document.get("messages")
     for message in messages if isinstance(messages, list) else []:
         _check_message(operation, message)
-    # Tool definitions are JSON Schema, in which these words are names of properties.
-    for key, value in document.items():
-        if key not in {"messages", "tools", "functions", "response_format"}:
-            _refuse_media(value)
+    if any(kind in VECTOR_TYPES for kind, _ in typed_parts(document)):
+        raise Malformed(Reason.BODY_NOT_INSPECTABLE)
+    if media is not Media.OPAQUE and next(find_media(document), None) is not None:
+        raise Malformed(Reason.BODY_NOT_INSPECTABLE)
 
 
 def _check_message(operation: Operation, message: object) -> None:
     if not isinstance(message, dict):
         raise Malformed(Reason.BODY_MALFORMED)
     _refuse_fields(message)
-    if operation is not Operation.CHAT:
-        _refuse_media(message)
-        return
     content = message.get("content")
-    if isinstance(content, str) or content is None:
+    if operation is not Operation.CHAT or isinstance(content, str) or content is None:
         return
     if not isinstance(content, list):
         raise Malformed(Reason.BODY_MALFORMED)
-    if not all(isinstance(part, str) or _is_text_part(part) for part in content):
+    if not all(isinstance(part, str) or _is_known_part(part) for part in content):
         raise Malformed(Reason.BODY_NOT_INSPECTABLE)
 
 
-def _is_text_part(part: object) -> bool:
+def _is_known_part(part: object) -> bool:
     if not isinstance(part, dict):
         return False
     kind = part.get("type", "text")
-    return isinstance(kind, str) and kind in TEXT_TYPES and part.keys().isdisjoint(MEDIA_KEYS)
+    if not isinstance(kind, str) or (kind in TEXT_TYPES and "type" in part and not part.keys().isdisjoint(MEDIA_KEYS)):
+        return False
+    return kind in TEXT_TYPES or kind in MEDIA_TYPES
 
 
 def _refuse_fields(part: dict[str, object]) -> None:
@@ -85,24 +88,28 @@ def _refuse_fields(part: dict[str, object]) -> None:
 
 def _has_numbers(value: object) -> bool:
     """Whether a prompt, or one of a batch of prompts, is a list of numbers."""
+    return _numbers_in(value) > 0
+
+
+def _numbers_in(value: object) -> int:
     if not isinstance(value, list):
-        return False
-    return any(isinstance(item, int | float) or _has_numbers(item) for item in value)
+        return 0
+    return sum(1 if isinstance(item, int | float) else _numbers_in(item) for item in value)
 
 
-def _refuse_media(value: object) -> None:
-    for part in _objects(value):
-        kind = part.get("type")
-        if isinstance(kind, str) and kind in MEDIA_TYPES:
-            raise Malformed(Reason.BODY_NOT_INSPECTABLE)
+def _refuse_tensors(document: dict[str, object]) -> None:
+    """KServe's and Triton's tensors: text (`BYTES`) and single numbers can be looked at, vectors and token ids cannot.
 
-
-def _objects(value: object) -> Iterator[dict[str, object]]:
-    below = [value]
-    while below:
-        item = below.pop()
-        if isinstance(item, dict):
-            yield item
-            below.extend(item.values())
-        elif isinstance(item, list):
-            below.extend(item)
+    Nor can what stands in shared memory, on the way in or out.
+    """
+    for name in ("inputs", "outputs"):
+        tensors = document.get(name)
+        for tensor in tensors if isinstance(tensors, list) else ():
+            if not isinstance(tensor, dict):
+                continue
+            datatype = tensor.get("datatype")
+            parameters = tensor.get("parameters")
+            shared = isinstance(parameters, dict) and any(key.startswith("shared_memory") for key in parameters)
+            numbers = _numbers_in(tensor.get("data")) if datatype is not None and datatype != "BYTES" else 0
+            if shared or numbers > 1:
+                raise Malformed(Reason.BODY_NOT_INSPECTABLE)

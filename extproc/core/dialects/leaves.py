@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from extproc.core.dialects.fields import DROPPED, ENVELOPE
+from extproc.core.dialects.fields import DROPPED, DROPPED_TEXT, ENVELOPE, PIECES
 from extproc.core.dialects.masker import Masker
 from extproc.core.masking.keys import KeyRule, key_rule
 from extproc.core.reasons import Malformed, Reason
@@ -35,8 +35,12 @@ def announced_rule(path: Path) -> KeyRule:
 
 
 def is_dropped(key: str, value: object) -> bool:
-    """Whether a response's field is one that cannot be inspected. A null, a count or plain text is not."""
-    return key in DROPPED and (isinstance(value, dict | list) or (key == "prompt_text" and isinstance(value, str)))
+    """Whether a response's field is one that cannot be inspected. A null, a count, plain text or nothing is not."""
+    if key in PIECES:
+        return isinstance(value, list) and any(isinstance(piece, dict) and "start" in piece for piece in value)
+    if key in DROPPED_TEXT:
+        return isinstance(value, dict | list | str) and bool(value)
+    return key in DROPPED and isinstance(value, dict | list) and bool(value)
 
 
 def envelope_of(document: object) -> tuple[str, ...]:

@@ -4,10 +4,15 @@ from dataclasses import dataclass, field
 
 from extproc.core.dialects.content_type import Form, find_form
 from extproc.core.dialects.facts import check_spelling, read_facts
+from extproc.core.dialects.form import FormRequest, parse_form
 from extproc.core.dialects.inspectable import refuse_uninspectable, strip_uninspectable
 from extproc.core.dialects.leaves import mask_document
+from extproc.core.dialects.masked import MaskedRequest
 from extproc.core.dialects.masker import Masker
+from extproc.core.dialects.media import seal_media
+from extproc.core.dialects.multipart import is_multipart
 from extproc.core.dialects.strict_json import encode_json, holds_too_many_values, parse_json
+from extproc.core.masking.settings import Media
 from extproc.core.policy import Facts, Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
@@ -27,15 +32,8 @@ _PROMPTED = frozenset(
 """Operations that mean nothing without a body."""
 _JSON_ONLY = _PROMPTED | {Operation.MODEL_ADMIN, Operation.MODEL_LIST}
 """Operations without meaning for a body that is not a JSON object, whatever its content type says."""
-
-
-@dataclass(frozen=True, slots=True)
-class MaskedRequest:
-    """`body` is the original bytes when `changed` is false. `stripped` names the fields that were taken out."""
-
-    body: Masked = field(repr=False)
-    changed: bool
-    stripped: tuple[str, ...]
+_FORMS = frozenset({Operation.GENERATE, Operation.UNKNOWN})
+"""Operations that may come as a form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,8 @@ class ParsedRequest:
     document: dict[str, object] | None = field(repr=False)
     """Without the stripped fields; None for a body that is not JSON."""
     body: bytes = field(repr=False)
+    not_inspected: dict[str, int] = field(default_factory=dict)
+    """Pieces of media that the policy lets through, by kind. Their bytes are sealed in the document."""
 
     def mask(self, masker: Masker) -> MaskedRequest:
         """Everything masked but `model`; a model name with a finding raises `Malformed(BODY_NOT_INSPECTABLE)`."""
@@ -74,14 +74,18 @@ def needs_body(operation: Operation) -> bool:
     return operation in _PROMPTED
 
 
-def parse_request(operation: Operation, content_type: str, body: bytes, limits: Limits) -> ParsedRequest:
-    """The request behind a whole body.
+def parse_request(
+    operation: Operation, content_type: str, body: bytes, limits: Limits, media: Media = Media.DENY
+) -> ParsedRequest | FormRequest:
+    """The request behind a whole body. `media` is what the policy says of images, sound and files.
 
     Raises `Malformed` with BODY_TOO_LARGE, BODY_TYPE_UNSUPPORTED, BODY_MALFORMED (not strict JSON, not an object, a
-    field the policy judges of the wrong type) or BODY_NOT_INSPECTABLE (token ids, vectors, images, sound, files).
+    field the policy judges of the wrong type) or BODY_NOT_INSPECTABLE (token ids, vectors; media unless let through).
     """
     if len(body) > limits.max_body_bytes:
         raise Malformed(Reason.BODY_TOO_LARGE)
+    if operation in _FORMS and body and is_multipart(content_type):
+        return parse_form(operation, content_type, body, limits, media)
     form = find_form(content_type)
     if operation not in _JSON_ONLY and (not body or form is Form.TEXT):
         text = _text_of(body)
@@ -97,10 +101,11 @@ def parse_request(operation: Operation, content_type: str, body: bytes, limits: 
     if not isinstance(document, dict):
         raise Malformed(Reason.BODY_MALFORMED)
     check_spelling(document)
-    refuse_uninspectable(operation, document)
+    refuse_uninspectable(operation, document, media)
     stripped = strip_uninspectable(document)
+    not_inspected = seal_media(document)
     facts = read_facts(operation, document, len(body))
-    return ParsedRequest(operation, facts, stripped, document, body)
+    return ParsedRequest(operation, facts, stripped, document, body, not_inspected)
 
 
 def _text_of(body: bytes) -> str | None:

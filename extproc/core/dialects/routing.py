@@ -77,14 +77,15 @@ _POSTS: dict[Operation, tuple[str, ...]] = {
     _O.EMBEDDINGS: (
         "/v1/embeddings", "/embeddings", "/embedding", "/api/embed", "/api/embeddings", "/embed",
         "/v1/rerank", "/v2/rerank", "/rerank", "/reranking", "/v1/reranking", "/v1/score", "/score",
-        "/pooling", "/classify",
+        "/pooling", "/classify", "/v1/moderations", "/moderations",
     ),
     _O.RESPONSES: ("/v1/responses", "/responses"),
     _O.MESSAGES: ("/v1/messages", "/messages"),
-    # llama.cpp's native `/completion(s)` and `/infill`, Ollama, TGI (`/` is its compatible root), vLLM, SageMaker.
+    # llama.cpp's native `/completion(s)` and `/infill`, Ollama, TGI (`/` is its compatible root), vLLM, SageMaker,
+    # and what is heard as text.
     _O.GENERATE: (
         "/completion", "/completions", "/infill", "/api/generate", "/", "/generate", "/generate_stream",
-        "/invocations", "/inference/v1/generate",
+        "/invocations", "/inference/v1/generate", "/v1/audio/transcriptions", "/v1/audio/translations",
     ),
     _O.TOKENIZE: (
         "/tokenize", "/detokenize", "/v1/tokenize", "/v1/detokenize", "/apply-template",
@@ -124,6 +125,6 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str], Operation], ...] = (
     # KServe serves OpenAI's paths below /openai.
     ("POST", re.compile(r"/openai/v1/chat/completions\Z"), _O.CHAT),
     ("POST", re.compile(r"/openai/v1/completions\Z"), _O.TEXT_COMPLETION),
-    ("POST", re.compile(r"/openai/v1/embeddings\Z"), _O.EMBEDDINGS),
+    ("POST", re.compile(r"/openai/v1/(?:embeddings|rerank|score)\Z"), _O.EMBEDDINGS),
     ("GET", re.compile(r"/openai/v1/models(?:/.+)?\Z"), _O.MODEL_LIST),
 )

@@ -8,14 +8,13 @@ the string is decided, because clients may read it alone.
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
+from extproc.core.dialects.families import beginnings, family_of, is_whole, kind_of
 from extproc.core.dialects.fields import JSON_TEXT, STRUCTURAL
 from extproc.core.dialects.leaves import Path, envelope_of, is_dropped
 from extproc.core.reasons import Malformed, Reason
 
 _MAX_INDEX = 99_999
 """Of a choice or tool call. Larger numbers are no index, and could be a card."""
-# What tells the texts of one generic event type apart (Anthropic blocks, OpenAI Responses parts).
-_SELECTORS = ("type", "index", "output_index", "content_index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +58,18 @@ class _Walk:
         self.ended: list[int] = []
         self.names: list[tuple[Path, str]] = []
         self.dropped = False
-        kind = document.get("type")
-        self._json_delta = isinstance(kind, str) and kind.endswith("arguments.delta")
-        self._generic: Path = tuple(value for key in _SELECTORS if isinstance(value := document.get(key), str | int))
+        kind = kind_of(document)
+        self._json_delta = kind.endswith("arguments.delta")
+        self._whole = is_whole(kind)
+        self._begins = beginnings(document)
 
     def event(self, document: dict[str, object]) -> dict[str, object]:
         choices = document.get("choices")
         if not isinstance(choices, list):
-            return self._object(document, (), self._generic, carried=False)
+            return self._object(document, (), family_of(document), carried=False)
         rest = dict(document)
         del rest["choices"]
+        self._whole = False
         rest.update(dict.fromkeys(envelope_of(document)))
         rest = dict(self._object(rest, (), (), carried=False))
         rest["choices"] = [self._choice(choice, at) for at, choice in enumerate(choices)]
@@ -144,6 +145,11 @@ class _Walk:
         return self._element(key, value, (*path, key), (*text_id, key), carried=carried)
 
     def _element(self, key: str, value: str, path: Path, text_id: Path, *, carried: bool) -> object:
+        if self._whole:
+            begun = self._begins.get(path)
+            if begun is None:
+                return value
+            text_id = begun
         is_json = key in JSON_TEXT or (self._json_delta and key == "delta")
         self.slots.append(Slot(path, text_id, value, carried, is_json))
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from extproc.core.dialects.carried import CarriedTexts
 from extproc.core.dialects.errors import stream_error
 from extproc.core.dialects.familiar import MAX_FAMILIAR_BYTES, Surroundings
+from extproc.core.dialects.families import family_ended_by, repeats_itself
 from extproc.core.dialects.framing import Frame, Framing
 from extproc.core.dialects.leaves import Path, announced_rule, envelope_of, mask_envelope, put
 from extproc.core.dialects.masker import Masker
@@ -50,6 +51,7 @@ class EventStream(Observed):
         self._queued_bytes = 0
         self._carried = CarriedTexts(masker, limits.max_channels)
         self._shared: dict[Path, SharedText] = {}
+        self._ended: set[Path] = set()
         self._done = False
         self._surroundings = Surroundings(masker)
         self._templates: deque[Template] = deque(maxlen=_MAX_TEMPLATES)
@@ -116,6 +118,8 @@ class EventStream(Observed):
         # Clients stop reading at `[DONE]`; what a server says afterwards has no meaning that could be judged.
         if self._done or not isinstance(document, dict):
             raise Malformed(Reason.RESPONSE_MALFORMED)
+        if repeats_itself(document):
+            raise Malformed(Reason.RESPONSE_TYPE_UNSUPPORTED)
         self.observe(document)
         renamed = mask_envelope(document, self._masker)
         parts = take_apart(document)
@@ -129,6 +133,8 @@ class EventStream(Observed):
         elif not unfamiliar and not renamed and frame.clean and len(frame.raw) <= MAX_FAMILIAR_BYTES:
             self._learn(payload, document, parts)
         self._feed_carried(waiting, document, parts)
+        if (family := family_ended_by(document)) is not None:
+            self._end_family(family)
         self._push(waiting)
         for slot in parts.slots:
             if not slot.carried:
@@ -164,14 +170,27 @@ class EventStream(Observed):
         for slot, text in zip(slots, texts, strict=True):
             _answer(waiting, slot, text)
 
-    def _feed_shared(self, waiting: _Waiting, slot: Slot) -> None:
+    def _shared_text(self, slot: Slot, rule: KeyRule) -> SharedText:
+        if slot.text and slot.text_id in self._ended:
+            raise Malformed(Reason.RESPONSE_MALFORMED)
         shared = self._shared.get(slot.text_id)
         if shared is None:
-            if len(self._shared) + len(self._carried) >= self._limits.max_channels:
+            if len(self._shared) + len(self._ended) + len(self._carried) >= self._limits.max_channels:
                 raise Malformed(Reason.RESPONSE_TOO_LARGE)
-            channel = self._masker.json_channel() if slot.is_json else self._masker.channel(announced_rule(slot.path))
+            channel = self._masker.json_channel() if slot.is_json else self._masker.channel(rule)
             shared = self._shared[slot.text_id] = SharedText(channel)
+        return shared
+
+    def _end_family(self, family: Path) -> None:
+        """Decide what still waits for more of the family's texts. Those that nothing waits for stay open."""
+        for text_id in [id_ for id_, shared in self._shared.items() if shared.waits and id_[: len(family)] == family]:
+            self._shared.pop(text_id).finish()
+            # What comes after the end could have changed what was decided there: it is refused.
+            self._ended.add(text_id)
+
+    def _feed_shared(self, waiting: _Waiting, slot: Slot) -> None:
         rule = announced_rule(slot.path)
+        shared = self._shared_text(slot, rule)
 
         def resolve(text: str) -> None:
             # The text is decided; what remains is what its key alone gives away.

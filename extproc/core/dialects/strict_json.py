@@ -11,9 +11,25 @@ import msgspec
 
 from extproc.core.reasons import Malformed, Reason
 
+
+class Sealed:
+    """A string of a document that is written as it came and that no masker looks at. It does not print."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _unseal(value: object) -> str:
+    if isinstance(value, Sealed):
+        return value.text
+    raise TypeError("not a JSON value")
+
+
 _DECODER = msgspec.json.Decoder()
 _TEXT_DECODER = msgspec.json.Decoder(str)
-_ENCODER = msgspec.json.Encoder()
+_ENCODER = msgspec.json.Encoder(enc_hook=_unseal)
 _FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
 
 

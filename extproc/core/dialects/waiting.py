@@ -26,6 +26,11 @@ class SharedText:
         self._channel = channel
         self._pieces: deque[_Piece] = deque()
 
+    @property
+    def waits(self) -> bool:
+        """Whether an event waits for the end of this text."""
+        return bool(self._pieces)
+
     def add(self, text: str, resolve: Callable[[str], None]) -> None:
         """Feed one event's share. `resolve` is called once, now or later, with what stands in its place."""
         if not text:

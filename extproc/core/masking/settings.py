@@ -18,6 +18,14 @@ class Style(StrEnum):
     TRUNCATE = "truncate"
 
 
+class Media(StrEnum):
+    """What becomes of images, sound and files in a request: nobody can look into them for card data."""
+
+    DENY = "deny"
+    OPAQUE = "opaque"
+    """They go on as they are, and the record says that they were not inspected."""
+
+
 class Kind(StrEnum):
     """What a detector says it found. Also the key of finding counts in records, spans and metrics."""
 
@@ -34,3 +42,4 @@ class Kind(StrEnum):
 class MaskingSettings:
     profile: str = PCI_STRICT
     pan_style: Style = Style.LABEL
+    media: Media = Media.DENY

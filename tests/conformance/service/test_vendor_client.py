@@ -2,6 +2,7 @@
 
 import json
 
+import anthropic
 import openai
 import pytest
 
@@ -48,7 +49,8 @@ def llama_world(llama, tmp_path_factory):
         audience="extproc-local",
         issuer=guard.issuer.url,
     )
-    yield openai.OpenAI(base_url=guard.url + "/v1", api_key=token, max_retries=0)
+    with openai.OpenAI(base_url=guard.url + "/v1", api_key=token, max_retries=0) as client:
+        yield client
     guard.stop()
 
 
@@ -109,6 +111,37 @@ def test_llama_cpp_streams_a_tool_call_masked(llama_world) -> None:
     assert (name, finish) == ("pay", "tool_calls")
     assert json.loads("".join(pieces)) == {"pan": "[PAN]", "amount": 12}
     assert len(pieces) > 3
+
+
+def test_llama_cpp_streams_a_message_masked(llama_world) -> None:
+    """Anthropic's dialect of the real server, read by Anthropic's client."""
+    messages = [{"role": "user", "content": "Which card? card-please"}]
+    url = str(llama_world.base_url).removesuffix("/v1/")
+    with (
+        anthropic.Anthropic(base_url=url, auth_token=llama_world.api_key, max_retries=0) as client,
+        client.messages.stream(model="scripted-tiny", max_tokens=64, messages=messages) as stream,
+    ):
+        pieces = list(stream.text_stream)
+        text = "".join(block.text for block in stream.get_final_message().content)
+    assert "".join(pieces) == text
+    assert "[PAN]" in text
+    assert "4111" not in text
+    assert len(pieces) > 3
+
+
+def test_llama_cpp_streams_a_response_masked(llama_world) -> None:
+    """Its events have no indexes; the text of `.done` is that of the deltas."""
+    deltas, done, completed = "", "", None
+    with llama_world.responses.create(
+        model="scripted-tiny", input="Which card? card-please", max_output_tokens=64, stream=True
+    ) as stream:
+        for event in stream:
+            deltas += event.delta if event.type == "response.output_text.delta" else ""
+            done = event.text if event.type == "response.output_text.done" else done
+            completed = event.response if event.type == "response.completed" else completed
+    assert deltas == done == completed.output_text
+    assert "[PAN]" in done
+    assert "4111" not in done
 
 
 def test_llama_cpp_lists_models(llama_world) -> None:

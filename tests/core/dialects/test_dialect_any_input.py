@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from extproc.core.dialects.request import parse_request
 from extproc.core.dialects.response import open_response
 from extproc.core.dialects.routing import find_operation, normalize_path
+from extproc.core.masking.settings import Media
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed
 from extproc.core.snapshot import Limits
@@ -25,6 +26,7 @@ TYPES = [
     "text/plain",
     "text/html",
     "application/x+json",
+    "multipart/form-data; boundary=b",
 ]
 
 KEYS = st.sampled_from(
@@ -62,6 +64,18 @@ KEYS = st.sampled_from(
         "cvv",
         "audio",
         "completion_tokens",
+        "images",
+        "image_url",
+        "source",
+        "data",
+        "inputs",
+        "datatype",
+        "item",
+        "part",
+        "output_index",
+        "content_block",
+        "meta_info",
+        "segments",
     ]
 )
 LEAVES = (
@@ -71,11 +85,19 @@ LEAVES = (
     | st.floats()
     | st.text(max_size=5)
     | st.sampled_from([PAN, PAN[:8], PAN[8:], "stop", "user", f'{{"a":"{PAN}"}}', "chat", 0, 1, int(PAN), 2**70])
+    | st.sampled_from(["text", "image_url", "image", "tool_use", "content_block_start", "content_block_delta"])
+    | st.sampled_from(["content_block_stop", "response.content_part.added", "response.output_text.delta", "x.done"])
 )
 DOCUMENTS = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6), max_leaves=20
 )
 BYTES = st.binary(max_size=60) | DOCUMENTS.map(lambda document: json.dumps(document).encode())
+PARTS = st.builds(
+    lambda name, body: b'--b\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + body + b"\r\n",
+    st.sampled_from([b"model", b"n", b"stream", b"cvv", b"a", b'f"; filename="x', b'f"; filename="' + PAN.encode()]),
+    BYTES,
+)
+FORMS = st.lists(PARTS, max_size=4).map(lambda parts: b"".join(parts) + b"--b--\r\n")
 FRAMES = st.builds(
     lambda start, body, end: start + body + end,
     st.sampled_from([b"data: ", b"", b"data:", b": ", b"event: x\ndata: ", b"id: 4"]),
@@ -84,13 +106,13 @@ FRAMES = st.builds(
 )
 
 
-@given(st.sampled_from(list(Operation)), st.sampled_from(TYPES), BYTES)
-@settings(max_examples=400)
+@given(st.sampled_from(list(Operation)), st.sampled_from(TYPES), BYTES | FORMS, st.sampled_from(Media))
+@settings(max_examples=600)
 def test_any_request_is_judged_or_refused(
-    make_masker: Callable, operation: Operation, content_type: str, body: bytes
+    make_masker: Callable, operation: Operation, content_type: str, body: bytes, media: Media
 ) -> None:
     with contextlib.suppress(Malformed):
-        masked = parse_request(operation, content_type, body, LIMITS).mask(make_masker())
+        masked = parse_request(operation, content_type, body, LIMITS, media).mask(make_masker())
         assert masked.changed or masked.body == body
         assert PAN.encode() not in masked.body
 

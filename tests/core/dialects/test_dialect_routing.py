@@ -46,7 +46,12 @@ from extproc.core.reasons import Malformed, Reason
         ("GET", "/v1/chat/completions", Operation.UNKNOWN),
         ("POST", "/v1/chat/completions/x", Operation.UNKNOWN),
         ("GET", "/metrics", Operation.UNKNOWN),
-        ("POST", "/v1/audio/transcriptions", Operation.UNKNOWN),
+        ("POST", "/v1/audio/transcriptions", Operation.GENERATE),
+        ("POST", "/v1/moderations", Operation.EMBEDDINGS),
+        ("POST", "/openai/v1/rerank", Operation.EMBEDDINGS),
+        ("POST", "/v1/audio/speech", Operation.UNKNOWN),
+        ("POST", "/v1/files", Operation.UNKNOWN),
+        ("POST", "/v1/batches", Operation.UNKNOWN),
     ],
 )
 def test_operation_is_found_by_method_and_path(method: str, path: str, operation: Operation) -> None:
