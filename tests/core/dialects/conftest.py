@@ -43,7 +43,7 @@ class Text:
     def whole(self, text: str) -> str:
         """What a text says for `text`: itself, or a JSON document around it. A document stays what it is."""
         plain = not self.json or text.startswith("{")
-        return text if plain else json.dumps({"note": text, "ok": True}, ensure_ascii=False)
+        return text if plain else json.dumps({"what": text, "ok": True}, ensure_ascii=False)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_arguments_are_json_whatever_they_begin_with(arguments: str) -> None:
     json.loads(kept)
 
 
-@pytest.mark.parametrize("line", [b"event: 501800 000009", b"id: cvv: 737", b"event: cvc 123"])
+@pytest.mark.parametrize("line", [b"event: 5018 0000 0009", b"id: cvv: 737", b"event: cvc 123"])
 def test_the_other_lines_of_an_event_are_looked_at(line: bytes) -> None:
     out = passed(line + b"\n" + choice({"content": "x"}))
     assert line.partition(b" ")[2] not in out

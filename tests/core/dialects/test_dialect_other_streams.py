@@ -44,7 +44,7 @@ def ollama(*texts: str) -> list[bytes]:
 
 
 def test_clean_lines_go_on_as_they_came(make_masker: Callable) -> None:
-    chunks = ollama("Hello", " 15 %", " world")
+    chunks = ollama("Hello", " 15 % of", " world")
     stream = open_response(Operation.CHAT, 200, NDJSON, make_masker(), LIMITS)
     for chunk in chunks:
         assert stream.feed(chunk) is chunk
@@ -68,7 +68,7 @@ def test_text_split_over_lines_is_masked_as_if_it_were_whole(cuts: tuple[str, ..
 
 
 def test_events_wait_in_order_and_keep_their_own_text(make_masker: Callable) -> None:
-    chunks = ollama("a 4111", "1111", " b", " c")
+    chunks = ollama("a 4111", "1111", " b", " x")
     out = filtered(chunks, make_masker(), NDJSON)
     # The first event waits until the third shows that there is no card number; all three then leave unchanged.
     assert out[:2] == [b"", b""]

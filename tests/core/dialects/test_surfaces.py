@@ -19,7 +19,7 @@ from extproc.core.snapshot import Limits
 README = Path(routing.__file__).with_name("README.md")
 CARD = "pay 4111 1111 1111 1111 now"
 MASKED = "pay [PAN] now"
-CLEAN = "pay a share, now"
+CLEAN = "pay a big bill, all"
 JSON = "application/json"
 
 
@@ -100,7 +100,7 @@ def test_streamed_json_parses_once_it_is_whole(surface_stream: Any) -> None:
     texts = [text for text in surface_stream.texts if text.json]
     out = surface_stream.documents(surface_stream.passed(surface_stream.wire(CARD, list), [])) if texts else []
     for text in texts:
-        assert json.loads(surface_stream.joined(out, text)) == {"note": MASKED, "ok": True}
+        assert json.loads(surface_stream.joined(out, text)) == {"what": MASKED, "ok": True}
 
 
 # -- the table ----------------------------------------------------------------------------------------------------------
