@@ -8,7 +8,7 @@ from extproc.core.masking.settings import Kind, Style
 from extproc.core.masking.walk import Found, Walker
 
 PAN_MASK: Final = "[PAN]"
-LABELS: Final = {
+LABELS: Final[dict[str, str]] = {
     Kind.PAN: PAN_MASK,
     Kind.SECURITY_CODE: "[CVV]",
     Kind.TRACK: "[TRACK]",
@@ -17,6 +17,12 @@ LABELS: Final = {
     Kind.EXPIRY: "[EXPIRY]",
     Kind.CARDHOLDER: "[CARDHOLDER]",
 }
+
+
+def label_of(kind: str) -> str:
+    """What stands for a find of this kind: of cards, or of a rule."""
+    return LABELS.get(kind) or f"[{kind.upper()}]"
+
 
 BLANKS: Final = " \t\r\n"
 
@@ -55,9 +61,12 @@ class Masks:
 
     def mask(self, found: Found) -> str:
         """The mask for one finding, which is counted."""
-        self.findings[found.kind.value] = self.findings.get(found.kind.value, 0) + 1
-        if found.kind is not Kind.PAN:
-            return LABELS[found.kind]
+        if found.rest and found.kind not in LABELS:
+            return ""
+        kind = str(found.kind)
+        self.findings[kind] = self.findings.get(kind, 0) + 1
+        if kind != Kind.PAN:
+            return label_of(kind)
         if self._style is Style.NUMBERED:
             return f"[PAN_{self._numbers.setdefault(found.digits, len(self._numbers) + 1)}]"
         if self._style is Style.TRUNCATE and not found.rest:

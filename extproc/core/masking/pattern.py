@@ -237,6 +237,10 @@ def _prefixes_of_row(items: tuple[Node, ...]) -> Node | None:
             rest = rest or own
         elif isinstance(item, Chars):
             rest = Concat((item, Repeat(rest, 0, 1)))
+        elif isinstance(item, Repeat) and isinstance(item.item, Chars) and item.least:
+            # As below, but the repetition is written once.
+            going_on = Concat((item, Repeat(rest, 0, 1)))
+            rest = Choice((Repeat(item.item, 1, item.least - 1), going_on)) if item.least > 1 else going_on
         else:
             rest = Choice((own, Concat((_plain(item), rest))))
     return rest
