@@ -1,7 +1,5 @@
 """What must be true of a match besides its pattern. A check gets the view's bytes of what would be replaced."""
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
@@ -15,8 +13,7 @@ _NO_DIGIT = re.compile(rb"[^0-9]+")
 _NO_SIGN = re.compile(rb"[^0-9A-Za-z]+")
 _LETTER_VALUES = {code: str(code - 55).encode() for code in range(ord("A"), ord("Z") + 1)}
 _LETTER = re.compile(rb"[A-Z]")
-# E.164, with the country code; fewer than seven digits are no subscriber's number.
-_PHONE_DIGITS = range(7, 16)
+_NO_NAME = re.compile(rb"[^A-Za-z._:/\xff-]")
 # Numbers that were printed in advertisements and are nobody's (SSA).
 _NO_SSN = frozenset((b"078051120", b"219099999", b"123456789"))
 
@@ -51,18 +48,9 @@ def _ssn(value: bytes) -> bool:
     return area not in (b"000", b"666") and area < b"900" and digits[3:5] != b"00" and digits[5:] != b"0000"
 
 
-def _phone(value: bytes) -> bool:
-    return len(_NO_DIGIT.sub(b"", value)) in _PHONE_DIGITS
-
-
-def _jwt(value: bytes) -> bool:
-    """The first part is the beginning of a JSON object with `alg` or `enc` (RFC 7515, RFC 7516)."""
-    head = value.split(b".", 1)[0]
-    try:
-        text = base64.urlsafe_b64decode(head + b"=" * (-len(head) % 4))
-    except (binascii.Error, ValueError):
-        return False
-    return text.startswith(b"{") and (b'"alg"' in text or b'"enc"' in text)
+def _mixed(value: bytes) -> bool:
+    """A digit, or a sign that is in no name of code: what is neither a word nor a reference."""
+    return _NO_NAME.search(value) is not None
 
 
 CHECKS: Final[Mapping[str, Check]] = {
@@ -70,8 +58,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "mod97": _mod97,
     "iban": _iban,
     "ssn": _ssn,
-    "phone": _phone,
-    "jwt": _jwt,
+    "mixed": _mixed,
 }
 POLICY_CHECKS: Final = ("luhn", "mod97")
 """Those that a policy can name."""

@@ -69,17 +69,21 @@ class RuleTape:
         self._view = view = self._view + view_of(text)
         self._effort.spend(len(view) // _SCANNED_PER_STEP)
         first = len(found)
-        woken = self._starts.search(view, known) is not None
-        for index, rule in enumerate(self._rules):
-            place = self._places.get(index)
-            if place is not None:
-                self._go_on(index, rule, place, found, final)
-            elif woken and rule.begins.search(view, known) is not None:
+        woken = self._starts.rules(view, known)
+        for index in list(self._places):
+            woken &= ~(1 << index)
+            self._go_on(index, self._rules[index], self._places[index], found, final)
+        while woken:
+            index = woken.bit_length() - 1
+            woken ^= 1 << index
+            rule = self._rules[index]
+            if rule.begins.search(view, known) is not None:
                 self._go_on(index, rule, _Place(known, swallowing=False), found, final)
-        for number in range(first, len(found)):
-            found[number] = found[number].moved(self._base)
-        found[first:] = sorted(found[first:], key=_order)
-        decided = min((place.at for place in self._places.values()), default=len(view))
+        if len(found) > first:
+            found[first:] = sorted((one.moved(self._base) for one in found[first:]), key=_order)
+        decided = len(view)
+        for place in self._places.values():
+            decided = min(decided, place.at)
         offset = decided + self._base
         self._trim(decided)
         return offset

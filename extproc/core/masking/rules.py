@@ -47,7 +47,7 @@ class RuleSet:
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
-        self.starts = Starts(rule.starts for rule in rules)
+        self.starts = Starts([rule.starts for rule in rules])
         self.trigger = Trigger(self.starts)
         self._gate = _gate_of(rules)
 

@@ -4,7 +4,7 @@ A piece of a stream in which none of them stands goes by for the price of one se
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from extproc.core.masking.pattern import WORD, Boundary, Chars, Choice, Concat, Node, Repeat, Value, write_mask
@@ -94,19 +94,25 @@ def _written_rest(rest: frozenset[Head]) -> str:
 class Starts:
     """Where matches of some rules can begin; at the end of a text, where they could with more text."""
 
-    __slots__ = ("_in_ascii", "_in_view")
+    __slots__ = ("_by_first", "_in_ascii", "_in_view", "_next_in_view")
 
-    def __init__(self, parts: Iterable[tuple[int, str]]) -> None:
-        """`parts` as `written_starts` gives them."""
+    def __init__(self, parts: Sequence[tuple[int, str]]) -> None:
+        """`parts`, one for each rule, as `written_starts` gives them."""
         firsts = 0
-        branches: list[str] = []
-        for mask, branch in parts:
+        for mask, _ in parts:
             firsts |= mask
-            branches.append(branch)
-        # A search that can look for one set first is several times as fast.
-        pattern = f"{write_mask(firsts)}(?:{'|'.join(branches)})" if firsts else r"(?!)"
+        # A search that can look for one set first is several times as fast; it stops behind that character, so that the
+        # next search misses nothing.
+        rest = "|".join(branch for _, branch in parts)
+        pattern = f"{write_mask(firsts)}(?=(?:{rest}))" if firsts else r"(?!)"
         self._in_ascii = re.compile(pattern, re.DOTALL).search
-        self._in_view = re.compile(pattern.encode("ascii"), re.DOTALL).search
+        in_view = re.compile(pattern.encode("ascii"), re.DOTALL)
+        self._in_view = in_view.search
+        self._next_in_view = in_view.finditer
+        # By character: a bit for each rule of which a match can begin with it.
+        self._by_first = [
+            sum(1 << index for index, (mask, _) in enumerate(parts) if mask >> code & 1) for code in range(256)
+        ]
 
     def search_ascii(self, text: str) -> re.Match[str] | None:
         """The first beginning in an ASCII text."""
@@ -115,6 +121,14 @@ class Starts:
     def search(self, view: bytes, at: int = 0) -> re.Match[bytes] | None:
         """The first beginning from `at` on; what stands before is looked at."""
         return self._in_view(view, at)
+
+    def rules(self, view: bytes, at: int) -> int:
+        """A bit for each rule of which a match may begin from `at` on, and for some others."""
+        found = 0
+        by_first = self._by_first
+        for start in self._next_in_view(view, at):
+            found |= by_first[view[start.start()]]
+        return found
 
 
 def pattern_starts(node: Node) -> tuple[int, str]:
