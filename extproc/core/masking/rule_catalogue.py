@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from extproc.core.masking.rule_data import DATA, IBAN_LENGTHS
-from extproc.core.masking.settings import MaskingRule
+from extproc.core.masking.settings import MaskingRule, MaskingSettings
 
 AS_OF: Final[str] = DATA["as_of"]
 """The day as of which the rules hold, `YYYY-MM-DD`."""
@@ -40,3 +40,8 @@ def _catalogues() -> Mapping[str, tuple[MaskingRule, ...]]:
 
 CATALOGUES: Final = _catalogues()
 """Rules by the profile that they come with."""
+
+
+def rules_of(settings: MaskingSettings) -> tuple[MaskingRule, ...]:
+    """All rules of a policy: those of its profiles, then its own."""
+    return (*(rule for name in settings.catalogues for rule in CATALOGUES[name]), *settings.rules)

@@ -1,5 +1,6 @@
 """Rules that run together: over whole texts, and over streams as `rule_tape` does."""
 
+import functools
 from collections.abc import Iterable
 from typing import Final
 
@@ -54,7 +55,7 @@ class RuleSet:
     @classmethod
     def of(cls, rules: Iterable[MaskingRule], style: Style) -> "RuleSet":
         """Raises `PatternRefused` for the first rule that cannot be one. `style` is how PANs are replaced."""
-        compiled = tuple(map(Rule, rules))
+        compiled = tuple(map(compile_rule, rules))
         kinds = {rule.kind for rule in compiled}
         for rule in compiled:
             refuse_masks(rule, kinds, style)
@@ -85,6 +86,12 @@ class RuleSet:
     def tape(self, primer: str, effort: Effort) -> RuleTape:
         """A new stream, after the text `primer`."""
         return RuleTape(self.rules, self.starts, primer, effort)
+
+
+@functools.lru_cache(maxsize=512)
+def compile_rule(rule: MaskingRule) -> Rule:
+    """The rule, compiled once. Raises `PatternRefused`."""
+    return Rule(rule)
 
 
 def refuse_masks(rule: Rule, kinds: Iterable[str], style: Style) -> None:
