@@ -49,8 +49,8 @@ def _ssn(value: bytes) -> bool:
 
 
 def _mixed(value: bytes) -> bool:
-    """A digit, or a sign that is in no name of code: what is neither a word nor a reference."""
-    return _NO_NAME.search(value) is not None
+    """A digit, or a sign that is in no name of code: neither a word, a reference nor what is starred out already."""
+    return _NO_NAME.search(value) is not None and b"**" not in value
 
 
 CHECKS: Final[Mapping[str, Check]] = {
