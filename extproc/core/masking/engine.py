@@ -8,8 +8,13 @@ from typing import Any, Final, TypeAlias
 
 import re2
 
-MAX_MEMORY: Final = 1024 * 1024
-"""Bytes that one compiled pattern and its automaton may take."""
+MAX_MEMORY: Final = 2 * 1024 * 1024
+"""Bytes that one compiled pattern and its automata may take."""
+MAX_BACKWARD_MEMORY: Final = 2 * MAX_MEMORY
+"""The same for a pattern that is run backwards, which may use a third of it. With half of it, text that is full of
+beginnings makes some automata start over at every search, which then takes milliseconds."""
+MAX_SOURCE_MEMORY: Final = 1024 * 1024
+"""Bytes within which RE2 must be able to compile a rule as it is written."""
 
 Span: TypeAlias = tuple[int, int]
 NOWHERE: Final[Span] = (-1, -1)

@@ -14,7 +14,7 @@ from typing import Final
 
 from extproc.core.masking.checks import CHECKS
 from extproc.core.masking.effort import Effort
-from extproc.core.masking.engine import NOWHERE, Engine, Span
+from extproc.core.masking.engine import MAX_BACKWARD_MEMORY, MAX_SOURCE_MEMORY, NOWHERE, Engine, Span
 from extproc.core.masking.keywords import Keywords
 from extproc.core.masking.pattern import (
     Node,
@@ -82,10 +82,10 @@ class Rule:
         begun = prefixes(cut)
         try:
             # RE2 has the last word on what is a pattern.
-            Engine(rule.pattern)
+            Engine(rule.pattern, max_memory=MAX_SOURCE_MEMORY)
             self._whole = Engine(write(cut)).search
             # RE2 runs this one backwards from the end: what it costs does not grow with the text.
-            self._begun = Engine(f"(?:{write(begun or cut)})\\z").search
+            self._begun = Engine(f"(?:{write(begun or cut)})\\z", max_memory=MAX_BACKWARD_MEMORY).search
             self._value = Engine(write(cut), grouped=True).spans if has_value(cut) else None
         except ValueError as error:
             raise PatternRefused(_TOO_LARGE, _TOO_LARGE_HINT) from error
