@@ -15,6 +15,8 @@ MAX_BACKWARD_MEMORY: Final = 2 * MAX_MEMORY
 beginnings makes some automata start over at every search, which then takes milliseconds."""
 MAX_SOURCE_MEMORY: Final = 1024 * 1024
 """Bytes within which RE2 must be able to compile a rule as it is written."""
+MAX_PROGRAM: Final = 5_000
+"""Instructions of one pattern: beyond, RE2 has no room for an automaton and takes microseconds for every byte."""
 
 Span: TypeAlias = tuple[int, int]
 NOWHERE: Final[Span] = (-1, -1)
@@ -28,8 +30,10 @@ class Engine:
 
     __slots__ = ("_match",)
 
-    def __init__(self, pattern: str, *, grouped: bool = False, max_memory: int = MAX_MEMORY) -> None:
-        """Raises `ValueError` where RE2 does not take the pattern, or not within the memory."""
+    def __init__(
+        self, pattern: str, *, grouped: bool = False, max_memory: int = MAX_MEMORY, max_program: int = MAX_PROGRAM
+    ) -> None:
+        """Raises `ValueError` where RE2 does not take the pattern, or not within the memory and the instructions."""
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
         options.longest_match = True
@@ -40,6 +44,8 @@ class Engine:
             compiled = re2.compile(pattern.encode("ascii"), options)
         except re2.error as error:
             raise ValueError("RE2 does not take the pattern") from error
+        if compiled.programsize > max_program:
+            raise ValueError("RE2 makes too large a program of the pattern")
         # The public method makes a generator and an object for each call, which doubles its cost.
         self._match: Callable[[Any, bytes, int, int], list[Span]] = compiled._regexp.Match  # noqa: SLF001
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from extproc.core.masking.effort import TEXT_STEPS, Effort
-from extproc.core.masking.engine import Engine
+from extproc.core.masking.engine import MAX_PROGRAM, Engine
 from extproc.core.masking.mask import LABELS, label_of
 from extproc.core.masking.pattern_parser import PatternRefused
 from extproc.core.masking.rule import Rule
@@ -20,6 +20,7 @@ MAX_RULES: Final = 64
 SCANNED_PER_STEP: Final = 256
 """Characters that one search goes through in a microsecond."""
 _GATE_MEMORY: Final = 8 * 1024 * 1024
+_GATE_PROGRAM: Final = 8 * MAX_PROGRAM
 # As `Masks` writes them beside its labels.
 _STYLED: Final = {
     Style.LABEL: (),
@@ -112,6 +113,7 @@ def _place(found: Found) -> tuple[int, int]:
 def _gate_of(rules: tuple[Rule, ...]) -> Engine | None:
     """One search for all rules; None where it would be too large, and each searches for itself."""
     try:
-        return Engine("|".join(f"(?:{rule.gate})" for rule in rules), max_memory=_GATE_MEMORY) if rules else None
+        gate = "|".join(f"(?:{rule.gate})" for rule in rules)
+        return Engine(gate, max_memory=_GATE_MEMORY, max_program=_GATE_PROGRAM) if rules else None
     except ValueError:
         return None

@@ -254,7 +254,7 @@ VIEWS = {
     "\uff11\u0663\u00a0\u2013\uff21": b"13 -A",
     "caf\u00e9 \u00c5": b"cafe A",
     "\u65e5\u672c \U0001f600\ud800\u00df\ufb01": b"\xff\xff \xff\xff\xff\xff",
-    "\U0001d7ce\U0001d400": b"0A",
+    "\U0001d7ce\U0001d400\U00020bb7": b"0A\xff",
     "": b"",
 }
 

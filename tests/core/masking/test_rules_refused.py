@@ -188,3 +188,11 @@ def test_finds_of_rules_are_masked_and_counted_once() -> None:
     assert masks.replace("a b-1 c", [Found(2, 5, "badge")]) == "a [BADGE] c"
     assert masks.findings == {"badge": 2}
     assert type(next(iter(masks.findings))) is str
+
+
+def test_a_key_can_stand_before_a_whole_text() -> None:
+    """As a primer: the words are in it, and nothing of it is found."""
+    rules = RuleSet.of(CATALOGUES["pci-pii"], Style.LABEL)
+    assert rules.find("219456789", Effort(STEPS)) == []
+    assert rules.find("219456789", Effort(STEPS), "ssn: ") == [Found(0, 9, "ssn")]
+    assert rules.find("to a@b.org", Effort(STEPS), "c@d.org: ") == [Found(3, 10, "email")]
