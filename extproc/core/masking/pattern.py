@@ -179,6 +179,25 @@ def split_tail(node: Node) -> tuple[Node, int]:
             return node, 0
 
 
+def needed(node: Node) -> bytes:
+    """A character that every match has in it; a sign rather than a letter or digit, and empty where there is none."""
+    match node:
+        case Chars():
+            return bytes([node.mask.bit_length() - 1]) if node.mask.bit_count() == 1 else b""
+        case Concat():
+            found = [one for one in map(needed, node.items) if one]
+            return next((one for one in found if not one.isalnum()), found[0] if found else b"")
+        case Repeat() if node.least:
+            return needed(node.item)
+        case Value():
+            return needed(node.item)
+        case Choice():
+            first, *others = {needed(item) for item in node.items}
+            return b"" if others else first
+        case _:
+            return b""
+
+
 def has_value(node: Node) -> bool:
     """Whether the group `value` is in the tree."""
     match node:

@@ -21,6 +21,7 @@ from extproc.core.masking.pattern import (
     ends_in_value,
     has_value,
     longest,
+    needed,
     prefixes,
     shortest,
     split_tail,
@@ -59,6 +60,7 @@ class Rule:
         "_check",
         "_gates",
         "_most",
+        "_needed",
         "_tail",
         "_value",
         "_whole",
@@ -78,6 +80,7 @@ class Rule:
         self.name = rule.name
         self.kind = rule.kind or rule.name
         self._most = longest(cut) or 0
+        self._needed = needed(cut)
         self._tail = re.compile(write_mask(tail).encode() + b"*").match if tail else None
         begun = prefixes(cut)
         try:
@@ -117,6 +120,8 @@ class Rule:
         """
         size = len(view)
         held = size if final else self._held_from(view, at, effort)
+        if at < held and view.find(self._needed, at) < 0:
+            return held
         while at < held:
             last = stop = size
             if self._gates:

@@ -30,12 +30,16 @@ class RuleTape:
     Of the text it keeps only what a judgement may read.
     """
 
-    __slots__ = ("_base", "_effort", "_places", "_rules", "_starts", "_view")
+    __slots__ = ("_base", "_effort", "_loud", "_places", "_quiet", "_rules", "_view")
 
-    def __init__(self, rules: tuple[Rule, ...], starts: Starts, primer: str, effort: Effort) -> None:
-        """`primer` is taken for text that went before; nothing is found in it."""
+    def __init__(self, rules: tuple[Rule, ...], quiet: Starts, loud: int, primer: str, effort: Effort) -> None:
+        """`primer` is taken for text that went before; nothing is found in it.
+
+        `quiet` says which rules have something to do; those whose bits are in `loud` are asked themselves.
+        """
         self._rules = rules
-        self._starts = starts
+        self._quiet = quiet
+        self._loud = loud
         self._effort = effort
         self._view = view_of(primer)
         # The offset at which `_view` begins.
@@ -69,7 +73,7 @@ class RuleTape:
         self._view = view = self._view + view_of(text)
         self._effort.spend(len(view) // _SCANNED_PER_STEP)
         first = len(found)
-        woken = self._starts.rules(view, known)
+        woken = self._quiet.rules(view, known) | self._loud
         for index in list(self._places):
             woken &= ~(1 << index)
             self._go_on(index, self._rules[index], self._places[index], found, final)

@@ -45,12 +45,14 @@ class Trigger:
 class RuleSet:
     """Some rules. Immutable; safe to share between exchanges."""
 
-    __slots__ = ("_gate", "rules", "starts", "trigger")
+    __slots__ = ("_gate", "_loud", "_quiet", "rules", "trigger")
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
-        self.starts = Starts([rule.starts for rule in rules])
-        self.trigger = Trigger(self.starts)
+        self.trigger = Trigger(Starts([rule.starts for rule in rules]))
+        # A rule that holds words begins at nearly every character: it is asked each time, and slows no other search.
+        self._quiet = Starts([(0, "") if rule.lag.number else rule.starts for rule in rules])
+        self._loud = sum(1 << index for index, rule in enumerate(rules) if rule.lag.number)
         self._gate = _gate_of(rules)
 
     @classmethod
@@ -86,7 +88,7 @@ class RuleSet:
 
     def tape(self, primer: str, effort: Effort) -> RuleTape:
         """A new stream, after the text `primer`."""
-        return RuleTape(self.rules, self.starts, primer, effort)
+        return RuleTape(self.rules, self._quiet, self._loud, primer, effort)
 
 
 @functools.lru_cache(maxsize=512)

@@ -16,6 +16,7 @@ from extproc.core.masking.pattern import (
     Node,
     has_value,
     longest,
+    needed,
     prefixes,
     shortest,
     split_tail,
@@ -123,6 +124,21 @@ def test_the_bounds_of_a_tree_hold(source: str) -> None:
     assert all(shortest(node) <= length <= most for length in lengths)
     if r"\b" not in source and most <= 4 and lengths:
         assert (min(lengths), max(lengths)) == (shortest(node), most)
+
+
+@given(sources(_LOOSE_BOUNDS))
+@settings(max_examples=150)
+def test_every_match_has_the_needed_character(source: str) -> None:
+    character = needed(parse_pattern(source)).decode()
+    assert all(character in text for text in matches(source, TEXTS)), source
+
+
+def test_the_needed_character_is_a_sign_where_there_is_one() -> None:
+    assert needed(parse_pattern(r"[a-z]{1,9}@(?:x\.){1,2}")) == b"@"
+    assert needed(parse_pattern("ab{0,2}c")) == b"a"
+    assert needed(parse_pattern("(?:a|b)-?[0-9]")) == b""
+    assert needed(parse_pattern("(?:a-b|c-d)")) == b"-"
+    assert needed(parse_pattern("(?i)a{2}")) == b""
 
 
 @given(sources(_BOUNDS), st.sampled_from(["a", "[a1]", r"\w", "."]), st.sampled_from(["*", "+", "{2,}"]))
