@@ -262,7 +262,10 @@ def test_the_rules_of_a_policy() -> None:
 CHECKED = {
     "luhn": ((b"4111 1111 1111 1111", b"18", b"79927398713"), (b"4111111111111112", b"5", b"")),
     "mod97": ((DE.encode(), b"5493001KJTIIGC8Y1R12"), (DE[:-2].encode(), b"12345", b"")),
-    "iban": ((DE.encode(), fours(GB).encode()), (b"DE1", b"XX" + DE[2:].encode(), b"5493001KJTIIGC8Y1R12")),
+    "iban": (
+        (DE.encode(), fours(GB).encode()),
+        (b"DE1", iban("DE", "12345").encode(), b"XX" + DE[2:].encode(), b"5493001KJTIIGC8Y1R12"),
+    ),
     "ssn": ((b"219-45-6789", b"899456789"), (b"000456789", b"666456789", b"900456789", b"111111111", b"2194567")),
     "mixed": ((b"abc1", b"a!b"), (b"settings.value", b"a-b_c", b"https://x")),
 }
