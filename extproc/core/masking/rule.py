@@ -59,6 +59,7 @@ class Rule:
         "_begun",
         "_check",
         "_gates",
+        "_least",
         "_most",
         "_needed",
         "_tail",
@@ -80,6 +81,7 @@ class Rule:
         self.name = rule.name
         self.kind = rule.kind or rule.name
         self._most = longest(cut) or 0
+        self._least = shortest(cut)
         self._needed = needed(cut)
         self._tail = re.compile(write_mask(tail).encode() + b"*").match if tail else None
         begun = prefixes(cut)
@@ -120,7 +122,7 @@ class Rule:
         """
         size = len(view)
         held = size if final else self._held_from(view, at, effort)
-        if at < held and view.find(self._needed, at) < 0:
+        if size - at < self._least or view.find(self._needed, at) < 0:
             return held
         while at < held:
             last = stop = size

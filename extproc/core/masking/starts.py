@@ -103,7 +103,7 @@ class Starts:
             firsts |= mask
         # A search that can look for one set first is several times as fast; it stops behind that character, so that the
         # next search misses nothing.
-        rest = "|".join(branch for mask, branch in parts if mask)
+        rest = "|".join(dict.fromkeys(branch for mask, branch in parts if mask))
         pattern = f"{write_mask(firsts)}(?=(?:{rest}))" if firsts else r"(?!)"
         self._in_ascii = re.compile(pattern, re.DOTALL).search
         in_view = re.compile(pattern.encode("ascii"), re.DOTALL)

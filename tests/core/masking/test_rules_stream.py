@@ -17,6 +17,7 @@ from extproc.core.masking.checks import CHECKS
 from extproc.core.masking.effort import Effort
 from extproc.core.masking.pattern_parser import PatternRefused
 from extproc.core.masking.rule import Rule
+from extproc.core.masking.rule_catalogue import CATALOGUES
 from extproc.core.masking.rules import RuleSet
 from extproc.core.masking.settings import MaskingRule, Style
 from extproc.core.masking.view import view_of
@@ -60,7 +61,7 @@ def oracle(rule: MaskingRule, text: str) -> list[Span]:
         if rule.check and not CHECKS[rule.check](view[first:last]):
             at += 1
             continue
-        found.append((first, last, rule.name))
+        found.append((first, last, rule.kind or rule.name))
         at = match.end()
     return found
 
@@ -77,6 +78,7 @@ def announced(words: Iterable[str], view: bytes, start: int) -> bool:
 
 
 def is_word(word: str, text: str, begin: int) -> bool:
+    """None of the words here is linked in more than one way."""
     before, after = text[begin - 1 : begin] if begin else "", text[begin + len(word) : begin + len(word) + 1]
     return not is_letter(before) and not (len(word) <= 4 and is_letter(after))
 
@@ -225,6 +227,69 @@ def test_values_and_checks_in_streams(rule: MaskingRule, words: list[str], data:
     assert whole(rules, text) == expected
     at = data.draw(st.lists(st.integers(0, len(text)), max_size=6))
     for chunks in (cut(text, at), list(text)):
+        assert streamed(rules, chunks) == expected
+
+
+CATALOGUE = {profile: RuleSet.of(rules, Style.LABEL) for profile, rules in CATALOGUES.items()}
+PIECES = (
+    *(
+        "password",
+        "=",
+        '"',
+        ": ",
+        " ",
+        "'",
+        "hunter22",
+        "_",
+        "secret",
+        "api_key",
+        "AKIA",
+        "0123456789ABCDEF",
+        "sk-",
+        "ant-",
+    ),
+    *(
+        "eyJ",
+        "abcdefghij",
+        ".",
+        "-----BEGIN ",
+        "PRIVATE KEY-----",
+        "\n",
+        "://",
+        "@",
+        "a.b",
+        ".org",
+        "+49",
+        "151",
+        "1234567",
+    ),
+    *(
+        "DE89",
+        "3704",
+        "0044",
+        "0532",
+        "0130",
+        "00",
+        "-",
+        "ssn",
+        "tax id",
+        "passport ",
+        "tel",
+        "C01X00T47",
+        "219-45-6789",
+    ),
+    *("\u00e9", "\u65e5", "[PAN]", "/", "T1234567", "hooks.slack.com", "services"),
+)
+
+
+@pytest.mark.parametrize("profile", CATALOGUE)
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.data())
+@settings(max_examples=300)
+def test_the_rules_of_the_profiles_in_streams(profile: str, text: str, data: st.DataObject) -> None:
+    rules = CATALOGUE[profile]
+    expected = sorted(span for rule in CATALOGUES[profile] for span in oracle(rule, text))
+    assert whole(rules, text) == expected
+    for chunks in (cut(text, data.draw(st.lists(st.integers(0, len(text)), max_size=6))), list(text)):
         assert streamed(rules, chunks) == expected
 
 
