@@ -3,7 +3,6 @@
 import pytest
 
 from extproc.core.masking.effort import Effort
-from extproc.core.masking.keywords import Keywords
 from extproc.core.masking.mask import Masks
 from extproc.core.masking.pattern_parser import PatternRefused
 from extproc.core.masking.rule import MAX_HELD, Rule
@@ -159,38 +158,6 @@ def test_both_lists_of_words_are_asked() -> None:
     rules = RuleSet((Rule(MaskingRule("r", r"\d{4}", keywords=("badge",), context=("visitor", "guest"))),))
     found = rules.find("badge 1234, visitor 1234 badge 1234, guest 5678", Effort(STEPS))
     assert [one.start for one in found] == [20, 31, 43]
-
-
-def test_a_word_that_is_still_being_written_keeps_a_tape_awake() -> None:
-    words = Keywords(["badge"])
-    assert words.may_reach(b"a bad")
-    assert words.may_reach(b"a badge" + b"-" * 58)
-    assert not words.may_reach(b"a badge" + b"-" * 60)
-    assert not words.may_reach(b"a ebad")
-    tape = RuleSet((Rule(MaskingRule("r", r"\d{4}", keywords=("badge",))),)).tape("my badge ", Effort(STEPS))
-    assert not tape.idle
-    found: list[Found] = []
-    assert tape.take("1234 ", found, final=False) == 5
-    assert found == [Found(0, 4, "r")]
-
-
-def test_no_rules_find_nothing() -> None:
-    rules = RuleSet(())
-    assert not rules
-    assert rules.find("a", Effort(STEPS)) == []
-    assert rules.trigger.search("a") is None
-    tape = rules.tape("", Effort(STEPS))
-    assert tape.take("a", [], final=False) == 1
-    assert tape.idle
-
-
-def test_rules_without_a_common_gate_find_the_same() -> None:
-    rules = RuleSet.of(CATALOGUES["secrets"], Style.LABEL)
-    text = "x password='abcdefgh' y"
-    expected = rules.find(text, Effort(STEPS))
-    assert [one.kind for one in expected] == ["secret"]
-    rules._gate = None
-    assert rules.find(text, Effort(STEPS)) == expected
 
 
 def test_finds_of_rules_are_masked_and_counted_once() -> None:
