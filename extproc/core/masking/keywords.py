@@ -8,7 +8,7 @@ from extproc.core.masking.context import WORD_WINDOW
 from extproc.core.masking.engine import Engine, Span
 from extproc.core.masking.pattern import Choice, mask_of, prefixes, write
 from extproc.core.masking.pattern_parser import parse_pattern
-from extproc.core.masking.starts import heads, written_starts
+from extproc.core.masking.starts import beginnings, heads
 
 MAX_WHOLE_WORD: Final = 4
 """A keyword of so many letters must be a whole word: longer words happen to hold it ("ssn" in "classname")."""
@@ -43,7 +43,7 @@ class Keywords:
         tree = Choice(tuple(parse_pattern(f"(?i){pattern}") for _, pattern in written))
         begun = prefixes(tree) or tree
         self._wake = Engine(f"{_BEFORE}(?:{write(tree)}|{write(begun)}\\z)").search
-        self.starts = written_starts(heads(tree), _LETTERS)
+        self.starts = beginnings(heads(tree), _LETTERS)
 
     def region(self, view: bytes, at: int) -> Span | None:
         """The first and last offset of a stretch in which every match has a keyword before it.

@@ -51,7 +51,7 @@ class RuleSet:
         self.rules = rules
         self.trigger = Trigger(Starts([rule.starts for rule in rules]))
         # A rule that holds words begins at nearly every character: it is asked each time, and slows no other search.
-        self._quiet = Starts([(0, "") if rule.lag.number else rule.starts for rule in rules])
+        self._quiet = Starts([() if rule.lag.number else rule.starts for rule in rules])
         self._loud = sum(1 << index for index, rule in enumerate(rules) if rule.lag.number)
         self._gate = _gate_of(rules)
 

@@ -3,8 +3,11 @@
 A piece of a stream in which none of them stands goes by for the price of one search.
 """
 
+import functools
+import operator
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from extproc.core.masking.pattern import WORD, Boundary, Chars, Choice, Concat, Node, Repeat, Value, write_mask
@@ -54,21 +57,26 @@ def _followed(found: frozenset[Head], more: frozenset[Head], depth: int) -> froz
     return frozenset((head + rest)[:depth] for head in found for rest in more)
 
 
-def written_starts(found: Iterable[Head], apart_from: int = 0) -> tuple[int, str]:
-    """The set of first characters, and what then tells a beginning, as a pattern for `re` that stands behind the first.
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """One way to begin: with a character of `first`, with none of `apart_from` before it, and with `rest` behind it.
 
-    Where the first character is in the set `apart_from`, no other of the set may stand before it.
+    `rest` is a pattern for `re`, which also matches where the text ends too soon to tell.
     """
-    rests = _by_first(found)
-    firsts = 0
-    branches: list[str] = []
-    for mask, rest in rests:
-        firsts |= mask
-        for part, apart in ((mask & apart_from, True), (mask & ~apart_from, False)):
+
+    first: int
+    apart_from: int
+    rest: str
+
+
+def beginnings(found: Iterable[Head], apart_from: int = 0) -> tuple[Beginning, ...]:
+    """All ways to begin. Where the first character is in the set `apart_from`, no other of the set stands before it."""
+    written: list[Beginning] = []
+    for mask, rest in _by_first(found):
+        for part, apart in ((mask & apart_from, apart_from), (mask & ~apart_from, 0)):
             if part:
-                behind = f"(?<!{write_mask(apart_from)}.)" if apart else ""
-                branches.append(f"(?<={write_mask(part)}){behind}{_written_rest(rest)}")
-    return firsts, "|".join(branches)
+                written.append(Beginning(part, apart, _written_rest(rest)))
+    return tuple(written)
 
 
 def _by_first(found: Iterable[Head]) -> list[tuple[int, frozenset[Head]]]:
@@ -96,22 +104,20 @@ class Starts:
 
     __slots__ = ("_by_first", "_in_ascii", "_in_view", "_next_in_view")
 
-    def __init__(self, parts: Sequence[tuple[int, str]]) -> None:
-        """`parts`, one for each rule, as `written_starts` gives them."""
-        firsts = 0
-        for mask, _ in parts:
-            firsts |= mask
+    def __init__(self, parts: Sequence[tuple[Beginning, ...]]) -> None:
+        """`parts` are the beginnings of each rule."""
+        firsts = [_union(one.first for one in part) for part in parts]
+        every = [one for part in parts for one in part]
         # A search that can look for one set first is several times as fast; it stops behind that character, so that the
         # next search misses nothing.
-        rest = "|".join(dict.fromkeys(branch for mask, branch in parts if mask))
-        pattern = f"{write_mask(firsts)}(?=(?:{rest}))" if firsts else r"(?!)"
+        pattern = f"{write_mask(_union(firsts))}(?={_alternatives(every)})" if every else r"(?!)"
         self._in_ascii = re.compile(pattern, re.DOTALL).search
         in_view = re.compile(pattern.encode("ascii"), re.DOTALL)
         self._in_view = in_view.search
         self._next_in_view = in_view.finditer
         # By character: a bit for each rule of which a match can begin with it.
         self._by_first = [
-            sum(1 << index for index, (mask, _) in enumerate(parts) if mask >> code & 1) for code in range(256)
+            sum(1 << index for index, mask in enumerate(firsts) if mask >> code & 1) for code in range(256)
         ]
 
     def search_ascii(self, text: str) -> re.Match[str] | None:
@@ -131,7 +137,24 @@ class Starts:
         return found
 
 
-def pattern_starts(node: Node) -> tuple[int, str]:
-    r"""`written_starts` of a pattern; one that begins with `\b` begins apart from other word characters."""
+def pattern_starts(node: Node) -> tuple[Beginning, ...]:
+    r"""The beginnings of a pattern; one that begins with `\b` begins apart from other word characters."""
     bounded = isinstance(node, Concat) and bool(node.items) and isinstance(node.items[0], Boundary)
-    return written_starts(heads(node), WORD if bounded else 0)
+    return beginnings(heads(node), WORD if bounded else 0)
+
+
+def _union(masks: Iterable[int]) -> int:
+    return functools.reduce(operator.or_, masks, 0)
+
+
+def _alternatives(every: Iterable[Beginning]) -> str:
+    """For behind the first character. What stands before it is asked once for all: most characters fail there."""
+    groups: dict[int, dict[str, int]] = {}
+    for one in every:
+        rests = groups.setdefault(one.apart_from, {})
+        rests[one.rest] = rests.get(one.rest, 0) | one.first
+    written = []
+    for apart_from, rests in groups.items():
+        behind = f"(?<!{write_mask(apart_from)}.)" if apart_from else ""
+        written.append(f"{behind}(?:{'|'.join(f'(?<={write_mask(mask)}){rest}' for rest, mask in rests.items())})")
+    return f"(?:{'|'.join(written)})"
