@@ -1,11 +1,15 @@
 """`extproc policy`. Exit codes: 0 every file is clean, 1 some have problems, 2 some cannot be read, or wrong usage."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from extproc.core.document import Problem
+from extproc.core.masking.mask import label_of
+from extproc.core.masking.rule_catalogue import rules_of
+from extproc.core.masking.rules import compile_rule
 from extproc.core.policy import Effect, Policy
 from extproc.core.policy_document import PolicyInvalid, parse_policy
 from extproc.edge.bounded_file import MAX_FILE_BYTES, read_failure
@@ -61,6 +65,8 @@ def _check(file: Path) -> int:
         _print_problems(file, invalid.problems, err=False)
         return _PROBLEMS
     click.echo(f"{file}: {_summary(policy)}")
+    for line in _masking_rules(policy):
+        click.echo(f"{file}: {line}")
     return _CLEAN
 
 
@@ -74,3 +80,13 @@ def _summary(policy: Policy) -> str:
     effects = Counter(rule.effect for rule in policy.rules)
     rules = ", ".join(f"{effects[effect]} {effect.value}" for effect in Effect)
     return f"policy {policy.name}, {policy.digest}, rules: {rules}"
+
+
+def _masking_rules(policy: Policy) -> Iterator[str]:
+    """How each masking rule delays a stream."""
+    for rule in map(compile_rule, rules_of(policy.masking)):
+        waits = ", ordinary words wait for the next piece" if rule.lag.number else ""
+        yield (
+            f"masking rule {rule.name}: {label_of(rule.kind)}, lag class {rule.lag.number}{waits}, "
+            f"at most {rule.lag.characters} characters held"
+        )

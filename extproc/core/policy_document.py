@@ -6,6 +6,7 @@ from typing import Any
 
 from extproc.core.document import DocumentInvalid, Path, Report, parse_document, quoted
 from extproc.core.masking.settings import MaskingSettings, Media, Style
+from extproc.core.masking_document import build_rules, card_profile, check_masking, rule_profiles
 from extproc.core.policy import DEFAULT_DENY, AtLeast, Effect, HoldTerms, Match, Operation, Policy, Rule
 from extproc.core.reach import covers, meet
 from extproc.core.schema import check_schema, load_schema
@@ -34,6 +35,7 @@ def parse_policy(data: bytes, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> 
     if report.value is not None or not report.problems:
         check_schema(report, "policy")
         _check_rules(report, max_wait_seconds)
+        check_masking(report)
     if report.problems:
         raise PolicyInvalid(report.problems)
     return Policy(
@@ -177,7 +179,9 @@ def _build_terms(hold: Mapping[str, Any]) -> HoldTerms:
 def _build_masking(masking: Mapping[str, Any]) -> MaskingSettings:
     default = MaskingSettings()
     return MaskingSettings(
-        profile=masking.get("profile", default.profile),
+        profile=card_profile(masking),
         pan_style=Style(masking.get("pan", default.pan_style)),
         media=Media(masking.get("media", default.media)),
+        catalogues=rule_profiles(masking),
+        rules=build_rules(masking),
     )

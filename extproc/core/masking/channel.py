@@ -1,7 +1,6 @@
 """A masked stream of plain text: one field of one choice."""
 
 from extproc.core.masking.mask import Masks, split_blank
-from extproc.core.masking.reader import interesting
 from extproc.core.masking.settings import Kind
 from extproc.core.masking.tape import Tape
 from extproc.core.masking.walk import Found
@@ -27,7 +26,7 @@ class Channel:
     def feed(self, delta: str) -> str:
         """What is decided now, masked; `delta` itself when nothing was held and nothing changed."""
         tape = self._tape
-        if tape.idle and interesting(delta) is None:
+        if tape.idle and tape.interesting(delta) is None:
             tape.pass_by(delta)
             return delta
         return self._take(delta, final=False)

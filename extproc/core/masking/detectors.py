@@ -1,12 +1,14 @@
 """All ways of looking at a text, together: what the masker asks, for whole texts and for streams."""
 
 import re
+from collections.abc import Callable
 from itertools import accumulate
 
 from extproc.core.masking.effort import Effort
 from extproc.core.masking.encoded import encoded_runs
 from extproc.core.masking.number_words import LONGEST_WORD, find_word
-from extproc.core.masking.reader import MAX_TOKEN, Reader
+from extproc.core.masking.reader import MAX_TOKEN, Reader, interesting
+from extproc.core.masking.rules import RuleSet
 from extproc.core.masking.spots import unlike_spots
 from extproc.core.masking.tape import VIEW_REACH, Tape, merged
 from extproc.core.masking.walk import Found, Trace, Walker
@@ -19,10 +21,17 @@ _QUIET_WINDOWS = (1_000, 16_000, 256_000)
 class Detectors:
     """The rules of one policy, compiled. Immutable."""
 
-    __slots__ = ("_walker",)
+    __slots__ = ("_rules", "_walker", "interesting")
 
-    def __init__(self, walker: Walker) -> None:
+    def __init__(self, walker: Walker, rules: RuleSet | None = None) -> None:
         self._walker = walker
+        self._rules = rules
+        self.interesting: Callable[[str], object] = interesting
+        """What finds a character with which a find may begin, where nothing is undecided; else what it returns is
+        false."""
+        if rules:
+            trigger = rules.trigger.search
+            self.interesting = lambda text: interesting(text) or trigger(text)
 
     def find(self, text: str, effort: Effort) -> list[Found]:
         """Everything to mask in a whole text, in order, without overlaps. Raises `Malformed` when it costs too much.
@@ -31,13 +40,14 @@ class Detectors:
         """
         found = self._walker.find(text, effort)
         encoded = self._encoded(text, effort)
+        ruled = self._rules.find(text, effort) if self._rules else []
         spots = unlike_spots(text)
-        if not spots and not encoded:
+        if not spots and not encoded and not ruled:
             return found
         viewed: list[Found] = []
         for start, stop in self._regions(text, spots):
             viewed += self._in_view(text, start, stop, effort)
-        return merged(found + viewed + encoded)
+        return merged(found + viewed + encoded + ruled)
 
     def find_after(self, primer: str, text: str, effort: Effort) -> list[Found]:
         """Everything to mask in a whole text that `primer` announces; the offsets are those of `text`."""
@@ -47,7 +57,8 @@ class Detectors:
 
     def tape(self, primer: str, effort: Effort) -> Tape:
         """A new stream, which `primer` announces."""
-        return Tape(self._walker, primer, effort)
+        rules = self._rules.tape(primer, effort) if self._rules else None
+        return Tape(self._walker, primer, effort, self.interesting, rules)
 
     def _encoded(self, text: str, effort: Effort) -> list[Found]:
         """Runs that say card data in another writing: the mask stands for all of each."""

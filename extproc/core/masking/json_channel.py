@@ -11,7 +11,6 @@ from extproc.core.masking.escapes import decode
 from extproc.core.masking.iin import MAX_PAN_DIGITS
 from extproc.core.masking.keys import MAX_KEY, KeyRule, key_rule
 from extproc.core.masking.mask import PAN_MASK, Masks, mask_number
-from extproc.core.masking.reader import INTERESTING
 from extproc.core.masking.settings import Kind
 from extproc.core.masking.walk import Found
 from extproc.core.reasons import Malformed, Reason
@@ -22,7 +21,7 @@ MAX_NUMBER: Final = 64
 MAX_SPACE_AFTER_NUMBER: Final = 8
 
 _BODY = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-_NOT_QUICK = re.compile(f'"|{INTERESTING}')
+_NOT_QUICK = re.compile(r'["\\]')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _NUMBER_BEGUN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?")
 _NUMBER_CHARS = re.compile(r"[0-9+\-.eE]+")
@@ -78,6 +77,7 @@ class JsonChannel:
             and not self._key_next
             and not self._escape
             and _NOT_QUICK.search(delta) is None
+            and self._tape.interesting(delta) is None
         ):
             self._tape.pass_by(delta)
             return delta

@@ -1,15 +1,17 @@
 """What stands in the place of card data."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import Effort
 from extproc.core.masking.keys import KeyRule
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.masking.walk import Found
 
+if TYPE_CHECKING:
+    from extproc.core.masking.detectors import Detectors
+
 PAN_MASK: Final = "[PAN]"
-LABELS: Final = {
+LABELS: Final[dict[str, str]] = {
     Kind.PAN: PAN_MASK,
     Kind.SECURITY_CODE: "[CVV]",
     Kind.TRACK: "[TRACK]",
@@ -18,6 +20,12 @@ LABELS: Final = {
     Kind.EXPIRY: "[EXPIRY]",
     Kind.CARDHOLDER: "[CARDHOLDER]",
 }
+
+
+def label_of(kind: str) -> str:
+    """What stands for a find of this kind: of cards, or of a rule."""
+    return LABELS.get(kind) or f"[{kind.upper()}]"
+
 
 BLANKS: Final = " \t\r\n"
 
@@ -56,9 +64,12 @@ class Masks:
 
     def mask(self, found: Found) -> str:
         """The mask for one finding, which is counted."""
-        self.findings[found.kind.value] = self.findings.get(found.kind.value, 0) + 1
-        if found.kind is not Kind.PAN:
-            return LABELS[found.kind]
+        if found.rest and found.kind not in LABELS:
+            return ""
+        kind = str(found.kind)
+        self.findings[kind] = self.findings.get(kind, 0) + 1
+        if kind != Kind.PAN:
+            return label_of(kind)
         if self._style is Style.NUMBERED:
             return f"[PAN_{self._numbers.setdefault(found.digits, len(self._numbers) + 1)}]"
         if self._style is Style.TRUNCATE and not found.rest:
@@ -84,7 +95,7 @@ class Masks:
         self.held_max = max(self.held_max, count)
 
 
-def mask_number(detectors: Detectors, masks: Masks, value: float, rule: KeyRule) -> str | None:
+def mask_number(detectors: "Detectors", masks: Masks, value: float, rule: KeyRule) -> str | None:
     """The mask for a JSON number that is a PAN or what its key announces; `None` for any other number."""
     if rule.whole is not None:
         return masks.mask(Found(0, 0, rule.whole))

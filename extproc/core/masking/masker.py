@@ -7,7 +7,6 @@ from extproc.core.masking.encoded import may_be_encoded
 from extproc.core.masking.json_channel import MAX_DEPTH, JsonChannel
 from extproc.core.masking.keys import KeyRule, key_rule
 from extproc.core.masking.mask import Masks, mask_number
-from extproc.core.masking.reader import interesting
 from extproc.core.masking.settings import Style
 from extproc.core.reasons import Malformed, Reason
 
@@ -44,7 +43,7 @@ class Masker:
 
     def mask_text(self, text: str) -> str:
         """The whole text, masked; the same object when there is nothing to mask."""
-        if len(text) < _SHORT and interesting(text) is None and not may_be_encoded(text):
+        if len(text) < _SHORT and self._detectors.interesting(text) is None and not may_be_encoded(text):
             return text
         found = self._detectors.find(text, self._masks.effort)
         return self._masks.replace(text, found) if found else text

@@ -6,6 +6,8 @@ from extproc.core.masking.effort import MAX_STEPS, Effort
 from extproc.core.masking.iin import IinTable, Tier
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.pan import PanJudge
+from extproc.core.masking.rule_catalogue import rules_of
+from extproc.core.masking.rules import RuleSet
 from extproc.core.masking.settings import BALANCED, PCI_STRICT, PROFILES, MaskingSettings
 from extproc.core.masking.walk import Found, Walker
 
@@ -32,7 +34,9 @@ class Scanner:
         self.settings = settings
         self.words = words
         self.judge = PanJudge(IinTable(strong), words)
-        self._detectors = Detectors(Walker(self.judge, words))
+        rules = rules_of(settings)
+        ruled = RuleSet.of(rules, settings.pan_style) if rules else None
+        self._detectors = Detectors(Walker(self.judge, words), ruled)
 
     def find(self, text: str) -> list[Found]:
         """What would be masked in a whole text, in order, without overlaps. Raises as a `Masker` does."""

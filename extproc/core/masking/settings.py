@@ -39,7 +39,24 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class MaskingRule:
+    """What a pattern finds and how that is sure. `extproc.core.masking.rule` says what the fields mean."""
+
+    name: str
+    pattern: str
+    keywords: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+    check: str = ""
+    # What findings are counted and masked as; the name, if empty.
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MaskingSettings:
+    """`profile` is the one for cards. `catalogues` are those of `rule_catalogue`, `rules` the policy's own."""
+
     profile: str = PCI_STRICT
     pan_style: Style = Style.LABEL
     media: Media = Media.DENY
+    catalogues: tuple[str, ...] = ()
+    rules: tuple[MaskingRule, ...] = ()

@@ -1,11 +1,13 @@
 """A stream of characters, cut anywhere, judged as the whole text would be."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 from extproc.core.masking.alphabet import MAX_GAP
 from extproc.core.masking.effort import Effort
+from extproc.core.masking.mask import LABELS
 from extproc.core.masking.pan import LEFT_WINDOW
 from extproc.core.masking.reader import OUTSIDE, Reader, gap_before, interesting, wakes
+from extproc.core.masking.rule_tape import RuleTape
 from extproc.core.masking.walk import Found, Trace, Walker
 
 # Most characters that a tape holds back where the text is its own view: a candidate of 19 digits in the widest spacing,
@@ -16,23 +18,8 @@ VIEW_REACH = MAX_HELD + LEFT_WINDOW
 """Characters on either side of one that does not stand for itself in which judgements of text and view may differ."""
 
 
-class Track(Protocol):
-    """One way of looking at the characters of a stream. Offsets count the stream's characters, without its primer."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is undecided, and text without `interesting` characters may go through `pass_by`."""
-        ...
-
-    def pass_by(self, text: str) -> None: ...
-
-    def take(self, text: str, found: list[Found], final: bool) -> int:
-        """Adds to `found` and returns the offset before which nothing more will begin."""
-        ...
-
-
 class WalkTrack:
-    """The walk over the characters as they are."""
+    """The walk over the characters as they are. Offsets count the stream's characters, without its primer."""
 
     __slots__ = ("_at", "_base", "_text", "_trace", "_walker")
 
@@ -70,6 +57,7 @@ class WalkTrack:
             self._trim()
 
     def take(self, text: str, found: list[Found], final: bool) -> int:
+        """Adds to `found` and returns the offset before which nothing more will begin."""
         whole = self._text + text
         first = len(found)
         self._at = self._walker.walk(whole, self._at, len(whole), self._trace, found, final=final)
@@ -149,19 +137,39 @@ class ViewTrack:
 class Tape:
     """Takes characters in and gives them back, in order, once what to mask among them is decided."""
 
-    __slots__ = ("_covered", "_decided", "_effort", "_given", "_held", "_view", "_waiting", "_walk", "idle")
+    __slots__ = (
+        "_covered",
+        "_effort",
+        "_given",
+        "_held",
+        "_rules",
+        "_view",
+        "_waiting",
+        "_walk",
+        "idle",
+        "interesting",
+    )
 
-    def __init__(self, walker: Walker, primer: str, effort: Effort) -> None:
+    def __init__(
+        self,
+        walker: Walker,
+        primer: str,
+        effort: Effort,
+        interesting: Callable[[str], object] = interesting,
+        rules: RuleTape | None = None,
+    ) -> None:
         """`primer` is taken for text that went before; it is not given back."""
         self._effort = effort
+        self.interesting = interesting
+        self._rules = rules
         self._walk = WalkTrack(walker, primer, effort)
         self._view: ViewTrack | None = None
         self._held = ""
         self._given = 0
         self._covered = 0
         self._waiting: list[Found] = []
-        # Whether nothing is held. While it is true, text without `interesting` characters may go through `pass_by`.
-        self.idle = True
+        # Whether nothing is held. While it is true, text in which nothing is `interesting` may go through `pass_by`.
+        self.idle = rules is None or rules.idle
 
     @property
     def held(self) -> int:
@@ -169,9 +177,11 @@ class Tape:
         return len(self._held)
 
     def pass_by(self, text: str) -> None:
-        """Remembers text without interesting characters that the caller gives on himself. Only while `idle`."""
+        """Remembers text in which nothing is interesting and that the caller gives on himself. Only while `idle`."""
         self._walk.pass_by(text)
         self._given += len(text)
+        if self._rules is not None:
+            self._rules.pass_by(text)
         if self._view is not None:
             self._view.pass_by(text)
             if self._view.over:
@@ -179,7 +189,7 @@ class Tape:
 
     def take(self, text: str, found: list[Found], final: bool) -> str:
         """Takes more text and gives back what is decided; adds to `found`, with offsets in what is given back."""
-        if self.idle and interesting(text) is None:
+        if self.idle and self.interesting(text) is None:
             self.pass_by(text)
             return text
         if self._view is None and wakes(self._walk.tail(MAX_GAP + 1) + text):
@@ -188,6 +198,8 @@ class Tape:
         decided = self._walk.take(text, waiting, final)
         if self._view is not None:
             decided = min(decided, self._view.take(text, waiting, final))
+        if self._rules is not None:
+            decided = min(decided, self._rules.take(text, waiting, final))
         held = self._held + text
         start = self._given
         if waiting:
@@ -199,28 +211,39 @@ class Tape:
         return held[: end - start]
 
     def _is_quiet(self) -> bool:
-        """Whether what comes next does not follow a digit, so that it stands for itself."""
+        """Whether no rule waits, and what comes next does not follow a digit, so that it stands for itself."""
+        if self._rules is not None and not self._rules.idle:
+            return False
         return self._view.idle if self._view else gap_before(self._walk.tail(MAX_GAP + 1)) == OUTSIDE
 
     def _merge(self, decided: int, found: list[Found]) -> None:
-        """Gives out what begins before `decided`."""
-        ready = [one for one in self._waiting if one.start < decided]
-        self._waiting = [one for one in self._waiting if one.start >= decided]
-        for one in merged(ready, self._covered):
+        """Gives out what begins before `decided`, and what goes on with it."""
+        for one in merged(self._waiting, self._covered, decided):
             found.append(one.moved(-self._given))
             self._covered = one.end
+        self._waiting = [one for one in self._waiting if one.start >= max(decided, self._covered)]
 
 
-def merged(found: list[Found], covered: int = 0) -> list[Found]:
-    """The finds in order and without overlaps: what was found twice is found once, and of the rest what is left of it.
+def merged(found: list[Found], covered: int = 0, decided: int | None = None) -> list[Found]:
+    """The finds that begin before `decided`, in order and without overlaps.
 
-    What ends before `covered` was found already.
+    What was found twice is found once, and of the rest what is left of it. What ends before `covered` was found
+    already. A find that a rule swallows piece by piece goes on before anything else that begins in it.
     """
     apart: list[Found] = []
+    going_on = {one.start: one for one in found if one.rest and one.kind not in LABELS}
     for one in sorted(found, key=_order):
+        if decided is not None and one.start >= decided:
+            break
+        while covered in going_on:
+            apart.append(going_on.pop(covered))
+            covered = apart[-1].end
         if one.end > covered:
             apart.append(one if one.start >= covered else one.between(covered, one.end, rest=True))
             covered = one.end
+    while covered in going_on:
+        apart.append(going_on.pop(covered))
+        covered = apart[-1].end
     return apart
 
 

@@ -23,11 +23,14 @@ _next_digits = DIGITS.search
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A stretch of text to replace. `digits` is the whole PAN, also where only its rest is still to be replaced."""
+    """A stretch of text to replace. `digits` is the whole PAN, also where only its rest is still to be replaced.
+
+    `kind` is a `Kind`, or what a rule says it finds; `rest` of a rule's find is not counted or replaced once more.
+    """
 
     start: int
     end: int
-    kind: Kind
+    kind: str
     digits: str = field(repr=False, default="")
     rest: bool = False
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from extproc.cli.policy import command
+from extproc.core.masking.rule_catalogue import CATALOGUES
 
 POLICIES = Path(__file__).parents[2] / "policies"
 
@@ -43,3 +44,19 @@ def test_an_unreadable_file_exits_2_and_the_others_are_still_checked(tmp_path: P
 
 def test_wrong_usage_exits_2() -> None:
     assert check()[0] == 2
+
+
+def test_masking_rules_tell_how_they_delay_a_stream(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "apiVersion: extproc/v1\nkind: Policy\nname: p\n"
+        "masking:\n  profile: [pci-pii]\n  rules:\n    - {name: badge, pattern: '\\bB-\\d{4}\\b'}\n"
+        "rules: [{name: r, effect: allow, match: {}}]\n"
+    )
+    code, output = check(file)
+    assert code == 0
+    lines = output.splitlines()
+    assert f"{file}: masking rule badge: [BADGE], lag class 0, at most 6 characters held" in lines
+    (email,) = (line for line in lines if "masking rule email" in line)
+    assert "[EMAIL], lag class 1, ordinary words wait for the next piece, at most " in email
+    assert sum("masking rule " in line for line in lines) == len(CATALOGUES["pci-pii"]) + 1
