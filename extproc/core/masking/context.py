@@ -38,6 +38,7 @@ _LONGEST_FILL = 3 * MAX_CODE_DISTANCE
 _CODE_LINKS = ("is", "was", "code", "number", "no", "num", "value", "digits", "are")
 
 _PAN_SURE = ("creditcard", "debitcard", "mastercard", "paymentcard", "bankcard")
+_HEX_WORD = "cc"
 _PAN_BOUNDED = ("card", "visa", "maestro", "amex", "pan", "cc", "primary account")
 _PAN_LINKS = ("is", "was", "number", "no", "num", "nr", "no.", "nr.", "num.", "account")
 
@@ -67,7 +68,7 @@ def _lower(text: str) -> str:
 class Announcement:
     """Words after which, with at most `distance` characters of punctuation and links between, digits mean something.
 
-    A letter or digit may stand before the `sure` ones only, and something must stand behind those that are `apart`.
+    A letter may stand before the `sure` ones only, and something must stand behind those that are `apart`.
     """
 
     sure: tuple[str, ...]
@@ -92,7 +93,7 @@ class Announcement:
     def _is_said(self, rest: str, *, apart: bool) -> bool:
         words = (*self.bounded, *self.apart) if apart else self.bounded
         return rest.endswith(self.sure) or any(
-            rest.endswith(word) and not rest[: -len(word)][-1:].isalnum() for word in words
+            rest.endswith(word) and not _joins(rest[: -len(word)][-1:], word) for word in words
         )
 
     def stands_before(self, text: str, start: int) -> bool:
@@ -113,6 +114,11 @@ class Announcement:
                 return False
             rest = rest[: -len(link)].rstrip(_FILL)
         return False
+
+
+def _joins(before: str, word: str) -> bool:
+    """Whether the word is part of a longer one, or of hex digits."""
+    return before.isalpha() or (before.isdecimal() and word == _HEX_WORD)
 
 
 PAN_WORDS: Final = Announcement.of(_PAN_SURE, _PAN_BOUNDED, _PAN_LINKS, MAX_PAN_DISTANCE)

@@ -1,5 +1,6 @@
 """Replaces card data in the texts, values and streams of one exchange and direction."""
 
+from extproc.core.masking.adjacent import mask_split
 from extproc.core.masking.channel import Channel, WholeChannel
 from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import KEY_STEPS, Effort
@@ -107,6 +108,9 @@ class Masker:
             if new is not value:
                 masked = masked or list(values)
                 masked[index] = new
+        split = mask_split(masked or values, rule.primer, self._detectors, self._masks)
+        if split:
+            return [split.get(index, value) for index, value in enumerate(masked or values)]
         return values if masked is None else masked
 
     def _object(self, values: dict[str, object], rule: KeyRule, depth: int) -> dict[str, object]:
@@ -124,6 +128,9 @@ class Masker:
                 counts[new_key] = counts.get(new_key, 1) + 1
                 name = f"{new_key} ({counts[new_key]})"
             masked[name] = new
+        split = mask_split(masked.values(), "", self._detectors, self._masks)
+        if split:
+            return {key: split.get(index, value) for index, (key, value) in enumerate(masked.items())}
         return masked if changed else values
 
 
