@@ -21,6 +21,14 @@ CANDIDATES = "tests/core/masking/test_masking_candidates.py::"
 CORPUS = "tests/core/masking/test_masking_corpus.py::test_a_known_text_is_masked_as_written_here"
 SPLITS = "tests/core/masking/test_masking_splits.py"
 JSON = "tests/core/masking/test_masking_json.py::"
+VIEW = "tests/core/masking/test_masking_view.py::"
+TOGETHER = "tests/core/masking/test_masking_together.py::"
+SPLIT = "tests/core/masking/test_masking_split.py::"
+RULES = "tests/core/masking/test_rules_stream.py"
+REFUSED = "tests/core/masking/test_rules_refused.py"
+FORM = "tests/core/dialects/test_dialect_form.py"
+FAMILIES = "tests/core/dialects/test_stream_families.py"
+MEDIA = "tests/core/dialects/test_dialect_media.py"
 EDGE = "tests/edge/session/test_one_way_out.py::"
 WIRE = "tests/edge/session/test_wire_answers.py::"
 RECORDING = "tests/edge/session/test_recording.py::"
@@ -52,6 +60,125 @@ PLANTS = (
         "rest = self.filter.finish()\n            if rest:",
         "rest = _NOTHING\n            if rest:",
         PROMISES + "test_p1_an_end_inside_a_match_is_decided_there",
+    ),
+    Plant(
+        "p1: an escape that is cut is read by its pieces",
+        "core/masking/reader.py",
+        "if not final and self._is_begun(text, at):",
+        "if False:",
+        VIEW + "test_it_is_masked_in_every_cut",
+    ),
+    Plant(
+        "p1: what is undecided in the view is released all the same",
+        "core/masking/tape.py",
+        "decided = min(decided, self._view.take(text, waiting, final))",
+        "self._view.take(text, waiting, final)",
+        VIEW + "test_it_is_masked_in_every_cut",
+    ),
+    Plant(
+        "p1: what is undecided by the rules is released all the same",
+        "core/masking/tape.py",
+        "decided = min(decided, self._rules.take(text, waiting, final))",
+        "self._rules.take(text, waiting, final)",
+        TOGETHER + "test_every_cut_gives_the_masked_whole",
+    ),
+    Plant(
+        "p1: a card in what a rule swallows is masked once more",
+        "core/masking/tape.py",
+        "going_on = {one.start: one for one in found if one.rest and one.kind not in LABELS}",
+        "going_on: dict[int, Found] = {}",
+        TOGETHER + "test_every_cut_gives_the_masked_whole",
+    ),
+    Plant(
+        "p1: the view sleeps while what it read still counts",
+        "core/masking/tape.py",
+        "self._reader.since > LEFT_WINDOW and",
+        "self._reader.since > 8 and",
+        VIEW + "test_it_is_masked_in_every_cut",
+    ),
+    Plant(
+        "p1: a list that goes by is not read",
+        "core/masking/tape.py",
+        "gap_before(self._walk.tail(MAX_GAP + 1)) == OUTSIDE",
+        "True",
+        VIEW + "test_it_stays",
+    ),
+    Plant(
+        "p1: a whole text is read from the middle of a number on",
+        "core/masking/detectors.py",
+        "start = _quiet_before(text, first - VIEW_REACH)",
+        "start = max(0, first - VIEW_REACH)",
+        VIEW + "test_a_number_is_not_read_from_its_middle_on",
+    ),
+    Plant(
+        "p1: letters make a card of any digits",
+        "core/masking/pan.py",
+        "        if _too_many_letters(run, count, lens):\n            continue\n",
+        "",
+        VIEW + "test_it_stays",
+    ),
+    Plant(
+        "p1: base64 is not read",
+        "core/masking/detectors.py",
+        "encoded = self._encoded(text, effort)",
+        "encoded: list[Found] = []",
+        VIEW + "test_base64_and_hex_are_read_in_whole_texts",
+    ),
+    Plant(
+        "p1: what neighbours say together is not asked",
+        "core/masking/masker.py",
+        'split = mask_split(masked.values(), "", self._detectors, self._masks)',
+        "split: dict[int, object] = {}",
+        SPLIT + "test_a_number_split_over_neighbours_is_masked_once",
+    ),
+    Plant(
+        "p1: the longest name on a track is not waited for",
+        "core/masking/track.py",
+        "end - at <= _MAX_NAME + 1:",
+        "end - at <= _MAX_NAME:",
+        SPLITS + "::test_nasty_texts_survive_every_cut",
+    ),
+    Plant(
+        "p1: a match of a rule that may go on is released",
+        "core/masking/rule.py",
+        "held = size if final else self._held_from(view, at, effort)",
+        "held = size",
+        RULES,
+    ),
+    Plant(
+        "p1: a rule without a bound is taken",
+        "core/masking/rule.py",
+        "    for one in unbounded(cut):\n",
+        "    for one in ():\n",
+        REFUSED,
+    ),
+    Plant(
+        "p1: the pieces of TGI are texts of their own",
+        "core/dialects/families.py",
+        'names = _INDEXES[1:] if isinstance(document.get("token"), dict) else _INDEXES',
+        "names = _INDEXES",
+        FAMILIES,
+    ),
+    Plant(
+        "p1: text that an event begins is another text than its deltas",
+        "core/dialects/families.py",
+        'if kind == "content_block_start":',
+        "if False:",
+        FAMILIES,
+    ),
+    Plant(
+        "p1: media are let through unasked",
+        "core/dialects/media.py",
+        "            if isinstance(kind, str):\n                yield kind, item\n",
+        "",
+        MEDIA,
+    ),
+    Plant(
+        "p1: the name of a file of a form is not masked",
+        "core/dialects/form.py",
+        "filename = masker.mask_text(part.filename)",
+        "filename = part.filename",
+        FORM,
     ),
     Plant(
         "p1: the answer goes on as it came",
