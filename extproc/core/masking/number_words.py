@@ -47,6 +47,8 @@ FIRST_LETTERS: Final = "".join(_FIRSTS) + "".join(_FIRSTS).upper()
 """What such words begin with: a character class to search for."""
 AFTER_FIRST: Final = rf"(?<!{_LETTER}.)(?:{'|'.join(map(_after, _FIRSTS))})"
 """The rest of a word behind its first letter, without letters around, or what there is of it at the end of a text."""
+BEGINNINGS: Final = frozenset(word[:cut] for word in NUMBER_WORDS for cut in range(1, len(word) + 1))
+"""All that such a word may begin with, in small letters."""
 
 _WORDS = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
 match_word = re.compile(rf"(?<!{_LETTER})(?:{_WORDS})(?!{_LETTER})", re.IGNORECASE).match

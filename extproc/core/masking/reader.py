@@ -14,7 +14,14 @@ from typing import Final
 
 from extproc.core.masking.alphabet import FOLDED_DIGITS, MAX_GAP, NO_GAP, SEPARATOR_CLASS, WEAK_GAP
 from extproc.core.masking.effort import TOKEN_STEPS, Effort
-from extproc.core.masking.number_words import AFTER_FIRST, FIRST_LETTERS, NUMBER_WORDS, match_begun, match_word
+from extproc.core.masking.number_words import (
+    AFTER_FIRST,
+    BEGINNINGS,
+    FIRST_LETTERS,
+    NUMBER_WORDS,
+    match_begun,
+    match_word,
+)
 
 MAX_TOKEN: Final = 40
 """Characters of the longest token, a tag."""
@@ -48,9 +55,7 @@ _GAP_STARTS = "<~" + "".join(map(re.escape, _GAPS))
 _BLOCKS = frozenset(["br", "td", "th", "tr", "p", "div", "li", "hr", "dd", "dt", "table", "tbody", "thead"])
 
 _FIGURES = rf"\d&%\\{_SHAPED_CLASS}"
-INTERESTING: Final = rf"[{_FIGURES}{FIRST_LETTERS}](?:(?<=[{_FIGURES}])|{AFTER_FIRST})"
-"""What a find or a token may begin with where nothing is undecided."""
-interesting = re.compile(INTERESTING).search
+_find = re.compile(rf"[{_FIGURES}{FIRST_LETTERS}](?:(?<=[{_FIGURES}])|{AFTER_FIRST})").search
 _DIGITS = re.compile(r"\d+")
 _SEPARATORS = re.compile(f"[{SEPARATOR_CLASS}]+")
 _ENTITY = re.compile(r"&(?:#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});?|[A-Za-z][A-Za-z0-9]{1,30};)")
@@ -76,6 +81,7 @@ _BEGUN = re.compile(
 )
 _BEGUN_IN_GAP = re.compile(rf"<[^<>]{{0,{MAX_TOKEN - 2}}}\Z|\*{{1,3}}\Z|~{{1,2}}\Z|`{{1,3}}\Z|[0-9{LETTERS}]{{1,19}}\Z")
 
+MAX_SINCE: Final = 1 << 30
 OUTSIDE: Final = MAX_GAP + 1
 """The gap of a reader that is not between digits."""
 
@@ -89,6 +95,15 @@ The characters directly before, as many as a gap has, must be part of the text t
 """
 
 
+def interesting(text: str) -> object:
+    """Whether a find or a token may begin in a piece of a text where nothing is undecided: `None` if not."""
+    word = text[1:] if text[:1] == " " else text
+    if word.isalpha():
+        # As most pieces are: the quick way to the same answer, or to yes where another word goes on.
+        return word if word.lower() in BEGINNINGS else None
+    return _find(text)
+
+
 class Reader:
     """Reads the view of one text, cut anywhere."""
 
@@ -100,8 +115,8 @@ class Reader:
         self._gap = gap_before(before)
         self._before = before[-1:]
         self._pending = ""
-        self.since = 0
-        """Characters of the view since the last that does not stand for itself."""
+        self.since = MAX_SINCE
+        """Characters of the view since the last that does not stand for itself; what stands before the text does."""
 
     @property
     def quiet(self) -> bool:
@@ -146,7 +161,7 @@ class Reader:
     def _as_it_is(self, text: str, at: int) -> int:
         """Where the characters end that stand for themselves; `at` when there may be a token."""
         if self._gap > MAX_GAP:
-            found = interesting(text, at)
+            found = _find(text, at)
             end = found.start() if found else len(text)
             if end > at:
                 return end

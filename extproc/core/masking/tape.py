@@ -198,6 +198,8 @@ class Tape:
         decided = self._walk.take(text, waiting, final)
         if self._view is not None:
             decided = min(decided, self._view.take(text, waiting, final))
+            if self._view.over:
+                self._view = None
         if self._rules is not None:
             decided = min(decided, self._rules.take(text, waiting, final))
         held = self._held + text
