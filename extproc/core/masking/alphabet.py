@@ -11,6 +11,8 @@ _DASHES = "\u002d\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
 _OTHER = "./_\uff0e\uff0f\u2044\u2215\u00b7\uff3f"
 WEAK_GAP = "\u2215"
 """What punctuation that separates numbers more often than groups of one number is shown as in a view."""
+TABLE_GAP = "\u2044"
+"""What separates the cells of a table is shown as in a view."""
 NO_GAP = "\u2060"
 """What is shown in a view for what is not seen between digits."""
 # Zero-width and joining characters, bidi marks, soft hyphen, variation selectors, tag characters.

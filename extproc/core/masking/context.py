@@ -10,7 +10,7 @@ from typing import Final
 
 import re2
 
-from extproc.core.masking.alphabet import DENSE_ASCII, DENSE_WIDE, NO_GAP, WEAK_GAP
+from extproc.core.masking.alphabet import DENSE_ASCII, DENSE_WIDE, NO_GAP, TABLE_GAP, WEAK_GAP
 from extproc.core.masking.spots import in_characters
 
 WORD_WINDOW = 64
@@ -18,7 +18,7 @@ WORD_WINDOW = 64
 MAX_CODE_DISTANCE = 20
 MAX_PAN_DISTANCE = 24
 
-_FILL = " \t\r\n\xa0:=#\"'(,|\\*`<>{[)-\u2010\u2011\u2012\u2013\u2014/_\uff1a" + WEAK_GAP + NO_GAP
+_FILL = " \t\r\n\xa0:=#\"'(,|\\*`<>{[)-\u2010\u2011\u2012\u2013\u2014/_\uff1a" + WEAK_GAP + TABLE_GAP + NO_GAP
 # Markup between a word and its digits.
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,20}>")
 

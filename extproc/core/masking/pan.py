@@ -26,6 +26,7 @@ from extproc.core.masking.run import (
     has_weak,
     is_brand_layout,
     is_layout,
+    is_printed,
     may_become_layout,
     read_run,
 )
@@ -35,6 +36,8 @@ from extproc.core.masking.wait import WAIT, Wait
 MIN_ANNOUNCED_DIGITS = 13
 _ANNOUNCED_BITS = sum(1 << n for n in range(MIN_ANNOUNCED_DIGITS, MAX_PAN_DIGITS + 1))
 
+# In a list, shorter ones are more often numbers of their own.
+MIN_LISTED_GROUP = 3
 # Beside letters that are taken for digits.
 MIN_TRUE_DIGITS = 12
 
@@ -47,9 +50,10 @@ MAX_HEX = 64
 # Characters before a candidate that a judgement may read.
 LEFT_WINDOW = 128
 
-_EXPONENT = re.compile(r"[eE][+-]\d")
+_EXPONENT = re.compile(r"[eE][+-]?\d{1,3}(?![0-9A-Za-z])")
+_LONGEST_EXPONENT = 6
 _FRACTION = re.compile(r"\.\d")
-_FLOAT_BEGUN = re.compile(r"|\.|[eE][+-]?")
+_FLOAT_BEGUN = re.compile(r"|\.|[eE][+-]?\d{0,3}")
 _HEX_AFTER = re.compile(rf"[0-9A-Fa-f-]{{0,{MAX_HEX + 1}}}")
 _HEX_BEFORE = frozenset("0123456789abcdefABCDEF-")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -142,8 +146,7 @@ class PanJudge:
     def suppressed(self, place: "Place", end: int, lens: list[int], gaps: list[str]) -> bool | Wait:
         text, start = place.text, place.start
         before = text[start - 1] if start else ""
-        printed = len(lens) > 1 and is_brand_layout(lens)
-        if not printed:
+        if not is_printed(lens):
             if before == "." and start - 1 > place.masked_end and _follows_integer(text, start - 1):
                 return True
             if before == "+" and sum(lens) <= MAX_PHONE_DIGITS:
@@ -160,6 +163,8 @@ class PanJudge:
         listed = has_weak(spacings)
         like = like_groups(lens, listed=listed)
         one_side, both_sides = NEIGHBOURS_OF_PRINTED if is_brand_layout(lens) and not listed else NEIGHBOURS_OF_OTHERS
+        if listed and max(lens) < MIN_LISTED_GROUP:
+            one_side = both_sides = 1
         before_count = neighbours_before(text, start, spacings, like, place.masked_end)
         if before_count >= one_side:
             return True
@@ -275,7 +280,7 @@ def _follows_integer(text: str, point: int) -> bool:
 
 def _goes_on(text: str, end: int, grouped: bool, final: bool) -> bool | Wait:
     """Whether the digits go on behind `end`, as those of a float do: an exponent, or a fraction of the last group."""
-    rest = text[end : end + 3]
+    rest = text[end : end + _LONGEST_EXPONENT]
     if _EXPONENT.match(rest) or (grouped and _FRACTION.match(rest)):
         return True
     begun = not final and end + len(rest) == len(text) and _FLOAT_BEGUN.fullmatch(rest)

@@ -12,7 +12,7 @@ import unicodedata
 from itertools import chain
 from typing import Final
 
-from extproc.core.masking.alphabet import FOLDED_DIGITS, MAX_GAP, NO_GAP, SEPARATOR_CLASS, WEAK_GAP
+from extproc.core.masking.alphabet import FOLDED_DIGITS, MAX_GAP, NO_GAP, SEPARATOR_CLASS, TABLE_GAP, WEAK_GAP
 from extproc.core.masking.effort import TOKEN_STEPS, Effort
 from extproc.core.masking.number_words import (
     AFTER_FIRST,
@@ -27,7 +27,7 @@ MAX_TOKEN: Final = 40
 """Characters of the longest token, a tag."""
 
 # How a gap that the scanner does not know is shown to it.
-_GAPS = dict.fromkeys(",;:|", WEAK_GAP) | dict.fromkeys("\"'*`", NO_GAP)
+_GAPS = dict.fromkeys(",;:", WEAK_GAP) | {"|": TABLE_GAP} | dict.fromkeys("\"'*`", NO_GAP)
 
 _CIRCLED_ZEROS = "\u24ff\U0001f10b\U0001f10c"
 _SHAPED_RANGES = (range(0xB2, 0xBA), range(0x2070, 0x208A), range(0x2460, 0x2794), range(0x1F100, 0x1F10A))
@@ -214,7 +214,7 @@ class Reader:
         if char == "<":
             tag = _TAG.match(text, at)
             if tag:
-                return WEAK_GAP if (tag[1] or "").lower() in _BLOCKS else NO_GAP, len(tag.group())
+                return TABLE_GAP if (tag[1] or "").lower() in _BLOCKS else NO_GAP, len(tag.group())
         elif char in "*~`":
             emphasis = _EMPHASIS.match(text, at)
             if emphasis:

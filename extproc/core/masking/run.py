@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from extproc.core.masking.alphabet import GAP, SOFT_GAP, WEAK_GAP, ascii_digits, find_folded, visible
+from extproc.core.masking.alphabet import GAP, SOFT_GAP, TABLE_GAP, WEAK_GAP, ascii_digits, find_folded, visible
 from extproc.core.masking.iin import GROUPINGS, MAX_PAN_DIGITS
 from extproc.core.masking.wait import WAIT, Wait
 
@@ -12,8 +12,12 @@ _MIN_LOOSE_GROUP = 3
 # Cards whose groups are separated by punctuation, as numbers in a list are. Ones and pairs are the others.
 _LISTED = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4))
 _MAX_PAIR = 2
-# The only cards of two groups: other two numbers beside each other are a value and its time, or the like.
-_HALVES = frozenset(((8, 8), (4, 12), (12, 4)))
+# The only other cards of two and three groups: numbers beside each other are a value and its time, or the like.
+_FEW = frozenset(
+    ((8, 8), (4, 12), (12, 4), (4, 4, 8), (4, 8, 4), (8, 4, 4), (5, 5, 6), (6, 4, 6), (6, 6, 4), (4, 6, 6))
+)
+_MAX_FEW = 3
+_MAX_PRINTED = 6
 # Equal groups of so many digits are numbers of one kind.
 _LIKE_NUMBERS = 5
 _TABLE_GAP = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]").search
@@ -129,12 +133,17 @@ def ends_truncated(text: str, start: int) -> bool:
 
 def has_weak(gaps: Iterable[str]) -> bool:
     """Whether punctuation stands between the groups."""
-    return any(WEAK_GAP in gap for gap in gaps)
+    return any(WEAK_GAP in gap or TABLE_GAP in gap for gap in gaps)
 
 
 def _is_even(lens: list[int]) -> bool:
     """Ones, or pairs with a shorter rest."""
     return lens[0] <= _MAX_PAIR and all(n == lens[0] for n in lens[:-1]) and lens[-1] <= lens[0]
+
+
+def _is_row_of_fours(lens: list[int], gaps: list[str]) -> bool:
+    """Fours with a shorter rest, in the cells of a table."""
+    return TABLE_GAP in gaps[0] and all(n == 4 for n in lens[:-1]) and lens[-1] <= 4
 
 
 def _begins(lens: list[int], form: tuple[int, ...]) -> bool:
@@ -147,6 +156,11 @@ def is_brand_layout(lens: list[int]) -> bool:
     return tuple(lens) in GROUPINGS or (all(n == 4 for n in lens[:-1]) and 1 <= lens[-1] <= 4)
 
 
+def is_printed(lens: list[int]) -> bool:
+    """Whether the groups are as on the card itself: of no more than six digits."""
+    return len(lens) > 1 and max(lens) <= _MAX_PRINTED and is_brand_layout(lens)
+
+
 def is_layout(lens: list[int], gaps: list[str]) -> bool:
     """Whether people write one number like this.
 
@@ -157,8 +171,8 @@ def is_layout(lens: list[int], gaps: list[str]) -> bool:
     if len(lens) == 1:
         return True
     if has_weak(gaps):
-        return len(set(gaps)) == 1 and (tuple(lens) in _LISTED or _is_even(lens))
-    if is_brand_layout(lens):
+        return len(set(gaps)) == 1 and (tuple(lens) in _LISTED or _is_even(lens) or _is_row_of_fours(lens, gaps))
+    if is_brand_layout(lens) and (max(lens) <= _MAX_PRINTED or all(map(SOFT_GAP.match, gaps))):
         return True
     if any(gap != gaps[0] for gap in gaps):
         return False
@@ -166,7 +180,7 @@ def is_layout(lens: list[int], gaps: list[str]) -> bool:
         return lens[0] == 1 or not _TABLE_GAP(gaps[0])
     if min(lens[:-1]) < _MIN_LOOSE_GROUP or SOFT_GAP.match(gaps[0]) is None:
         return False
-    return tuple(lens) in _HALVES if len(lens) == 2 else min(lens) < _LIKE_NUMBERS or min(lens) != max(lens)
+    return tuple(lens) in _FEW if len(lens) <= _MAX_FEW else min(lens) < _LIKE_NUMBERS or min(lens) != max(lens)
 
 
 def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
@@ -175,7 +189,9 @@ def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
         return True
     whole, last = lens[:-1], lens[-1]
     if has_weak(gaps):
-        return len(set(gaps)) == 1 and (_is_even(lens) or any(_begins(lens, form) for form in _LISTED))
+        if len(set(gaps)) > 1:
+            return False
+        return _is_even(lens) or any(_begins(lens, form) for form in _LISTED) or _is_row_of_fours(lens, gaps)
     if all(n == 4 for n in whole) or any(
         tuple(whole) == brand[: len(whole)] and len(brand) > len(whole) and last <= brand[len(whole)]
         for brand in GROUPINGS

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from extproc.core.masking.alphabet import NO_GAP, WEAK_GAP
+from extproc.core.masking.alphabet import NO_GAP, TABLE_GAP, WEAK_GAP
 from extproc.core.masking.context import Words
 from extproc.core.masking.run import begins_truncated
 from extproc.core.masking.settings import Kind
@@ -21,12 +21,12 @@ MAX_PIN_DIGITS = 12
 # Most characters between the end of a PAN and what stands beside it, expiry included.
 MAX_BESIDE = 48
 
-_SEP = rf"[\s,;|/:\"'\\.)\]\-\u2010-\u2015{WEAK_GAP}{NO_GAP}]"
+_SEP = rf"[\s,;|/:\"'\\.)\]\-\u2010-\u2015{WEAK_GAP}{TABLE_GAP}{NO_GAP}]"
 _EXPIRY_WORD = r"(?:exp(?:iry|ires|iration|\.)?(?: date)?|valid (?:thru|until|to)|good thru)"
 _EXPIRY = r"(?:(?:0?[1-9]|1[0-2])[\s/|,;.\-\"']{1,5}(?:20)?\d\d|(?:0[1-9]|1[0-2])(?:20)?\d\d)"
 _AFTER_EXPIRY = re.compile(f"{_SEP}{{1,5}}(?:{_EXPIRY_WORD}[:\\s]{{0,3}})?{_EXPIRY}{_SEP}{{1,5}}", re.IGNORECASE)
 _BEFORE_EXPIRY = re.compile(f"{_SEP}{{1,5}}(?:{_EXPIRY_WORD}[:\\s]{{0,3}})?", re.IGNORECASE)
-_AFTER_PAN = re.compile(rf"[ \t\xa0,;|/:\"'\\\-{WEAK_GAP}{NO_GAP}]{{1,5}}")
+_AFTER_PAN = re.compile(rf"[ \t\xa0,;|/:\"'\\\-{WEAK_GAP}{TABLE_GAP}{NO_GAP}]{{1,5}}")
 
 _MONTH = r"(?:0?[1-9]|1[0-2])"
 _TWO_DIGIT_MONTH = r"(?:0[1-9]|1[0-2])"
