@@ -50,8 +50,19 @@ def compose(before: str, groups: Sequence[Sequence[str]], gap: str, after: str, 
     return Written(text + after, tuple(places))
 
 
+_SOFT = " -\u00a0\u202f\u2010\u2011\u2013\u200b\u00ad"
+_ESCAPED_SPACES = frozenset(("%20", "&nbsp;", "&#32;", "&#160;"))
+_MAX_PRINTED = 6
+
+
+def _parts(card: Card, gap: str) -> list[str]:
+    """The digits as printed; halves such as 6-13 only with spaces and dashes, else they are two numbers, or a float."""
+    soft = gap in _ESCAPED_SPACES or not gap.strip(_SOFT)
+    return card.parts() if soft or max(card.groups) <= _MAX_PRINTED else card.in_groups_of(4)
+
+
 def _spaced(name: str, gap: str, before: str = "see ", after: str = ", thanks", *, shows: bool = True) -> Layout:
-    return Layout(name, lambda card: compose(before, card.parts(), gap, after), printed=shows)
+    return Layout(name, lambda card: compose(before, _parts(card, gap), gap, after), printed=shows)
 
 
 def _whole(name: str, before: str, after: str) -> Layout:
@@ -88,13 +99,13 @@ def _marked(card: Card) -> Written:
 
 
 def _lookalike(card: Card) -> Written:
-    """Letters for a few digits; twelve stay, without which it is no number any more."""
+    """Letters for a few digits; twelve stay, and one in each group, without which it is no number any more."""
     left = len(card.digits) - TRUE_DIGITS
     groups: list[list[str]] = []
     for part in card.parts():
         groups.append([])
         for digit in part:
-            written = digit.translate(_LOOKALIKE) if left else digit
+            written = digit.translate(_LOOKALIKE) if left and groups[-1] else digit
             left -= written != digit
             groups[-1].append(written)
     return compose("see ", groups, " ", ", thanks")

@@ -15,12 +15,13 @@ from extproc.core.masking.effort import MAX_STEPS, Effort
 from extproc.core.masking.iin import BRANDS, MAX_PAN_DIGITS, MIN_PAN_DIGITS, Brand, Tier, passes_luhn
 from extproc.core.masking.neighbours import in_list
 from extproc.core.masking.note import Note
-from extproc.core.masking.pan import MIN_ANNOUNCED_DIGITS, Pan, Place, find_shapes, in_hex_token, run_lengths
+from extproc.core.masking.pan import MIN_ANNOUNCED_DIGITS, Pan, Place, find_shapes, run_lengths
 from extproc.core.masking.reader import Reader
-from extproc.core.masking.run import Run, ends_truncated, is_brand_layout, is_layout, read_run
+from extproc.core.masking.run import Run, ends_truncated, is_brand_layout, is_layout, is_printed, read_run
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import Kind
 from extproc.core.masking.tape import MAX_HELD
+from extproc.core.masking.tokens import goes_on, in_hex_token, in_iban
 
 LOOK_BACK: Final = 256
 """Characters before a group of digits that its explanation may read; a judge reads fewer."""
@@ -32,6 +33,8 @@ NO_IIN: Final = "no issuer range begins so"
 IN_A_LIST: Final = "in a list of numbers that are spaced and grouped alike"
 IN_A_TOKEN: Final = "inside a UUID or a hexadecimal token"  # noqa: S105 - words, not a token
 A_DECIMAL: Final = "the fraction of a decimal number"
+A_FLOAT: Final = "goes on as a float does, with a fraction or an exponent"
+AN_IBAN: Final = "inside an IBAN"
 A_PHONE: Final = "a telephone number, after a plus sign"
 TRUNCATED: Final = "beside the asterisks of a truncated PAN"
 BY_KEY: Final = "its key says so"
@@ -145,7 +148,11 @@ class Explainer:
         sign = place.text[place.start - 1 : place.start]
         if sign in _SIGNS and not self._judge.suppressed(*_without_sign(place, end), lens, gaps):
             return _SIGNS[sign]
-        return IN_A_TOKEN if in_hex_token(place, end) else IN_A_LIST
+        if not is_printed(lens) and goes_on(place.text, end, len(lens) > 1, final=True):
+            return A_FLOAT
+        if in_iban(place.text, place.start, end, final=True):
+            return AN_IBAN
+        return IN_A_TOKEN if in_hex_token(place.text, place.start, end, final=True) else IN_A_LIST
 
     def _why(self, text: str, note: Note, ahead: int, masked_end: int) -> str:
         match note.kind:

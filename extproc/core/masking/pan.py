@@ -4,7 +4,6 @@ A judgement is final or `Wait.WAIT`. A final judgement never changes when more t
 stream equal to the masking of the whole text.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,6 +29,7 @@ from extproc.core.masking.run import (
     may_become_layout,
     read_run,
 )
+from extproc.core.masking.tokens import follows_integer, goes_on, in_hex_token, in_iban
 from extproc.core.masking.wait import WAIT, Wait
 
 # After a keyword neither IIN nor Luhn is asked: people mistype, and test numbers fail Luhn.
@@ -41,25 +41,10 @@ MIN_LISTED_GROUP = 3
 # Beside letters that are taken for digits.
 MIN_TRUE_DIGITS = 12
 
-# A float has at most 17 significant digits: a long fraction follows a short integer part.
-MAX_INTEGER_PART = 5
 # E.164.
 MAX_PHONE_DIGITS = 15
-# SHA-256 in hex; the longest hex token that is told from a PAN with letters beside it.
-MAX_HEX = 64
 # Characters before a candidate that a judgement may read.
 LEFT_WINDOW = 128
-
-_EXPONENT = re.compile(r"[eE][+-]?\d{1,3}(?![0-9A-Za-z])")
-_LONGEST_EXPONENT = 6
-_FRACTION = re.compile(r"\.\d")
-_FLOAT_BEGUN = re.compile(r"|\.|[eE][+-]?\d{0,3}")
-_HEX_AFTER = re.compile(rf"[0-9A-Fa-f-]{{0,{MAX_HEX + 1}}}")
-_HEX_BEFORE = frozenset("0123456789abcdefABCDEF-")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_HEX_LITERAL = re.compile(r"(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]+")
-_HEX_PREFIXES = frozenset(("0x", "0X"))
-_HEX_TOKEN = re.compile(r"(?=[0-9]*[A-Fa-f])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +132,19 @@ class PanJudge:
         text, start = place.text, place.start
         before = text[start - 1] if start else ""
         if not is_printed(lens):
-            if before == "." and start - 1 > place.masked_end and _follows_integer(text, start - 1):
+            if before == "." and start - 1 > place.masked_end and follows_integer(text, start - 1):
                 return True
             if before == "+" and sum(lens) <= MAX_PHONE_DIGITS:
                 return True
-            goes_on = _goes_on(text, end, len(lens) > 1, place.final)
-            if goes_on is not False:
-                return goes_on
-        hexadecimal = in_hex_token(place, end)
+            beyond = goes_on(text, end, len(lens) > 1, place.final)
+            if beyond is not False:
+                return beyond
+        hexadecimal = in_hex_token(text, start, end, place.final)
         if hexadecimal is not False:
             return hexadecimal
+        iban = in_iban(text, start, end, place.final)
+        if iban is not False:
+            return iban
         if len(lens) == 1:
             return False
         spacings = frozenset(gaps)
@@ -268,48 +256,3 @@ def _may_grow(run: Run, bits: int) -> bool:
 
 def _digit_count(text: str) -> int:
     return next((index for index, char in enumerate(text) if not char.isdecimal()), len(text))
-
-
-def _follows_integer(text: str, point: int) -> bool:
-    """Whether a short integer stands before the decimal point at `point`."""
-    at = point
-    while at > 0 and point - at <= MAX_INTEGER_PART and text[at - 1].isdecimal():
-        at -= 1
-    return 1 <= point - at <= MAX_INTEGER_PART
-
-
-def _goes_on(text: str, end: int, grouped: bool, final: bool) -> bool | Wait:
-    """Whether the digits go on behind `end`, as those of a float do: an exponent, or a fraction of the last group."""
-    rest = text[end : end + _LONGEST_EXPONENT]
-    if _EXPONENT.match(rest) or (grouped and _FRACTION.match(rest)):
-        return True
-    begun = not final and end + len(rest) == len(text) and _FLOAT_BEGUN.fullmatch(rest)
-    return WAIT if begun else False
-
-
-def in_hex_token(place: Place, end: int) -> bool | Wait:
-    """Whether the candidate lies inside a UUID or a hex digest of 32, 40 or 64 characters with a letter in it."""
-    text, start, final = place.text, place.start, place.final
-    size = len(text)
-    before = text[start - 1] if start else ""
-    after = text[end] if end < size else ""
-    if before not in _HEX_BEFORE and after not in _HEX_BEFORE:
-        return False
-    if not all(c in _HEX_BEFORE for c in text[start:end]):
-        return False
-    left = start
-    while left > 0 and start - left <= MAX_HEX and text[left - 1] in _HEX_BEFORE:
-        left -= 1
-    prefixed = text[max(0, left - 2) : left] in _HEX_PREFIXES
-    if left > 0 and text[left - 1].isalnum() and not prefixed:
-        return False
-    tail = _HEX_AFTER.match(text, end)
-    right = tail.end() if tail else end
-    if right - left > MAX_HEX:
-        return False
-    if right == size and not final:
-        return WAIT
-    if right < size and text[right].isalnum():
-        return False
-    token = text[left:right]
-    return bool(_UUID.fullmatch(token) or _HEX_TOKEN.fullmatch(token) or (prefixed and _HEX_LITERAL.fullmatch(token)))

@@ -104,6 +104,21 @@ def interesting(text: str) -> object:
     return _find(text)
 
 
+def word_begun(text: str, before: str) -> int:
+    """Where a word for a digit may begin that goes on behind `text`, with nothing of interest before it; -1 if none.
+
+    `before` is the character before `text`, or empty.
+    """
+    found = _find(text)
+    if found is None:
+        return -1
+    at = found.start()
+    if at == 0 and before.isalpha():
+        return -1
+    word = text[at:]
+    return at if word.isalpha() and word.lower() in BEGINNINGS else -1
+
+
 class Reader:
     """Reads the view of one text, cut anywhere."""
 

@@ -6,7 +6,7 @@ from extproc.core.masking.alphabet import MAX_GAP
 from extproc.core.masking.effort import Effort
 from extproc.core.masking.mask import LABELS
 from extproc.core.masking.pan import LEFT_WINDOW
-from extproc.core.masking.reader import OUTSIDE, Reader, gap_before, interesting, wakes
+from extproc.core.masking.reader import OUTSIDE, Reader, gap_before, interesting, wakes, word_begun
 from extproc.core.masking.rule_tape import RuleTape
 from extproc.core.masking.walk import Found, Trace, Walker
 
@@ -138,6 +138,7 @@ class Tape:
     """Takes characters in and gives them back, in order, once what to mask among them is decided."""
 
     __slots__ = (
+        "_begun",
         "_covered",
         "_effort",
         "_given",
@@ -165,6 +166,8 @@ class Tape:
         self._walk = WalkTrack(walker, primer, effort)
         self._view: ViewTrack | None = None
         self._held = ""
+        # What a word for a digit may begin with; nothing has looked at it yet.
+        self._begun = ""
         self._given = 0
         self._covered = 0
         self._waiting: list[Found] = []
@@ -174,7 +177,7 @@ class Tape:
     @property
     def held(self) -> int:
         """Characters taken and not given back."""
-        return len(self._held)
+        return len(self._held) + len(self._begun)
 
     def pass_by(self, text: str) -> None:
         """Remembers text in which nothing is interesting and that the caller gives on himself. Only while `idle`."""
@@ -189,6 +192,17 @@ class Tape:
 
     def take(self, text: str, found: list[Found], final: bool) -> str:
         """Takes more text and gives back what is decided; adds to `found`, with offsets in what is given back."""
+        if (self.idle or self._begun) and self._rules is None:
+            text = self._begun + text
+            self._begun = ""
+            at = -1 if final else word_begun(text, self._walk.tail(1))
+            if at >= 0:
+                self._begun = text[at:]
+                text = text[:at]
+                self.idle = False
+                self.pass_by(text)
+                return text
+            self.idle = True
         if self.idle and self.interesting(text) is None:
             self.pass_by(text)
             return text
@@ -223,7 +237,7 @@ class Tape:
         for one in merged(self._waiting, self._covered, decided):
             found.append(one.moved(-self._given))
             self._covered = one.end
-        self._waiting = [one for one in self._waiting if one.start >= max(decided, self._covered)]
+        self._waiting = [one for one in self._waiting if one.start >= decided]
 
 
 def merged(found: list[Found], covered: int = 0, decided: int | None = None) -> list[Found]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from extproc.core.masking.alphabet import ASCII_RUN, DIGITS
 from extproc.core.masking.candidate import REACH, REACH_OF_RUN, Search
 from extproc.core.masking.context import Words
-from extproc.core.masking.effort import GROUP_STEPS, SEARCHED_PER_STEP, TEXT_STEPS, Effort
+from extproc.core.masking.effort import GROUP_STEPS, SEARCHED_PER_STEP, SPOT_STEPS, TEXT_STEPS, Effort
 from extproc.core.masking.neighbours import list_end
 from extproc.core.masking.pan import Pan, PanJudge
 from extproc.core.masking.settings import Kind
@@ -53,6 +53,11 @@ class Trace:
     # Equal to `masked_end` when the digits after it are known to begin another PAN.
     row_end: int = -2
 
+    @property
+    def beside_end(self) -> int:
+        """Before this, digits may stand beside a PAN and be its code or expiry."""
+        return max(self.pans.ends) + MAX_BESIDE + 1 if self.pans.ends else 0
+
     def copy(self) -> "Trace":
         return replace(self)
 
@@ -74,7 +79,7 @@ class _Stretch:
 
     def __init__(self, text: str, quick: int, trace: Trace, search: Search, reach: int) -> None:
         self.quick = quick
-        self.near = max(trace.pans.ends) + MAX_BESIDE + 1 if trace.pans.ends else 0
+        self.near = trace.beside_end
         self._text = text
         self._search = search
         self._limit = min(quick + reach, len(text))
@@ -134,12 +139,19 @@ class Walker:
             search = self._judge.candidates.search(text)
             at = 0
             ascii_only = text.isascii()
+            reach = REACH_OF_RUN if ascii_only else REACH
             for start, stop in _whole(text, spots) if ascii_only else _joined(spots):
                 at = max(at, start)
-                if at < stop:
-                    effort.spend((stop - at) // SEARCHED_PER_STEP)
-                    reach = REACH_OF_RUN if ascii_only else REACH
-                    at = self.walk(text, at, stop, trace, found, final=True, search=search, reach=reach)
+                if at >= stop:
+                    continue
+                effort.spend(SPOT_STEPS + (stop - at) // SEARCHED_PER_STEP)
+                if at > trace.beside_end:
+                    first = search(text, at, min(stop + reach, len(text)))
+                    if first is None or first.start() >= stop:
+                        at = stop
+                        continue
+                    at = first.start()
+                at = self.walk(text, at, stop, trace, found, final=True, search=search, reach=reach)
         return found
 
     def walk(

@@ -15,6 +15,13 @@ def sample(make: Callable[[], str], count: int) -> str:
     return "".join(f"id={make()};\n" for _ in range(count))
 
 
+def iban(gap: str) -> str:
+    """A German IBAN with right check digits (ISO 13616)."""
+    account = str(RNG.randrange(10**18)).zfill(18)
+    whole = f"DE{98 - int(account + '131400') % 97:02d}{account}"
+    return gap.join(whole[at : at + 4] for at in range(0, len(whole), 4))
+
+
 KINDS: dict[str, tuple[Callable[[], str], int]] = {
     "milliseconds": (lambda: str(RNG.randrange(1_500_000_000_000, 1_900_000_000_000)), 0),
     "microseconds": (lambda: str(RNG.randrange(1_500_000_000_000_000, 1_900_000_000_000_000)), 0),
@@ -49,6 +56,8 @@ KINDS: dict[str, tuple[Callable[[], str], int]] = {
     "rows of four-digit columns": (lambda: ",".join(str(RNG.randrange(1000, 10_000)) for _ in range(12)), 0),
     "rows of columns": (lambda: ",".join(str(RNG.randrange(10_000)) for _ in range(12)), 0),
     "table cells": (lambda: "</td>\n<td>".join(str(RNG.randrange(10_000)) for _ in range(9)), 0),
+    "ibans in fours": (lambda: iban(" "), 0),
+    "ibans in one piece": (lambda: iban(""), 0),
     "accounts of 12 digits": (lambda: str(RNG.randrange(10**12)).zfill(12), 8),
     "16 digits": (lambda: str(RNG.randrange(10**16)).zfill(16), 2000 * 5 // 100),
 }

@@ -42,10 +42,11 @@ def cut_texts(draw: st.DrawFn) -> list[str]:
     return [text[i:j] for i, j in zip([0, *at], [*at, len(text)], strict=True)]
 
 
-@settings(max_examples=1000)
+@settings(max_examples=600)
 @given(cut_texts())
 @example(["tail-abc41111", "11111111111 1", "23"])
 @example(["tail-abcdef 4111 1111 1111", " 1111"])
+@example(["tail-abc4111 1111 1111 1111%34111111111111111"])
 def test_every_cut_gives_the_masked_whole(chunks: list[str]) -> None:
     text = "".join(chunks)
     whole, streamed, by_character = SCANNER.masker(), SCANNER.masker(), SCANNER.masker()
