@@ -404,7 +404,7 @@ PLANTS = (
     Plant(
         "p1: a code beside a card of the piece before is passed over",
         "core/masking/walk.py",
-        "self.near = max(trace.pans.ends) + MAX_BESIDE + 1 if trace.pans.ends else 0",
+        "self.near = trace.beside_end",
         "self.near = 0",
         CANDIDATES + "test_a_code_beside_a_card_of_the_piece_before_is_found",
     ),
