@@ -12,7 +12,7 @@ GROUP_STEPS: Final = 16
 """A group of digits that is judged."""
 KEY_STEPS: Final = 3
 """A key of a JSON object, with its value."""
-SPOT_STEPS: Final = 2
+SPOT_STEPS: Final = 5
 """A stretch of numbers in a whole text."""
 SEARCHED_PER_STEP: Final = 16
 """Characters of a stretch of numbers that one step pays for, whether or not anything in it is judged."""

@@ -235,7 +235,7 @@ def test_what_is_not_taken_is_refused_where_it_stands(source: str) -> None:
 
 
 @given(st.text(st.sampled_from(list(r"ab1-^[](){}?*+|.\dwsbPx<>:i, ")), max_size=14))
-@settings(max_examples=2_000)
+@settings(max_examples=1_000)
 def test_what_is_taken_re2_takes(source: str) -> None:
     """Any text is read or refused, and what is read means the same to RE2."""
     if not taken(source):

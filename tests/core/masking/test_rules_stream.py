@@ -143,7 +143,7 @@ TEXT = st.text(st.sampled_from("aab1- \u00e9\u65e5"), max_size=24)
 
 
 @given(patterns(), TEXT, st.lists(st.integers(0, 24), max_size=8))
-@settings(max_examples=1_000)
+@settings(max_examples=500)
 def test_a_stream_finds_what_the_whole_text_has(pattern: str, text: str, at: list[int]) -> None:
     rule = MaskingRule("r", pattern)
     rules = rule_set(rule)
@@ -163,7 +163,7 @@ FAR_APART = st.tuples(TEXT, TEXT).map(("-" * 50).join)
 
 
 @given(GATED, FAR_APART, st.lists(st.integers(0, 24), max_size=8))
-@settings(max_examples=1_000)
+@settings(max_examples=500)
 def test_words_gate_a_stream_as_they_gate_the_whole_text(rule: MaskingRule, text: str, at: list[int]) -> None:
     rules = rule_set(rule)
     if rules is None:
