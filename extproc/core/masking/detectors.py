@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from itertools import accumulate
 
-from extproc.core.masking.effort import Effort
+from extproc.core.masking.effort import SEARCHED_PER_STEP, SPOT_STEPS, Effort
 from extproc.core.masking.encoded import encoded_runs
 from extproc.core.masking.number_words import LONGEST_WORD, find_word
 from extproc.core.masking.reader import MAX_TOKEN, Reader, interesting
@@ -15,7 +15,7 @@ from extproc.core.masking.walk import Found, Trace, Walker
 
 # After so many characters of these a reader is outside of every token, and not behind a digit.
 _QUIET = re.compile(rf"[^\d&%\\<]{{{MAX_TOKEN + 1}}}")
-_QUIET_WINDOWS = (1_000, 16_000, 256_000)
+_QUIET_WINDOWS = (1_000, 16_000, 1 << 62)
 
 
 class Detectors:
@@ -41,7 +41,8 @@ class Detectors:
         found = self._walker.find(text, effort)
         encoded = self._encoded(text, effort)
         ruled = self._rules.find(text, effort) if self._rules else []
-        spots = unlike_spots(text)
+        spots = unlike_spots(text, effort.at_most(SPOT_STEPS))
+        effort.spend(SPOT_STEPS * len(spots))
         if not spots and not encoded and not ruled:
             return found
         viewed: list[Found] = []
@@ -63,7 +64,8 @@ class Detectors:
     def _encoded(self, text: str, effort: Effort) -> list[Found]:
         """Runs that say card data in another writing: the mask stands for all of each."""
         found = []
-        for start, stop, decoded in encoded_runs(text):
+        for start, stop, decoded in encoded_runs(text, effort):
+            effort.spend((stop - start) // SEARCHED_PER_STEP)
             inside = self._walker.find(decoded, effort)
             if inside:
                 found.append(inside[0].between(start, stop, rest=True))
@@ -81,9 +83,10 @@ class Detectors:
             if regions and first <= regions[-1][1]:
                 regions[-1] = regions[-1][0], max(stop, regions[-1][1])
                 continue
-            start = _quiet_before(text, first - VIEW_REACH)
-            while regions and start <= regions[-1][1]:
-                start = min(start, regions.pop()[0])
+            floor = regions[-1][1] if regions else 0
+            start = _quiet_before(text, first - VIEW_REACH, floor)
+            if regions and start <= floor:
+                start = regions.pop()[0]
             regions.append((start, stop))
         return regions
 
@@ -96,16 +99,17 @@ class Detectors:
         return [one.between(places[one.start], places[one.end]) for one in found]
 
 
-def _quiet_before(text: str, limit: int) -> int:
-    """The last place up to `limit` at which a reader may begin."""
-    if limit <= 0:
-        return 0
+def _quiet_before(text: str, limit: int, floor: int) -> int:
+    """The last place up to `limit` at which a reader may begin; `floor` if there is none behind that.
+
+    It never looks before `floor`, so that all looks at one text take no longer than the text is long.
+    """
     for window in _QUIET_WINDOWS:
-        first = max(0, limit - window)
-        for quiet in reversed(list(_QUIET.finditer(text, first, limit))):
+        first = max(floor, limit - window)
+        for quiet in reversed(list(_QUIET.finditer(text, first, limit)) if limit > first else ()):
             # The word before which it ends, if any, is read whole.
             if find_word(text, quiet.start(), quiet.end() + LONGEST_WORD) is None:
                 return quiet.end()
-        if first == 0:
+        if first == floor:
             break
-    return 0
+    return floor

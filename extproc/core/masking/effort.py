@@ -32,6 +32,10 @@ class Effort:
         """Another piece begins."""
         self._left = self._steps
 
+    def at_most(self, steps: int) -> int:
+        """How many things of `steps` each can be paid for, and one more: who takes so many cannot pay for them."""
+        return self._left // steps + 1
+
     def spend(self, steps: int) -> None:
         """Raises `Malformed(BODY_TOO_COSTLY)` when nothing is left."""
         self._left -= steps

@@ -7,10 +7,12 @@ import base64
 import binascii
 import contextlib
 import re
+from itertools import islice
 from typing import Final
 
 import re2
 
+from extproc.core.masking.effort import SPOT_STEPS, Effort
 from extproc.core.masking.spots import OPTIONS, in_characters
 
 MAX_RUN: Final = 4096
@@ -29,10 +31,14 @@ _HEX = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2})+)")
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
-def encoded_runs(text: str) -> list[tuple[int, int, str]]:
-    """Runs that are another text in base64 or in hex: where each begins and ends, and that text."""
+def encoded_runs(text: str, effort: Effort) -> list[tuple[int, int, str]]:
+    """Runs that are another text in base64 or in hex: where each begins and ends, and that text.
+
+    Raises `Malformed` when there are too many.
+    """
     encoded = text.encode("utf-8", "surrogatepass")
-    spots = [match.span() for match in _gate.finditer(encoded)]
+    spots = [match.span() for match in islice(_gate.finditer(encoded), effort.at_most(SPOT_STEPS))]
+    effort.spend(SPOT_STEPS * len(spots))
     if len(encoded) != len(text):
         spots = in_characters(encoded, spots)
     found: list[tuple[int, int, str]] = []

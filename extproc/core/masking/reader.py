@@ -81,6 +81,8 @@ _BEGUN = re.compile(
 )
 _BEGUN_IN_GAP = re.compile(rf"<[^<>]{{0,{MAX_TOKEN - 2}}}\Z|\*{{1,3}}\Z|~{{1,2}}\Z|`{{1,3}}\Z|[0-9{LETTERS}]{{1,19}}\Z")
 
+_READ_PER_STEP = 2
+"""Characters that are read in a microsecond, at worst: digits and separators in turn."""
 MAX_SINCE: Final = 1 << 30
 OUTSIDE: Final = MAX_GAP + 1
 """The gap of a reader that is not between digits."""
@@ -145,6 +147,7 @@ class Reader:
 
     def read(self, text: str, final: bool) -> tuple[str, list[int]]:
         """The view of `text` as far as it is certain, and how many characters each of its characters stands for."""
+        self._effort.spend(len(text) // _READ_PER_STEP)
         # The character before is not read again, but tells whether a word begins.
         at = len(self._before)
         text = self._before + self._pending + text

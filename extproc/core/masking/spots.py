@@ -3,6 +3,7 @@
 Finds all such places, and some others.
 """
 
+from itertools import islice
 from typing import Final
 
 import re2
@@ -47,12 +48,12 @@ _gate = re2.compile(_GATE.encode(), OPTIONS)
 _gate_wide = re2.compile(b"|".join([_GATE.encode(), *map(str.encode, SHAPED)]), OPTIONS)
 
 
-def unlike_spots(text: str) -> list[tuple[int, int]]:
-    """Stretches of a whole text, in order."""
+def unlike_spots(text: str, most: int) -> list[tuple[int, int]]:
+    """Stretches of a whole text, in order; the first `most`, where there are more."""
     encoded = text.encode("utf-8", "surrogatepass")
     if len(encoded) == len(text):
-        return [match.span() for match in _gate.finditer(encoded)]
-    return in_characters(encoded, [match.span() for match in _gate_wide.finditer(encoded)])
+        return [match.span() for match in islice(_gate.finditer(encoded), most)]
+    return in_characters(encoded, [match.span() for match in islice(_gate_wide.finditer(encoded), most)])
 
 
 def in_characters(encoded: bytes, spots: list[tuple[int, int]]) -> list[tuple[int, int]]:
