@@ -109,8 +109,8 @@ PLANTS = (
     Plant(
         "p1: a whole text is read from the middle of a number on",
         "core/masking/detectors.py",
-        "start = _quiet_before(text, first - VIEW_REACH)",
-        "start = max(0, first - VIEW_REACH)",
+        "start = _quiet_before(text, first - VIEW_REACH, floor)",
+        "start = max(floor, first - VIEW_REACH)",
         VIEW + "test_a_number_is_not_read_from_its_middle_on",
     ),
     Plant(
