@@ -43,7 +43,7 @@ servers: dev ## install the real servers that tests run against (S3 with Object 
 	@for script in tests/servers/install_*.sh; do sh $$script || exit 1; done
 
 test: servers ## run the tests, on the real components
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 fuzz: dev ## ask the independent oracle about many more texts
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/core/masking/test_masking_oracle.py
@@ -96,4 +96,4 @@ locks: dev ## write the lock files again (hashes, no registry addresses)
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra demo --extra dev -c requirements.lock pyproject.toml build.in -o requirements-dev.lock
 
 clean: ## remove what was installed and made
-	@rm -rf $(VENV) .demo .run .servers bench/out .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .bench-env .fuzz-env .fuzz .demo .run .servers bench/out .mypy_cache .ruff_cache .hypothesis

@@ -15,7 +15,7 @@ _POLICY = """
 apiVersion: extproc/v1
 kind: Policy
 name: bench
-masking: {profile: pci-strict, pan: label}
+masking: {profile: pci-strict, styles: {pan: label}}
 rules:
   - {name: allow, effect: allow, match: {groups: [analysts]}}
   - {name: no-model-changes, effect: deny, match: {operations: [model_admin]}}

@@ -25,6 +25,7 @@ from extproc.audit.refusal import AuditRefused
 from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.audit.spool import measure
 from extproc.core.document import Problem
+from extproc.core.masking.aliases import MaskKey
 from extproc.core.masking.scanner import Scanner
 from extproc.core.policy import Policy
 from extproc.core.policy_document import PolicyInvalid
@@ -37,11 +38,11 @@ from extproc.edge.direct import DIRECT
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.hardening import die_with_parent, forbid_core_dumps
 from extproc.edge.metrics import Gauge
-from extproc.edge.policy_file import PolicyFile
+from extproc.edge.policy_file import Fitness, PolicyFile
 from extproc.edge.server import ExtProcServer
 from extproc.edge.services import Services
 from extproc.edge.settings import Settings
-from extproc.edge.settings_file import read_credential, read_digest_key
+from extproc.edge.settings_file import read_credential, read_digest_key, read_mask_keys
 from extproc.edge.telemetry import Telemetry
 
 JOURNAL_WATCH_SECONDS = 0.5
@@ -62,12 +63,13 @@ class PolicyInForce:
     connections: tuple[Connection, ...]
     settings: Settings
     digest_key: Secret
+    mask_key: MaskKey | None = None
     snapshot: Snapshot | None = None
 
     def put(self, policy: Policy) -> None:
         self.snapshot = Snapshot(
             policy=policy,
-            scanner=Scanner(policy.masking, self.settings.limits.max_scan_steps),
+            scanner=Scanner(policy.masking, self.settings.limits.max_scan_steps, self.mask_key),
             connections=self.connections,
             limits=self.settings.limits,
             digest_key=self.digest_key,
@@ -110,7 +112,12 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         keys = AuditKeys.load_or_create(settings.audit.keys)
-        in_force = PolicyInForce(self._connections(), settings, read_digest_key(settings.digest_key_file))
+        in_force = PolicyInForce(
+            self._connections(),
+            settings,
+            digest_key=read_digest_key(settings.digest_key_file),
+            mask_key=next(iter(read_mask_keys(settings)), None),
+        )
         telemetry = Telemetry.start(settings.telemetry, worker=self._index, deployment=settings.deployment)
         journal = Journal.open(
             settings.audit, keys, writer=f"worker-{self._index}", deliver=lambda call: _deliver(loop, call)
@@ -247,7 +254,7 @@ class Worker:
             settings.policy_file,
             on_change=changed,
             on_failure=failed,
-            max_wait_seconds=settings.envoy.max_hold_seconds,
+            fitness=Fitness.of(settings),
         )
 
 

@@ -22,16 +22,33 @@ PATHS = "tests/core/exchange/test_exchange_paths.py::"
 CHAIN = "tests/audit/test_audit_chain.py::"
 CANDIDATES = "tests/core/masking/test_masking_candidates.py::"
 CORPUS = "tests/core/masking/test_masking_corpus.py::test_a_known_text_is_masked_as_written_here"
+CLEAN = "tests/core/masking/test_masking_corpus.py::test_a_clean_text_comes_back_as_the_same_object"
 SPLITS = "tests/core/masking/test_masking_splits.py"
 JSON = "tests/core/masking/test_masking_json.py::"
+COST = "tests/core/masking/test_masking_cost.py::test_rows_behind_cards_are_judged_or_refused_in_time"
+NAMES = "tests/core/masking/test_masking_names.py"
+KEYS = "tests/core/masking/test_masking_keys.py"
 VIEW = "tests/core/masking/test_masking_view.py::"
 TOGETHER = "tests/core/masking/test_masking_together.py::"
 SPLIT = "tests/core/masking/test_masking_split.py::"
+TOGETHER_WITH_RULES = "tests/core/masking/test_rules_and_cards.py"
+STYLES = "tests/core/masking/test_masking_styles.py::"
+MASKING_POLICY = "tests/core/exchange/test_masking_policy.py::"
 RULES = "tests/core/masking/test_rules_stream.py::test_a_stream_finds_what_the_whole_text_has"
 REFUSED = "tests/core/masking/test_rules_refused.py"
 FORM = "tests/core/dialects/test_dialect_form.py"
+DISGUISE = "tests/core/dialects/test_dialect_disguise.py"
+ENDS = "tests/core/dialects/test_framing_ends.py::"
+CHAT_STREAM = "tests/core/dialects/test_dialect_chat_stream.py::"
+SSE = "tests/core/dialects/test_dialect_sse.py::"
+EVASIONS = "tests/core/dialects/test_dialect_evasions.py::"
+OTHER_STREAMS = "tests/core/dialects/test_dialect_other_streams.py::"
+FLOOD = "tests/core/dialects/test_flood_memory.py::"
+FAULTS = "tests/edge/session/test_scanner_faults.py::"
+NO_TIMER = "tests/core/exchange/test_no_timer.py"
 FAMILIES = "tests/core/dialects/test_stream_families.py"
 MEDIA = "tests/core/dialects/test_dialect_media.py"
+WHOLES = "tests/core/dialects/test_stream_wholes.py"
 EDGE = "tests/edge/session/test_one_way_out.py::"
 WIRE = "tests/edge/session/test_wire_answers.py::"
 RECORDING = "tests/edge/session/test_recording.py::"
@@ -58,6 +75,209 @@ class Plant:
 
 PLANTS = (
     Plant(
+        "a held tail is lost where its choice ends",
+        "core/dialects/carried.py",
+        "        return [(text_id, tail) for text_id, tail in tails if tail]",
+        "        return [(text_id, tail) for text_id, tail in tails if not tail]",
+        CHAT_STREAM + "test_held_text_comes_out_before_the_finish_reason",
+    ),
+    Plant(
+        "a finished choice goes on",
+        "core/dialects/carried.py",
+        "        if over and slot.text:",
+        "        if over and not slot.text_id:",
+        EVASIONS + "test_a_finished_choice_is_not_opened_again",
+    ),
+    Plant(
+        "a held tail ends in another tool call",
+        "core/dialects/carried.py",
+        'part = [{"index": step, **part} if',
+        'part = [{"index": 0, **part} if',
+        ENDS + "test_arguments_that_are_cut_off_end_in_their_own_tool_call",
+    ),
+    Plant(
+        "all texts share a channel",
+        "core/dialects/carried.py",
+        "        channel = self._channels.get(slot.text_id)",
+        "        channel = next(iter(self._channels.values()), None)",
+        CHAT_STREAM + "test_halves_of_a_card_number_in_different_choices_do_not_join",
+    ),
+    Plant(
+        "texts of a stream are not counted",
+        "core/dialects/carried.py",
+        "if len(self._channels) + len(self._ended) >= self._max_channels:",
+        "if len(self._channels) < 0:",
+        FLOOD + "test_ten_thousand_texts_are_refused_within_little_memory",
+    ),
+    Plant(
+        "an event leaves while a text of it is open",
+        "core/dialects/waiting.py",
+        "self._settle(self._channel.feed(text), self._channel.held)",
+        "self._settle(self._channel.feed(text), 0)",
+        FAMILIES,
+    ),
+    Plant(
+        "a mask stands in a later event than its number",
+        "core/dialects/waiting.py",
+        "            self._pieces[0].decided += output",
+        "            self._pieces[-1].decided += output",
+        OTHER_STREAMS + "test_a_mask_stands_in_the_event_where_the_number_began",
+    ),
+    Plant(
+        "a CRLF is two ends of a line",
+        "core/dialects/sse.py",
+        'rb"(?>\\r\\n|\\n|\\r)(?>\\r\\n|\\n|\\r)"',
+        'rb"(?:\\r\\n|\\n|\\r)(?:\\r\\n|\\n|\\r)"',
+        ENDS + "test_the_end_of_a_line_is_not_the_end_of_an_event",
+    ),
+    Plant(
+        "the end of an event is not looked for where it was cut",
+        "core/dialects/sse.py",
+        "_LONGEST_END = 4",
+        "_LONGEST_END = 0",
+        SSE + "test_events_are_the_same_for_every_cut",
+    ),
+    Plant(
+        "an event that is cut off goes on as it came",
+        "core/dialects/sse.py",
+        '[frame._replace(clean=False) if raw.strip(b"\\r\\n") else frame]',
+        "[frame]",
+        ENDS + "test_what_the_end_cuts_off_is_completed",
+    ),
+    Plant(
+        "a comment is not looked at",
+        "core/dialects/sse.py",
+        "clean = clean and _COMMENT.match(value) is not None",
+        "clean = clean and len(value) < 256",
+        SSE + "test_what_stands_beside_the_data_is_harmless_or_left_out",
+    ),
+    Plant(
+        "a line that is cut off goes on as it came",
+        "core/dialects/ndjson.py",
+        "self._frame(bytes(self._buffer))._replace(clean=False)",
+        "self._frame(bytes(self._buffer))",
+        ENDS + "test_what_the_end_cuts_off_is_completed",
+    ),
+    Plant(
+        "the shape of an event is learned without a proof",
+        "core/dialects/template.py",
+        "    return template if proved else None",
+        "    return template",
+        CHAT_STREAM + "test_a_shape_is_learned_only_where_its_string_is_proved",
+    ),
+    Plant(
+        "the beginning and the end of a shape overlap",
+        "core/dialects/template.py",
+        "            if end >= len(self.prefix):\n                return payload[len(self.prefix) : end]",
+        "            return payload[len(self.prefix) : end]",
+        ENDS + "test_an_event_that_only_resembles_a_known_one_is_refused",
+    ),
+    Plant(
+        "an event keeps the probe of its shape",
+        "core/dialects/template.py",
+        "    put(document, slot.path, slot.text)\n",
+        "",
+        ENDS + "test_an_event_is_the_same_after_its_shape_was_learned",
+    ),
+    Plant(
+        "a deadline ends a running answer",
+        "core/exchange.py",
+        "            case _, DeadlinePassed():\n                return ()  # likewise\n",
+        '            case Phase.RESPONDING, DeadlinePassed():\n                return self._respond_body(ResponseBody(b"", True, event.at))\n',
+        NO_TIMER,
+    ),
+    Plant(
+        "what the scanner cannot read goes on as it came",
+        "core/answer.py",
+        "        out = Masked(self.filter.feed(data)) if data else _NOTHING\n",
+        "        try:\n            out = Masked(self.filter.feed(data)) if data else _NOTHING\n        except RuntimeError:\n            out = Masked(data)\n",
+        FAULTS + "test_a_scanner_that_breaks_ends_the_exchange_and_tells_nothing[Channel-feed-True-plain]",
+    ),
+    Plant(
+        "a rule names the card data that it holds",
+        "core/masking/merge.py",
+        "    named = _unnamed_over_cards(found)\n",
+        "    named = found\n",
+        TOGETHER_WITH_RULES,
+    ),
+    Plant(
+        "a rule's find is given out before the cards in it are known",
+        "core/masking/tape.py",
+        "decided = min(decided, ruled, *open_finds)",
+        "decided = min(decided, ruled)",
+        TOGETHER_WITH_RULES,
+    ),
+    Plant(
+        "a name goes by while its label waits for it",
+        "core/masking/tape.py",
+        "if self._names.awake or names_may_follow(before, text):",
+        "if names_may_follow(before, text):",
+        SPLITS,
+    ),
+    Plant(
+        "a key says nothing to rules",
+        "core/masking/json_channel.py",
+        'self._said = said_by(self._key, said) if self._detectors.ruled else ""',
+        'self._said = ""',
+        JSON + "test_keys_say_what_rules_look_for",
+    ),
+    Plant(
+        "what begins in a track is a card of its own",
+        "core/masking/merge.py",
+        "if one.end > covered and not (after == Kind.TRACK and one.start < covered):",
+        "if one.end > covered:",
+        SPLITS,
+    ),
+    Plant(
+        "a long group behind a short one is not looked at",
+        "core/masking/alphabet.py",
+        "|[0-9]{{4,6}}{_GAP_ASCII}[0-9]{{12}}",
+        "",
+        CORPUS,
+    ),
+    Plant(
+        "letters between characters that do not show are not looked at",
+        "core/masking/spots.py",
+        "_VEILED.encode(), ",
+        "",
+        "tests/core/masking/test_masking_view.py",
+    ),
+    Plant(
+        "a token is the same for every tenant",
+        "core/exchange.py",
+        "self._snapshot.scanner.aliases(principal.tenant)",
+        "self._snapshot.scanner.aliases()",
+        MASKING_POLICY + "test_tokens_are_those_of_the_callers_tenant",
+    ),
+    Plant(
+        "an answer numbers on its own",
+        "core/answer.py",
+        "self._snapshot.scanner.masker(Side.RESPONSE, aliases)",
+        "self._snapshot.scanner.masker(Side.RESPONSE)",
+        MASKING_POLICY + "test_one_exchange_numbers_both_sides_together",
+    ),
+    Plant(
+        "tokens and truncated PANs stand side by side",
+        "core/masking_document.py",
+        "    _check_correlation(report)\n",
+        "",
+        "tests/core/test_policy_masking.py::test_styles_that_are_refused",
+    ),
+    Plant(
+        "a token is of the last four digits",
+        "core/masking/aliases.py",
+        "canonical(kind, value)):",
+        "canonical(kind, value)[-4:]):",
+        STYLES + "test_a_token_is_a_keyed_hash_of_the_whole_pan",
+    ),
+    Plant(
+        "letters are digits in a security code",
+        "core/masking/walk.py",
+        "short is not None and not _has_letters(text, first, short[1])",
+        "short is not None",
+        SPLITS,
+    ),
+    Plant(
         "p1: the end of the answer is not flushed through the masker",
         "core/answer.py",
         "rest = self.filter.finish()\n            if rest:",
@@ -81,13 +301,13 @@ PLANTS = (
     Plant(
         "p1: what is undecided by the rules is released all the same",
         "core/masking/tape.py",
-        "decided = min(decided, self._rules.take(text, waiting, final))",
-        "self._rules.take(text, waiting, final)",
+        "decided = min(decided, ruled, *open_finds)",
+        "decided = min(decided, *open_finds, decided)",
         TOGETHER + "test_every_cut_gives_the_masked_whole",
     ),
     Plant(
         "p1: a card in what a rule swallows is masked once more",
-        "core/masking/tape.py",
+        "core/masking/merge.py",
         "going_on = {one.start: one for one in found if one.rest and one.kind not in LABELS}",
         "going_on: dict[int, Found] = {}",
         TOGETHER + "test_every_cut_gives_the_masked_whole",
@@ -100,13 +320,6 @@ PLANTS = (
         VIEW + "test_it_is_masked_in_every_cut",
     ),
     Plant(
-        "p1: a list that goes by is not read",
-        "core/masking/tape.py",
-        "gap_before(self._walk.tail(MAX_GAP + 1)) == OUTSIDE",
-        "True",
-        VIEW + "test_it_stays",
-    ),
-    Plant(
         "p1: a whole text is read from the middle of a number on",
         "core/masking/detectors.py",
         "start = _quiet_before(text, first - VIEW_REACH, floor)",
@@ -116,14 +329,175 @@ PLANTS = (
     Plant(
         "p1: letters make a card of any digits",
         "core/masking/pan.py",
-        "        if _too_many_letters(run, count, lens):\n            continue\n",
-        "",
+        "if _too_many_letters(run, count, lens) or ",
+        "if ",
         VIEW + "test_it_stays",
+    ),
+    Plant(
+        "a code in a list is an amount",
+        "core/masking/short.py",
+        " and text[end] != text[first - 1]:",
+        ":",
+        CORPUS,
+    ),
+    Plant(
+        "a month behind a code is no month",
+        "core/masking/short.py",
+        "shapes += [_listed(one) for one in before if one.strip(NO_GAP)]",
+        "shapes += [_listed(one) for one in before if one.strip(NO_GAP) and one in besides]",
+        CORPUS,
+    ),
+    Plant(
+        "elements of XML that say what they hold are taken for markup",
+        "core/masking/context.py",
+        "if named is not None and named[1]",
+        "if named is not None and False and named[1]",
+        CORPUS,
+    ),
+    Plant(
+        "a mask announces what stands behind it",
+        "core/masking/context.py",
+        'if window.startswith("]", len(rest)) and _in_mask(rest):',
+        "if False:",
+        CLEAN,
+    ),
+    Plant(
+        "a row of a table is a card",
+        "core/masking/pan.py",
+        " or stands_in_row(text, start, gaps):",
+        ":",
+        CLEAN,
+    ),
+    Plant(
+        "the heads of a table are a name",
+        "core/masking/names.py",
+        "in _NO_NAMES:",
+        "in ():",
+        CORPUS,
+    ),
+    Plant(
+        "a sum beside a card is its code",
+        "core/masking/short.py",
+        "if _match_money(text, end):",
+        "if False:",
+        CORPUS,
+    ),
+    Plant(
+        "the next card is a fraction",
+        "core/masking/short.py",
+        "<= _LONGEST_FRACTION:",
+        "<= 99:",
+        CORPUS,
+    ),
+    Plant(
+        "a code sent to a phone is a card's",
+        "core/masking/short.py",
+        " and (besides or not self._words.means_other(text, first, count))",
+        "",
+        CLEAN,
+    ),
+    Plant(
+        "what markup hides beside a card is not looked at in a whole text",
+        "core/masking/detectors.py",
+        "sorted(spots + _beside_spots(text, found))",
+        "sorted(spots)",
+        CORPUS,
+    ),
+    Plant(
+        "what stands beside a card in an array stays",
+        "core/masking/adjacent.py",
+        "if one.kind in _BESIDE]",
+        "if not one.kind]",
+        KEYS,
+    ),
+    Plant(
+        "an amount behind a card in an array is its code",
+        "core/masking/adjacent.py",
+        "if dated or isinstance(values[held[0]], str):",
+        "if held:",
+        KEYS,
+    ),
+    Plant(
+        "rows behind cards cost nothing",
+        "core/masking/adjacent.py",
+        "masks.effort.spend(ROW_STEPS)",
+        "masks.effort.spend(0)",
+        COST,
+    ),
+    Plant(
+        "a surname that is a word is no name",
+        "core/masking/names.py",
+        "if index != 1 and word",
+        "if word",
+        CORPUS,
+    ),
+    Plant(
+        "a name in a stream takes the label of the next one with it",
+        "core/masking/names.py",
+        "keep = max(0, len(self._text) - LONGEST)",
+        "keep = max((one.end - self._base for one in found), default=0)",
+        NAMES,
+    ),
+    Plant(
+        "a label hides the one that begins in it",
+        "core/masking/names.py",
+        "_find_label(text, label.start() + 1)",
+        "_find_label(text, label.end())",
+        NAMES,
+    ),
+    Plant(
+        "anything on the back is a code",
+        "core/masking/context.py",
+        " and _speaks_of_digits(rest)",
+        "",
+        CLEAN,
+    ),
+    Plant(
+        "an escaped date in markup is not looked at in a whole text",
+        "core/masking/spots.py",
+        "[A-Za-z{_FILL[1:]}{{0,24}}",
+        "[A-Za-z .:]{{0,24}}",
+        CORPUS,
+    ),
+    Plant(
+        "a digit behind a tag hides the code behind it",
+        "core/masking/candidate.py",
+        "(?<![^A-Za-z>]\\d[^A-Za-z>]",
+        "(?<![^A-Za-z]\\d[^A-Za-z]",
+        CORPUS,
+    ),
+    Plant(
+        "a label says nothing",
+        "core/masking/keys.py",
+        "    if rule is not KeyRule.NONE or not label:",
+        "    if rule is not KeyRule.NONE or label:",
+        KEYS,
+    ),
+    Plant(
+        "a label holds for what comes after its object",
+        "core/masking/json_channel.py",
+        "                    self._labels.pop()\n",
+        "                    self._labels.pop(0)\n",
+        KEYS,
+    ),
+    Plant(
+        "four ports are a card",
+        "core/masking/pan.py",
+        " or is_row_of_numbers(lens):",
+        ":",
+        CORPUS,
+    ),
+    Plant(
+        "a number beside like ones is a card",
+        "core/masking/pan.py",
+        "        if are_like_numbers(lens):\n",
+        "        if not lens:\n",
+        CORPUS,
     ),
     Plant(
         "p1: base64 is not read",
         "core/masking/detectors.py",
-        "encoded = self._encoded(text, effort)",
+        "encoded = self.encoded(text, effort)",
         "encoded: list[Found] = []",
         VIEW + "test_base64_and_hex_are_read_in_whole_texts",
     ),
@@ -158,9 +532,177 @@ PLANTS = (
     Plant(
         "p1: the pieces of TGI are texts of their own",
         "core/dialects/families.py",
-        'names = _INDEXES[1:] if isinstance(document.get("token"), dict) else _INDEXES',
-        "names = _INDEXES",
+        'return () if isinstance(document.get("token"), dict) or _is_ollama(document) else ("index",)',
+        'return () if _is_ollama(document) else ("index",)',
         FAMILIES,
+    ),
+    Plant(
+        "p1: the lines of a file are one text",
+        "core/dialects/response.py",
+        "        case Form.JSON_LINES if operation is Operation.UNKNOWN:\n",
+        "        case Form.JSON_LINES if False:\n",
+        WHOLES,
+    ),
+    Plant(
+        "p1: whole calls and citations continue one another",
+        "core/dialects/slots.py",
+        "        if key in WHOLE and not (carried and _is_joined(value)):\n",
+        "        if False:\n",
+        WHOLES,
+    ),
+    Plant(
+        "p1: strings of unknown meaning are not looked at alone",
+        "core/dialects/slots.py",
+        "        return value if alone else None\n",
+        "        return None\n",
+        WHOLES,
+    ),
+    Plant(
+        "p1: known surroundings are known in any order",
+        "core/dialects/familiar.py",
+        "        self._asked = encode_json(rest)\n",
+        "        self._asked = encode_json(dict(sorted((k, len(str(v))) for k, v in rest.items())))\n",
+        WHOLES,
+    ),
+    Plant(
+        "p1: line ends of Unicode are written as they are",
+        "core/dialects/strict_json.py",
+        "    if not data.isascii():\n",
+        "    if False:\n",
+        WHOLES,
+    ),
+    Plant(
+        "p1: pictures in answers pass",
+        "core/dialects/leaves.py",
+        "    if key in PICTURES:\n",
+        "    if False:\n",
+        WHOLES,
+    ),
+    Plant(
+        "p3: Anthropic's client sees a cut stream as a finished one",
+        "core/dialects/errors.py",
+        "    if operation is Operation.MESSAGES:\n        return b",
+        "    if False:\n        return b",
+        WHOLES,
+    ),
+    Plant(
+        "p1: any field with a number parts the texts of a stream",
+        "core/dialects/families.py",
+        '    return ("output_index", "summary_index") if "summary" in kind else ("output_index", "content_index")\n',
+        '    return ("output_index", "summary_index", "content_index")\n',
+        FAMILIES,
+    ),
+    Plant(
+        "p1: text in an announcement is masked apart from its deltas",
+        "core/dialects/stream.py",
+        "        if begins_early(document):\n",
+        "        if False:\n",
+        FAMILIES,
+    ),
+    Plant(
+        "p1: a block whose room was given away begins anew",
+        "core/dialects/stream.py",
+        "        self._ended.add(text_id)\n",
+        "        self._ended.add(())\n",
+        FAMILIES,
+    ),
+    Plant(
+        "p1: a tool's name goes on with digits",
+        "core/dialects/carried.py",
+        "(_go_on(known, name) or ",
+        "(",
+        "tests/core/dialects/test_dialect_chat_stream.py::test_a_tool_name_arrives_whole_and_is_masked",
+    ),
+    Plant(
+        "p1: whatever stands for an event's time is passed over",
+        "core/dialects/slots.py",
+        "isinstance(value, str) and _TIMESTAMP.match(value) is not None",
+        "isinstance(value, str)",
+        WHOLES,
+    ),
+    Plant(
+        "p1: only words speak of a card before an expiry",
+        "core/masking/context.py",
+        " or _has_card(text, near, start))",
+        ")",
+        "tests/core/masking/test_masking_corpus.py",
+    ),
+    Plant(
+        "p1: base64 in a tool's arguments is not read",
+        "core/masking/masker.py",
+        "        if may_be_encoded(masked):\n",
+        "        if False:\n",
+        "tests/core/masking/test_masking_view.py",
+    ),
+    Plant(
+        "p1: the lines of a batch are masked as texts only",
+        "core/dialects/form.py",
+        "    document = _document_of(body)\n",
+        "    document = None\n",
+        FORM,
+    ),
+    Plant(
+        "p1: an escaped line end behind CVC2 is not read in whole texts",
+        "core/masking/spots.py",
+        "(?i:cv[vcnp][12]|cav2)",
+        "(?i:cav2)",
+        "tests/core/masking/test_masking_corpus.py",
+    ),
+    Plant(
+        "p5: a failure that cannot be recorded ends with what was raised",
+        "edge/session.py",
+        "        except Exception as error:  # noqa: BLE001 - whoever called is at a boundary already: the stream must end\n",
+        "        except Unavailable as error:\n",
+        "tests/edge/session/test_scanner_faults.py",
+    ),
+    Plant(
+        "p5: finish reasons are masked by the mask that broke",
+        "core/ledger.py",
+        " if answer and reason is not Reason.INTERNAL else ()",
+        " if answer else ()",
+        "tests/edge/session/test_scanner_faults.py",
+    ),
+    Plant(
+        "p1: a card behind another that covers its beginning takes the gap between them",
+        "core/masking/merge.py",
+        " if after in LABELS else covered",
+        " if False else covered",
+        "tests/core/masking/test_masking_splits.py::test_every_cut_gives_the_masked_whole",
+    ),
+    Plant(
+        "p1: a truncated card with a digit behind it is a PIN",
+        "core/masking/run.py",
+        '_TRUNCATED_REST = re.compile(r"\\*{4,9}\\d{4}")',
+        '_TRUNCATED_REST = re.compile(r"\\*{4,9}\\d{4}(?!\\d)")',
+        "tests/core/masking/test_masking_corpus.py",
+    ),
+    Plant(
+        "p1: what OpenAI's client joins in a delta is said once",
+        "core/dialects/slots.py",
+        " and not (carried and _is_joined(value)):",
+        ":",
+        WHOLES,
+    ),
+    Plant(
+        "p1: a string without an end is read again from each of its quotes",
+        "core/masking/masker.py",
+        r"|\\.?)*+",
+        r"|\\.)*+",
+        "tests/core/masking/test_masking_view.py::test_a_string_without_an_end_is_read_once",
+    ),
+    Plant(
+        "p5: the shapes of events of any size are kept",
+        "core/dialects/stream.py",
+        " and len(frame.raw) <= _MAX_LEARNED_BYTES:",
+        ":",
+        WHOLES,
+    ),
+    Plant(
+        "p1: media that a message names are none",
+        "core/dialects/media.py",
+        "(said and bool(value)) or ",
+        "",
+        MEDIA,
     ),
     Plant(
         "p1: text that an event begins is another text than its deltas",
@@ -442,8 +984,8 @@ PLANTS = (
     Plant(
         "p1: a PIN is looked for where a card was just named, and nowhere else",
         "core/masking/context.py",
-        "near = max(0, start - WORD_WINDOW)",
-        "near = max(0, start - 10)",
+        "near = max(0, start - WORD_WINDOW)\n        return PIN_WORDS",
+        "near = max(0, start - 10)\n        return PIN_WORDS",
         CORPUS,
     ),
     Plant(
@@ -650,6 +1192,132 @@ PLANTS = (
         "found",
         EDGE + "test_a_traceparent_that_names_an_account_is_no_traceparent",
     ),
+    Plant(
+        "a form's boundary may be a card number",
+        "core/dialects/form.py",
+        "if masker.mask_text(self.content_type) != self.content_type:",
+        "if not self.content_type:",
+        FORM,
+    ),
+    Plant(
+        "the type of a form's part may be a card number",
+        "core/dialects/form.py",
+        "for text in (part.name, part.content_type)",
+        "for text in (part.name,)",
+        FORM,
+    ),
+    Plant(
+        "a name in brackets announces nothing",
+        "core/dialects/form.py",
+        "[key for key in _BRACKETS.split(name) if key and not key.isdecimal()][-_MAX_KEYS:] or [name]",
+        "[name]",
+        FORM,
+    ),
+    Plant(
+        "a name in brackets announces with its last pair alone",
+        "core/dialects/form.py",
+        "[key for key in _BRACKETS.split(name) if key and not key.isdecimal()][-_MAX_KEYS:] or [name]",
+        '[name.rstrip("]").rpartition("[")[2]]',
+        FORM,
+    ),
+    Plant(
+        "events under the name of plain text pass",
+        "core/dialects/response.py",
+        "TextAnswer(masker) if needs_body(operation) and status < 400 else TextBody(masker)",
+        "TextBody(masker)",
+        DISGUISE,
+    ),
+    Plant(
+        "a text that may yet become events leaves at once",
+        "core/dialects/disguise.py",
+        "            if undecided:\n                return",
+        "            if not visible:\n                return",
+        DISGUISE,
+    ),
+    Plant(
+        "events behind a line that means nothing pass",
+        "core/dialects/disguise.py",
+        "        if _FURTHER.search(seen):\n",
+        "        if _FURTHER.search(text):\n",
+        DISGUISE,
+    ),
+    Plant(
+        "a text in UTF-16 is plain text",
+        "core/dialects/response.py",
+        '_NO_TEXT = re.compile("[\\0',
+        '_NO_TEXT = re.compile("[',
+        DISGUISE,
+    ),
+    Plant(
+        "a doubled key in a batch hides what a request carries",
+        "core/dialects/form.py",
+        "document = parse_json(line[begin.end() : end].encode(), limits.max_json_depth, Reason.BODY_MALFORMED)",
+        "document = json.loads(line[begin.end() : end])",
+        FORM,
+    ),
+    Plant(
+        "NaN in a batch hides what a request carries",
+        "core/dialects/form.py",
+        "_LENIENT = json.JSONDecoder(parse_int=len,",
+        "_LENIENT = json.JSONDecoder(parse_constant=int, parse_int=len,",
+        FORM,
+    ),
+    Plant(
+        "a file with a byte order mark is no JSON",
+        "core/dialects/form.py",
+        '_JSON = re.compile("[\\\\s\\ufeff]*',
+        '_JSON = re.compile("[\\\\s]*',
+        FORM,
+    ),
+    Plant(
+        "a message's keys may be spelled in any case",
+        "core/dialects/facts.py",
+        "        _check_keys(part, _JUDGED_IN_MESSAGES)\n",
+        "        pass\n",
+        MEDIA,
+    ),
+    Plant(
+        "a batch's requests may spell their keys in any case",
+        "core/dialects/form.py",
+        "                check_spelling(body)\n",
+        "                pass\n",
+        FORM,
+    ),
+    Plant(
+        "media without a type pass outside of messages",
+        "core/dialects/media.py",
+        "    below = [(document.get(key), False) for key in MEDIA_PLACES]\n",
+        "    below: list[tuple[object, bool]] = []\n",
+        MEDIA,
+    ),
+    Plant(
+        "TensorFlow Serving's bytes are no media",
+        "core/dialects/fields.py",
+        '    "b64": "file",\n',
+        "",
+        MEDIA,
+    ),
+    Plant(
+        "a document that names a picture is text",
+        "core/dialects/media.py",
+        'source.get("media_type", "text/plain") == "text/plain"',
+        "True",
+        MEDIA,
+    ),
+    Plant(
+        "a document in text is media",
+        "core/dialects/media.py",
+        "if kind in MEDIA_TYPES and not _is_text_document(kind, part):",
+        "if kind in MEDIA_TYPES:",
+        MEDIA,
+    ),
+    Plant(
+        "a batch may hold any number of objects",
+        "core/dialects/form.py",
+        "            steps += _OBJECT_STEPS\n",
+        "",
+        FORM,
+    ),
 )
 
 
@@ -714,6 +1382,7 @@ def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pool.shutdown(cancel_futures=True)
 
 
+@pytest.mark.timeout(600)  # they wait for each other
 @pytest.mark.parametrize("name", [SOUND, *(plant.name for plant in PLANTS)])
 def test_a_planted_bug_is_killed(outcome: Run, name: str) -> None:
     plant = next((plant for plant in PLANTS if plant.name == name), None)

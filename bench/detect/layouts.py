@@ -53,12 +53,17 @@ def compose(before: str, groups: Sequence[Sequence[str]], gap: str, after: str, 
 _SOFT = " -\u00a0\u202f\u2010\u2011\u2013\u200b\u00ad"
 _ESCAPED_SPACES = frozenset(("%20", "&nbsp;", "&#32;", "&#160;"))
 _MAX_PRINTED = 6
+_NO_CELLS = (4, 4, 5)
 
 
 def _parts(card: Card, gap: str) -> list[str]:
-    """The digits as printed; halves such as 6-13 only with spaces and dashes, else they are two numbers, or a float."""
+    """The digits as printed; halves such as 6-13 only with spaces and dashes, else they are two numbers, or a float.
+
+    Cells hold 4-4-5 as fours: such a row is three numbers of any table.
+    """
     soft = gap in _ESCAPED_SPACES or not gap.strip(_SOFT)
-    return card.parts() if soft or max(card.groups) <= _MAX_PRINTED else card.in_groups_of(4)
+    as_printed = soft or (max(card.groups) <= _MAX_PRINTED and not ("|" in gap and tuple(card.groups) == _NO_CELLS))
+    return card.parts() if as_printed else card.in_groups_of(4)
 
 
 def _spaced(name: str, gap: str, before: str = "see ", after: str = ", thanks", *, shows: bool = True) -> Layout:

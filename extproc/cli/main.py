@@ -11,6 +11,7 @@ _GROUPS = {
     "dev": ("extproc.cli.dev", "Development tokens and issuer."),
     "envoy": ("extproc.cli.envoy", "Render and validate Envoy's bootstrap."),
     "mask": ("extproc.cli.mask", "Mask files or standard input, and say what was where, and why."),
+    "mask-tokens": ("extproc.cli.mask_tokens", "Print the tokens that stand for given values in records."),
     "policy": ("extproc.cli.policy", "Check a policy."),
     "run": ("extproc.cli.run", "Guard a model server on this machine: Envoy, workers, development issuer."),
     "serve": ("extproc.cli.serve", "The data plane beside one Envoy."),

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 with `--check` when something is masked, 2 wrong input, or
 """
 
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -17,12 +18,14 @@ import click
 from extproc.cli.mask_input import STDIN, Input, Unusable
 from extproc.cli.mask_report import Places, Report
 from extproc.cli.policy import policy_or_exit
+from extproc.core.masking.aliases import MaskKey
 from extproc.core.masking.explain import Explainer
 from extproc.core.masking.noted import NotedMasker, NotedScanner, NotedText, Piece
 from extproc.core.masking.noted_json import NotJson, mask_documents
-from extproc.core.masking.settings import MaskingSettings
+from extproc.core.masking.settings import MaskingSettings, Side
 from extproc.core.printable import printable_line
 from extproc.core.reasons import Malformed
+from extproc.core.trust import Secret
 
 _FINDING = 1
 _WRONG_INPUT = 2
@@ -36,6 +39,13 @@ _STEPS = 2**62
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--policy", type=click.Path(path_type=Path), help="The policy whose `masking` applies.")
 @click.option("--json/--text", "as_json", default=None, help="What the inputs are; by default as their names end.")
+@click.option(
+    "--direction",
+    type=click.Choice([side.value for side in Side]),
+    default=Side.REQUEST.value,
+    show_default=True,
+    help="Whose styles apply.",
+)
 @click.option("--explain", is_flag=True, help="Say why, also of numbers that could be a card and stay.")
 @click.option("--check", is_flag=True, help="Give out no text; exit with 1 when something would be masked.")
 @click.option("--report", "form", type=click.Choice(["text", "json"]), default="text", help="Lines, or JSON lines.")
@@ -44,6 +54,7 @@ def command(
     *,
     files: tuple[Path, ...],
     policy: Path | None,
+    direction: str,
     as_json: bool | None,
     explain: bool,
     check: bool,
@@ -54,13 +65,14 @@ def command(
 
     FILE may be `-`. JSON (`--json`, or a name that ends in .json, .jsonl or .ndjson) is masked as the service masks
     bodies: keys count, and it stays JSON. Each file is a text of its own. No file is changed, and nothing is given
-    out before all inputs have been read to their end.
+    out before all inputs have been read to their end. What the service finds in whole bodies only (base64, hex, numbers
+    split over neighbouring values) is not found here. Tokens (the style `token`) are made with a key of this run.
     """
     settings = policy_or_exit(policy).masking if policy else MaskingSettings()
     paths = files or (STDIN,)
     _check_paths(paths, report_to)
-    scanner = NotedScanner(settings, _STEPS)
-    work = _Work(scanner.masker(), Explainer(scanner) if explain else None)
+    scanner = NotedScanner(settings, _STEPS, MaskKey("k0", Secret(secrets.token_hex())))
+    work = _Work(scanner.masker(Side(direction)), Explainer(scanner) if explain else None)
     # What may reach the disk is masked.
     with _spool() as text, _spool() as lines:
         report = Report(lambda line: lines.write(line.encode()), as_json=form == "json")
@@ -74,8 +86,12 @@ def command(
         except OSError as error:
             _fail(f"the masked text cannot be kept: {(error.strerror or 'unknown error').lower()}")
         report.finish(len(paths))
+        if report_to is not None:
+            _write_report(lines, report_to)
         whole = _give_out(text)
-        _give_report(lines, report_to)
+        if report_to is None:
+            lines.seek(0)
+            shutil.copyfileobj(lines, sys.stderr.buffer)
     sys.exit(_WRONG_INPUT if not whole else _FINDING if check and report.finds_something else 0)
 
 
@@ -154,16 +170,13 @@ def _give_out(text: IO[bytes]) -> bool:
     return True
 
 
-def _give_report(lines: IO[bytes], report_to: Path | None) -> None:
+def _write_report(lines: IO[bytes], report_to: Path) -> None:
     lines.seek(0)
-    if report_to is None:
-        shutil.copyfileobj(lines, sys.stderr.buffer)
-        return
     try:
         with report_to.open("wb") as opened:
             shutil.copyfileobj(lines, opened)
     except OSError as error:
-        _fail(f"the report cannot be written: {(error.strerror or 'unknown error').lower()}")
+        _fail(f"the report (`--report-to`) cannot be written: {(error.strerror or 'unknown error').lower()}")
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -10,6 +10,7 @@ from extproc.core.document import Problem
 from extproc.core.masking.mask import label_of
 from extproc.core.masking.rule_catalogue import rules_of
 from extproc.core.masking.rules import compile_rule
+from extproc.core.masking.settings import Side
 from extproc.core.policy import Effect, Policy
 from extproc.core.policy_document import PolicyInvalid, parse_policy
 from extproc.edge.bounded_file import MAX_FILE_BYTES, read_failure
@@ -65,7 +66,7 @@ def _check(file: Path) -> int:
         _print_problems(file, invalid.problems, err=False)
         return _PROBLEMS
     click.echo(f"{file}: {_summary(policy)}")
-    for line in _masking_rules(policy):
+    for line in (*_styles(policy), *_masking_rules(policy)):
         click.echo(f"{file}: {line}")
     return _CLEAN
 
@@ -80,6 +81,13 @@ def _summary(policy: Policy) -> str:
     effects = Counter(rule.effect for rule in policy.rules)
     rules = ", ".join(f"{effects[effect]} {effect.value}" for effect in Effect)
     return f"policy {policy.name}, {policy.digest}, rules: {rules}"
+
+
+def _styles(policy: Policy) -> Iterator[str]:
+    """What is not replaced by its label."""
+    for side in Side:
+        for kind, style in sorted(policy.masking.styles(side).items()):
+            yield f"masking style of {kind} in a {side}: {style}"
 
 
 def _masking_rules(policy: Policy) -> Iterator[str]:

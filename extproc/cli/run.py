@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from extproc.core.policy_document import PolicyInvalid
+    from extproc.edge.policy_file import Fitness
 
 
 @click.command("run")
@@ -24,6 +25,7 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
     """Start Envoy, the workers and a development issuer in DIRECTORY, and guard the model server at URL."""
     from extproc.cli.config import EXIT_INPUT, settings_or_exit  # noqa: PLC0415
     from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
+    from extproc.edge.policy_file import Fitness  # noqa: PLC0415
     from extproc.edge.settings_file import SettingsInvalid, read_credential  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
     from extproc.local.guard import Wanted, start_guard  # noqa: PLC0415
@@ -63,7 +65,7 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
     click.echo(f"audit      {own} audit list --config {config}")
     click.echo(f"approvals  {own} approvals list --config {config}")
     click.echo("stop with Ctrl-C")
-    policy = WatchedPolicy(guard.settings.policy_file, guard.settings.envoy.max_hold_seconds, guard.policy_digest)
+    policy = WatchedPolicy(guard.settings.policy_file, Fitness.of(guard.settings), guard.policy_digest)
     while not stopped.wait(0.3):
         if ended := guard.ended():
             click.echo(f"stopped: {ended}", err=True)
@@ -88,9 +90,9 @@ class WatchedPolicy:
     than an edit. A change counts when two looks in a row see it, as the workers have it: a write may be under way.
     """
 
-    def __init__(self, path: Path, max_wait_seconds: float, digest: str) -> None:
+    def __init__(self, path: Path, fitness: "Fitness", digest: str) -> None:
         self._path = path
-        self._max_wait_seconds = max_wait_seconds
+        self._fitness = fitness
         self._said: str | None = digest
         self._judged: tuple[int, int] | None = None
         self._before: tuple[int, int] | None = None
@@ -105,7 +107,7 @@ class WatchedPolicy:
             return
         self._judged = stamp
         try:
-            digest = load_policy(self._path, self._max_wait_seconds).digest
+            digest = load_policy(self._path, self._fitness).digest
         except PolicyInvalid as invalid:
             self._said = None
             _say_problems(self._path, invalid)

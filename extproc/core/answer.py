@@ -7,6 +7,8 @@ from extproc.core.dialects.response import ResponseFilter, open_response
 from extproc.core.events import ResponseHeaders
 from extproc.core.forwarding import mutate_response, unmaskable_texts
 from extproc.core.judgement import carries_finding
+from extproc.core.masking.aliases import Aliases
+from extproc.core.masking.settings import Side
 from extproc.core.outbox import Outbox
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
@@ -30,7 +32,7 @@ class Answer:
         self.filter: ResponseFilter | None = None
         """None: there is no body, or none yet."""
         self._snapshot = snapshot
-        self._masker = snapshot.scanner.masker()
+        self._masker = snapshot.scanner.masker(Side.RESPONSE)
         self._watch = CredentialWatch(None)
         self._mutation = HeaderMutation()
         self._outbox = Outbox()
@@ -56,6 +58,10 @@ class Answer:
     def waits(self) -> bool:
         """Whether anything is still to be released."""
         return bool(self._outbox)
+
+    def name_by(self, aliases: Aliases) -> None:
+        """What the request named is named alike. Before anything is masked."""
+        self._masker = self._snapshot.scanner.masker(Side.RESPONSE, aliases)
 
     def begin(
         self, event: ResponseHeaders, operation: Operation, connection: Connection | None, exchange_id: str

@@ -110,6 +110,7 @@ class Exchange:
         self._hold: Hold | None = None
         self._since = started_at
         self._answer = Answer(snapshot)
+        self._aliases = snapshot.scanner.aliases()
         self._storing = Storing(self._ledger, self._answer, snapshot.scanner, started_at)
         self._refusal: Respond | None = None
 
@@ -235,6 +236,8 @@ class Exchange:
         if any(masker.mask_text(text) != text for text in (principal.subject, principal.tenant, *principal.groups)):
             return self._refuse(Reason.TOKEN_CARD_DATA, event.at)
         self._principal = principal
+        self._aliases = self._snapshot.scanner.aliases(principal.tenant)
+        self._answer.name_by(self._aliases)
         self._ledger.seen(principal, masker.mask_text)
         self._ledger.phase("identity", self._since, event.at)
         if self._incoming.whole:
@@ -260,6 +263,7 @@ class Exchange:
         judgement = judge(
             self._snapshot,
             principal=self._principal,
+            aliases=self._aliases,
             connection=incoming.connection,
             operation=ledger.operation,
             path=incoming.path,

@@ -4,13 +4,16 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from extproc.core.actions import ForwardRequest
+from extproc.core.dialects.form import mask_field
 from extproc.core.dialects.request import needs_body, parse_request
 from extproc.core.dialects.routing import path_model
 from extproc.core.forwarding import mutate_request
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
 from extproc.core.ledger import digest_request
+from extproc.core.masking.aliases import Aliases
 from extproc.core.masking.scanner import Scanner
+from extproc.core.masking.settings import Side
 from extproc.core.policy import Decision, DecisionInput, Facts, Operation, authorize
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
@@ -58,9 +61,7 @@ def _names_finding(scanner: Scanner, raw: bytes) -> bool:
     """Whether a query field's name announces its value as card data: `?card[cvv]=737`."""
     fields = parse_qsl(raw.partition(b"?")[2].decode("latin-1"), keep_blank_values=True)
     masker = scanner.masker()
-    return any(
-        masker.mask_value(value, name.rstrip("]").rpartition("[")[2]) != value for name, value in fields if value
-    )
+    return any(mask_field(name, value, masker) != value for name, value in fields if value)
 
 
 def find_connection(connections: tuple[Connection, ...], path: str) -> tuple[Connection, str]:
@@ -89,14 +90,18 @@ def judge(
     snapshot: Snapshot,
     *,
     principal: Principal,
+    aliases: Aliases,
     connection: Connection,
     operation: Operation,
     path: str,
     headers: Headers,
     body: bytes,
 ) -> Judgement:
-    """Decide a request that is whole and whose caller is known. `path` is normalised, below the connection's prefix."""
-    masker = snapshot.scanner.masker()
+    """Decide a request that is whole and whose caller is known. `path` is normalised, below the connection's prefix.
+
+    `aliases` name what is masked.
+    """
+    masker = snapshot.scanner.masker(Side.REQUEST, aliases)
     facts, masked, changed = Facts(), None, False
     stripped: tuple[str, ...] = ()
     not_inspected: dict[str, int] = {}

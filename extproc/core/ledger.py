@@ -168,8 +168,11 @@ class Ledger:
         held_characters_max: int,
         mask: Callable[[str], str],
     ) -> Record:
-        """The closing record. Finish reasons come from the model server: masked, and cut, before they are kept."""
-        reasons = answer.finish_reasons[:_MAX_FINISH_REASONS] if answer else ()
+        """The closing record. Finish reasons come from the model server: masked, and cut, before they are kept.
+
+        After a failure of our own, which may be the mask's, they are left out.
+        """
+        reasons = answer.finish_reasons[:_MAX_FINISH_REASONS] if answer and reason is not Reason.INTERNAL else ()
         return self.record(
             code,
             at,

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from extproc.core.document import DocumentInvalid, Path, Report, parse_document, quoted
-from extproc.core.masking.settings import MaskingSettings, Media, Style
-from extproc.core.masking_document import build_rules, card_profile, check_masking, rule_profiles
+from extproc.core.masking.settings import MaskingSettings, Media, Side
+from extproc.core.masking_document import build_rules, build_styles, card_profile, check_masking, rule_profiles
 from extproc.core.policy import DEFAULT_DENY, AtLeast, Effect, HoldTerms, Match, Operation, Policy, Rule
 from extproc.core.reach import covers, meet
 from extproc.core.schema import check_schema, load_schema
@@ -26,16 +26,16 @@ class PolicyInvalid(DocumentInvalid):
     """A policy document with problems."""
 
 
-def parse_policy(data: bytes, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> Policy:
+def parse_policy(data: bytes, *, max_wait_seconds: float = MAX_WAIT_SECONDS, has_mask_key: bool = True) -> Policy:
     """The policy that `data` says. Raises `PolicyInvalid` with all problems, and never returns half of a policy.
 
-    No hold may wait longer than `max_wait_seconds` on the open connection.
+    No hold may wait longer than `max_wait_seconds` on the open connection. `has_mask_key`: tokens can be made.
     """
     report = parse_document(data)
     if report.value is not None or not report.problems:
         check_schema(report, "policy")
         _check_rules(report, max_wait_seconds)
-        check_masking(report)
+        check_masking(report, has_mask_key=has_mask_key)
     if report.problems:
         raise PolicyInvalid(report.problems)
     return Policy(
@@ -180,7 +180,8 @@ def _build_masking(masking: Mapping[str, Any]) -> MaskingSettings:
     default = MaskingSettings()
     return MaskingSettings(
         profile=card_profile(masking),
-        pan_style=Style(masking.get("pan", default.pan_style)),
+        request_styles=build_styles(masking, Side.REQUEST),
+        response_styles=build_styles(masking, Side.RESPONSE),
         media=Media(masking.get("media", default.media)),
         catalogues=rule_profiles(masking),
         rules=build_rules(masking),

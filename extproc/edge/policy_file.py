@@ -10,6 +10,7 @@ from extproc.core.document import Problem
 from extproc.core.policy import Policy
 from extproc.core.policy_document import MAX_WAIT_SECONDS, PolicyInvalid, parse_policy
 from extproc.edge.bounded_file import read_bounded, read_failure
+from extproc.edge.settings import Settings
 
 POLL_SECONDS = 0.2
 """A change is seen twice before it counts, and in force within a second."""
@@ -24,11 +25,23 @@ class _Content:
     failure: str = ""
 
 
-def load_policy(path: Path, max_wait_seconds: float) -> Policy:
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """What a deployment can do for a policy: one that asks for more is refused."""
+
+    max_wait_seconds: float = MAX_WAIT_SECONDS
+    """No hold waits longer on an open connection."""
+    has_mask_key: bool = True
+    """Tokens can be made."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Fitness":
+        return cls(settings.envoy.max_hold_seconds, bool(settings.mask_keys))
+
+
+def load_policy(path: Path, fitness: Fitness) -> Policy:
     """The policy in the file now. Raises `PolicyInvalid`, also when there is no file."""
-    return PolicyFile(
-        path, on_change=lambda _: None, on_failure=lambda _: None, max_wait_seconds=max_wait_seconds
-    ).load()
+    return PolicyFile(path, on_change=lambda _: None, on_failure=lambda _: None, fitness=fitness).load()
 
 
 class PolicyFile:
@@ -45,12 +58,12 @@ class PolicyFile:
         *,
         on_change: Callable[[Policy], None],
         on_failure: Callable[[tuple[Problem, ...]], None],
-        max_wait_seconds: float = MAX_WAIT_SECONDS,
+        fitness: Fitness = Fitness(),
     ) -> None:
         self._path = path
         self._on_change = on_change
         self._on_failure = on_failure
-        self._max_wait_seconds = max_wait_seconds
+        self._fitness = fitness
         self._judged: _Content | None = None
         self._failing = False
 
@@ -98,4 +111,5 @@ class PolicyFile:
     def _parse(self, content: _Content) -> Policy:
         if content.failure:
             raise PolicyInvalid((Problem("(document)", 1, 1, content.failure),))
-        return parse_policy(content.data, max_wait_seconds=self._max_wait_seconds)
+        fitness = self._fitness
+        return parse_policy(content.data, max_wait_seconds=fitness.max_wait_seconds, has_mask_key=fitness.has_mask_key)

@@ -254,14 +254,21 @@ class Session:
         self._outgoing.clear()
         if not self._broken.done():
             self._broken.set_result(None)
-        if self._exchange is not None:
-            for action in self._exchange.fail(reason, self._source, time.monotonic()):
-                if isinstance(action, StoreRecord):
-                    with contextlib.suppress(Unavailable):
-                        self._services.journal.append_record(action.record)
-                elif isinstance(action, Abort):
-                    self._account(action.summary)
+        try:
+            self._record_failure(reason)
+        except Exception as error:  # noqa: BLE001 - whoever called is at a boundary already: the stream must end
+            _log.error("a failure is not recorded", extra={"failure": type(error).__name__})
         self._outgoing.wake()
+
+    def _record_failure(self, reason: Reason) -> None:
+        if self._exchange is None:
+            return
+        for action in self._exchange.fail(reason, self._source, time.monotonic()):
+            if isinstance(action, StoreRecord):
+                with contextlib.suppress(Unavailable):
+                    self._services.journal.append_record(action.record)
+            elif isinstance(action, Abort):
+                self._account(action.summary)
 
     # -- out -----------------------------------------------------------------------------------------------------------
 

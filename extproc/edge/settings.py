@@ -63,6 +63,14 @@ class EnvoySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskKeySettings:
+    """A key of the masking style `token`: its id, which every token shows, and its file (32 random bytes or more)."""
+
+    id: str
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Relative paths in the file are resolved against the file's folder."""
 
@@ -84,3 +92,5 @@ class Settings:
     audit: AuditSettings
     telemetry: TelemetrySettings
     limits: Limits
+    mask_keys: tuple[MaskKeySettings, ...] = ()
+    """The first makes tokens; the others were the first once, and are kept for `extproc mask-tokens`."""

@@ -16,6 +16,7 @@ from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
     ListenerSettings,
+    MaskKeySettings,
     Settings,
     TelemetrySettings,
     TlsSettings,
@@ -43,6 +44,9 @@ def build_settings(values: Values, folder: Path) -> Settings:
         issuers=tuple(_issuer(each, folder) for each in values["identity"]["issuers"]),
         policy_file=absolute(folder, values["policy"]),
         digest_key_file=absolute(folder, values["digest_key"]),
+        mask_keys=tuple(
+            MaskKeySettings(each["id"], absolute(folder, each["file"])) for each in values.get("mask_keys", ())
+        ),
         approvals=ApprovalSettings(database=_database(approvals["database"], folder), **_seconds(approvals, "poll")),
         approvals_url=approvals.get("url", ""),
         audit=_audit(values["audit"], values["deployment"], folder),

@@ -41,6 +41,7 @@ def check_settings(report: Report, folder: Path) -> None:
     for issuer in report.items(("identity", "issuers")):
         _check_issuer(report, issuer)
     _check_unique(report, ("identity", "issuers"), "issuer")
+    _check_unique(report, ("mask_keys",), "id")
     _check_approvals(report)
     _check_audit(report, folder)
     _check_hold(report)

@@ -4,8 +4,9 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from extproc.core.document import DocumentInvalid, Problem, Report, parse_document
+from extproc.core.document import DocumentInvalid, Problem, Report, parse_document, quoted, written
 from extproc.core.document import Path as Place
+from extproc.core.masking.aliases import MaskKey
 from extproc.core.schema import check_schema
 from extproc.core.trust import Secret
 from extproc.edge.bounded_file import read_bounded, read_failure
@@ -56,11 +57,16 @@ def read_credential(path: Path) -> Secret:
 
 
 def read_digest_key(path: Path) -> Secret:
-    """The key of request digests, from a file of any bytes. Raises `SettingsInvalid`, which quotes nothing of it."""
+    """A key of digests, from a file of any bytes. Raises `SettingsInvalid`, which quotes nothing of it."""
     key = _read_key(path)
     if len(key) < MIN_DIGEST_KEY_BYTES:
         raise _invalid(path, f"the file is shorter than {MIN_DIGEST_KEY_BYTES} bytes", "write random bytes into it")
     return Secret(key.hex())
+
+
+def read_mask_keys(settings: Settings) -> tuple[MaskKey, ...]:
+    """The keys of mask tokens; the first makes them. Raises `SettingsInvalid`."""
+    return tuple(MaskKey(each.id, read_digest_key(each.file)) for each in settings.mask_keys)
 
 
 def _read_key(path: Path) -> bytes:
@@ -84,11 +90,26 @@ def _check_files(report: Report, folder: Path) -> None:
     for issuer in report.items(("identity", "issuers")):
         _try(report, (*issuer, "jwks_file"), folder, _read_key)
     _try(report, ("digest_key",), folder, read_digest_key)
+    for each in report.items(("mask_keys",)):
+        _try(report, (*each, "file"), folder, read_digest_key)
+    _check_keys_differ(report, folder)
     for key in ("certificate", "key", "client_ca"):
         _try(report, ("listener", "tls", key), folder, _read_key)
     tls = report.sound(("listener", "tls"))
     if tls is not None:
         _check_tls(report, tls, folder)
+
+
+def _check_keys_differ(report: Report, folder: Path) -> None:
+    """A key has one use, and a new one is another one."""
+    seen: dict[bytes, Place] = {}
+    for place in (("digest_key",), *((*each, "file") for each in report.items(("mask_keys",)))):
+        name = report.sound(place)
+        if name is None:
+            continue
+        other = seen.setdefault(_read_key(folder / name), place)
+        if other != place:
+            report.add(place, f"holds the same key as {quoted(written(other))}", "write other random bytes into it")
 
 
 def _try(report: Report, place: Place, folder: Path, read: Callable[[Path], object]) -> None:

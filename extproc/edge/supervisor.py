@@ -23,7 +23,7 @@ from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
 from extproc.edge.hardening import die_with_parent
-from extproc.edge.policy_file import load_policy
+from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
 
 RESTART_SECONDS = 1.0
@@ -97,11 +97,12 @@ class Supervisor:
         """At start a bad policy ends the service with every problem said; later the last good one stays."""
         settings = self._settings
         try:
-            load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
+            load_policy(settings.policy_file, Fitness.of(settings))
         except PolicyInvalid as invalid:
             for problem in invalid.problems:
                 place = f"{settings.policy_file}:{problem.line}:{problem.column}: {problem.path}"
-                _log.critical("the policy is refused: %s: %s", place, problem.message)
+                hint = f" ({problem.hint})" if problem.hint else ""
+                _log.critical("the policy is refused: %s: %s%s", place, problem.message, hint)
             return False
         return True
 

@@ -16,7 +16,7 @@ import yaml
 
 from extproc.edge.bootstrap import render_bootstrap
 from extproc.edge.gate import read_or_create_gate
-from extproc.edge.policy_file import load_policy
+from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
 from extproc.edge.settings_checks import MAX_SOCKET_PATH_BYTES
 from extproc.edge.settings_file import load_settings
@@ -29,6 +29,9 @@ AUDIENCE = "extproc-local"
 _RUN = "run"
 _TEMPORARY = "extproc-run-"
 _LONGEST_SOCKET = len("/run/worker-63.sock")
+
+
+_NOTICE = "# Written anew at every start on this machine: edits are lost. Copy it for a deployment of your own.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,9 @@ def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str 
     digest_key = directory / "digest.key"
     if not digest_key.exists():
         _write_private(digest_key, secrets.token_hex(32))
+    mask_key = directory / "mask.key"
+    if not mask_key.exists():
+        _write_private(mask_key, secrets.token_hex(32))
     connection: dict[str, Any] = {"name": "model", "upstream": wanted.upstream}
     if wanted.credential:
         _write_private(directory / "model.key", wanted.credential)
@@ -118,6 +124,7 @@ def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str 
         "identity": {"issuers": [issuer]},
         "policy": str(policy.resolve()),
         "digest_key": "digest.key",
+        "mask_keys": [{"id": "k1", "file": "mask.key"}],
         "approvals": {"database": f"sqlite:///{(directory / 'approvals.db').resolve()}"},
         "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
         "telemetry": {"metrics_port": wanted.metrics_port, "otlp_endpoint": wanted.otlp_endpoint},
@@ -126,7 +133,7 @@ def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str 
         known = document.get(key)
         document[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
     path = directory / "config.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    path.write_text(_NOTICE + yaml.safe_dump(document, sort_keys=False), "utf-8")
     return path
 
 
@@ -210,7 +217,7 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) ->
     port = wanted.port or free_port()
     config = write_config(wanted, issuer.url, port, sockets)
     settings = load_settings(config)
-    policy = load_policy(settings.policy_file, settings.envoy.max_hold_seconds)
+    policy = load_policy(settings.policy_file, Fitness.of(settings))
     settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
     service = start_service(config, settings, directory / "service.log")

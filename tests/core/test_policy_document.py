@@ -46,7 +46,7 @@ def test_the_demo_policy_means_what_it_says() -> None:
     assert parse_policy(data) == Policy(
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
         name="demo",
-        masking=MaskingSettings("pci-strict", Style.LABEL),
+        masking=MaskingSettings("pci-strict"),
         rules=(
             Rule(
                 "analysts-chat",
@@ -196,7 +196,7 @@ WRONG = {
     ),
     "unknown effect": (ruled(rule(effect="permit")), "rules[0].effect", "not an effect"),
     "unknown profile": (f"{HEAD}masking: {{profile: none}}\nrules:\n{ALLOW}", "masking.profile", "masking profile"),
-    "unknown style": (f"{HEAD}masking: {{pan: off}}\nrules:\n{ALLOW}", "masking.pan", "way to replace"),
+    "unknown style": (f"{HEAD}masking: {{styles: {{pan: off}}}}\nrules:\n{ALLOW}", "masking.styles.pan", "not a style"),
     "reserved name": (ruled(rule(name="default-deny")), "rules[0].name", "reserved"),
     "name taken": (ruled(ALLOW + ALLOW), "rules[1].name", "another rule"),
     "listed twice": (ruled(rule(match={"groups": ["a", "a"]})), "rules[0].match.groups[1]", "twice"),
@@ -330,5 +330,5 @@ def test_the_schema_lists_the_operations_effects_styles_and_thresholds_that_exis
     match = schema["$defs"]["match"]["properties"]
     assert match["operations"]["items"]["enum"] == [each.value for each in Operation]
     assert sorted(schema["$defs"]["rule"]["properties"]["effect"]["enum"]) == sorted(each.value for each in Effect)
-    assert schema["properties"]["masking"]["properties"]["pan"]["enum"] == [each.value for each in Style]
+    assert schema["$defs"]["style"]["enum"] == [each.value for each in Style]
     assert list(match["at_least"]["properties"]) == list(AtLeast.__dataclass_fields__)

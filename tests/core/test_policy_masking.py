@@ -11,7 +11,7 @@ from extproc.core.document import Problem
 from extproc.core.masking.checks import POLICY_CHECKS
 from extproc.core.masking.rule_catalogue import CATALOGUES
 from extproc.core.masking.rules import MAX_RULES, RuleSet
-from extproc.core.masking.settings import PROFILES, MaskingRule, MaskingSettings, Style
+from extproc.core.masking.settings import PROFILES, MaskingRule, MaskingSettings, Side, Style
 from extproc.core.policy_document import PolicyInvalid, parse_policy
 from extproc.core.schema import load_schema
 
@@ -154,7 +154,7 @@ def test_problems_of_all_rules_come_at_once_with_their_columns() -> None:
 def test_masks_depend_on_the_style_and_the_other_rules() -> None:
     digits = {"rules": [{"name": "badge", "pattern": r"\b\d{6}\b"}]}
     assert masking_of(digits)
-    assert problems({**digits, "pan": "truncate"})[0][1].startswith("matches in `411111****1111`")
+    assert problems({**digits, "styles": {"pan": "truncate"}})[0][1].startswith("matches in `411111****1111`")
     two = {"rules": [{"name": "badge", "pattern": r"\bb-\d{4}"}, {"name": "other", "pattern": "BA[A-Z]GE"}]}
     assert problems(two) == [("masking.rules[1].pattern", "matches in `[BADGE]`, which stands for what was found")]
     profiled = {"profile": "pci-pii", "rules": [{"name": "x", "pattern": "PHO.E"}]}
@@ -180,14 +180,77 @@ def test_the_schema_offers_what_there_is() -> None:
 @given(st.text(max_size=20), st.sampled_from([*Style]))
 def test_what_a_policy_takes_is_a_set_of_rules(pattern: str, style: Style) -> None:
     """Any pattern is a problem with a place, or a rule that can run."""
-    written = {"pan": style.value, "rules": [{"name": "r", "pattern": pattern}]}
+    written = {"styles": {"pan": style.value}, "rules": [{"name": "r", "pattern": pattern}]}
     try:
         rules = masking_of(written).rules
     except PolicyInvalid as invalid:
         assert {place(problem) for problem in invalid.problems} <= {"masking.rules[0].pattern", "(document)"}  # noqa: PT017
         return
-    assert len(RuleSet.of(rules, style).rules) == 1
+    assert len(RuleSet.of(rules, {("pan", style)}).rules) == 1
 
 
 def place(problem: Problem) -> str:
     return problem.path
+
+
+def test_styles_by_kind_and_side() -> None:
+    written = {
+        "profile": "pci-pii",
+        "styles": {"pan": "numbered", "email": {"response": "token"}, "iban": "label", "badge": {"request": "token"}},
+        "rules": [{"name": "badge", "pattern": r"\bB-\d{4}"}],
+    }
+    found = masking_of(written)
+    assert found.styles(Side.REQUEST) == {"pan": Style.NUMBERED, "badge": Style.TOKEN}
+    assert found.styles(Side.RESPONSE) == {"pan": Style.NUMBERED, "email": Style.TOKEN}
+    assert masking_of({"styles": {"pan": "label"}}) == MaskingSettings()
+
+
+SENSITIVE = "is sensitive authentication data, which is always removed"
+ONE_SIDE = "the other direction writes tokens: the two together reveal the PAN"
+STYLES_REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    *(({kind: "numbered"}, f"masking.styles.{kind}", SENSITIVE) for kind in ("security_code", "track", "pin")),
+    ({"pin_block": {"response": "token"}}, "masking.styles.pin_block.response", SENSITIVE),
+    ({"cardholder": "token"}, "masking.styles.cardholder", "is always replaced by its label"),
+    ({"expiry": "numbered"}, "masking.styles.expiry", "is always replaced by its label"),
+    ({"email": "truncate"}, "masking.styles.email", "is no PAN: only these are truncated"),
+    ({"emial": "label"}, "masking.styles.emial", "nothing that is looked for"),
+    ({"private_key": "token"}, "masking.styles.private_key", "has no bound: a stream gives its mask"),
+    ({"pan": {"request": "truncate", "response": "token"}}, "masking.styles.pan.request", ONE_SIDE),
+    ({"pan": {"to": "token"}}, "masking.styles.pan.to", "unknown key"),
+    ({"pan": {}}, "masking.styles.pan", "must not be empty"),
+    ({"pan": ["token"]}, "masking.styles.pan", "is not a style"),
+    ({"pan": {"request": "tokens"}}, "masking.styles.pan.request", "is not a style"),
+    ({}, "masking.styles", "must not be empty"),
+]
+
+
+@pytest.mark.parametrize("case", STYLES_REFUSED, ids=lambda case: json.dumps(case[0]))
+def test_styles_that_are_refused(case: tuple[dict[str, Any], str, str]) -> None:
+    styles, path, message = case
+    ((found_path, found),) = problems({"profile": ["pci-pii", "secrets"], "styles": styles})
+    assert found_path == path
+    assert message in found
+
+
+def test_tokens_need_a_key_of_the_deployment() -> None:
+    document = policy({"styles": {"pan": {"response": "token"}}})
+    assert parse_policy(document).masking.styles(Side.RESPONSE) == {"pan": Style.TOKEN}
+    with pytest.raises(PolicyInvalid, match=r"4:\d+: masking.styles.pan.response: `token` needs a key.*`mask_keys`"):
+        parse_policy(document, has_mask_key=False)
+    assert parse_policy(policy({"styles": {"pan": "numbered"}}), has_mask_key=False)
+
+
+def test_a_style_of_a_rule_with_a_problem_is_not_told_again() -> None:
+    written = {"styles": {"badge": "token"}, "rules": [{"name": "badge", "pattern": "x$"}]}
+    assert [path for path, _ in problems(written)] == ["masking.rules[0].pattern"]
+
+
+def test_no_rule_matches_in_what_a_style_writes() -> None:
+    letters = {"rules": [{"name": "word", "pattern": r"[a-z]{20}"}]}
+    assert masking_of(letters)
+    for kind in ("pan", "word"):
+        ((path, message),) = problems({**letters, "styles": {kind: "token"}})
+        assert path == "masking.rules[0].pattern"
+        assert message.startswith(f"matches in `[{kind.upper()}_k1_")
+    numbers = {"rules": [{"name": "cvn", "pattern": r"\bC-\d{4}"}], "styles": {"cvn": "numbered"}}
+    assert problems(numbers) == [("masking.rules[0].name", "its mask `[CVN_123]` is found as card data once more")]

@@ -16,6 +16,7 @@ from extproc.core.dialects.content_type import Form, find_form
 from extproc.core.dialects.request import parse_request
 from extproc.core.dialects.response import open_response
 from extproc.core.dialects.strict_json import parse_json
+from extproc.core.masking.aliases import MaskKey
 from extproc.core.masking.channel import Channel, WholeChannel
 from extproc.core.masking.effort import MAX_STEPS, Effort
 from extproc.core.masking.encoded import encoded_runs
@@ -23,16 +24,32 @@ from extproc.core.masking.json_channel import JsonChannel
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.reader import MAX_TOKEN
 from extproc.core.masking.scanner import Scanner
-from extproc.core.masking.settings import MaskingSettings, Style
+from extproc.core.masking.settings import MaskingRule, MaskingSettings, Style
 from extproc.core.masking.tape import MAX_HELD
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
+from extproc.core.trust import Secret
 
-SCANNERS = tuple(Scanner(MaskingSettings(pan_style=style)) for style in Style)
+KEY = MaskKey("k1", Secret("0" * 64))
+SCANNERS = tuple(Scanner(MaskingSettings(request_styles={"pan": style}), key=KEY) for style in Style)
+RULES = (
+    MaskingRule("order", "ORD-[0-9]{8}"),
+    MaskingRule("tail", "tail-[0-9a-z]{6,}"),
+    MaskingRule("account", "K[0-9]{6,16}", context=("account",)),
+)
+RULED = tuple(
+    Scanner(MaskingSettings(catalogues=catalogues, rules=rules, request_styles=styles), key=KEY)
+    for catalogues, rules, styles in (
+        (("pci-pii",), (), {}),
+        (("secrets",), (), {}),
+        ((), RULES, {"order": Style.TOKEN}),
+        (("pci-pii", "secrets"), RULES, {"pan": Style.NUMBERED, "email": Style.TOKEN}),
+    )
+)
 OPERATIONS = tuple(Operation)
 LIMITS = Limits(max_body_bytes=4096, max_event_bytes=512, max_response_bytes=4096, max_channels=16, max_json_depth=8)
-MASK = re.compile(r"\[[A-Z]+(?:_[A-Z0-9]+)?\]|(?<!\d)\d{6}\*{4,9}\d{4}(?!\d)")
+MASK = re.compile(r"\[[A-Z]+(?:_[A-Za-z0-9_]+)?\]|(?<!\d)\d{6}\*{4,9}\d{4}(?!\d)")
 """What stands in the place of a find. It is shorter, and brings nearer what is judged by what stands around it."""
 
 Whole = TypeVar("Whole", str, bytes)
@@ -94,9 +111,15 @@ def check_silence(refused: Malformed) -> None:
         link = link.__cause__ or link.__context__
 
 
+def scanner_of(choice: int) -> Scanner:
+    """One of cards alone below 128, one with rules from there on."""
+    scanners = SCANNERS if choice < 128 else RULED
+    return scanners[choice % len(scanners)]
+
+
 def fuzz_scanner(data: bytes) -> None:
     """Any cut gives the masked whole, finds are in order, and masking twice keeps the masks."""
-    scanner, seed, text = SCANNERS[sum(data[:1]) % len(SCANNERS)], sum(data[1:2]), text_of(data[2:])
+    scanner, seed, text = scanner_of(sum(data[:1])), sum(data[1:2]), text_of(data[2:])
     at = 0
     for one in scanner.find(text):
         assert at <= one.start < one.end <= len(text), "finds overlap or lie outside"
@@ -116,11 +139,13 @@ def fuzz_json(data: bytes) -> None:
     scanner, seed, text = SCANNERS[sum(data[:1]) % len(SCANNERS)], sum(data[1:2]), text_of(data[2:])
     whole, cut = scanner.masker(), scanner.masker()
     expected = _outcome(lambda: whole.mask_json(text))
-    assert _streamed(cut.json_channel(), _pieces(text, seed)) == expected, "a cut changes what is masked"
+    streamed = _streamed(cut.json_channel(), _pieces(text, seed))
     masked, refused = expected
+    encoded = bool(encoded_runs(text, Effort(MAX_STEPS)))  # only a whole text is read for them
+    assert streamed == expected or encoded, "a cut changes what is masked"
     if refused is not None:
         return
-    assert cut.findings == whole.findings, "a cut changes what is counted"
+    assert cut.findings == whole.findings or encoded, "a cut changes what is counted"
     assert not _parses(text) or _parses(masked), "masked JSON does not parse"
     assert _keeps_masks(masked, scanner.masker().mask_json(masked)), "masking twice changes a mask"
 
@@ -173,7 +198,9 @@ def fuzz_response(data: bytes) -> None:
     assert refused == cut_refused, "a cut changes whether a response is refused"
     if find_form(content_type) is Form.SSE:
         whole, cut = _events(whole), _events(cut)
-    assert cut == whole or (refused is not None and cut.startswith(whole)), "a cut changes what is masked"
+    # How much was released before a refusal depends on the cut, but not what it says.
+    begun = refused is not None and (cut.startswith(whole) or whole.startswith(cut))
+    assert cut == whole or begun, "a cut changes what is masked"
     if refused is None and whole != body and content_type == "application/json":
         parse_json(whole, LIMITS.max_json_depth, Reason.RESPONSE_MALFORMED)
 

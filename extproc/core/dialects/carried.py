@@ -8,6 +8,9 @@ from extproc.core.dialects.masker import Channel, Masker
 from extproc.core.dialects.slots import Slot
 from extproc.core.reasons import Malformed, Reason
 
+_MAX_NAMES = 4096
+"""Characters of all the names that one call was given."""
+
 
 class CarriedTexts:
     """One masking channel for each text. At most `max_channels` of them."""
@@ -46,15 +49,21 @@ class CarriedTexts:
         return channel
 
     def check_names(self, names: list[tuple[Path, str]]) -> None:
-        """A tool's name arrives whole and is masked alone; a later piece that could continue a number is refused."""
+        """A tool's name arrives whole and is masked alone; later pieces that make something of it are refused.
+
+        Servers repeat a name, and some count all calls as the first.
+        """
         for text_id, name in names:
             known = self._names.get(text_id, "")
-            if not known:
-                if len(self._names) >= self._max_channels:
+            if not known and len(self._names) >= self._max_channels:
+                raise Malformed(Reason.RESPONSE_TOO_LARGE)
+            if name and not (known.endswith(name) and any(map(str.isalpha, name))):
+                joined = known + name
+                if known and (_go_on(known, name) or self._masker.mask_text(joined) is not joined):
+                    raise Malformed(Reason.RESPONSE_MALFORMED)
+                if len(joined) > _MAX_NAMES:
                     raise Malformed(Reason.RESPONSE_TOO_LARGE)
-                self._names[text_id] = name
-            elif name != known and not (name.isascii() and not any(map(str.isdigit, name))):
-                raise Malformed(Reason.RESPONSE_MALFORMED)
+                self._names[text_id] = joined
 
     def end(self, choices: list[int]) -> list[tuple[Path, str]]:
         """Finish the texts of `choices`: the tails that were still held, with the texts they end."""
@@ -80,3 +89,9 @@ class CarriedTexts:
                 part = {step: part}
         choice[str(text_id[2])] = part
         return {**self._envelope, "choices": [{**choice, "finish_reason": None}]}
+
+
+def _go_on(known: str, name: str) -> bool:
+    """Whether the number that `known` ends with may go on in `name`."""
+    last = next(filter(str.isalnum, reversed(known)), "")
+    return last.isdigit() and next(filter(str.isalnum, name), "").isdigit()

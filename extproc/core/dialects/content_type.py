@@ -8,6 +8,7 @@ class Form(Enum):
     JSON = "json"
     SSE = "sse"
     NDJSON = "ndjson"
+    JSON_LINES = "json_lines"
     TEXT = "text"
     OTHER = "other"
 
@@ -18,8 +19,9 @@ _FORMS = {
     "text/event-stream": Form.SSE,
     "application/x-ndjson": Form.NDJSON,
     "application/ndjson": Form.NDJSON,
-    "application/jsonl": Form.NDJSON,
-    "application/x-jsonlines": Form.NDJSON,
+    "application/jsonl": Form.JSON_LINES,
+    "application/jsonlines": Form.JSON_LINES,
+    "application/x-jsonlines": Form.JSON_LINES,
     "text/plain": Form.TEXT,
 }
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})

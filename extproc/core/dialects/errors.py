@@ -28,10 +28,25 @@ def render_error(  # noqa: PLR0917 the edge calls it by position
     return encode_json({**envelope, "error": error}), JSON_TYPE
 
 
-def stream_error(sentence: str, code: str, exchange_id: str) -> bytes:
+def stream_error(sentence: str, code: str, exchange_id: str) -> dict[str, object]:
     """The error object for an answer that has begun."""
     kind = REFUSALS[Reason(code)].error_type if code in set(Reason) else "server_error"
-    return encode_json({"error": _error(kind, code, sentence, exchange_id)})
+    return {"error": _error(kind, code, sentence, exchange_id)}
+
+
+def sse_farewell(operation: Operation, error: Mapping[str, object]) -> bytes:
+    """The events that end a stream with an error, as the clients of its dialect read them.
+
+    Anthropic's raise at an event named `error`, OpenAI's at an `error` in the data of any.
+    """
+    if operation is Operation.MESSAGES:
+        return b"event: error\ndata: " + encode_json({"type": "error", **error}) + b"\n\n"
+    return b"data: " + encode_json(error) + b"\n\ndata: [DONE]\n\n"
+
+
+def ndjson_farewell(sentence: str, code: str, exchange_id: str) -> bytes:
+    """The line that ends a stream with an error. Ollama's errors are strings, and its clients read no others."""
+    return encode_json({"error": f"{sentence} ({code}, {exchange_id})"}) + b"\n"
 
 
 def _error(kind: str, code: str, message: str, exchange_id: str) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from extproc.core.dialects.fields import MEDIA_FIELDS, NESTED, STRIPPED, STRUCTURAL, UNINSPECTABLE
+from extproc.core.dialects.fields import MEDIA_FIELDS, MEDIA_KEYS, NESTED, STRIPPED, STRUCTURAL, UNINSPECTABLE
+from extproc.core.dialects.media import messages_and_parts
 from extproc.core.dialects.routing import MAX_MODEL_CHARACTERS
 from extproc.core.policy import Facts, Operation
 from extproc.core.reasons import Malformed, Reason
@@ -18,15 +19,22 @@ _JUDGED = frozenset(
     {"model", "stream", "messages", "tools", "functions", "prompt", "input", *_MAX_TOKENS, *_MAX_TOKENS_OR_UNLIMITED}
     | {*_CHOICES, *NESTED, *STRIPPED, *UNINSPECTABLE, *MEDIA_FIELDS}
 )
+_JUDGED_IN_MESSAGES = frozenset({"content", "type", "source", *UNINSPECTABLE, *MEDIA_FIELDS, *MEDIA_KEYS})
 _ADMIN_NAMES = ("model", "name", "lora_name", "source")
 
 
 def check_spelling(document: dict[str, object]) -> None:
     """Refuse a field that is one we judge but for its letter case: servers written in Go read it as that field."""
     for part in _parts(document):
-        for key in part:
-            if key not in _JUDGED and key.casefold() in _JUDGED:
-                raise Malformed(Reason.BODY_MALFORMED)
+        _check_keys(part, _JUDGED)
+    for part in messages_and_parts(document):
+        _check_keys(part, _JUDGED_IN_MESSAGES)
+
+
+def _check_keys(part: dict[str, object], judged: frozenset[str]) -> None:
+    for key in part:
+        if key not in judged and key.casefold() in judged:
+            raise Malformed(Reason.BODY_MALFORMED)
 
 
 def read_facts(operation: Operation, document: dict[str, object], body_bytes: int) -> Facts:

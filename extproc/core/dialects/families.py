@@ -5,9 +5,13 @@ another string by string. The events of a known protocol that are no deltas say 
 masked as in a whole answer, and keep nothing behind them waiting.
 """
 
-from extproc.core.dialects.leaves import Path
+from typing import TypeGuard
 
-_INDEXES = ("index", "output_index", "content_index", "summary_index", "annotation_index")
+from extproc.core.dialects.leaves import Path
+from extproc.core.reasons import Malformed, Reason
+
+_MAX_INDEX = 99_999
+"""Of a choice, block, item or tool call. Larger numbers are no index, and could be a card."""
 _BLOCK_DELTA = "content_block_delta"
 _ANTHROPIC_WHOLE = frozenset(
     {"message_start", "content_block_start", "content_block_stop", "message_delta", "message_stop", "ping", "error"}
@@ -25,6 +29,9 @@ _ITEM_DELTAS = {
     "custom_tool_call": ("input", "response.custom_tool_call_input.delta"),
     "code_interpreter_call": ("code", "response.code_interpreter_call_code.delta"),
 }
+_PART_TEXTS = ("text", "refusal", "thinking")
+_ANNOUNCED = frozenset({"response.created", "response.queued", "response.in_progress"})
+_ITEM_KINDS = frozenset(delta for _, delta in _ITEM_DELTAS.values())
 _BEGINNINGS = {
     "response.content_part.added": ("part", _PART_DELTAS),
     "response.reasoning_summary_part.added": ("part", _PART_DELTAS),
@@ -32,15 +39,21 @@ _BEGINNINGS = {
 }
 
 
+def is_index(value: object) -> TypeGuard[int]:
+    """Whether clients agree on what it counts."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INDEX
+
+
 def kind_of(document: dict[str, object]) -> str:
-    """The event's `type`, empty where it has none."""
+    """The event's `type`, empty where it has none or where its clients do not read it (Ollama's)."""
     kind = document.get("type")
-    return kind if isinstance(kind, str) else ""
+    return kind if isinstance(kind, str) and not _is_ollama(document) else ""
 
 
 def family_of(document: dict[str, object]) -> Path:
-    """The family of an event's strings."""
-    return _family(document, kind_of(document))
+    """The family of an event's strings. Raises `Malformed` for an index that is none."""
+    kind = kind_of(document)
+    return _family(document, kind, strict=not is_whole(kind))
 
 
 def is_whole(kind: str) -> bool:
@@ -63,6 +76,27 @@ def beginnings(document: dict[str, object]) -> dict[Path, Path]:
     return {(name, key): (*_family(document, delta), "delta")}
 
 
+def begins_early(document: dict[str, object]) -> bool:
+    """Whether an event that only announces an answer or an item says text of it already.
+
+    Clients put the deltas behind such a text. No server is known to send any.
+    """
+    kind = kind_of(document)
+    if kind == "message_start":
+        return _says_text(document.get("message"), "content")
+    if kind == "response.output_item.added":
+        return any(_says_text(document.get("item"), key) for key in ("content", "summary"))
+    response = document.get("response")
+    return kind in _ANNOUNCED and isinstance(response, dict) and bool(response.get("output"))
+
+
+def _says_text(item: object, key: str) -> bool:
+    parts = item.get(key) if isinstance(item, dict) else None
+    if not isinstance(parts, list):
+        return bool(parts)
+    return any(not isinstance(part, dict) or any(part.get(key) for key in _PART_TEXTS) for part in parts)
+
+
 def family_ended_by(document: dict[str, object]) -> Path | None:
     """The family of which an event says that nothing more follows."""
     kind = kind_of(document)
@@ -80,14 +114,29 @@ def repeats_itself(document: dict[str, object]) -> bool:
     return (isinstance(text, str) and "meta_info" in document) or (isinstance(text, list) and len(document) == 1)
 
 
-def _family(document: dict[str, object], kind: str) -> Path:
-    # TGI counts its tokens under `index`.
-    names = _INDEXES[1:] if isinstance(document.get("token"), dict) else _INDEXES
+def _is_ollama(document: dict[str, object]) -> bool:
+    return isinstance(document.get("done"), bool) and ("message" in document or "response" in document)
+
+
+def _indexes(document: dict[str, object], kind: str) -> tuple[str, ...]:
+    """What clients tell the texts of this kind of event by. Any other field must not part them."""
+    if kind[:9] != "response.":
+        # TGI counts its tokens under `index`; Ollama has one answer.
+        return () if isinstance(document.get("token"), dict) or _is_ollama(document) else ("index",)
+    if kind in _ITEM_KINDS:
+        return ("output_index",)
+    return ("output_index", "summary_index") if "summary" in kind else ("output_index", "content_index")
+
+
+def _family(document: dict[str, object], kind: str, *, strict: bool = False) -> Path:
+    """`strict`: deltas are told apart by it. Events that are complete may count from -1 (vLLM)."""
     family: list[str | int] = ["type", kind]
-    for name in names:
+    for name in _indexes(document, kind):
         value = document.get(name)
-        if isinstance(value, str | int):
+        if is_index(value):
             family += (name, value)
+        elif strict and value is not None and (kind == _BLOCK_DELTA or kind[:9] == "response."):
+            raise Malformed(Reason.RESPONSE_MALFORMED)
     item = document.get("item_id")
     # llama.cpp's Responses events have no indexes.
     return (*family, "item_id", item) if len(family) == 2 and isinstance(item, str) else tuple(family)

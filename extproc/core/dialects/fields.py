@@ -83,12 +83,19 @@ MEDIA_KEYS: dict[str, str] = {
     "video_url": "video",
     "video": "video",
     "file": "file",
+    "b64": "file",
 }
-"""vLLM infers the type of a part without `type` from these keys."""
+"""vLLM infers the type of a part without `type` from these keys. `b64` is TensorFlow Serving's."""
+
+MEDIA_PLACES = (*PROMPTS, "instances", "data_1", "data_2", "text_1", "text_2")
+"""Where such parts may stand outside of messages (embeddings, rerank, score, Responses, predict)."""
 
 PAYLOAD_KEYS = frozenset(
-    {"data", "url", "image_url", "image", "audio_url", "audio", "video_url", "video", "file_data", "file_url", "file"}
-)
+    {
+        "data", "b64", "url", "image_url", "image", "audio_url", "audio", "video_url", "video", "file_data", "file_url",
+        "file",
+    }
+)  # fmt: skip
 """Where the bytes of a part that is media stand, as a data URL or in base64."""
 
 TEXT_TYPES = frozenset(
@@ -134,8 +141,30 @@ STRUCTURAL = frozenset(
 DROPPED_TEXT = frozenset({"prompt_text", "b64_json", "partial_image_b64"})
 """Likewise where they are strings: vLLM's rendered prompt, OpenAI's generated images."""
 
+PICTURES = frozenset({"image", "images", "image_url", "url", "result"})
+"""Removed from answers where they are data URLs or long texts of base64: generated images."""
+
 PIECES = frozenset({"words", "segments"})
 """A transcription again, cut at moments: removed from answers like `DROPPED` when its pieces have a `start`."""
+
+SEQUENCE = "sequence_number"
+CLOCK = "created_at"
+"""They differ in each event: a small whole number and a timestamp (RFC 3339) there are not looked at."""
+
+DELTAS = frozenset(
+    {
+        "content", "text", "delta", "response", "thinking", "reasoning", "reasoning_content", "refusal", "arguments",
+        "partial_json", "generated_text", "text_output", "input", "code", "transcript",
+    }
+)  # fmt: skip
+"""Strings of a stream that are known to continue one another. Others may, and are looked at alone as well."""
+
+TOOL_INPUT = "arguments"
+"""An object there is a tool's parameters, with names of their own: nothing is removed from it (nor from the `input` of
+Anthropic's `tool_use`)."""
+
+WHOLE = frozenset({"annotation", "annotations", "citation", "citations", "arguments", "input"})
+"""Objects and arrays that a stream says once, each complete in itself: what stands in them continues nothing."""
 
 JSON_TEXT = frozenset({"arguments", "partial_json"})
 """Strings that are themselves JSON, and that clients parse."""

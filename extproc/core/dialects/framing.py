@@ -38,7 +38,3 @@ class Framing(Protocol):
     def blank(self, head: bytes) -> bytes:
         """A frame without payload, written anew."""
         ...
-
-    def farewell(self, error: bytes) -> bytes:
-        """An error and the end of the stream, as clients of this framing expect them."""
-        ...

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from extproc.core.dialects.fields import MEDIA_FIELDS, MEDIA_KEYS, MEDIA_TYPES, PAYLOAD_KEYS, PROMPTS
+from extproc.core.dialects.fields import MEDIA_FIELDS, MEDIA_KEYS, MEDIA_PLACES, MEDIA_TYPES, PAYLOAD_KEYS, PROMPTS
 from extproc.core.dialects.strict_json import Sealed
 
 _DEFINITIONS = frozenset({"tools", "functions", "response_format"})
@@ -27,12 +27,52 @@ def find_media(document: dict[str, object]) -> Iterator[tuple[str, object]]:
             # A count, a flag or something empty carries nothing.
             if part[key] and isinstance(part[key], str | list | dict):
                 yield MEDIA_FIELDS[key], part[key]
-    for message in _messages(document):
-        content = message.get("content")
-        for part in content if isinstance(content, list) else ():
-            if isinstance(part, dict) and "type" not in part and (keys := part.keys() & MEDIA_KEYS.keys()):
-                yield MEDIA_KEYS[min(keys)], part
-    yield from ((MEDIA_TYPES[kind], part) for kind, part in typed_parts(document) if kind in MEDIA_TYPES)
+    yield from _untyped_media(document)
+    for kind, part in typed_parts(document):
+        if kind in MEDIA_TYPES and not _is_text_document(kind, part):
+            yield MEDIA_TYPES[kind], part
+
+
+def _untyped_media(document: dict[str, object]) -> Iterator[tuple[str, object]]:
+    """The parts without a `type` that hold media under one of the known keys; in messages, under any value."""
+    below = [(document.get(key), False) for key in MEDIA_PLACES]
+    below += [(message.get("content"), True) for message in _messages(document)]
+    while below:
+        item, said = below.pop()
+        if isinstance(item, list):
+            below.extend((value, said) for value in item)
+        elif isinstance(item, dict) and isinstance(item.get("type"), str):
+            # Of items with one (messages of Responses, results of tools), what they say; media are found by theirs.
+            below.extend((item.get(key), said) for key in ("content", "output") if item["type"] not in MEDIA_TYPES)
+        elif isinstance(item, dict):
+            keys = [key for key in item.keys() & MEDIA_KEYS.keys() if _is_media(item[key], said)]
+            if keys:
+                yield MEDIA_KEYS[min(keys)], item
+            below.extend((value, said) for key, value in item.items() if key not in keys)
+
+
+def _is_media(value: object, said: bool) -> bool:
+    """Whether a key of media has some: not a number, a matrix (features), a part with a type.
+
+    Nor a name or a word, unless it is `said` in a message, where servers fetch what the key names.
+    """
+    if isinstance(value, list):
+        return any(_is_media(item, said) for item in value)
+    if isinstance(value, dict):
+        kind = value.get("type")
+        return bool(value) and not (isinstance(kind, str) and kind in MEDIA_TYPES)
+    if not isinstance(value, str):
+        return False
+    return (said and bool(value)) or "://" in value or _sealed(value) is not value
+
+
+def _is_text_document(kind: str, part: dict[str, object]) -> bool:
+    """Anthropic's document that is plain text, and nothing else."""
+    source = part.get("source")
+    if kind != "document" or not isinstance(source, dict) or not part.keys().isdisjoint(PAYLOAD_KEYS):
+        return False
+    plain = source.get("type") == "text" and source.get("media_type", "text/plain") == "text/plain"
+    return plain and source.keys() <= {"type", "media_type", "data"} and isinstance(source.get("data"), str)
 
 
 def typed_parts(document: dict[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -80,6 +120,19 @@ def prompt_objects(document: dict[str, object]) -> Iterator[dict[str, object]]:
     for key in PROMPTS:
         value = document.get(key)
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict))
+
+
+def messages_and_parts(document: dict[str, object]) -> Iterator[dict[str, object]]:
+    """The messages of a chat, the items of an `input`, and the objects in their contents."""
+    items = document.get("input")
+    below: list[object] = [*_messages(document), *(items if isinstance(items, list) else ())]
+    while below:
+        part = below.pop()
+        if isinstance(part, dict):
+            yield part
+            content = part.get("content")
+            # An object there is what a tool said.
+            below.extend(content if isinstance(content, list) else ())
 
 
 def _messages(document: dict[str, object]) -> Iterator[dict[str, object]]:

@@ -44,9 +44,6 @@ class NdjsonFraming:
     def blank(self, head: bytes) -> bytes:
         return head
 
-    def farewell(self, error: bytes) -> bytes:
-        return self.wrap(b"", error)
-
     def _frame(self, raw: bytes) -> Frame:
         if len(raw) > self._max_event_bytes:
             raise Malformed(Reason.RESPONSE_TOO_LARGE)

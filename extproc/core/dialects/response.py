@@ -1,22 +1,25 @@
 """The answer of a model server on its way to the client: what may leave now, and what the record needs of it."""
 
 import codecs
-import contextlib
+import re
 from typing import Protocol
 
 from extproc.core.dialects.content_type import Form, find_form
+from extproc.core.dialects.disguise import Disguise
 from extproc.core.dialects.errors import stream_error
-from extproc.core.dialects.leaves import drop_uninspectable, envelope_of, mask_document, mask_envelope
+from extproc.core.dialects.json_body import JsonBody, JsonLines
 from extproc.core.dialects.masker import Masker
-from extproc.core.dialects.ndjson import NdjsonFraming
 from extproc.core.dialects.observed import IN_RESPONSE, Observed
-from extproc.core.dialects.sse import SseFraming
+from extproc.core.dialects.request import needs_body
 from extproc.core.dialects.stream import EventStream
-from extproc.core.dialects.strict_json import encode_json, holds_too_many_values, parse_json
+from extproc.core.dialects.strict_json import encode_json
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
 from extproc.core.trust import Masked
+
+_NO_TEXT = re.compile("[\0\udc80-\udcff]")
+"""A NUL, or a byte that is no UTF-8."""
 
 
 class ResponseFilter(Protocol):
@@ -50,63 +53,29 @@ def open_response(
     Raises `Malformed(RESPONSE_TYPE_UNSUPPORTED)` for a type that cannot be inspected. Without a content type, the body
     must be empty.
     """
-    match find_form(content_type):
+    match form := find_form(content_type):
         case Form.JSON:
             # The tokenizer's numbers are the answer, and its input was masked.
             return JsonBody(masker, limits, drop=operation is not Operation.TOKENIZE or status >= 400)
-        case Form.SSE:
-            return EventStream(SseFraming(masker, limits.max_event_bytes), masker, limits)
-        case Form.NDJSON:
-            return EventStream(NdjsonFraming(limits.max_event_bytes), masker, limits)
+        case Form.JSON_LINES if operation is Operation.UNKNOWN:
+            return JsonLines(masker, limits)
+        case Form.SSE | Form.NDJSON | Form.JSON_LINES:
+            return EventStream(form, operation, masker, limits)
         case Form.TEXT:
-            return TextBody(masker)
+            # Clients raise at an error, whatever it says, and join nothing.
+            return TextAnswer(masker) if needs_body(operation) and status < 400 else TextBody(masker)
         case Form.NONE:
             return EmptyBody(masker)
         case Form.OTHER:
             raise Malformed(Reason.RESPONSE_TYPE_UNSUPPORTED)
 
 
-class JsonBody(Observed):
-    """A JSON document, held until it is whole."""
-
-    def __init__(self, masker: Masker, limits: Limits, *, drop: bool) -> None:
-        super().__init__(masker)
-        self._masker = masker
-        self._limits = limits
-        self._drop = drop
-        self._body = bytearray()
-
-    def feed(self, data: bytes) -> Masked:
-        self._body += data
-        if len(self._body) > self._limits.max_response_bytes:
-            raise Malformed(Reason.RESPONSE_TOO_LARGE)
-        return Masked(b"")
-
-    def finish(self) -> Masked:
-        body = bytes(self._body)
-        self._body.clear()
-        if not body:
-            return Masked(b"")
-        if holds_too_many_values(body, self._limits.max_scan_steps):
-            raise Malformed(Reason.RESPONSE_TOO_COSTLY)
-        document = parse_json(body, self._limits.max_json_depth, Reason.RESPONSE_MALFORMED)
-        self.observe(document)
-        changed = mask_envelope(document, self._masker)
-        inspectable = drop_uninspectable(document) if self._drop else document
-        with IN_RESPONSE:
-            masked = mask_document(inspectable, self._masker, envelope_of(document))
-        return Masked(body if masked is document and not changed else encode_json(masked))
-
-    def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
-        return Masked(stream_error(sentence, code, exchange_id))
-
-
 class TextBody(Observed):
-    """Plain UTF-8 text, as it comes."""
+    """Plain UTF-8 text without a NUL (which UTF-16 has), as it comes."""
 
     def __init__(self, masker: Masker) -> None:
         super().__init__(masker)
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._channel = masker.channel()
 
     def feed(self, data: bytes) -> Masked:
@@ -124,13 +93,28 @@ class TextBody(Observed):
         return Masked(f"\n{sentence} ({code}, {exchange_id})\n".encode())
 
     def _decode(self, data: bytes, *, final: bool) -> str:
-        text: str | None = None
-        with contextlib.suppress(UnicodeDecodeError):
-            text = self._decoder.decode(data, final)
-        # Raised out here so that no chained exception carries the text.
-        if text is None:
-            raise Malformed(Reason.RESPONSE_MALFORMED)
+        text = self._decoder.decode(data, final)
+        broken = _NO_TEXT.search(text)
+        # What stands before is judged first, so that the reason is the same for every cut.
+        sound = self._judged(text[: broken.start()] if broken else text, final=final)
+        if broken:
+            raise Malformed(Reason.RESPONSE_TYPE_UNSUPPORTED if broken[0] == "\0" else Reason.RESPONSE_MALFORMED)
+        return sound
+
+    def _judged(self, text: str, *, final: bool) -> str:
         return text
+
+
+class TextAnswer(TextBody):
+    """Plain text where a model was asked: refused when its clients would read it as JSON or events all the same."""
+
+    def __init__(self, masker: Masker) -> None:
+        super().__init__(masker)
+        self._disguise = Disguise()
+
+    def _judged(self, text: str, *, final: bool) -> str:
+        passed = self._disguise.feed(text)
+        return passed + self._disguise.finish() if final else passed
 
 
 class EmptyBody(Observed):
@@ -145,4 +129,4 @@ class EmptyBody(Observed):
         return Masked(b"")
 
     def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
-        return Masked(stream_error(sentence, code, exchange_id))
+        return Masked(encode_json(stream_error(sentence, code, exchange_id)))

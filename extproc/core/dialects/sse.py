@@ -59,9 +59,6 @@ class SseFraming:
     def blank(self, head: bytes) -> bytes:
         return (head or b":\n") + b"\n"
 
-    def farewell(self, error: bytes) -> bytes:
-        return self.wrap(b"", error) + self.wrap(b"", b"[DONE]")
-
     def _event_end(self) -> int:
         match = _EVENT_END.search(self._buffer, self._searched)
         # The LF of a CRLF cut in two becomes a blank line before the next event, which means nothing.

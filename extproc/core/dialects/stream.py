@@ -4,24 +4,32 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from extproc.core.dialects.carried import CarriedTexts
-from extproc.core.dialects.errors import stream_error
-from extproc.core.dialects.familiar import MAX_FAMILIAR_BYTES, Surroundings
-from extproc.core.dialects.families import family_ended_by, repeats_itself
+from extproc.core.dialects.content_type import Form
+from extproc.core.dialects.errors import ndjson_farewell, sse_farewell, stream_error
+from extproc.core.dialects.familiar import Surroundings
+from extproc.core.dialects.families import begins_early, family_ended_by, repeats_itself
 from extproc.core.dialects.framing import Frame, Framing
 from extproc.core.dialects.leaves import Path, announced_rule, envelope_of, mask_envelope, put
 from extproc.core.dialects.masker import Masker
+from extproc.core.dialects.ndjson import NdjsonFraming
 from extproc.core.dialects.observed import IN_RESPONSE, Observed
 from extproc.core.dialects.slots import EventParts, Slot, take_apart
+from extproc.core.dialects.sse import SseFraming
 from extproc.core.dialects.strict_json import encode_json, parse_json, parse_string_body
 from extproc.core.dialects.template import Template, learn_template
 from extproc.core.dialects.waiting import SharedText
 from extproc.core.masking.keys import KeyRule
+from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Limits
 from extproc.core.trust import Masked
 
 _DONE = b"[DONE]"
 _MAX_TEMPLATES = 8
+_MAX_LEARNED_BYTES = 4096
+"""Larger events are not remembered: their white space alone may be as large as they are."""
+_ENDED_FOR_EACH_CHANNEL = 16
+"""Texts that are over cost their name only."""
 _EVENT_OVERHEAD_BYTES = 1024
 """Counted for each event that waits, beside its bytes: small events must not cost more memory than large ones."""
 
@@ -42,15 +50,18 @@ class EventStream(Observed):
     An event in which nothing changed goes on as the bytes it came in.
     """
 
-    def __init__(self, framing: Framing, masker: Masker, limits: Limits) -> None:
+    def __init__(self, form: Form, operation: Operation, masker: Masker, limits: Limits) -> None:
         super().__init__(masker)
-        self._framing = framing
+        self._form = form
+        self._operation = operation
+        self._framing = _framing_of(form, masker, limits)
         self._masker = masker
         self._limits = limits
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._carried = CarriedTexts(masker, limits.max_channels)
         self._shared: dict[Path, SharedText] = {}
+        self._idle: dict[Path, None] = {}
         self._ended: set[Path] = set()
         self._done = False
         self._surroundings = Surroundings(masker)
@@ -82,7 +93,9 @@ class EventStream(Observed):
 
     def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
         """The error event and the end of the stream. What is held is not released."""
-        return Masked(self._framing.farewell(stream_error(sentence, code, exchange_id)))
+        if self._form is not Form.SSE:
+            return Masked(ndjson_farewell(sentence, code, exchange_id))
+        return Masked(sse_farewell(self._operation, stream_error(sentence, code, exchange_id)))
 
     def _accept(self, frame: Frame, output: list[bytes]) -> None:
         payload = frame.payload
@@ -120,29 +133,32 @@ class EventStream(Observed):
             raise Malformed(Reason.RESPONSE_MALFORMED)
         if repeats_itself(document):
             raise Malformed(Reason.RESPONSE_TYPE_UNSUPPORTED)
+        if begins_early(document):
+            raise Malformed(Reason.RESPONSE_MALFORMED)
         self.observe(document)
         renamed = mask_envelope(document, self._masker)
         parts = take_apart(document)
         self._carried.check_names(parts.names)
-        unfamiliar = self._surroundings.unfamiliar(parts.rest)
-        masked = self._surroundings.mask(parts.rest, unfamiliar, len(frame.raw))
+        familiar = self._surroundings.knows(parts.rest)
+        masked = parts.rest if familiar else self._surroundings.mask(parts.rest)
         waiting = _Waiting(frame, document, changed=renamed)
         if parts.dropped or masked is not parts.rest:
             envelope = {key: document[key] for key in envelope_of(document)}
-            waiting = _Waiting(frame, {**masked, **envelope}, changed=True)
-        elif not unfamiliar and not renamed and frame.clean and len(frame.raw) <= MAX_FAMILIAR_BYTES:
+            waiting = _Waiting(frame, {**masked, **envelope, **parts.clocks}, changed=True)
+        elif familiar and not renamed and frame.clean and len(frame.raw) <= _MAX_LEARNED_BYTES:
             self._learn(payload, document, parts)
-        self._feed_carried(waiting, document, parts)
+        slots = parts.slots_in(masked)
+        self._feed_carried(waiting, document, slots, parts.ended)
         if (family := family_ended_by(document)) is not None:
             self._end_family(family)
         self._push(waiting)
-        for slot in parts.slots:
+        for slot in slots:
             if not slot.carried:
                 self._feed_shared(waiting, slot)
 
     def _learn(self, payload: bytes, document: dict[str, object], parts: EventParts) -> None:
-        if len(parts.slots) == 1 and parts.slots[0].carried and not parts.ended and self._template_credit > 0:
-            slot = parts.slots[0]
+        slot = parts.slots[0] if len(parts.slots) == 1 else None
+        if slot and slot.carried and not slot.alone and not parts.ended and self._template_credit > 0:
             if self._carried.is_over(slot):
                 return
             # A stream whose events differ elsewhere each time is not worth the second parse.
@@ -152,13 +168,15 @@ class EventStream(Observed):
             if template is not None:
                 self._templates.appendleft(template)
 
-    def _feed_carried(self, waiting: _Waiting, document: dict[str, object], parts: EventParts) -> None:
+    def _feed_carried(
+        self, waiting: _Waiting, document: dict[str, object], all_slots: list[Slot], choices_ended: list[int]
+    ) -> None:
         if "choices" in document:
             self._carried.remember_envelope(document)
-        slots = [slot for slot in parts.slots if slot.carried and not self._carried.is_over(slot)]
+        slots = [slot for slot in all_slots if slot.carried and not self._carried.is_over(slot)]
         texts = [self._carried.channel(slot).feed(slot.text) for slot in slots]
         # After an error no text goes on.
-        ended = self._carried.choices() if document.get("error") else parts.ended
+        ended = self._carried.choices() if document.get("error") else choices_ended
         if ended:
             self._templates.clear()
             last = {slot.text_id: at for at, slot in enumerate(slots)}
@@ -173,20 +191,37 @@ class EventStream(Observed):
     def _shared_text(self, slot: Slot, rule: KeyRule) -> SharedText:
         if slot.text and slot.text_id in self._ended:
             raise Malformed(Reason.RESPONSE_MALFORMED)
+        self._idle.pop(slot.text_id, None)
         shared = self._shared.get(slot.text_id)
         if shared is None:
-            if len(self._shared) + len(self._ended) + len(self._carried) >= self._limits.max_channels:
-                raise Malformed(Reason.RESPONSE_TOO_LARGE)
+            self._make_room()
             channel = self._masker.json_channel() if slot.is_json else self._masker.channel(rule)
             shared = self._shared[slot.text_id] = SharedText(channel)
         return shared
 
+    def _make_room(self) -> None:
+        if len(self._shared) + len(self._carried) < self._limits.max_channels:
+            return
+        text_id = next(iter(self._idle), None)
+        if text_id is None:
+            raise Malformed(Reason.RESPONSE_TOO_LARGE)
+        del self._idle[text_id]
+        self._end(text_id)
+
     def _end_family(self, family: Path) -> None:
-        """Decide what still waits for more of the family's texts. Those that nothing waits for stay open."""
-        for text_id in [id_ for id_, shared in self._shared.items() if shared.waits and id_[: len(family)] == family]:
-            self._shared.pop(text_id).finish()
-            # What comes after the end could have changed what was decided there: it is refused.
-            self._ended.add(text_id)
+        """Decide what waits for more of the family's texts. Those that nothing waits for stay while there is room."""
+        for text_id in [id_ for id_ in self._shared if id_[: len(family)] == family]:
+            if self._shared[text_id].waits:
+                self._end(text_id)
+            else:
+                self._idle[text_id] = None
+
+    def _end(self, text_id: Path) -> None:
+        self._shared.pop(text_id).finish()
+        # What comes after the end could have changed what was decided there: it is refused.
+        self._ended.add(text_id)
+        if len(self._ended) > _ENDED_FOR_EACH_CHANNEL * self._limits.max_channels:
+            raise Malformed(Reason.RESPONSE_TOO_LARGE)
 
     def _feed_shared(self, waiting: _Waiting, slot: Slot) -> None:
         rule = announced_rule(slot.path)
@@ -211,6 +246,7 @@ class EventStream(Observed):
         for shared in self._shared.values():
             shared.finish()
         self._shared.clear()
+        self._idle.clear()
 
     def _push(self, waiting: _Waiting) -> None:
         self._queue.append(waiting)
@@ -231,6 +267,12 @@ class EventStream(Observed):
         if waiting.document is not None:
             return self._framing.wrap(frame.head, encode_json(waiting.document))
         return self._framing.wrap(frame.head, _DONE) if frame.payload else self._framing.blank(frame.head)
+
+
+def _framing_of(form: Form, masker: Masker, limits: Limits) -> Framing:
+    if form is Form.SSE:
+        return SseFraming(masker, limits.max_event_bytes)
+    return NdjsonFraming(limits.max_event_bytes)
 
 
 def _made(event: dict[str, object]) -> _Waiting:

@@ -65,9 +65,20 @@ def parse_string_body(inner: bytes) -> str | None:
         return None
 
 
+# U+0085, U+2028 and U+2029 in UTF-8.
+_LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+
+
 def encode_json(document: object) -> bytes:
-    """Compact UTF-8, keys in the order of the document, integers of any size, shortest faithful floats."""
-    return _ENCODER.encode(document)
+    """Compact UTF-8, keys in the order of the document, integers of any size, shortest faithful floats.
+
+    What Unicode calls a line end is escaped: clients that read lines end one there (httpx, Python's `splitlines`).
+    """
+    data = _ENCODER.encode(document)
+    if not data.isascii():
+        for raw, escaped in _LINE_ENDS:
+            data = data.replace(raw, escaped)
+    return data
 
 
 def _parse(data: bytes, max_depth: int) -> object:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Longest gap between two digits of one PAN. Seven separators in a row are seen in the wild; eight is the limit.
 MAX_GAP = 8
@@ -36,11 +37,20 @@ SEPARATOR_CLASS = _class(_SPACES + _DASHES + _OTHER + _INVISIBLE)
 DIGIT = re.compile(r"\d")
 DIGITS = re.compile(r"\d+")
 GAP = re.compile(f"[{SEPARATOR_CLASS}]{{1,{MAX_GAP}}}")
-GAP_BEFORE = re.compile(f"[{SEPARATOR_CLASS}]")
-# Stretches that hold every PAN, whatever else they hold: a digit and at least ten more digits or separators. For RE2
-# over UTF-8: where it is known to be ASCII, and where any other byte may belong to a digit or a separator.
-DENSE_ASCII = r"[0-9][0-9 \t\n\r\v\f./_\-]{10,}"
-DENSE_WIDE = r"[0-9\x80-\xff][0-9\x80-\xff \t\n\r\v\f./_\-]{10,}"
+# Stretches that begin like something that is a layout for `extproc.core.masking.run`, and others: one group, also
+# behind a short one, groups of three and more digits, two of eight, ones and pairs. For RE2 over ASCII.
+_GAP_ASCII = rf"[ \t\n\r\v\f./_\-]{{1,{MAX_GAP}}}"
+_SHAPES_ASCII = "|".join(
+    (
+        rf"[0-9]{{12}}|[0-9]{{4,6}}{_GAP_ASCII}[0-9]{{12}}",
+        rf"[0-9]{{3,}}{_GAP_ASCII}[0-9]{{3,}}{_GAP_ASCII}[0-9]|[0-9]{{8}}{_GAP_ASCII}[0-9]{{8}}",
+        rf"(?:[0-9]{_GAP_ASCII}){{11}}[0-9]|(?:[0-9]{{2}}{_GAP_ASCII}){{5}}[0-9]{{2}}",
+    )
+)
+SHAPES_ASCII = rf"(?:{_SHAPES_ASCII})[0-9 \t\n\r\v\f./_\-]*"
+# Likewise for any text, where gaps may not show: as many digits as the shortest PAN has.
+find_dense = re.compile(rf"\d(?:[{SEPARATOR_CLASS}]{{0,{MAX_GAP}}}+\d){{11}}+[\d{SEPARATOR_CLASS}]*+").finditer
+"""Finds stretches that hold every PAN."""
 ASCII_RUN = re.compile(r"[0-9 \t\n\r\v\f./_\-]*")
 # A gap within a line, and none as between the columns of a table.
 _IN_LINE = " \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
@@ -50,9 +60,14 @@ find_invisible = _INVISIBLES.search
 
 FOLDED_DIGITS = "\U0001d7f6\U0001d7f7\U0001d7f8\U0001d7f9\U0001d7fa\U0001d7fb\U0001d7fc\U0001d7fd\U0001d7fe\U0001d7ff"
 """Decimal digits, 0 to 9, that show in a view where the text has letters that look like digits."""
-find_folded = re.compile(f"[{FOLDED_DIGITS}]").finditer
+SPELLED_DIGITS = "\U0001d7e2\U0001d7e3\U0001d7e4\U0001d7e5\U0001d7e6\U0001d7e7\U0001d7e8\U0001d7e9\U0001d7ea\U0001d7eb"
+"""Likewise, where the text has words for digits."""
+find_all_folded = re.compile(f"[{FOLDED_DIGITS}]").finditer
+find_letters = re.compile(f"[{FOLDED_DIGITS}{SPELLED_DIGITS}]").search
+"""Finds a digit of a view that is letters in the text."""
 
 
+@lru_cache(maxsize=512)
 def visible(gap: str) -> str:
     """The gap without characters that do not show; empty when nothing shows."""
     return gap if gap.isascii() else _INVISIBLES.sub("", gap)

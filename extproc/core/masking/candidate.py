@@ -63,8 +63,8 @@ def _compile(heads: set[str], shapes: str) -> re.Pattern[str]:
         [rf"(?<=[^\x00-\x7f]|[{any_second}])"]
         + [rf"(?<={first})(?=[{second}]|[^0-9]|\Z)" for first, second in seconds.items()]
     )
-    # Close after another number no word announces anything; "CVV2" is no number.
-    apart = "".join(rf"(?<![^A-Za-z]\d[^A-Za-z]{{{count}}}\d)" for count in (1, 2, 3))
+    # Close after another number no word announces anything; "CVV2" is no number, nor is one in a tag or behind it.
+    apart = "".join(rf"(?<![^A-Za-z>]\d[^A-Za-z>]{{{count}}}\d)" for count in (1, 2, 3))
     sentinel = r"(?<=;\d)|(?<=%[Bb]\d)"
     short = rf"{apart}(?=\d{{0,{MAX_PIN_DIGITS - 1}}}(?!\d))"
     return re.compile(rf"\d(?<!\d\d)(?:(?={begins}|{apart}|{sentinel})(?={shapes})|(?={_TAGGED})|{short})\d*")

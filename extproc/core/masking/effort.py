@@ -10,8 +10,14 @@ TEXT_STEPS: Final = 4
 """A whole text with digits in it."""
 GROUP_STEPS: Final = 16
 """A group of digits that is judged."""
+PART_STEPS: Final = 2
+"""A group of a number that has many."""
+ANNOUNCED_STEPS: Final = 64
+"""Besides, where words that announce a number may stand before it."""
 KEY_STEPS: Final = 3
 """A key of a JSON object, with its value."""
+ROW_STEPS: Final = 200
+"""A PAN in an array, read once more with the elements behind it."""
 SPOT_STEPS: Final = 5
 """A stretch of numbers in a whole text."""
 SEARCHED_PER_STEP: Final = 16

@@ -10,7 +10,14 @@ from itertools import accumulate
 from typing import Final
 
 from extproc.core.masking.alphabet import DIGITS
-from extproc.core.masking.context import EXPIRY_PART_WORDS, EXPIRY_WORDS, PAN_WORDS, PIN_WORDS, Announcement
+from extproc.core.masking.context import (
+    CARD_EXPIRY_WORDS,
+    EXPIRY_PART_WORDS,
+    EXPIRY_WORDS,
+    PAN_WORDS,
+    PIN_WORDS,
+    Announcement,
+)
 from extproc.core.masking.effort import MAX_STEPS, Effort
 from extproc.core.masking.iin import BRANDS, MAX_PAN_DIGITS, MIN_PAN_DIGITS, Brand, Tier, passes_luhn
 from extproc.core.masking.neighbours import in_list
@@ -37,7 +44,7 @@ A_FLOAT: Final = "goes on as a float does, with a fraction or an exponent"
 AN_IBAN: Final = "inside an IBAN"
 A_PHONE: Final = "a telephone number, after a plus sign"
 TRUNCATED: Final = "beside the asterisks of a truncated PAN"
-BY_KEY: Final = "its key says so"
+BY_KEY: Final = "its key, or the words before it, say so"
 BESIDE: Final = "it stands beside a PAN"
 STRIPE: Final = "magnetic stripe data"
 BY_RULE: Final = "a rule of the policy"
@@ -163,7 +170,9 @@ class Explainer:
             case Kind.PIN:
                 return _announcing(text, note.start, ahead, PIN_WORDS) or BESIDE
             case Kind.EXPIRY:
-                return _announcing(text, note.start, ahead, EXPIRY_WORDS, EXPIRY_PART_WORDS) or BESIDE
+                return (
+                    _announcing(text, note.start, ahead, EXPIRY_WORDS, CARD_EXPIRY_WORDS, EXPIRY_PART_WORDS) or BESIDE
+                )
             case Kind.TRACK:
                 return STRIPE
             case Kind.PIN_BLOCK | Kind.CARDHOLDER:
@@ -238,7 +247,7 @@ def _announcing(text: str, start: int, ahead: int, *announcements: Announcement)
         if ahead and not announcement.stands_before(text[begin:start], start - begin):
             return BY_KEY
         alone = (one for one in _alone(announcement) if one.stands_before(text, start))
-        words = [word for one in alone for word in (*one.sure, *one.bounded, *one.apart)]
+        words = [word for one in alone for word in (*one.sure, *one.bounded, *one.apart, *one.signed)]
         return f"after the word `{max(words, key=len)}`"
     return ""
 
@@ -250,5 +259,6 @@ def _alone(announcement: Announcement) -> tuple[Announcement, ...]:
     return (
         *(Announcement.of((word,), (), links, distance) for word in announcement.sure),
         *(Announcement.of((), (word,), links, distance) for word in announcement.bounded),
-        *(Announcement.of((), (), links, distance, (word,)) for word in announcement.apart),
+        *(Announcement.of((), (), links, distance, apart=(word,)) for word in announcement.apart),
+        *(Announcement.of((), (), links, distance, signed=(word,)) for word in announcement.signed),
     )

@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING, Final
 
+from extproc.core.masking.aliases import Aliases
 from extproc.core.masking.effort import Effort
+from extproc.core.masking.iin import MAX_PAN_DIGITS, MIN_PAN_DIGITS, passes_luhn
 from extproc.core.masking.keys import KeyRule
-from extproc.core.masking.settings import Kind, Style
+from extproc.core.masking.settings import Kind, Style, Styles
 from extproc.core.masking.walk import Found
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ LABELS: Final[dict[str, str]] = {
 def label_of(kind: str) -> str:
     """What stands for a find of this kind: of cards, or of a rule."""
     return LABELS.get(kind) or f"[{kind.upper()}]"
+
+
+def marked(kind: str, name: str) -> str:
+    """The label with the name of one value in it."""
+    return f"{label_of(kind)[:-1]}_{name}]"
 
 
 BLANKS: Final = " \t\r\n"
@@ -51,37 +58,41 @@ def split_blank(text: str) -> tuple[str, str]:
 
 
 class Masks:
-    """The masks of one exchange and direction: counts findings, numbers equal PANs equally. Prints no digits."""
+    """The masks of one exchange and direction. Counts findings. Prints no digits."""
 
-    __slots__ = ("_numbers", "_style", "effort", "findings", "held_max")
+    __slots__ = ("_aliases", "_styles", "effort", "findings", "held_max")
 
-    def __init__(self, style: Style, effort: Effort) -> None:
-        self._style = style
+    def __init__(self, styles: Styles, aliases: Aliases, effort: Effort) -> None:
+        self._styles = styles
+        self._aliases = aliases
         self.effort = effort
-        self._numbers: dict[str, int] = {}
         self.findings: dict[str, int] = {}
         self.held_max = 0
 
-    def mask(self, found: Found) -> str:
-        """The mask for one finding, which is counted."""
+    def mask(self, found: Found, text: str = "") -> str:
+        """The mask for one finding, which is counted. `text` is what it replaces, in plain characters."""
         if found.rest and found.kind not in LABELS:
             return ""
         kind = str(found.kind)
         self.findings[kind] = self.findings.get(kind, 0) + 1
-        if kind != Kind.PAN:
-            return label_of(kind)
-        if self._style is Style.NUMBERED:
-            return f"[PAN_{self._numbers.setdefault(found.digits, len(self._numbers) + 1)}]"
-        if self._style is Style.TRUNCATE and not found.rest:
-            return truncate_pan(found.digits)
-        return PAN_MASK
+        value = found.digits or text
+        named = value and not found.unnamed and (kind == Kind.PAN or not _may_be_pan(kind, value))
+        match self._styles.get(kind) if named else None:
+            case Style.NUMBERED:
+                return marked(kind, self._aliases.number(kind, value))
+            case Style.TOKEN:
+                return marked(kind, self._aliases.token(kind, value))
+            case Style.TRUNCATE if not found.rest:
+                return truncate_pan(found.digits)
+            case _:
+                return label_of(kind)
 
     def replace(self, text: str, found: list[Found]) -> str:
         """The text with every finding replaced."""
         parts: list[str] = []
         at = 0
         for one in found:
-            parts += (text[at : one.start], self.mask(one))
+            parts += (text[at : one.start], self.mask(one, text[one.start : one.end]))
             at = one.end
         parts.append(text[at:])
         return "".join(parts)
@@ -95,8 +106,17 @@ class Masks:
         self.held_max = max(self.held_max, count)
 
 
-def mask_number(detectors: "Detectors", masks: Masks, value: float, rule: KeyRule) -> str | None:
-    """The mask for a JSON number that is a PAN or what its key announces; `None` for any other number."""
+def _may_be_pan(kind: str, value: str) -> bool:
+    """Whether what a rule found may be a PAN that another direction truncates, so that no hash stands for it."""
+    digits = "".join(char for char in value if char in "0123456789")
+    return kind != "iban" and MIN_PAN_DIGITS <= len(digits) <= MAX_PAN_DIGITS and passes_luhn(digits)
+
+
+def mask_number(detectors: "Detectors", masks: Masks, value: float, rule: KeyRule, said: str = "") -> str | None:
+    """The mask for a JSON number that is a PAN, what its key announces, or what rules find; `None` for any other.
+
+    `said` is what the key says.
+    """
     if rule.whole is not None:
         return masks.mask(Found(0, 0, rule.whole))
     if isinstance(value, float):
@@ -106,11 +126,11 @@ def mask_number(detectors: "Detectors", masks: Masks, value: float, rule: KeyRul
     value = abs(value)
     if rule is KeyRule.CODE and value <= _LARGEST_SECURITY_CODE:
         return masks.mask(Found(0, 0, Kind.SECURITY_CODE))
-    if value > _LARGEST_PAN or (rule is KeyRule.NONE and value < _SMALLEST_PAN):
+    if value > _LARGEST_PAN or (rule is KeyRule.NONE and value < _SMALLEST_PAN and not detectors.ruled):
         return None
     digits = str(value)
     if rule is KeyRule.NONE:
-        found = detectors.find(digits, masks.effort)
+        found = detectors.find(digits, masks.effort, said)
     else:
-        found = detectors.find_after(rule.primer, digits, masks.effort)
+        found = detectors.find_after(rule.primer, digits, masks.effort, said)
     return masks.replace(digits, found) if found else None

@@ -3,15 +3,47 @@
 import re
 from functools import lru_cache
 
-from extproc.core.masking.alphabet import GAP_BEFORE, MAX_GAP, SEPARATOR_CLASS, visible
+from extproc.core.masking.alphabet import MAX_GAP, SEPARATOR_CLASS, TABLE_GAP, WEAK_GAP, visible
+from extproc.core.masking.iin import MAX_PAN_DIGITS
 
 # So many groups of like length on one side of a candidate, or on both, in its own spacing, make it a coincidence in a
 # list of numbers. Cards as they are printed stand more.
 NEIGHBOURS_OF_PRINTED = (3, 4)
 NEIGHBOURS_OF_OTHERS = (2, 2)
 
+# From right to left: a gap, and the group before it. Nobody counts more digits than a candidate has, and a few.
+_match_neighbour = re.compile(rf"([{SEPARATOR_CLASS}]{{1,{MAX_GAP}}})(\d{{1,{MAX_PAN_DIGITS + 3}}})").match
+_BEFORE = NEIGHBOURS_OF_PRINTED[0] * (MAX_GAP + MAX_PAN_DIGITS + 3)
+
 # A group too short to be a PAN alone, with the gap after it.
 _SHORT_GROUP = re.compile(rf"(\d{{1,11}})([{SEPARATOR_CLASS}]{{1,{MAX_GAP}}})(?=\d)")
+
+
+# As numbers in a list or table are separated, and not the groups of one number in a sentence.
+_row_gap = re.compile(rf"[^\S ]|[,;:|{WEAK_GAP}{TABLE_GAP}]|  ").search
+_AFTER_LABEL = r"[%.)\"'*]{0,3}"
+_AS_SHOWN = str.maketrans(dict.fromkeys(",;:", WEAK_GAP))
+_match_label = re.compile(rf"([{SEPARATOR_CLASS},;:|]{{1,{MAX_GAP}}}){_AFTER_LABEL}[^\W\d_]").match
+# The label has a cell of its own.
+_ends_in_cell = re.compile(
+    rf"[^\W\d_]{_AFTER_LABEL}\s*</t[dh]>\s*<t[dh][^<>]{{0,20}}>\Z|\|[^|\n]*[^\W\d_]{_AFTER_LABEL} ?\| ?\Z",
+    re.IGNORECASE,
+).search
+_CELL_WINDOW = 64
+
+
+def stands_in_row(text: str, start: int, gaps: list[str]) -> bool:
+    """Whether the groups are the numbers of a row of a table: behind its label, in their own spacing.
+
+    So that "Revenue,4322,4886,8999,6601" stays. Whether a word announces a card is not asked.
+    """
+    gap = gaps[0]
+    if any(other != gap for other in gaps) or _row_gap(gap) is None:
+        return False
+    if TABLE_GAP in gap:
+        return _ends_in_cell(text[max(0, start - _CELL_WINDOW) : start]) is not None
+    label = _match_label(text[max(0, start - MAX_GAP - 4) : start][::-1])
+    return label is not None and visible(label[1][::-1]).translate(_AS_SHOWN) == gap
 
 
 def like_groups(lens: list[int], *, listed: bool) -> range:
@@ -62,20 +94,14 @@ def _row(least: int, gap: str) -> re.Pattern[str]:
 
 def neighbours_before(text: str, start: int, spacings: frozenset[str], like: range, masked_end: int) -> int:
     """How many like groups stand before, unmasked and in the candidate's own spacings."""
-    most = NEIGHBOURS_OF_PRINTED[0]
-    count = 0
-    at = start
-    while count < most:
-        left = at
-        while left > 0 and at - left < MAX_GAP and GAP_BEFORE.match(text[left - 1]):
-            left -= 1
-        if visible(text[left:at]) not in spacings or left == 0 or left <= masked_end or not text[left - 1].isdecimal():
+    before = text[max(0, start - _BEFORE) : start][::-1]
+    count = at = 0
+    while count < NEIGHBOURS_OF_PRINTED[0]:
+        match = _match_neighbour(before, at)
+        if match is None or len(match[2]) not in like:
             break
-        first = left
-        while first > 0 and left - first < like.stop and text[first - 1].isdecimal():
-            first -= 1
-        if left - first not in like:
+        if start - match.end(1) <= masked_end or visible(match[1][::-1]) not in spacings:
             break
         count += 1
-        at = first
+        at = match.end()
     return count

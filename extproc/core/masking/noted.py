@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from extproc.core.masking.aliases import Aliases
 from extproc.core.masking.channel import Channel, WholeChannel
 from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import Effort
@@ -12,7 +13,7 @@ from extproc.core.masking.mask import Masks
 from extproc.core.masking.masker import JSON_TEXT, Masker
 from extproc.core.masking.note import Note
 from extproc.core.masking.scanner import Scanner
-from extproc.core.masking.settings import Style
+from extproc.core.masking.settings import Side, Styles
 from extproc.core.masking.walk import Found
 
 
@@ -21,13 +22,13 @@ class NotedMasks(Masks):
 
     __slots__ = ("_noted",)
 
-    def __init__(self, style: Style, effort: Effort) -> None:
-        super().__init__(style, effort)
+    def __init__(self, styles: Styles, aliases: Aliases, effort: Effort) -> None:
+        super().__init__(styles, aliases, effort)
         self._noted: list[Note] = []
 
-    def mask(self, found: Found) -> str:
+    def mask(self, found: Found, text: str = "") -> str:
         self._noted.append(Note(found.start, found.end, str(found.kind)))
-        return super().mask(found)
+        return super().mask(found, text)
 
     def take_noted(self) -> list[Note]:
         """What was masked since the last call; offsets are those of the text in which it was found."""
@@ -67,9 +68,9 @@ class NotedMasker(Masker):
 
     __slots__ = ("_noting",)
 
-    def __init__(self, detectors: Detectors, style: Style, max_steps: int) -> None:
-        super().__init__(detectors, style, max_steps)
-        self._masks = self._noting = NotedMasks(style, self._masks.effort)
+    def __init__(self, detectors: Detectors, styles: Styles, aliases: Aliases, max_steps: int) -> None:
+        super().__init__(detectors, styles, aliases, max_steps)
+        self._masks = self._noting = NotedMasks(styles, aliases, self._masks.effort)
 
     def take_noted(self) -> list[Note]:
         """What was masked since the last call."""
@@ -84,8 +85,8 @@ class NotedScanner(Scanner):
 
     __slots__ = ()
 
-    def masker(self) -> NotedMasker:
-        return NotedMasker(self._detectors, self.settings.pan_style, self._max_steps)
+    def masker(self, side: Side = Side.REQUEST, aliases: Aliases | None = None) -> NotedMasker:
+        return NotedMasker(self._detectors, self.settings.styles(side), aliases or self.aliases(), self._max_steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _SPELLED = (
     "eight ocho huit",
     "nine nueve neuf",
 )
-NUMBER_WORDS: Final = {word: str(value) for value, words in enumerate(_SPELLED) for word in words.split()}
+NUMBER_WORDS: Final = {word: value for value, words in enumerate(_SPELLED) for word in words.split()}
 """The words and their digits."""
 LONGEST_WORD: Final = max(map(len, NUMBER_WORDS))
 
@@ -50,13 +50,14 @@ AFTER_FIRST: Final = rf"(?<!{_LETTER}.)(?:{'|'.join(map(_after, _FIRSTS))})"
 BEGINNINGS: Final = frozenset(word[:cut] for word in NUMBER_WORDS for cut in range(1, len(word) + 1))
 """All that such a word may begin with, in small letters."""
 
-_WORDS = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
-match_word = re.compile(rf"(?<!{_LETTER})(?:{_WORDS})(?!{_LETTER})", re.IGNORECASE).match
+WORDS: Final = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
+"""All words, as a pattern."""
+match_word = re.compile(rf"(?<!{_LETTER})(?:{WORDS})(?!{_LETTER})", re.IGNORECASE).match
 """A word for a digit, without letters around it."""
 match_begun = re.compile(
     rf"(?<!{_LETTER})(?:{'|'.join(_any_case(word[0]) + _beginnings(word[1:]) for word in NUMBER_WORDS)})\Z"
 ).match
 """What such a word may begin with, at the end of a text; the word itself, if it may go on."""
-find_word = re.compile(rf"(?<!{_LETTER})(?:{_WORDS})(?!{_LETTER})", re.IGNORECASE).search
-WORD_BYTES: Final = rf"(?i:\b(?:{_WORDS})\b)"
+find_word = re.compile(rf"(?<!{_LETTER})(?:{WORDS})(?!{_LETTER})", re.IGNORECASE).search
+WORD_BYTES: Final = rf"(?i:\b(?:{WORDS})\b)"
 """The same in UTF-8, for RE2 over bytes."""

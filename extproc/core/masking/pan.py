@@ -4,12 +4,14 @@ A judgement is final or `Wait.WAIT`. A final judgement never changes when more t
 stream equal to the masking of the whole text.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from extproc.core.masking.alphabet import GAP, ascii_digits, visible
 from extproc.core.masking.candidate import Candidates
 from extproc.core.masking.context import Words
+from extproc.core.masking.effort import PART_STEPS, Effort
 from extproc.core.masking.iin import MAX_IIN_DIGITS, MAX_PAN_DIGITS, MIN_PAN_DIGITS, IinTable, passes_luhn
 from extproc.core.masking.neighbours import (
     NEIGHBOURS_OF_OTHERS,
@@ -17,15 +19,18 @@ from extproc.core.masking.neighbours import (
     in_list,
     like_groups,
     neighbours_before,
+    stands_in_row,
 )
 from extproc.core.masking.run import (
     GROUP,
     Run,
+    are_like_numbers,
     ends_truncated,
     has_weak,
     is_brand_layout,
     is_layout,
     is_printed,
+    is_row_of_numbers,
     may_become_layout,
     read_run,
 )
@@ -38,11 +43,15 @@ _ANNOUNCED_BITS = sum(1 << n for n in range(MIN_ANNOUNCED_DIGITS, MAX_PAN_DIGITS
 
 # In a list, shorter ones are more often numbers of their own.
 MIN_LISTED_GROUP = 3
+# One that is longer than a year beside numbers of one kind makes four of them.
+MIN_LIKE_GROUP = 5
 # Beside letters that are taken for digits.
 MIN_TRUE_DIGITS = 12
 
+_FEW_GROUPS = 5
 # E.164.
 MAX_PHONE_DIGITS = 15
+_match_years = re.compile(r"(?:(?:19|20)[0-9]{2}(?:[^0-9]+|\Z))+").fullmatch
 # Characters before a candidate that a judgement may read.
 LEFT_WINDOW = 128
 
@@ -52,7 +61,7 @@ class Pan:
     """A PAN in a text. `ends` are all offsets where a PAN that begins here can end, the longest first."""
 
     ends: tuple[int, ...]
-    digits: str
+    digits: str = field(repr=False)
 
     @property
     def end(self) -> int:
@@ -69,12 +78,22 @@ class PanJudge:
         self._words = words
         self.candidates = Candidates(table.prefixes)
 
-    def judge(self, text: str, start: int, masked_end: int, final: bool) -> Pan | Wait | None:
+    def judge(
+        self,
+        text: str,
+        start: int,
+        masked_end: int,
+        final: bool,
+        may_be_announced: bool = True,
+        *,
+        effort: Effort | None = None,
+    ) -> Pan | Wait | None:
         """The PAN whose first digit is at `start`, where a group of digits begins, or `None` if there is none.
 
-        Digits before `masked_end` are masked already. `final`: nothing follows `text`.
+        Digits before `masked_end` are masked already. `final`: nothing follows `text`. `may_be_announced`: words
+        that announce a number may stand before it. `effort` pays for numbers in many groups.
         """
-        announced = self._words.may_announce(text, start) and self._words.pan_announced(text, start)
+        announced = may_be_announced and self._words.pan_announced(text, start)
         if not announced and (not self.may_begin(text, start) or in_list(text, start, masked_end)):
             return None
         if ends_truncated(text, start):
@@ -85,6 +104,8 @@ class PanJudge:
             if end - start == 4:
                 return None
         run = read_run(text, start, final)
+        if effort is not None and len(run.lens) > _FEW_GROUPS:
+            effort.spend(PART_STEPS * len(run.lens))
         strong, weak = self.table.lengths(run.digits)
         if _may_grow(run, strong | weak | (_ANNOUNCED_BITS if announced else 0)):
             return WAIT
@@ -120,6 +141,8 @@ class PanJudge:
         for last, count in run_lengths(run):
             if count < MIN_ANNOUNCED_DIGITS:
                 break
+            if count == MIN_ANNOUNCED_DIGITS and "14" <= run.digits[:2] <= "19":
+                continue  # a time in milliseconds, from 2014 to 2033, and no brand's
             lens, gaps = run.layout(last)
             if is_layout(lens, gaps) and not _too_many_letters(run, count, lens):
                 pan = Pan((run.ends[last],), run.digits[:count])
@@ -131,9 +154,12 @@ class PanJudge:
     def suppressed(self, place: "Place", end: int, lens: list[int], gaps: list[str]) -> bool | Wait:
         text, start = place.text, place.start
         before = text[start - 1] if start else ""
-        if not is_printed(lens):
-            if before == "." and start - 1 > place.masked_end and follows_integer(text, start - 1):
-                return True
+        printed = is_printed(lens)
+        # Of a row of decimals, where the groups are printed as on a card.
+        decimals = not printed or any("." in gap for gap in gaps)
+        if decimals and before == "." and start - 1 > place.masked_end and follows_integer(text, start - 1):
+            return True
+        if not printed:
             if before == "+" and sum(lens) <= MAX_PHONE_DIGITS:
                 return True
             beyond = goes_on(text, end, len(lens) > 1, place.final)
@@ -147,10 +173,16 @@ class PanJudge:
             return iban
         if len(lens) == 1:
             return False
+        if _match_years(text, start, end) or stands_in_row(text, start, gaps):
+            return True
         spacings = frozenset(gaps)
         listed = has_weak(spacings)
         like = like_groups(lens, listed=listed)
         one_side, both_sides = NEIGHBOURS_OF_PRINTED if is_brand_layout(lens) and not listed else NEIGHBOURS_OF_OTHERS
+        if are_like_numbers(lens):
+            beside = self._neighbour(place, end, spacings, range(MIN_LIKE_GROUP, max(lens) + 2))
+            if beside is not False:
+                return beside
         if listed and max(lens) < MIN_LISTED_GROUP:
             one_side = both_sides = 1
         before_count = neighbours_before(text, start, spacings, like, place.masked_end)
@@ -159,6 +191,12 @@ class PanJudge:
         enough = min(one_side, both_sides - before_count)
         in_row = before_count <= 1 and not listed
         return self._neighbours_after(place, end, spacings, like, enough=enough, in_row=in_row)
+
+    def _neighbour(self, place: "Place", end: int, spacings: frozenset[str], like: range) -> bool | Wait:
+        """Whether a like group stands on either side."""
+        if neighbours_before(place.text, place.start, spacings, like, place.masked_end):
+            return True
+        return self._neighbours_after(place, end, spacings, like, enough=1, in_row=True)
 
     def _neighbours_after(
         self, place: "Place", end: int, spacings: frozenset[str], like: range, *, enough: int, in_row: bool
@@ -204,7 +242,7 @@ class PanJudge:
 class Place:
     """Where a candidate begins, and what is known around it."""
 
-    text: str
+    text: str = field(repr=False)
     start: int
     masked_end: int
     final: bool
@@ -230,7 +268,7 @@ def find_shapes(run: Run, strong: int, weak: int) -> Iterator[tuple[int, int]]:
         if not (strong | weak) & bit or not passes_luhn(run.digits[:count]):
             continue
         lens, gaps = run.layout(last)
-        if _too_many_letters(run, count, lens):
+        if _too_many_letters(run, count, lens) or is_row_of_numbers(lens):
             continue
         if is_layout(lens, gaps) and (strong & bit or (len(lens) > 1 and is_brand_layout(lens))):
             yield last, count

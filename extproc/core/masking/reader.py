@@ -12,11 +12,18 @@ import unicodedata
 from itertools import chain
 from typing import Final
 
-from extproc.core.masking.alphabet import FOLDED_DIGITS, MAX_GAP, NO_GAP, SEPARATOR_CLASS, TABLE_GAP, WEAK_GAP
+from extproc.core.masking.alphabet import (
+    FOLDED_DIGITS,
+    MAX_GAP,
+    NO_GAP,
+    SEPARATOR_CLASS,
+    SPELLED_DIGITS,
+    TABLE_GAP,
+    WEAK_GAP,
+)
 from extproc.core.masking.effort import TOKEN_STEPS, Effort
 from extproc.core.masking.number_words import (
     AFTER_FIRST,
-    BEGINNINGS,
     FIRST_LETTERS,
     NUMBER_WORDS,
     match_begun,
@@ -29,6 +36,10 @@ MAX_TOKEN: Final = 40
 # How a gap that the scanner does not know is shown to it.
 _GAPS = dict.fromkeys(",;:", WEAK_GAP) | {"|": TABLE_GAP} | dict.fromkeys("\"'*`", NO_GAP)
 
+LISTING = ",;:|\"'"
+_SHOWN = str.maketrans({char: _GAPS[char] for char in LISTING})
+_LISTED = re.compile(rf"[0-9]+(?:[ \t\n\r\v\f./_\-{LISTING}]{{1,{MAX_GAP}}}[0-9]+)+")
+
 _CIRCLED_ZEROS = "\u24ff\U0001f10b\U0001f10c"
 _SHAPED_RANGES = (range(0xB2, 0xBA), range(0x2070, 0x208A), range(0x2460, 0x2794), range(0x1F100, 0x1F10A))
 SHAPED: Final = {
@@ -38,24 +49,23 @@ SHAPED: Final = {
         if (value := unicodedata.digit(char, None)) is not None and unicodedata.decimal(char, None) is None
     },
     **dict.fromkeys(_CIRCLED_ZEROS, "0"),
-    **{char: str(value) for value, char in enumerate(FOLDED_DIGITS)},
+    **{char: str(value) for digits in (FOLDED_DIGITS, SPELLED_DIGITS) for value, char in enumerate(digits)},
 }
 """Superscripts, subscripts, digits in circles and the like, and the digits that they are to a reader."""
-# Letters that stand for digits are shown as digits that nobody writes, so that the judge can tell them. Whoever does
-# write these means digits.
+# Letters that stand for digits, and words, are shown as digits that nobody writes, so that the judge can tell them.
+# Whoever does write these means digits.
 _MEANT = {"O": 0, "o": 0, "Q": 0, "I": 1, "l": 1, "S": 5, "B": 8}
 _FOLDED = {letter: FOLDED_DIGITS[value] for letter, value in _MEANT.items()}
 
-_SHAPED_CLASS = "".join(map(re.escape, sorted(SHAPED)))
+SHAPED_CLASS = "".join(map(re.escape, sorted(SHAPED)))
 LETTERS: Final = "".join(_MEANT)
 """Letters that may stand for digits."""
-_GAP_STARTS = "<~" + "".join(map(re.escape, _GAPS))
 
 # Tags between cells and lines separate; others are not seen between digits.
 _BLOCKS = frozenset(["br", "td", "th", "tr", "p", "div", "li", "hr", "dd", "dt", "table", "tbody", "thead"])
 
-_FIGURES = rf"\d&%\\{_SHAPED_CLASS}"
-_find = re.compile(rf"[{_FIGURES}{FIRST_LETTERS}](?:(?<=[{_FIGURES}])|{AFTER_FIRST})").search
+FIGURES = rf"\d&%\\{SHAPED_CLASS}"
+_find = re.compile(rf"[{FIGURES}{FIRST_LETTERS}](?:(?<=[{FIGURES}])|{AFTER_FIRST})").search
 _DIGITS = re.compile(r"\d+")
 _SEPARATORS = re.compile(f"[{SEPARATOR_CLASS}]+")
 _ENTITY = re.compile(r"&(?:#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});?|[A-Za-z][A-Za-z0-9]{1,30};)")
@@ -65,11 +75,15 @@ _PERCENT = re.compile(
 )
 _ESCAPE = re.compile(r"""\\{1,4}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([nrt/"'*`|.,:;_ -]))""")
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
-_TAG = re.compile(rf"<(?:!--[^<>]{{0,{MAX_TOKEN - 7}}}--|/?([A-Za-z][A-Za-z0-9]{{0,14}})[^<>]{{0,{MAX_TOKEN - 18}}})>")
+TAG: Final = re.compile(
+    rf"<(?:!--[^<>]{{0,{MAX_TOKEN - 7}}}--|/?([A-Za-z][A-Za-z0-9]{{0,14}})[^<>]{{0,{MAX_TOKEN - 18}}})>"
+)
 _EMPHASIS = re.compile(r"\*{1,3}(?!\*)|~{1,2}(?!~)|`{1,3}(?!`)")
 # A letter for a digit: its word has nothing but digits and such letters, and at least one digit.
-_FOLD_AFTER_DIGIT = re.compile(rf"[0-9{LETTERS}]{{1,19}}(?![A-Za-z0-9])")
-_FOLD = re.compile(rf"(?=[{LETTERS}]{{1,18}}[0-9])[0-9{LETTERS}]{{2,19}}(?![A-Za-z0-9])")
+# What a truncated PAN begins with, our own mask, is never read together with what stands before it.
+_WORD_END = r"(?![A-Za-z0-9]|\*{4})"
+_FOLD_AFTER_DIGIT = re.compile(rf"[0-9{LETTERS}]{{1,19}}{_WORD_END}")
+_FOLD = re.compile(rf"(?=[{LETTERS}]{{1,18}}[0-9])[0-9{LETTERS}]{{2,19}}{_WORD_END}")
 
 # What may be the beginning of a token whose rest has not come yet.
 _CONT = "%(?:[89abAB]|\\Z)(?:[0-9A-Fa-f]|\\Z)"
@@ -79,7 +93,9 @@ _BEGUN = re.compile(
     rf"|[fF](?:[0-7](?:{_CONT}){{0,3}})?)?\Z"
     r"|\\{1,4}(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?\Z"
 )
-_BEGUN_IN_GAP = re.compile(rf"<[^<>]{{0,{MAX_TOKEN - 2}}}\Z|\*{{1,3}}\Z|~{{1,2}}\Z|`{{1,3}}\Z|[0-9{LETTERS}]{{1,19}}\Z")
+_BEGUN_IN_GAP = re.compile(
+    rf"<[^<>]{{0,{MAX_TOKEN - 2}}}\Z|\*{{1,3}}\Z|~{{1,2}}\Z|`{{1,3}}\Z|[0-9{LETTERS}]{{1,19}}\*{{0,3}}\Z"
+)
 
 _READ_PER_STEP = 2
 """Characters that are read in a microsecond, at worst: digits and separators in turn."""
@@ -87,38 +103,10 @@ MAX_SINCE: Final = 1 << 30
 OUTSIDE: Final = MAX_GAP + 1
 """The gap of a reader that is not between digits."""
 
-wakes = re.compile(
-    rf"[{_SHAPED_CLASS}]|[{FIRST_LETTERS}]{AFTER_FIRST}|&(?:#?[A-Za-z0-9]|#?\Z)|%(?:[0-9A-Fa-f]|\Z)|\\(?:\\{{0,3}}[ux]|\\{{0,3}}\Z)"
-    rf"|\d[{SEPARATOR_CLASS}]{{0,{MAX_GAP}}}[{_GAP_STARTS}&%\\{LETTERS}]"
-).search
-"""Finds a place from which on the view of a text may differ from the text, and every such place but for those after it.
 
-The characters directly before, as many as a gap has, must be part of the text that is searched.
-"""
-
-
-def interesting(text: str) -> object:
-    """Whether a find or a token may begin in a piece of a text where nothing is undecided: `None` if not."""
-    word = text[1:] if text[:1] == " " else text
-    if word.isalpha():
-        # As most pieces are: the quick way to the same answer, or to yes where another word goes on.
-        return word if word.lower() in BEGINNINGS else None
-    return _find(text)
-
-
-def word_begun(text: str, before: str) -> int:
-    """Where a word for a digit may begin that goes on behind `text`, with nothing of interest before it; -1 if none.
-
-    `before` is the character before `text`, or empty.
-    """
-    found = _find(text)
-    if found is None:
-        return -1
-    at = found.start()
-    if at == 0 and before.isalpha():
-        return -1
-    word = text[at:]
-    return at if word.isalpha() and word.lower() in BEGINNINGS else -1
+def shown_tag(tag: re.Match[str]) -> str:
+    """What a tag between digits is shown as."""
+    return TABLE_GAP if (tag[1] or "").lower() in _BLOCKS else NO_GAP
 
 
 class Reader:
@@ -156,6 +144,11 @@ class Reader:
         size = len(text)
         self._pending = ""
         while at < size:
+            if listed := _LISTED.match(text, at):
+                chars.append(self._list(listed.group()))
+                sizes += [1] * len(chars[-1])
+                at = listed.end()
+                continue
             end = self._as_it_is(text, at)
             if end > at:
                 chars.append(text[at:end])
@@ -175,6 +168,13 @@ class Reader:
             at += length
         self._before = text[at - 1 : at] if at else ""
         return "".join(chars), sizes
+
+    def _list(self, written: str) -> str:
+        """The view of digits and of the punctuation of lists between them: the quick way through tables of numbers."""
+        last = max(map(written.rfind, LISTING))
+        self.since = self.since + len(written) if last < 0 else len(written) - 1 - last
+        self._gap = 0
+        return written.translate(_SHOWN)
 
     def _as_it_is(self, text: str, at: int) -> int:
         """Where the characters end that stand for themselves; `at` when there may be a token."""
@@ -224,22 +224,28 @@ class Reader:
                 return _GAPS.get(meant, meant) if between else meant, length
             return char, 1
         word = match_word(text, at)
-        if word:
-            return NUMBER_WORDS[word.group().lower()], len(word.group())
+        value = NUMBER_WORDS.get(word.group().lower()) if word else None
+        if word and value is not None:
+            return SPELLED_DIGITS[value], len(word.group())
         return self._gap_token(text, at, char) if between else (char, 1)
+
+    def _folds(self, text: str, at: int) -> bool:
+        """Whether the letter at `at` stands for a digit: in a word with digits of ASCII, or behind one."""
+        behind = self._gap == 0 and text[at - 1].isascii()
+        return (_FOLD_AFTER_DIGIT if behind else _FOLD).match(text, at) is not None
 
     def _gap_token(self, text: str, at: int, char: str) -> tuple[str, int]:
         if char == "<":
-            tag = _TAG.match(text, at)
+            tag = TAG.match(text, at)
             if tag:
-                return TABLE_GAP if (tag[1] or "").lower() in _BLOCKS else NO_GAP, len(tag.group())
+                return shown_tag(tag), len(tag.group())
         elif char in "*~`":
             emphasis = _EMPHASIS.match(text, at)
             if emphasis:
                 return NO_GAP, len(emphasis.group())
         elif char in _GAPS:
             return _GAPS[char], 1
-        elif char in _FOLDED and (_FOLD_AFTER_DIGIT if self._gap == 0 else _FOLD).match(text, at):
+        elif char in _FOLDED and self._folds(text, at):
             return _FOLDED[char], 1
         return char, 1
 

@@ -4,15 +4,16 @@ import functools
 from collections.abc import Iterable
 from typing import Final
 
+from extproc.core.document import quoted
 from extproc.core.masking.byte_view import view_of
 from extproc.core.masking.effort import TEXT_STEPS, Effort
 from extproc.core.masking.engine import MAX_PROGRAM, Engine
-from extproc.core.masking.mask import LABELS, label_of
 from extproc.core.masking.pattern_parser import PatternRefused
 from extproc.core.masking.rule import Rule
 from extproc.core.masking.rule_tape import RuleTape
 from extproc.core.masking.settings import MaskingRule, Style
 from extproc.core.masking.starts import Starts
+from extproc.core.masking.styles import masks_of
 from extproc.core.masking.walk import Found
 
 MAX_RULES: Final = 64
@@ -21,12 +22,6 @@ SCANNED_PER_STEP: Final = 256
 """Characters that one search goes through in a microsecond."""
 _GATE_MEMORY: Final = 8 * 1024 * 1024
 _GATE_PROGRAM: Final = 8 * MAX_PROGRAM
-# As `Masks` writes them beside its labels.
-_STYLED: Final = {
-    Style.LABEL: (),
-    Style.NUMBERED: ("[PAN_1]", "[PAN_12]", "[PAN_123]"),
-    Style.TRUNCATE: ("411111****1111", "411111*********1111"),
-}
 
 
 class Trigger:
@@ -56,12 +51,14 @@ class RuleSet:
         self._gate = _gate_of(rules)
 
     @classmethod
-    def of(cls, rules: Iterable[MaskingRule], style: Style) -> "RuleSet":
-        """Raises `PatternRefused` for the first rule that cannot be one. `style` is how PANs are replaced."""
+    def of(cls, rules: Iterable[MaskingRule], styles: Iterable[tuple[str, Style]] = ()) -> "RuleSet":
+        """Raises `PatternRefused` for the first rule that cannot be one. `styles` are those in which kinds are
+        replaced.
+        """
         compiled = tuple(map(compile_rule, rules))
-        kinds = {rule.kind for rule in compiled}
+        masks = masks_of((rule.kind for rule in compiled), styles)
         for rule in compiled:
-            refuse_masks(rule, kinds, style)
+            refuse_masks(rule, masks)
         return cls(compiled)
 
     def __bool__(self) -> bool:
@@ -97,15 +94,15 @@ def compile_rule(rule: MaskingRule) -> Rule:
     return Rule(rule)
 
 
-def refuse_masks(rule: Rule, kinds: Iterable[str], style: Style) -> None:
-    """Raises `PatternRefused` where the rule matches in what stands for finds, of cards or of rules of these kinds.
+def refuse_masks(rule: Rule, masks: Iterable[str]) -> None:
+    """Raises `PatternRefused` where the rule matches in one of `masks`, which stand for finds.
 
     What is masked must not be masked once more: an answer becomes part of the next request.
     """
-    for mask in (*LABELS.values(), *_STYLED[style], *sorted(map(label_of, kinds))):
+    for mask in masks:
         if rule.matches_in(mask.encode("ascii")):
             hint = "narrow its classes, or say with `\\b` and characters around it where it may stand"
-            raise PatternRefused(f"matches in `{mask}`, which stands for what was found", hint)
+            raise PatternRefused(f"matches in {quoted(mask)}, which stands for what was found", hint)
 
 
 def _place(found: Found) -> tuple[int, int]:

@@ -2,23 +2,21 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from extproc.core.masking.alphabet import GAP, SOFT_GAP, TABLE_GAP, WEAK_GAP, ascii_digits, find_folded, visible
+from extproc.core.masking.alphabet import GAP, SOFT_GAP, TABLE_GAP, WEAK_GAP, ascii_digits, find_all_folded, visible
 from extproc.core.masking.iin import GROUPINGS, MAX_PAN_DIGITS
 from extproc.core.masking.wait import WAIT, Wait
 
 _MIN_LOOSE_GROUP = 3
 # Cards whose groups are separated by punctuation, as numbers in a list are. Ones and pairs are the others.
-_LISTED = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4))
+LISTED = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4))
 _MAX_PAIR = 2
 # The only other cards of two and three groups: numbers beside each other are a value and its time, or the like.
-_FEW = frozenset(
-    ((8, 8), (4, 12), (12, 4), (4, 4, 8), (4, 8, 4), (8, 4, 4), (5, 5, 6), (6, 4, 6), (6, 6, 4), (4, 6, 6))
-)
+FEW = frozenset(((8, 8), (4, 12), (12, 4), (4, 4, 8), (4, 8, 4), (8, 4, 4), (5, 5, 6), (6, 4, 6), (6, 6, 4), (4, 6, 6)))
 _MAX_FEW = 3
 _MAX_PRINTED = 6
-# Equal groups of so many digits are numbers of one kind.
+# Groups of so many digits, or of one more or less, are numbers of one kind.
 _LIKE_NUMBERS = 5
 _TABLE_GAP = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]").search
 
@@ -26,7 +24,7 @@ _TABLE_GAP = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]").search
 GROUP = re.compile(f"\\d{{1,{MAX_PAN_DIGITS + 1}}}")
 
 # A truncated PAN is our own mask: its digits are never part of another PAN.
-_TRUNCATED_REST = re.compile(r"\*{4,9}\d{4}(?!\d)")
+_TRUNCATED_REST = re.compile(r"\*{4,9}\d{4}")
 _TRUNCATED_OPEN = re.compile(r"\*{1,9}\d{0,4}\Z")
 _TRUNCATED_BEFORE = re.compile(r"(?<!\d)\d{6}\*{4,9}\Z")
 _TRUNCATED_WINDOW = 16
@@ -41,7 +39,7 @@ class Run:
     `open_digits`: the last group may still grow or turn out to be a mask. `open_gap`: another group may follow.
     """
 
-    digits: str
+    digits: str = field(repr=False)
     ends: tuple[int, ...]
     lens: tuple[int, ...]
     gaps: tuple[str, ...]
@@ -111,7 +109,7 @@ def read_run(text: str, start: int, final: bool) -> Run:
             break
         gap = visible(text[end:at])
     written = "".join(text[e - n : e] for e, n in zip(ends, lens, strict=True))
-    folded = () if written.isascii() else tuple(match.start() for match in find_folded(written))
+    folded = () if written.isascii() else tuple(match.start() for match in find_all_folded(written))
     return Run(ascii_digits(written), tuple(ends), tuple(lens), tuple(gaps), open_digits, open_gap, folded)
 
 
@@ -171,7 +169,7 @@ def is_layout(lens: list[int], gaps: list[str]) -> bool:
     if len(lens) == 1:
         return True
     if has_weak(gaps):
-        return len(set(gaps)) == 1 and (tuple(lens) in _LISTED or _is_even(lens) or _is_row_of_fours(lens, gaps))
+        return len(set(gaps)) == 1 and (tuple(lens) in LISTED or _is_even(lens) or _is_row_of_fours(lens, gaps))
     if is_brand_layout(lens) and (max(lens) <= _MAX_PRINTED or all(map(SOFT_GAP.match, gaps))):
         return True
     if any(gap != gaps[0] for gap in gaps):
@@ -180,7 +178,19 @@ def is_layout(lens: list[int], gaps: list[str]) -> bool:
         return lens[0] == 1 or not _TABLE_GAP(gaps[0])
     if min(lens[:-1]) < _MIN_LOOSE_GROUP or SOFT_GAP.match(gaps[0]) is None:
         return False
-    return tuple(lens) in _FEW if len(lens) <= _MAX_FEW else min(lens) < _LIKE_NUMBERS or min(lens) != max(lens)
+    if len(lens) <= _MAX_FEW:
+        return tuple(lens) in FEW
+    return (len(set(lens[:-1])) == 1 and lens[-1] < lens[0]) or not is_row_of_numbers(lens)
+
+
+def is_row_of_numbers(lens: list[int]) -> bool:
+    """Whether the groups rather are four numbers, such as ports, than one."""
+    return len(lens) > _MAX_FEW and are_like_numbers(lens)
+
+
+def are_like_numbers(lens: list[int]) -> bool:
+    """Whether the groups have five digits and more, or nearly: as numbers of one kind, when another stands beside."""
+    return max(lens) >= _LIKE_NUMBERS and max(lens) - min(lens) <= 1
 
 
 def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
@@ -191,7 +201,7 @@ def may_become_layout(lens: list[int], gaps: list[str]) -> bool:
     if has_weak(gaps):
         if len(set(gaps)) > 1:
             return False
-        return _is_even(lens) or any(_begins(lens, form) for form in _LISTED) or _is_row_of_fours(lens, gaps)
+        return _is_even(lens) or any(_begins(lens, form) for form in LISTED) or _is_row_of_fours(lens, gaps)
     if all(n == 4 for n in whole) or any(
         tuple(whole) == brand[: len(whole)] and len(brand) > len(whole) and last <= brand[len(whole)]
         for brand in GROUPINGS

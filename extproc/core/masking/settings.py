@@ -1,7 +1,10 @@
 """The `masking` section of a policy, compiled into a `Scanner` by `extproc.core.masking.scanner`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 # Strong and national IIN tiers, all words that announce a security code.
 PCI_STRICT = "pci-strict"
@@ -11,11 +14,28 @@ PROFILES = (PCI_STRICT, BALANCED)
 
 
 class Style(StrEnum):
-    """How a PAN is replaced. Security codes are always removed, whatever the style (PCI DSS 3.3.1)."""
+    """What takes the place of a find. `extproc.core.masking.styles` says which kinds have a choice."""
 
     LABEL = "label"
+    """`[PAN]`."""
     NUMBERED = "numbered"
+    """`[PAN_1]`: equal values have equal numbers within an exchange."""
     TRUNCATE = "truncate"
+    """The first six and the last four digits (PCI SSC FAQ 1091)."""
+    TOKEN = "token"  # noqa: S105 - the name of a style
+    """`[PAN_k1_…]`: a keyed hash, equal for equal values of one tenant as long as the key is (PCI DSS 3.5.1.1)."""
+
+
+class Side(StrEnum):
+    """Which way a text goes through the guard."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+Styles = Mapping[str, Style]
+"""By kind; a kind that is not there is replaced by its label."""
+NO_STYLES: Final[Styles] = MappingProxyType({})
 
 
 class Media(StrEnum):
@@ -56,7 +76,16 @@ class MaskingSettings:
     """`profile` is the one for cards. `catalogues` are those of `rule_catalogue`, `rules` the policy's own."""
 
     profile: str = PCI_STRICT
-    pan_style: Style = Style.LABEL
+    request_styles: Styles = field(default_factory=lambda: NO_STYLES)
+    response_styles: Styles = field(default_factory=lambda: NO_STYLES)
     media: Media = Media.DENY
     catalogues: tuple[str, ...] = ()
     rules: tuple[MaskingRule, ...] = ()
+
+    def styles(self, side: Side) -> Styles:
+        return self.request_styles if side is Side.REQUEST else self.response_styles
+
+    @property
+    def all_styles(self) -> frozenset[tuple[str, Style]]:
+        """Every style that a kind has, in either direction."""
+        return frozenset((*self.request_styles.items(), *self.response_styles.items()))

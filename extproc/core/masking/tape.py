@@ -1,19 +1,25 @@
 """A stream of characters, cut anywhere, judged as the whole text would be."""
 
+import re
 from collections.abc import Callable
 
 from extproc.core.masking.alphabet import MAX_GAP
 from extproc.core.masking.effort import Effort
+from extproc.core.masking.iin import MAX_PAN_DIGITS
 from extproc.core.masking.mask import LABELS
+from extproc.core.masking.merge import merged
+from extproc.core.masking.names import LABEL_REACH, NameTrack, names_may_follow
 from extproc.core.masking.pan import LEFT_WINDOW
-from extproc.core.masking.reader import OUTSIDE, Reader, gap_before, interesting, wakes, word_begun
+from extproc.core.masking.reader import OUTSIDE, Reader, gap_before
 from extproc.core.masking.rule_tape import RuleTape
+from extproc.core.masking.waking import interesting, wakes, word_begun
 from extproc.core.masking.walk import Found, Trace, Walker
 
 # Most characters that a tape holds back where the text is its own view: a candidate of 19 digits in the widest spacing,
 # three neighbours of the widest like length, and a candidate that begins at the third of them.
 MAX_HELD = 512
 _TRIM_AT = 4 * LEFT_WINDOW
+_match_list = re.compile(r"[0-9 ,;:|./_\-\"'%]*").fullmatch
 VIEW_REACH = MAX_HELD + LEFT_WINDOW
 """Characters on either side of one that does not stand for itself in which judgements of text and view may differ."""
 
@@ -138,11 +144,13 @@ class Tape:
     """Takes characters in and gives them back, in order, once what to mask among them is decided."""
 
     __slots__ = (
+        "_after",
         "_begun",
         "_covered",
         "_effort",
         "_given",
         "_held",
+        "_names",
         "_rules",
         "_view",
         "_waiting",
@@ -165,11 +173,13 @@ class Tape:
         self._rules = rules
         self._walk = WalkTrack(walker, primer, effort)
         self._view: ViewTrack | None = None
+        self._names = NameTrack(effort)
         self._held = ""
-        # What a word for a digit may begin with; nothing has looked at it yet.
+        # Digits and gaps, or what a word for a digit may begin with: nothing has looked at it yet.
         self._begun = ""
         self._given = 0
         self._covered = 0
+        self._after = ""
         self._waiting: list[Found] = []
         # Whether nothing is held. While it is true, text in which nothing is `interesting` may go through `pass_by`.
         self.idle = rules is None or rules.idle
@@ -193,6 +203,11 @@ class Tape:
     def take(self, text: str, found: list[Found], final: bool) -> str:
         """Takes more text and gives back what is decided; adds to `found`, with offsets in what is given back."""
         if (self.idle or self._begun) and self._rules is None:
+            if not final and len(self._begun) < MAX_PAN_DIGITS and _goes_on(text, self._begun):
+                # What it is shows when there is more.
+                self._begun += text
+                self.idle = False
+                return ""
             text = self._begun + text
             self._begun = ""
             at = -1 if final else word_begun(text, self._walk.tail(1))
@@ -206,20 +221,26 @@ class Tape:
         if self.idle and self.interesting(text) is None:
             self.pass_by(text)
             return text
-        if self._view is None and wakes(self._walk.tail(MAX_GAP + 1) + text):
+        if self._view is None and wakes(self._walk.tail(len(self._held) + MAX_GAP + 1) + text):
             self._view = ViewTrack(self._walk.copy(), self._effort)
         waiting = self._waiting
+        before, end = self._walk.tail(LABEL_REACH), self._walk.end
         decided = self._walk.take(text, waiting, final)
+        if self._names.awake or names_may_follow(before, text):
+            decided = min(decided, self._names.take(before, end, text, waiting, final))
         if self._view is not None:
             decided = min(decided, self._view.take(text, waiting, final))
             if self._view.over:
                 self._view = None
         if self._rules is not None:
-            decided = min(decided, self._rules.take(text, waiting, final))
+            ruled = self._rules.take(text, waiting, final)
+            # What a rule finds has no name where it holds card data: that must be known.
+            open_finds = [one.start for one in waiting if one.end > decided and not one.rest and one.kind not in LABELS]
+            decided = min(decided, ruled, *open_finds)
         held = self._held + text
         start = self._given
         if waiting:
-            self._merge(decided, found)
+            self._merge(held, decided, found)
         end = min(max(decided, self._covered), start + len(held))
         self._given = end
         self._held = held[end - start :]
@@ -227,41 +248,19 @@ class Tape:
         return held[: end - start]
 
     def _is_quiet(self) -> bool:
-        """Whether no rule waits, and what comes next does not follow a digit, so that it stands for itself."""
-        if self._rules is not None and not self._rules.idle:
+        """Whether no rule and no name waits, and what comes next stands for itself, as it follows no digit."""
+        if self._names.awake or (self._rules is not None and not self._rules.idle):
             return False
         return self._view.idle if self._view else gap_before(self._walk.tail(MAX_GAP + 1)) == OUTSIDE
 
-    def _merge(self, decided: int, found: list[Found]) -> None:
+    def _merge(self, held: str, decided: int, found: list[Found]) -> None:
         """Gives out what begins before `decided`, and what goes on with it."""
-        for one in merged(self._waiting, self._covered, decided):
+        for one in merged(held, self._waiting, self._given, self._covered, decided, after=self._after):
             found.append(one.moved(-self._given))
-            self._covered = one.end
+            self._covered, self._after = one.end, one.kind
         self._waiting = [one for one in self._waiting if one.start >= decided]
 
 
-def merged(found: list[Found], covered: int = 0, decided: int | None = None) -> list[Found]:
-    """The finds that begin before `decided`, in order and without overlaps.
-
-    What was found twice is found once, and of the rest what is left of it. What ends before `covered` was found
-    already. A find that a rule swallows piece by piece goes on before anything else that begins in it.
-    """
-    apart: list[Found] = []
-    going_on = {one.start: one for one in found if one.rest and one.kind not in LABELS}
-    for one in sorted(found, key=_order):
-        if decided is not None and one.start >= decided:
-            break
-        while covered in going_on:
-            apart.append(going_on.pop(covered))
-            covered = apart[-1].end
-        if one.end > covered:
-            apart.append(one if one.start >= covered else one.between(covered, one.end, rest=True))
-            covered = one.end
-    while covered in going_on:
-        apart.append(going_on.pop(covered))
-        covered = apart[-1].end
-    return apart
-
-
-def _order(one: Found) -> tuple[int, int]:
-    return one.start, -one.end
+def _goes_on(text: str, begun: str) -> bool:
+    """Whether the text is digits, or goes on with the number or list of numbers that has begun."""
+    return text.isdecimal() or (begun[:1].isdecimal() and _match_list(text) is not None)

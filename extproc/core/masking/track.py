@@ -12,14 +12,15 @@ from extproc.core.masking.wait import WAIT, Wait
 MAX_TRACK: Final = 79
 """Characters of a track 1, sentinels included (ISO/IEC 7813); track 2 has at most 40."""
 _MAX_NAME = 26
-_NAME = re.compile(rf"\^[^^?%;\r\n]{{0,{_MAX_NAME}}}+")
+# No mask of ours stands in a name: what is masked is not masked once more.
+_NAME = re.compile(rf"\^(?:[^^?%;\[\r\n]|\[(?!PAN[\]_])){{0,{_MAX_NAME}}}+")
 _NAME_CUT = re.compile(r"\^[A-Z' .-]{1,24}/[A-Z' .-]{0,24}")
 # The expiry as YYMM, or a separator in its place (ISO/IEC 7813).
-_DATE = re.compile(r"\d\d(?:0[1-9]|1[0-2])|[\^=]")
-_DATE_BEGUN = re.compile(r"(?:\d(?:\d[01]?)?)?\Z")
+_DATE = re.compile(r"[0-9]{2}(?:0[1-9]|1[0-2])|[\^=]")
+_DATE_BEGUN = re.compile(r"(?:[0-9](?:[0-9][01]?)?)?\Z")
 # A `D` between digits is hex more often than a track: an expiry and a service code must follow.
-_EQUIVALENT = re.compile(r"[Dd]\d\d(?:0[1-9]|1[0-2])\d{3}")
-_EQUIVALENT_BEGUN = re.compile(r"[Dd](?:\d(?:\d(?:[01](?:\d{1,3})?)?)?)?\Z")
+_EQUIVALENT = re.compile(r"[Dd][0-9]{2}(?:0[1-9]|1[0-2])[0-9]{3}")
+_EQUIVALENT_BEGUN = re.compile(r"[Dd](?:[0-9](?:[0-9](?:[01](?:[0-9]{1,3})?)?)?)?\Z")
 _REST = re.compile(r"[0-9A-Za-z^=]*+")
 # EMV tag 57 with a length of 16 to 19 bytes, whose digits run into those of the PAN.
 _TAGGED = re.compile(rf"571[0-3](?=\d{{{MIN_PAN_DIGITS},{MAX_PAN_DIGITS}}}[Dd])")

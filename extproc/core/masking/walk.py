@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from extproc.core.masking.alphabet import ASCII_RUN, DIGITS
+from extproc.core.masking.alphabet import ASCII_RUN, DIGITS, find_letters
 from extproc.core.masking.candidate import REACH, REACH_OF_RUN, Search
 from extproc.core.masking.context import Words
-from extproc.core.masking.effort import GROUP_STEPS, SEARCHED_PER_STEP, SPOT_STEPS, TEXT_STEPS, Effort
+from extproc.core.masking.effort import ANNOUNCED_STEPS, GROUP_STEPS, SEARCHED_PER_STEP, SPOT_STEPS, TEXT_STEPS, Effort
 from extproc.core.masking.neighbours import list_end
 from extproc.core.masking.pan import Pan, PanJudge
 from extproc.core.masking.settings import Kind
@@ -26,6 +26,7 @@ class Found:
     """A stretch of text to replace. `digits` is the whole PAN, also where only its rest is still to be replaced.
 
     `kind` is a `Kind`, or what a rule says it finds; `rest` of a rule's find is not counted or replaced once more.
+    `unnamed`: its label stands for it, whatever the style.
     """
 
     start: int
@@ -33,6 +34,7 @@ class Found:
     kind: str
     digits: str = field(repr=False, default="")
     rest: bool = False
+    unnamed: bool = False
 
     def moved(self, by: int) -> "Found":
         """The same find in a text that begins elsewhere."""
@@ -188,7 +190,10 @@ class Walker:
             if stretch is not None and (beyond := stretch.list_end(first, trace.masked_end)) > first:
                 at = beyond
                 continue
-            pan = self._pan_at(text, first, trace, final)
+            announced = self._words.may_announce(text, first)
+            if announced:
+                trace.effort.spend(ANNOUNCED_STEPS)
+            pan = self._pan_at(text, first, trace, final, announced)
             if isinstance(pan, Wait):
                 return first
             track = self._track_at(text, first, end, pan, final)
@@ -202,12 +207,14 @@ class Walker:
                 if stretch is not None:
                     stretch.near = beside
                 self._note(text, first, pan, trace, found)
-            elif first >= trace.masked_end and not self._note_short(text, first, end, trace, found, final=final):
+            elif first >= trace.masked_end and not self._note_short(
+                text, first, end, trace, found, final=final, announced=announced
+            ):
                 return first
         return len(text)
 
-    def _pan_at(self, text: str, first: int, trace: Trace, final: bool) -> Pan | Wait | None:
-        pan = self._judge.judge(text, first, trace.masked_end, final)
+    def _pan_at(self, text: str, first: int, trace: Trace, final: bool, announced: bool) -> Pan | Wait | None:
+        pan = self._judge.judge(text, first, trace.masked_end, final, announced, effort=trace.effort)
         if isinstance(pan, Pan) and first < trace.masked_end < pan.end:
             return self._overlapping(pan, text, trace, final)
         return pan
@@ -215,7 +222,7 @@ class Walker:
     def _overlapping(self, pan: Pan, text: str, trace: Trace, final: bool) -> Pan | Wait | None:
         """The PAN, unless its digits beyond the PAN before it begin a PAN of their own: two cards in a row."""
         rest = DIGITS.search(text, trace.masked_end)
-        own = self._judge.judge(text, rest.start(), trace.masked_end, final) if rest else None
+        own = self._judge.judge(text, rest.start(), trace.masked_end, final, effort=trace.effort) if rest else None
         if isinstance(own, Wait):
             return own
         if own is None:
@@ -230,14 +237,18 @@ class Walker:
         if start is None or isinstance(start, Wait):
             return start
         stop = track_end(text, pan.end if pan else end, final)
-        return stop if stop is None or isinstance(stop, Wait) else (start, stop)
+        if stop is None or isinstance(stop, Wait):
+            return stop
+        return None if _has_letters(text, start, stop) else (start, stop)
 
-    def _note_short(self, text: str, first: int, end: int, trace: Trace, found: list[Found], *, final: bool) -> bool:
+    def _note_short(
+        self, text: str, first: int, end: int, trace: Trace, found: list[Found], *, final: bool, announced: bool
+    ) -> bool:
         """Masks the group of digits, if it is a code, a PIN or an expiry. False: more text is needed."""
-        short = self._short.judge(text, first, end, trace.pans, final=final)
+        short = self._short.judge(text, first, end, trace.pans, final=final, may_be_announced=announced)
         if isinstance(short, Wait):
             return False
-        if short is not None:
+        if short is not None and not _has_letters(text, first, short[1]):
             kind, trace.masked_end = short
             found.append(Found(first, trace.masked_end, kind))
         return True
@@ -265,3 +276,8 @@ class Walker:
             if group is not None:
                 found.append(Found(group.start(), pan.end, Kind.PAN, pan.digits, rest=True))
         trace.masked_end = max(trace.masked_end, pan.end)
+
+
+def _has_letters(text: str, start: int, stop: int) -> bool:
+    """Whether digits there are letters in the text that is viewed: these are read in PANs only."""
+    return not text.isascii() and find_letters(text, start, stop) is not None

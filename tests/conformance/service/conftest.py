@@ -33,7 +33,7 @@ POLICY = """
 apiVersion: extproc/v1
 kind: Policy
 name: conformance
-masking: {profile: pci-strict, pan: label}
+masking: {profile: pci-strict, styles: {pan: label}}
 rules:
   - name: analysts
     effect: allow

@@ -317,7 +317,8 @@ def test_a_tool_name_arrives_whole_and_is_masked(make_masker: Callable) -> None:
     assert filtered([named("pay_4"), named("pay_4"), named("_more")], make_masker()) == named("pay_4") * 2 + named(
         "_more"
     )
-    assert raises([named("4111"), named("1111")], make_masker()) is Reason.RESPONSE_MALFORMED
+    for names in (["4111", "1111"], ["4111", "4111"]):
+        assert raises(list(map(named, names)), make_masker()) is Reason.RESPONSE_MALFORMED
 
 
 def test_arguments_that_nest_too_deeply_are_a_malformed_response(make_masker: Callable) -> None:

@@ -1,6 +1,8 @@
 """Forms: fields and text files are masked, other files are media, and what parsers may read differently is refused."""
 
+import re
 from collections.abc import Callable
+from itertools import product
 
 import httpx
 import pytest
@@ -74,7 +76,15 @@ def test_a_clean_form_goes_on_byte_for_byte(make_masker: Callable) -> None:
         (f'{{"custom_id": "a", "body": {{"prompt": "{CARD}"}}}}\n{{"cvv": 737}}\n'.encode(), b'{"custom_id": "a", "body": {"prompt": "[PAN]"}}\n{"cvv": "[CVV]"}\n'),
         (b'{\n "cvv":\n  737,\n "n": 1\n}', b'{\n "cvv":\n  "[CVV]",\n "n": 1\n}'),
         (b'{"a": "\\u0034111111111111111"}', b'{"a": "[PAN]"}'),
+        (b'{"p": ["4111", "1111", "1111", "1111"]}\n{"q":1}', b'{"p":["[PAN]","","",""]}\n{"q":1}'),
+        (b'{"p": "NDExMTExMTExMTExMTExMQ==", "q": [{"text": "pay 4111 1111"}, {"text": "1111 1111, ok"}]}', b'{"p":"[PAN]","q":[{"text":"pay [PAN]"},{"text":", ok"}]}'),
+        (b'{"arguments": "{\\"cvv\\": 737}"}', b'{"arguments":"{\\"cvv\\": \\"[CVV]\\"}"}'),
         (b"{ not json 4111111111111111", b"{ not json [PAN]"),
+        (b'\xef\xbb\xbf{"cvv":737,"x":"4\\u003111111111111111"}', b'\xef\xbb\xbf{"cvv":"[CVV]","x":"[PAN]"}'),
+        (b'\xef\xbb\xbf{"n":1}\n\xef\xbb\xbf{"cvv":737}', b'\xef\xbb\xbf{"n":1}\n\xef\xbb\xbf{"cvv":"[CVV]"}'),
+        (b'[\n{"pan": "4111111111111111"},\n{"cvv": "737"}\n]', b'[\n{"pan": "[PAN]"},\n{"cvv": "[CVV]"}\n]'),
+        (b'a = [\n{"pan": "4111111111111111"}, // one\n]', b'a = [\n{"pan": "[PAN]"}, // one\n]'),
+        (b"{% if 1 %}4111111111111111\n{{ n }}\n[1] a note", b"{% if 1 %}[PAN]\n{{ n }}\n[1] a note"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["application/octet-stream", "image/png"])
@@ -85,13 +95,52 @@ def test_a_file_that_is_text_is_masked_whatever_it_says_it_is(
     request = parsed(content_type, body, Media.DENY)
     assert request.not_inspected == {}
     expected = make_masker().mask_text(content.decode()).encode() if masked is None else masked
-    assert parts_of(content_type, request.mask(make_masker()).body)["file"] == expected
+    masker = make_masker()
+    assert parts_of(content_type, request.mask(masker).body)["file"] == expected
+    assert sum(masker.findings.values()) == len(re.findall(rb"\[[A-Z]+\]", expected))
 
 
 def test_the_requests_of_a_batch_may_carry_no_more_than_others() -> None:
-    for line in (b'{"body": {"prompt": [1, 2, 3]}}', b'{"input_ids": [1]}', b'{"body": {"images": ["AAAA"]}}'):
-        kind, body = encoded({"purpose": "batch"}, {"file": ("b.jsonl", b'{"body": {}}\n' + line, "application/jsonl")})
+    lines = (
+        b'{"body": {"prompt": [1, 2, 3]}}',
+        b'{"a": 1} {"body": {"prompt": [1, 2, 3]}}',
+        b'{"input_ids": [1]}',
+        b'{"body": {"images": ["AAAA"]}}',
+    )
+    for line, end in product(lines, (b"\n", b"\r", b"\n\xef\xbb\xbf")):
+        kind, body = encoded(
+            {"purpose": "batch"}, {"file": ("b.jsonl", b'{"body": {}}' + end + line, "application/jsonl")}
+        )
         assert refusal(kind, body, Media.DENY) is Reason.BODY_NOT_INSPECTABLE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"body": {"prompt": "a", "prompt": [1, 2, 3]}}',
+        b'{"x": NaN, "body": {"prompt": [1, 2, 3]}}',
+        b'{"x": 1e999, "body": {"prompt": [1, 2, 3]}}',
+        b'{"x": "\\ud800", "body": {"prompt": [1, 2, 3]}}',
+        b'{"x": "a\tb", "body": {"prompt": [1, 2, 3]}}',
+        b'{"x": ' + b"1" * 5000 + b"." + b'5, "x": 1, "body": {}}',
+        b'{"body": {"messages": [{"role": "user", "content": "x", "Images": ["AAAA"]}]}}',
+        b'{"a": 1} {"body": 1, "body": {"prompt": [1, 2, 3]}}',
+        b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b"\n\xef\xbb\xbf"])
+def test_the_requests_of_a_batch_have_one_meaning(line: bytes, end: bytes) -> None:
+    kind, body = encoded({"purpose": "batch"}, {"file": ("b.jsonl", b'{"body": {}}' + end + line, "application/jsonl")})
+    assert refusal(kind, body, Media.DENY) is Reason.BODY_MALFORMED
+
+
+@pytest.mark.parametrize("content", [b"{}", b"{}\n"])
+def test_a_batch_of_too_many_objects_is_refused(content: bytes) -> None:
+    few, many = (encoded({}, {"file": ("b", content * count, "text/plain")}) for count in (999, 1001))
+    parse_request(Operation.UNKNOWN, *few, Limits(max_scan_steps=15_000))
+    with pytest.raises(Malformed) as refused:
+        parse_request(Operation.UNKNOWN, *many, Limits(max_scan_steps=15_000))
+    assert refused.value.reason is Reason.BODY_TOO_COSTLY
 
 
 def test_what_asks_for_words_and_tokens_is_stripped(make_masker: Callable) -> None:
@@ -125,6 +174,30 @@ def named(name: str) -> bytes:
     return f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\nx\r\n--b--\r\n'.encode()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "masked"),
+    [
+        ("card[cvv]", b"737", b"[CVV]"),
+        ("cvv[]", b"737", b"[CVV]"),
+        ("cvv[0]", b"737", b"[CVV]"),
+        ("order[cid]", b"737", b"[CVV]"),
+        ("card[number]", b"1234567890123456", b"[PAN]"),
+        ("cards[0][pan][]", b"1234567890123456", b"[PAN]"),
+        ("card[pin]", b"1234", b"[PIN]"),
+        ("card[exp][month]", b"12", b"[EXPIRY]"),
+        ("a[b][c][d][e][f][g][h][i][card][cvv]", b"737", b"[CVV]"),
+        ("order[number]", b"1234567890123456", b"1234567890123456"),
+        ("0", b"737", b"737"),
+        ("[]", b"737", b"737"),
+    ],
+)
+def test_a_name_in_brackets_announces_as_the_document_that_it_spells(
+    name: str, value: bytes, masked: bytes, make_masker: Callable
+) -> None:
+    body = f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + value + b"\r\n--b--\r\n"
+    assert parts_of(TYPE, parsed(TYPE, body).mask(make_masker()).body) == {name: masked}
+
+
 @pytest.mark.parametrize("name", ["%34111111111111111.wav", "a%204111%201111%201111%201111.wav"])
 def test_a_file_name_is_masked_as_it_is_read(name: str, make_masker: Callable) -> None:
     assert b"[PAN].wav" in parsed(TYPE, named(name)).mask(make_masker()).body
@@ -141,6 +214,26 @@ def test_a_finding_in_a_name_is_refused(name: str, make_masker: Callable) -> Non
     body = f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\nm-{CARD}\r\n--b--\r\n'.encode()
     with pytest.raises(Malformed) as refused:
         parsed(TYPE, body).mask(make_masker())
+    assert refused.value.reason is Reason.BODY_NOT_INSPECTABLE
+
+
+@pytest.mark.parametrize(
+    "boundary", ["4111111111111111", "----4111-1111-1111-1111", '"4111 1111 1111 1111"', "x-cvv-737"]
+)
+def test_a_finding_in_the_boundary_is_refused(boundary: str, make_masker: Callable) -> None:
+    line = f"--{boundary.strip(chr(34))}"
+    body = f'{line}\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n{line}--\r\n'.encode()
+    with pytest.raises(Malformed) as refused:
+        parsed(f"multipart/form-data; boundary={boundary}", body).mask(make_masker())
+    assert refused.value.reason is Reason.BODY_MALFORMED
+
+
+@pytest.mark.parametrize("kind", ["text/plain; v=4111111111111111", "card/4111111111111111", "text/plain; cvv=737"])
+@pytest.mark.parametrize("file", ["", '; filename="a.txt"'])
+def test_a_finding_in_the_type_of_a_part_is_refused(kind: str, file: str, make_masker: Callable) -> None:
+    head = f'--b\r\nContent-Disposition: form-data; name="a"{file}\r\nContent-Type: {kind}\r\n\r\n'
+    with pytest.raises(Malformed) as refused:
+        parsed(TYPE, head.encode() + b"x\r\n--b--\r\n").mask(make_masker())
     assert refused.value.reason is Reason.BODY_NOT_INSPECTABLE
 
 

@@ -36,13 +36,27 @@ CASES = [
     (Operation.CHAT, {"messages": [{"role": "user", "content": CARD, "images": [BYTES, BYTES]}]}, {"image": 2}),
     (Operation.MESSAGES, user({"type": "image", "source": {"type": "base64", "data": BYTES, "media_type": "image/png"}}), {"image": 1}),
     (Operation.MESSAGES, user({"type": "document", "title": CARD, "source": {"type": "base64", "data": BYTES}}), {"file": 1}),
-    (Operation.MESSAGES, user({"type": "document", "source": {"type": "text", "data": f"{CARD}"}}), {"file": 1}),
+    (Operation.MESSAGES, user({"type": "document", "source": {"type": "text", "data": CARD, "media_type": "image/png"}}), {"file": 1}),
+    (Operation.MESSAGES, user({"type": "document", "source": {"type": "text", "data": CARD, "url": "http://a.test/"}}), {"file": 1}),
+    (Operation.MESSAGES, user({"type": "document", "file_data": URL, "source": {"type": "text", "data": CARD}}), {"file": 1}),
     (Operation.MESSAGES, user({"type": "tool_result", "content": [{"type": "image", "source": {"data": BYTES}}]}), {"image": 1}),
     (Operation.RESPONSES, item({"type": "input_image", "image_url": URL}), {"image": 1}),
     (Operation.RESPONSES, item({"type": "input_file", "file_data": BYTES, "filename": CARD}), {"file": 1}),
     (Operation.GENERATE, {"model": "m", "prompt": CARD, "images": [BYTES]}, {"image": 1}),
     (Operation.GENERATE, {"prompt": {"prompt_string": CARD, "multimodal_data": [BYTES]}}, {"file": 1}),
     (Operation.EMBEDDINGS, user({"image_url": {"url": URL}}), {"image": 1}),
+    (Operation.EMBEDDINGS, {"model": "m", "input": [{"text": CARD}, {"image": BYTES}, {"image": URL}]}, {"image": 2}),
+    (Operation.EMBEDDINGS, {"query": {"image": URL}, "documents": [{"text": CARD}, {"image": URL}]}, {"image": 2}),
+    (Operation.EMBEDDINGS, {"data_1": CARD, "data_2": {"content": [{"image_url": {"url": URL}}]}}, {"image": 1}),
+    (Operation.EMBEDDINGS, {"query": CARD, "documents": {"content": [{"video_url": {"url": "http://a.test/"}}]}}, {"video": 1}),
+    (Operation.RESPONSES, item({"image_url": URL}), {"image": 1}),
+    (Operation.RESPONSES, item({"type": None, "image_url": URL}), {"image": 1}),
+    (Operation.EMBEDDINGS, {"input": [{"type": ["a"], "image": {"type": [], "url": URL}}]}, {"image": 1}),
+    (Operation.RESPONSES, item({"type": "tool", "content": [{"file": {"file_data": URL}}]}), {"file": 1}),
+    (Operation.RESPONSES, {"prompt": {"id": "p", "variables": {"n": CARD, "image": {"type": "input_image", "image_url": URL}}}}, {"image": 1}),
+    (Operation.GENERATE, {"instances": [CARD, {"b64": BYTES}]}, {"file": 1}),
+    (Operation.GENERATE, {"instances": [{"key": CARD, "image_bytes": {"b64": BYTES}}]}, {"file": 1}),
+    (Operation.GENERATE, {"inputs": {"image": {"b64": BYTES}, "key": CARD}}, {"image": 1}),
 ]  # fmt: skip
 
 
@@ -59,6 +73,52 @@ def test_media_are_refused_unless_the_policy_lets_them_through(
     masked = request.mask(make_masker())
     assert json.loads(masked.body) == json.loads(json.dumps(document).replace(CARD, "[PAN]"))
     assert BYTES not in repr(request)
+
+
+@pytest.mark.parametrize(
+    ("operation", "document"),
+    [
+        (Operation.MESSAGES, user({"type": "document", "title": CARD, "source": {"type": "text", "data": CARD}})),
+        (Operation.MESSAGES, user({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": CARD}})),
+        (Operation.EMBEDDINGS, {"query": CARD, "documents": [{"text": CARD, "metadata": {"file": "a.pdf", "image": None}}]}),
+        (Operation.GENERATE, {"instances": [{"image": [[0.5, 1.0]], "audio": 5, "video": "", "key": CARD}]}),
+        (Operation.RESPONSES, {"input": CARD, "text": {"format": {"type": "json_schema", "schema": {"properties": {"image": {"type": "string"}}}}}}),
+        (Operation.RESPONSES, {"input": [{"type": "function_call_output", "output": CARD, "attributes": {"image": "a"}}]}),
+    ],
+)  # fmt: skip
+def test_what_is_no_media_is_masked(operation: Operation, document: dict[str, Any], make_masker: Callable) -> None:
+    request = parse_request(operation, "application/json", json.dumps(document).encode(), Limits())
+    assert request.not_inspected == {}
+    masked = request.mask(make_masker())
+    assert json.loads(masked.body) == json.loads(json.dumps(document).replace(CARD, "[PAN]"))
+
+
+@pytest.mark.parametrize("media", list(Media))
+@pytest.mark.parametrize(
+    ("operation", "document"),
+    [
+        (Operation.CHAT, {"messages": [{"role": "user", "content": "x", "Images": [BYTES]}]}),
+        (Operation.CHAT, {"messages": [{"role": "user", "content": "x", "image\u017f": [BYTES]}]}),
+        (Operation.CHAT, {"messages": [{"role": "user", "Content": [1, 2]}]}),
+        (Operation.CHAT, {"messages": [{"role": "user", "content": "x", "Token_Ids": [1, 2]}]}),
+        (Operation.CHAT, {"messages": [{"role": "user", "content": [{"type": "text", "Image_URL": {"url": URL}}]}]}),
+        (Operation.MESSAGES, user({"Type": "image", "source": {"data": BYTES}})),
+        (Operation.MESSAGES, user({"type": "tool_result", "content": [{"type": "x", "Source": {"data": BYTES}}]})),
+        (Operation.RESPONSES, item({"Type": "input_image", "image_url": URL})),
+        (Operation.RESPONSES, {"input": [{"role": "user", "Content": [{"type": "input_image", "image_url": URL}]}]}),
+    ],
+)
+def test_a_key_of_a_message_has_one_spelling(operation: Operation, document: dict[str, Any], media: Media) -> None:
+    """Servers written in Go read a key whatever its case."""
+    with pytest.raises(Malformed) as refused:
+        parse_request(operation, "application/json", json.dumps(document).encode(), Limits(), media)
+    assert refused.value.reason is Reason.BODY_MALFORMED
+
+
+def test_other_keys_are_spelled_as_anyone_likes() -> None:
+    call = {"function": {"name": "f", "arguments": {"Images": ["x"], "Content": 5}}}
+    document = {"messages": [{"role": "assistant", "Name": "x", "tool_calls": [call]}], "documents": [{"Content": "a"}]}
+    parse_request(Operation.CHAT, "application/json", json.dumps(document).encode(), Limits())
 
 
 def test_a_clean_request_with_media_goes_on_byte_for_byte(make_masker: Callable) -> None:
@@ -136,3 +196,27 @@ def test_a_large_image_costs_no_scan() -> None:
     assert data.encode() in masked.body
     with pytest.raises(Malformed):
         masker.mask_text(data)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"instances": [{"image": "nginx:1.2", "v": 1}]},
+        {"instances": [{"audio": "yes"}]},
+        {"prompt": {"id": "p", "variables": {"image": "a cat"}}},
+        {"query": "q", "documents": [{"text": "t", "image": "photo.jpg"}]},
+        {"messages": [{"role": "tool", "content": {"Type": "invoice", "Content": "x"}}]},
+    ],
+)
+def test_words_under_the_names_of_media_are_none(document: dict[str, object]) -> None:
+    body = json.dumps({"model": "m", **document}).encode()
+    assert parse_request(Operation.UNKNOWN, "application/json", body, Limits()).not_inspected == {}
+
+
+@pytest.mark.parametrize("part", [{"image_url": "file:/a.png"}, {"image": "a"}, {"audio_url": ["a"]}])
+def test_whatever_a_message_names_as_media_is(part: dict[str, object]) -> None:
+    body = json.dumps({"model": "m", **user(part)}).encode()
+    for operation in (Operation.CHAT, Operation.UNKNOWN):
+        with pytest.raises(Malformed) as refused:
+            parse_request(operation, "application/json", body, Limits())
+        assert refused.value.reason is Reason.BODY_NOT_INSPECTABLE

@@ -149,3 +149,99 @@ def test_an_empty_list_of_what_is_dropped_changes_nothing(make_masker: Callable)
     stream = opened(make_masker())
     line = event({"index": 0, "content": "hi", "tokens": [], "stop": False})
     assert stream.feed(line) == line
+
+
+PARTED = [
+    ({"type": "content_block_delta", "index": 0}, {"output_index": 7}, "delta"),
+    ({"type": "response.output_text.delta", "output_index": 0, "content_index": 0}, {"summary_index": 3}, None),
+    ({"type": "response.function_call_arguments.delta", "output_index": 0}, {"content_index": 3}, None),
+    ({"message": {}, "done": False}, {"index": 1}, "message"),
+    ({"message": {}, "done": False}, {"type": "ping"}, "message"),
+    ({"message": {}, "done": False}, {"type": "b"}, "message"),
+    ({"index": 0, "token": {}}, {"output_index": 3}, "token"),
+]
+
+
+@pytest.mark.parametrize(("event_of", "more", "inside"), PARTED)
+def test_a_field_that_clients_do_not_read_parts_no_text(
+    event_of: dict[str, Any], more: dict[str, Any], inside: str | None, make_masker: Callable
+) -> None:
+    def said(text: str) -> dict[str, Any]:
+        key = {"delta": "text", "message": "content", "token": "text"}.get(inside or "", "delta")
+        return {**event_of, inside: {key: text}} if inside else {**event_of, key: text}
+
+    out = json.dumps(passed(make_masker(), said("x 4111 1111 "), {**said("1111 1111 "), **more}))
+    assert "[PAN]" in out
+    assert "1111" not in out
+
+
+@pytest.mark.parametrize("index", [-1, 0.0, "0", True, 4111111111111111])
+def test_an_index_that_is_none_is_refused(index: object, make_masker: Callable) -> None:
+    for document in (
+        {"type": "content_block_delta", "index": index, "delta": {"text": "a"}},
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": index, "delta": "a"},
+        {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": index, "delta": "a"},
+    ):
+        with pytest.raises(Malformed) as refused:
+            opened(make_masker()).feed(event(document))
+        assert refused.value.reason is Reason.RESPONSE_MALFORMED
+
+
+def test_an_event_that_is_complete_may_count_from_minus_one(make_masker: Callable) -> None:
+    """vLLM ends the reasoning of a message that has none so."""
+    done = {"type": "response.reasoning_text.done", "output_index": 1, "content_index": -1, "text": ""}
+    assert passed(make_masker(), done) == [done]
+
+
+EARLY = [
+    {"type": "message_start", "message": {"content": [{"type": "text", "text": "4111 1111 "}]}},
+    {"type": "message_start", "message": {"content": "4111 1111 "}},
+    {"type": "response.output_item.added", "output_index": 0, "item": {"content": [{"type": "output_text", "text": "4111 "}]}},
+    {"type": "response.output_item.added", "output_index": 0, "item": {"summary": [{"type": "summary_text", "text": "4111 "}]}},
+    {"type": "response.created", "response": {"output": [{"content": [{"text": "4111 "}]}]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("document", EARLY)
+def test_text_in_an_event_that_only_announces_is_refused(document: dict[str, Any], make_masker: Callable) -> None:
+    with pytest.raises(Malformed) as refused:
+        opened(make_masker()).feed(event(document))
+    assert refused.value.reason is Reason.RESPONSE_MALFORMED
+
+
+def test_what_announces_may_have_empty_parts(make_masker: Callable) -> None:
+    documents = [
+        {"type": "message_start", "message": {"content": [{"type": "text", "text": ""}]}},
+        {"type": "response.output_item.added", "output_index": 0, "item": {"content": [{"text": ""}], "summary": []}},
+        {"type": "response.created", "response": {"output": []}},
+    ]
+    assert passed(make_masker(), *documents) == documents
+
+
+def blocks(count: int) -> list[dict[str, Any]]:
+    return [
+        document
+        for at in range(count)
+        for document in (
+            {"type": "content_block_delta", "index": at, "delta": {"type": "text_delta", "text": "so."}},
+            {"type": "content_block_stop", "index": at},
+        )
+    ]
+
+
+def test_an_answer_may_have_more_blocks_than_may_be_open_at_once(make_masker: Callable) -> None:
+    documents = blocks(3 * Limits().max_channels)
+    assert passed(make_masker(), *documents) == documents
+
+
+def test_blocks_without_end_are_refused(make_masker: Callable) -> None:
+    with pytest.raises(Malformed) as refused:
+        passed(make_masker(), *blocks(17 * Limits().max_channels + 1))
+    assert refused.value.reason is Reason.RESPONSE_TOO_LARGE
+
+
+def test_a_block_whose_room_was_given_away_does_not_go_on(make_masker: Callable) -> None:
+    documents = blocks(2 * Limits().max_channels)
+    with pytest.raises(Malformed) as refused:
+        passed(make_masker(), *documents, documents[0])
+    assert refused.value.reason is Reason.RESPONSE_MALFORMED

@@ -259,7 +259,15 @@ def test_the_callers_token_leaves_under_no_name(play: Any) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["q=4111+1111+1111+1111", "q=%2534111111111111111", "q=%25253%34111111111111111", "card[cvv]=737", "cvc=123"],
+    [
+        "q=4111+1111+1111+1111",
+        "q=%2534111111111111111",
+        "q=%25253%34111111111111111",
+        "card[cvv]=737",
+        "cvc=123",
+        "cvv%5B%5D=737",
+        "card[pin]=1234",
+    ],
 )
 def test_card_data_in_a_url_is_refused_however_it_is_written(play: Any, query: str) -> None:
     p = play()

@@ -1,15 +1,20 @@
 """What the masking tests share: scanners, streams and a corpus of texts that broke other maskers."""
 
 import random
+import tomllib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 
+from extproc.core.masking.aliases import MaskKey
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings, Style
+from extproc.core.trust import Secret
 
-SCANNERS = {style: Scanner(MaskingSettings(pan_style=style)) for style in Style}
+KEY = MaskKey("k1", Secret("0" * 64))
+SCANNERS = {style: Scanner(MaskingSettings(request_styles={"pan": style}), key=KEY) for style in Style}
 
 # text -> text masked with labels, under `pci-strict`
 MASKED: dict[str, str] = {
@@ -18,6 +23,8 @@ MASKED: dict[str, str] = {
     "my card 4111 1111 1111 1111, thanks": "my card [PAN], thanks",
     "2026 4111 1111 1111 1111": "2026 [PAN]",
     "5 4 3 2 1 4111-1111-1111-1111": "5 4 3 2 1 [PAN]",
+    "4111111111111111=2Q12": "[PAN]=2Q12",
+    "5;121110123456=2812i57000000 00000002": "5;[TRACK] 00000002",
     "999|5236104053731902": "999|[PAN]",
     "id 1234567890123456784111111111111111987654": "id 1234567890123456784111111111111111987654",
     "04111111111111111": "04111111111111111",
@@ -36,6 +43,14 @@ MASKED: dict[str, str] = {
     "4008 4111 1111 1111 1111": "[PAN] [PAN]",
     "41111111111111114242424242424242": "41111111111111114242424242424242",
     # layouts
+    "62498 01294 63533 5596": "62498 01294 63533 5596",
+    "card number 62498 01294 63533 5596": "card number [PAN]",
+    "41111 11111 11111 1": "[PAN]",
+    "4222 2222 22222": "[PAN]",
+    "2026 4222 2222 22222": "2026 [PAN]",
+    "4222 2222 22222 51515": "4222 2222 22222 51515",
+    "4222 2222 22222 4222 2222 22222": "[PAN] [PAN]",
+    "620550-0000000000004": "[PAN]",
     "4111.1111.1111.1111": "[PAN]",
     "4111/1111/1111/1111": "[PAN]",
     "4111_1111_1111_1111": "[PAN]",
@@ -84,9 +99,9 @@ MASKED: dict[str, str] = {
     "CVV 12": "CVV 12",
     "decide 123": "decide 123",
     "CVE-2024-1234": "CVE-2024-1234",
-    "cvv" + " " * 19 + "123": "cvv" + " " * 19 + "[CVV]",
-    "cvv" + " " * 20 + "123": "cvv" + " " * 20 + "[CVV]",
-    "cvv" + " " * 21 + "123": "cvv" + " " * 21 + "123",
+    "cvv" + " " * 23 + "123": "cvv" + " " * 23 + "[CVV]",
+    "cvv" + " " * 24 + "123": "cvv" + " " * 24 + "[CVV]",
+    "cvv" + " " * 25 + "123": "cvv" + " " * 25 + "123",
     "4111 1111 1111 1111 12/28 123": "[PAN] [EXPIRY] [CVV]",
     "4111111111111111|12|28|123": "[PAN]|[EXPIRY]|[CVV]",
     "4111111111111111|12|2028|123": "[PAN]|[EXPIRY]|[CVV]",
@@ -97,11 +112,35 @@ MASKED: dict[str, str] = {
     "378282246310005 1234": "[PAN] [CVV]",
     "4111111111111111 2026": "[PAN] 2026",
     "4111111111111111 123.45": "[PAN] 123.45",
+    "PAN6240008635544 378,2": "PAN[PAN] 378,2",
     "4111111111111111 was charged 123": "[PAN] was charged 123",
     "[PAN] was charged 123": "[PAN] was charged 123",
-    "card 4111 1111 1111 1111, cvv 123, exp 12/28": "card [PAN], cvv [CVV], exp 12/28",
+    "card 4111 1111 1111 1111, cvv 123, exp 12/28": "card [PAN], cvv [CVV], exp [EXPIRY]",
     "expires 12/28": "expires 12/28",
+    # names behind a label
+    "Cardholder: Jane Doe, exp 12/28": "Cardholder: [CARDHOLDER], exp [EXPIRY]",
+    "name on the card = JANE A. DOE; cvv 123": "name on the card = [CARDHOLDER]; cvv [CVV]",
+    "**Cardholder Name:** Ludwig van Beethoven and friends": "**Cardholder Name:** [CARDHOLDER] and friends",
+    "| Cardholder | Jane Doe |": "| Cardholder | [CARDHOLDER] |",
+    "| Card owner: | Jane Doe |": "| Card owner: | [CARDHOLDER] |",
+    "'cardholder': 'Dr. Jane Doe', 'x': 1": "'cardholder': '[CARDHOLDER]', 'x': 1",
+    "card_holder_name=Jane O'Neil-Smith\n": "card_holder_name=[CARDHOLDER]\n",
+    "Name on card: DOE/JANE MR": "Name on card: [CARDHOLDER]",
+    "Cardholder: Jos\u00e9 \u00c1lvarez. He paid": "Cardholder: [CARDHOLDER]. He paid",
+    "card owner: Two Three, 4111 1111 1111 1111, card-holder: One Two 34": (
+        "card owner: [CARDHOLDER], [PAN], card-holder: [CARDHOLDER] 34"
+    ),
+    "Cardholder: 4111 1111 1111 1111": "Cardholder: [PAN]",
     # expiries and PINs
+    "Card: 4111111111111111\nCVV: 123\nExpiry: 12/29\n": "Card: [PAN]\nCVV: [CVV]\nExpiry: [EXPIRY]\n",
+    "4111111111111111|123|12/29": "[PAN]|[CVV]|[EXPIRY]",
+    "4111111111111111|123|12|29|Jane": "[PAN]|[CVV]|[EXPIRY]|Jane",
+    "4111111111111111,123,12/29": "[PAN],[CVV],[EXPIRY]",
+    "4111111111111111,12/29,123,10115 Berlin": "[PAN],[EXPIRY],[CVV],10115 Berlin",
+    "4111111111111111, 123,45 EUR": "[PAN], 123,45 EUR",
+    "4111111111111111:12:29:123": "[PAN]:[EXPIRY]:[CVV]",
+    "PAN=5555555555554444;EXP=1229;CVV=123": "PAN=[PAN];EXP=[EXPIRY];CVV=[CVV]",
+    "my card (cvv 123) expires on 12/2029": "my card (cvv [CVV]) expires on [EXPIRY]",
     "4111111111111111 12/28/2026": "[PAN] 12/28/[CVV]",
     "4111111111111111 12/28.": "[PAN] [EXPIRY].",
     "4111111111111111, exp. date: 12-2028 ok": "[PAN], exp. date: [EXPIRY] ok",
@@ -183,12 +222,29 @@ CLEAN: tuple[str, ...] = (
     "%B12^DOE/JOHN^2812201? x^2 + y^2 = 28122011",
     "card pin 411111******1111, exp date 122028******1111",
     "411111******1111 and [PAN] and [PAN_12] and [CVV]",
+    # letters are digits in a PAN only
+    "cvv 14I1",
+    "cvv 14I1, card pin 1l34, exp date 12/2I, 1\u0664I1",
+    '{"cvv":1\u0664I1',
+    ';0000000001604440790^e"x[PAN]^e',
+    "Cardholder Name: The name of it; cardholder: please Enter; cardholder agreement: See Below; cardholder Jane Doe",
+    "the cardholder is Jane Doe: Jane",
+    "expires 12/28, this offer expires 12/29; the panel expires 12/28",
+    "c-.2848-.7497-.2848-1.0345 0l-1.6845 1.6845-.0024.0024-.4625",
+    "in 1946 1943 2002 1930 1907 and on ports 4547 45771 16979 43245",
     "in 2222 we sold 5 or 6 of 45, up 15 % from 2026",
     "visit 65 people, 4 of 5; 37 of 60",
 )
 
 
-@pytest.fixture(params=list(Style), ids=str)
+for case in tomllib.loads(Path(__file__).with_name("realistic.toml").read_text("utf-8"))["case"]:
+    if case["masked"] == case["text"]:
+        CLEAN = (*CLEAN, case["text"])
+    else:
+        MASKED[case["text"]] = case["masked"]
+
+
+@pytest.fixture(params=[Style.NUMBERED, Style.TRUNCATE, Style.TOKEN], ids=str)
 def scanner(request: pytest.FixtureRequest) -> Scanner:
     return SCANNERS[request.param]
 

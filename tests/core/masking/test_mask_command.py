@@ -265,3 +265,14 @@ def test_the_readme_shows_what_is_said() -> None:
     assert shown is not None
     result = run(*line[2].split(), stdin=f"{line[1]}\n")
     assert result.stdout + result.stderr == shown[1]
+
+
+def test_the_styles_of_either_direction(tmp_path: Path) -> None:
+    """Tokens are made with a key of the run: nobody needs the deployment's to try a policy."""
+    path = tmp_path / "policy.yaml"
+    head = (POLICIES / "demo.yaml").read_text("utf-8").replace("{pan: label}", "{pan: {request: token}}")
+    path.write_text(head, "utf-8")
+    asked, answered = (run("--policy", path, "--direction", side, stdin=PAN) for side in ("request", "response"))
+    assert re.fullmatch(r"\[PAN_k0_[a-z]{20}\]", asked.stdout)
+    assert answered.stdout == "[PAN]"
+    assert run("--policy", path, stdin=PAN).stdout != asked.stdout

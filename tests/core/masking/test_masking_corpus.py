@@ -7,6 +7,7 @@ from extproc.core.masking.scanner import Scanner
 
 LABELS = (
     *(("pan", "[PAN]"), ("security_code", "[CVV]"), ("track", "[TRACK]"), ("pin", "[PIN]"), ("expiry", "[EXPIRY]")),
+    ("cardholder", "[CARDHOLDER]"),
 )
 
 

@@ -106,6 +106,13 @@ def test_the_largest_body_is_judged_or_refused_in_time(unit: str, label: Callabl
     assert judged(lambda: label().mask_text(text)) < 6.0
 
 
+@pytest.mark.parametrize("count", [8_000, 16_000, 300_000])
+def test_rows_behind_cards_are_judged_or_refused_in_time(count: int, label: Callable[[], Masker]) -> None:
+    """An array of few million characters, whose every PAN is read with what stands behind it."""
+    body = ["4111111111111111", 12, 28, 737] * count
+    assert judged(lambda: label().mask_value(body)) < 4.5
+
+
 @pytest.mark.parametrize("value", ["4 4 4 4 4 4 4", "a", 1, 4111111111111111, {"k": 1}, []], ids=ascii)
 def test_a_body_of_many_values_is_judged_or_refused_in_time(value: object, label: Callable[[], Masker]) -> None:
     body = [value] * (2**24 // (len(json.dumps(value)) + 1))

@@ -9,14 +9,17 @@ from chunk_invariance import assert_chunk_invariant
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from extproc.core.masking.aliases import MaskKey
 from extproc.core.masking.json_channel import MAX_DEPTH
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings, Style
 from extproc.core.reasons import Malformed, Reason
+from extproc.core.trust import Secret
 
+KEY = MaskKey("k1", Secret("0" * 64))
 LABEL = Scanner(MaskingSettings())
-NUMBERED = Scanner(MaskingSettings(pan_style=Style.NUMBERED))
+NUMBERED = Scanner(MaskingSettings(request_styles={"pan": Style.NUMBERED}))
 PAN = 4111111111111111
 
 # value -> masked value
@@ -221,7 +224,7 @@ def test_anything_as_json_survives_every_cut(text: str) -> None:
 @given(values)
 def test_a_masked_value_is_not_masked_again(value: object) -> None:
     for style in Style:
-        scanner = Scanner(MaskingSettings(pan_style=style))
+        scanner = Scanner(MaskingSettings(request_styles={"pan": style}), key=KEY)
         once = scanner.masker().mask_value(value)
         assert scanner.masker().mask_value(once) == once
 
@@ -266,3 +269,36 @@ def test_the_key_argument_announces_the_value() -> None:
     assert LABEL.masker().mask_value(123, "cvv") == "[CVV]"
     assert LABEL.masker().mask_value("123", "cvv") == "[CVV]"
     assert LABEL.masker().mask_value(123, "amount") == 123
+
+
+def test_a_long_number_is_what_its_key_says() -> None:
+    text = f'{{"cardholder_name": [0.{"1" * 70}, {"2" * 70}], "n": 1}}'
+    masked = '{"cardholder_name": ["[CARDHOLDER]", "[CARDHOLDER]"], "n": 1}'
+    assert LABEL.masker().mask_json(text) == send(LABEL.masker(), text) == masked
+    assert LABEL.masker().mask_json(masked) == masked
+
+
+PERSONAL = Scanner(MaskingSettings(catalogues=("pci-pii",)))
+BY_KEY: list[tuple[object, object]] = [
+    ({"passport_number": "X12345678"}, {"passport_number": "[PASSPORT]"}),
+    ({"traveller": {"passportNo": "C01X00T47"}}, {"traveller": {"passportNo": "[PASSPORT]"}}),
+    ({"taxId": "12-3456789", "tin": 123456789}, {"taxId": "[TAX_ID]", "tin": "[TAX_ID]"}),
+    ({"ssn": "536904399"}, {"ssn": "[SSN]"}),
+    ({"mobile": [4155552671, "4155552672"]}, {"mobile": ["[PHONE]", "[PHONE]"]}),
+    ({"phone": {"number": "4155552671", "order": "1234567"}}, {"phone": {"number": "[PHONE]", "order": "1234567"}}),
+    ({"passport": "yes", "n": "X12345678", "order": 4155552671}, None),
+    ({"passport": {"n": 1}, "list": ["X12345678"]}, None),
+]
+
+
+@pytest.mark.parametrize("pair", BY_KEY, ids=lambda pair: ascii(pair[0]))
+def test_keys_say_what_rules_look_for(pair: tuple[object, object]) -> None:
+    """In values, in JSON text and in streams of it."""
+    value, masked = pair
+    expected = value if masked is None else masked
+    assert PERSONAL.masker().mask_value(value) == expected
+    text = json.dumps(value)
+    assert PERSONAL.masker().mask_json(text) == json.dumps(expected)
+    for at in range(len(text) + 1):
+        assert send(PERSONAL.masker(), [text[:at], text[at:]]) == json.dumps(expected)
+    assert LABEL.masker().mask_value(value) == value

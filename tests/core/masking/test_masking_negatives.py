@@ -46,6 +46,7 @@ KINDS: dict[str, tuple[Callable[[], str], int]] = {
     "tab-separated pairs": (lambda: "\t".join(str(RNG.randrange(10, 100)) for _ in range(7)), 0),
     "ports": (lambda: " ".join(str(RNG.randrange(32768, 65536)) for _ in range(3)), 0),
     "three ports": (lambda: " ".join(str(RNG.randrange(1024, 65536)) for _ in range(3)), 2),
+    "four ports": (lambda: " ".join(str(RNG.randrange(1024, 65536)) for _ in range(4)), 1),
     "fractions beside each other": (lambda: f"{RNG.uniform(10**7, 10**8):.8f} {RNG.uniform(10**7, 10**8):.8f}", 0),
     "capital exponents": (lambda: f"{RNG.randrange(10**15, 10**16)}E{RNG.randrange(10, 300)}", 0),
     "pairs in a list": (lambda: ", ".join(str(n) for n in range(RNG.randrange(30, 40), 50)), 0),
@@ -59,7 +60,6 @@ KINDS: dict[str, tuple[Callable[[], str], int]] = {
     "ibans in fours": (lambda: iban(" "), 0),
     "ibans in one piece": (lambda: iban(""), 0),
     "accounts of 12 digits": (lambda: str(RNG.randrange(10**12)).zfill(12), 8),
-    "16 digits": (lambda: str(RNG.randrange(10**16)).zfill(16), 2000 * 5 // 100),
 }
 
 
@@ -69,6 +69,16 @@ def test_ordinary_numbers_stay(kind: str, label: Callable[[], Masker]) -> None:
     masker = label()
     masker.mask_text(sample(make, 2000))
     assert masker.findings.get("pan", 0) <= most
+
+
+def test_a_number_of_16_digits_is_rarely_a_card(label: Callable[[], Masker]) -> None:
+    """What the issuer ranges leave of one in ten that the check digit lets pass. Samples of their own, always the same."""
+    rng = random.Random(20260702)
+    masker = label()
+    for _ in range(25):
+        masker.renew()
+        masker.mask_text("".join(f"id={rng.randrange(10**16):016d};\n" for _ in range(2000)))
+    assert masker.findings["pan"] <= 50_000 * 0.032
 
 
 @pytest.mark.parametrize(("top", "most"), [(10, 0), (100, 0), (1000, 12), (10_000, 120), (1_000_000, 20)])

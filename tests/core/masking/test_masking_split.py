@@ -53,6 +53,6 @@ def test_numbers_that_only_stand_side_by_side_stay(value: object) -> None:
 
 
 def test_the_parts_are_one_number_to_the_styles() -> None:
-    masker = Scanner(MaskingSettings(pan_style=Style.NUMBERED)).masker()
+    masker = Scanner(MaskingSettings(request_styles={"pan": Style.NUMBERED})).masker()
     value = {"whole": "4111111111111111", "parts": ["4111", "1111", "1111", "1111"]}
     assert masker.mask_value(value) == {"whole": "[PAN_1]", "parts": ["[PAN_1]", "", "", ""]}

@@ -1,6 +1,7 @@
 """What is written in escapes, markup and other digits is read and masked, in whole texts and in streams alike."""
 
 import random
+import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 
@@ -25,6 +26,23 @@ SEEN = {
     r"4111\n1111\n1111\n1111": "[PAN]",
     r"4111\-1111\-1111\-1111": "[PAN]",
     "cvv%3A%20123": "cvv%3A%20[CVV]",
+    "security%20code: 123": "security%20code: [CVV]",
+    "3%20digits%20on%20the%20back%3A%20123": "3%20digits%20on%20the%20back%3A%20[CVV]",
+    "expiry%20date%20is%2012/28": "expiry%20date%20is%20[EXPIRY]",
+    "card%20number 1234567812345678": "card%20number [PAN]",
+    "card &amp; pin%20is%201234": "card &amp; pin%20is%20[PIN]",
+    "a%3bpan 6240008631401147": "a%3bpan [PAN]",
+    "&quot;pan&quot;:6240008631401147": "&quot;pan&quot;:[PAN]",
+    "c&#118;v 123, %63vc 123, c\\u0076v 123": "c&#118;v [CVV], %63vc [CVV], c\\u0076v [CVV]",
+    "4111&sup1;11111111111": "[PAN]",
+    "4111 1111 1111 1111 exp 12/28<td>123": "[PAN] exp [EXPIRY]<td>[CVV]",
+    "4111 1111 1111 1111 valid thru 12/28</b> 123": "[PAN] valid thru [EXPIRY]</b> [CVV]",
+    "4111<br>1111<br>1111<br>1111": "[PAN]",
+    "<tr><td>4111</td><td>111111</td></tr><tr><td>1111</td></tr>": "<tr><td>4111</td><td>111111</td></tr><tr><td>1111</td></tr>",
+    '4<b>1</b>1"1"111111<!-- x -->11111"1': "[PAN]",
+    "63<!-- x -->04<!-- x -->00<!-- x -->00<!-- x -->00<!-- x -->00<!-- x -->00<!-- x -->00<!-- x -->003622": (
+        "[PAN]<!-- x -->003622"
+    ),
     "cvv: &#49;23": "cvv: [CVV]",
     "cvv%3A" + " " * 14 + "123": "cvv%3A" + " " * 14 + "[CVV]",
     "card number%3A 6240008631401147": "card number%3A [PAN]",
@@ -57,6 +75,22 @@ SEEN = {
     "4\ufe0f\u20e31\ufe0f\u20e31\ufe0f\u20e31\ufe0f\u20e3 1111 1111 1111": "[PAN]",
     "4\u03361\u03361\u03361\u0336 1111 1111 1111": "[PAN]",
     "4l11 1111 1111 1111": "[PAN]",
+    'cc5718"9"5S411111': "cc[PAN]",
+    # digits of other scripts, in lists and markup
+    "\uff14\uff19\uff12\uff19, \uff13\uff11\uff18\uff17, \uff16\uff15\uff14\uff13, \uff12\uff11\uff10\uff15": "[PAN]",
+    "\uff14\uff11\uff11\uff11<b>\uff11111</b>\uff11111<i>1111": "[PAN]",
+    "\uff14111111111111111</td><td>12/28</td><td>123": "[PAN]</td><td>[EXPIRY]</td><td>[CVV]",
+    "620550000000000000`\u0664": "[PAN]",
+    "5018, 9781, 9\u200b848, 4616": "[PAN]",
+    "9704;2542;452\xad1;2207": "[PAN]",
+    # words for digits beside digits and underscores
+    "four_nine_two_nine_three_one_eight_seven_six_five_four_three_two_one_zero_five": "[PAN]",
+    "60072294quatre8five9deux340": "[PAN]",
+    "un 1 \u017fept, s\u0130x 4111 1111 1111 1111": "un 1 \u017fept, s\u0130x [PAN]",
+    # tags in words
+    "CVV<sub>2</sub>: 205": "CVV<sub>2</sub>: [CVV]",
+    "CV<b>V</b>: 205, exp<b>iry</b> date 12/28": "CV<b>V</b>: 205, exp<b>iry</b> date 12/28",
+    "41\u200b11\u200b11\u200b11\u200b11\u200b11\u200bl1\u200b11": "[PAN]",
     "4111 1111 1111 lIl1": "[PAN]",
     "41l1111111111111": "[PAN]",
     "4OO0 O000 0000 0002": "[PAN]",
@@ -156,7 +190,7 @@ def test_it_is_masked_far_inside_of_a_text(text: str) -> None:
 
 @pytest.mark.parametrize("between", range(600, 660))
 def test_a_number_is_not_read_from_its_middle_on(between: int) -> None:
-    text = f"order 1{4111111111111111}{'x' * between}%20"
+    text = f"order 1{4111111111111111}{'x' * between}%41"
     assert SCANNER.masker().mask_text(text) == text
 
 
@@ -177,6 +211,9 @@ def test_base64_and_hex_are_read_in_whole_texts(said: str, around: str) -> None:
         masker = SCANNER.masker()
         assert masker.mask_text(around.format(run.decode())) == around.format(kind)
         assert sum(masker.findings.values()) == 1
+        for shape in ('{"a": "%s"}', '{"%s": [1, "%s"]}', '{"a": "\\"%s', "%s"):
+            text = shape.replace("%s", around.format(run.decode()))
+            assert SCANNER.masker().mask_json(text) == shape.replace("%s", around.format(kind))
 
 
 @pytest.mark.parametrize(
@@ -245,3 +282,12 @@ def test_long_texts_are_masked_as_their_streams_are(seed: int) -> None:
         streamed = SCANNER.masker()
         assert send(streamed, chunks) == expected
         assert streamed.findings == whole.findings
+
+
+def test_a_string_without_an_end_is_read_once() -> None:
+    run = b64encode(b"4111111111111111").decode()
+    begun = time.process_time()
+    for end in ("\\", ""):
+        masked = SCANNER.masker().mask_json('"' + run + '"{"k":"' + '\\"' * 20_000 + end)
+        assert masked.startswith('"[PAN]"')
+    assert time.process_time() - begun < 2

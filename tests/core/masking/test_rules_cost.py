@@ -10,11 +10,11 @@ from extproc.core.masking.effort import Effort
 from extproc.core.masking.rule import MAX_HELD
 from extproc.core.masking.rule_catalogue import CATALOGUES
 from extproc.core.masking.rules import RuleSet
-from extproc.core.masking.settings import MaskingRule, Style
+from extproc.core.masking.settings import MaskingRule
 from extproc.core.reasons import Malformed, Reason
 
 STEPS = 10**9
-RULES = {profile: RuleSet.of(rules, Style.LABEL) for profile, rules in CATALOGUES.items()}
+RULES = {profile: RuleSet.of(rules) for profile, rules in CATALOGUES.items()}
 RULES["own"] = RuleSet.of(
     [
         MaskingRule("words", r"[a-z]{1,60}[ab]{1,60}[a-z0-9]{1,60}\d{4}"),
@@ -22,7 +22,6 @@ RULES["own"] = RuleSet.of(
         MaskingRule("nested", r"(?:(?:a{1,4}b?){1,8}c?){1,8}\d"),
         MaskingRule("checked", r"\d{2,60}x?", check="luhn"),
     ],
-    Style.LABEL,
 )
 PROSE = "The quick brown fox jumps over 13 lazy dogs, and in 2026 nobody cared about 15 % of it. "
 UNITS = (

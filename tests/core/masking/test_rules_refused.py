@@ -2,6 +2,7 @@
 
 import pytest
 
+from extproc.core.masking.aliases import Aliases
 from extproc.core.masking.effort import Effort
 from extproc.core.masking.mask import Masks
 from extproc.core.masking.pattern_parser import PatternRefused
@@ -45,14 +46,14 @@ REFUSED = {
 def test_what_is_no_rule(name: str) -> None:
     rule, message = REFUSED[name]
     with pytest.raises(PatternRefused) as refused:
-        RuleSet.of([rule], Style.LABEL)
+        RuleSet.of([rule])
     assert refused.value.message.startswith(message)
     assert refused.value.message[-1] != "."
 
 
 def test_the_masks_of_other_rules_are_left_alone() -> None:
     with pytest.raises(PatternRefused, match=r"matches in `\[BADGE\]`"):
-        RuleSet.of([MaskingRule("badge", r"\bb-\d{4}"), MaskingRule("r", "BA[A-Z]GE")], Style.LABEL)
+        RuleSet.of([MaskingRule("badge", r"\bb-\d{4}"), MaskingRule("r", "BA[A-Z]GE")])
 
 
 def test_masks_depend_on_the_style() -> None:
@@ -61,9 +62,9 @@ def test_masks_depend_on_the_style() -> None:
         for style in Style:
             if style is refusing:
                 with pytest.raises(PatternRefused, match="matches in"):
-                    RuleSet.of([rule], style)
+                    RuleSet.of([rule], {("pan", style)})
             else:
-                assert RuleSet.of([rule], style)
+                assert RuleSet.of([rule], {("pan", style)})
 
 
 LAGS = {
@@ -161,7 +162,7 @@ def test_both_lists_of_words_are_asked() -> None:
 
 
 def test_finds_of_rules_are_masked_and_counted_once() -> None:
-    masks = Masks(Style.TRUNCATE, Effort(STEPS))
+    masks = Masks({"pan": Style.TRUNCATE}, Aliases(None, ""), Effort(STEPS))
     assert masks.mask(Found(0, 3, "badge")) == "[BADGE]"
     assert masks.mask(Found(3, 9, "badge", rest=True)) == ""
     assert masks.replace("a b-1 c", [Found(2, 5, "badge")]) == "a [BADGE] c"
@@ -171,7 +172,7 @@ def test_finds_of_rules_are_masked_and_counted_once() -> None:
 
 def test_a_key_can_stand_before_a_whole_text() -> None:
     """As a primer: the words are in it, and nothing of it is found."""
-    rules = RuleSet.of(CATALOGUES["pci-pii"], Style.LABEL)
+    rules = RuleSet.of(CATALOGUES["pci-pii"])
     assert rules.find("219456789", Effort(STEPS)) == []
     assert rules.find("219456789", Effort(STEPS), "ssn: ") == [Found(0, 9, "ssn")]
     assert rules.find("to a@b.org", Effort(STEPS), "c@d.org: ") == [Found(3, 10, "email")]

@@ -21,7 +21,7 @@ from extproc.core.masking.pattern_parser import PatternRefused
 from extproc.core.masking.rule import Rule
 from extproc.core.masking.rule_catalogue import CATALOGUES
 from extproc.core.masking.rules import RuleSet
-from extproc.core.masking.settings import MaskingRule, Style
+from extproc.core.masking.settings import MaskingRule
 from extproc.core.masking.walk import Found
 
 STEPS = 10**9
@@ -212,7 +212,7 @@ LOOSE_LUHN = MaskingRule("l", r"\d{2,3}", check="luhn")
 @settings(max_examples=500)
 def test_values_and_checks_in_streams(rule: MaskingRule, words: list[str], data: st.DataObject) -> None:
     text = "".join(words)
-    rules = RuleSet.of([rule], Style.LABEL)
+    rules = RuleSet.of([rule])
     expected = oracle(rule, text)
     assert whole(rules, text) == expected
     at = data.draw(st.lists(st.integers(0, len(text)), max_size=6))
@@ -220,7 +220,7 @@ def test_values_and_checks_in_streams(rule: MaskingRule, words: list[str], data:
         assert streamed(rules, chunks) == expected
 
 
-CATALOGUE = {profile: RuleSet.of(rules, Style.LABEL) for profile, rules in CATALOGUES.items()}
+CATALOGUE = {profile: RuleSet.of(rules) for profile, rules in CATALOGUES.items()}
 PIECES = (
     *(
         "password",
@@ -285,7 +285,7 @@ def test_the_rules_of_the_profiles_in_streams(profile: str, text: str, data: st.
 
 def test_a_long_stream_forgets_and_stays_right() -> None:
     """Offsets count all characters taken, and what stands far back is not kept."""
-    rules = RuleSet.of([VALUE, OPEN_VALUE, LUHN, MaskingRule("k", r"\d{2}", keywords=("badge",))], Style.LABEL)
+    rules = RuleSet.of([VALUE, OPEN_VALUE, LUHN, MaskingRule("k", r"\d{2}", keywords=("badge",))])
     rng = random.Random(7)
     pieces = ["key=abcd1234 ", "some words ", "1859 ", "badge 77 ", "\u65e5\u672c ", "x" * 40, "key: abcdefghij"]
     text = "".join(rng.choice(pieces) for _ in range(400))

@@ -5,14 +5,14 @@ from extproc.core.masking.keywords import Keywords
 from extproc.core.masking.rule import Rule
 from extproc.core.masking.rule_catalogue import CATALOGUES
 from extproc.core.masking.rules import RuleSet
-from extproc.core.masking.settings import MaskingRule, Style
+from extproc.core.masking.settings import MaskingRule
 from extproc.core.masking.walk import Found
 
 STEPS = 10**9
 
 
 def test_what_is_held_and_what_is_not() -> None:
-    rules = RuleSet.of([MaskingRule("t", r"\btok-[a-z]{4,}")], Style.LABEL)
+    rules = RuleSet.of([MaskingRule("t", r"\btok-[a-z]{4,}")])
     tape = rules.tape("", Effort(STEPS))
     found: list[Found] = []
     assert tape.take("a to", found, final=False) == 2
@@ -54,7 +54,7 @@ def test_no_rules_find_nothing() -> None:
 
 
 def test_rules_without_a_common_gate_find_the_same() -> None:
-    rules = RuleSet.of(CATALOGUES["secrets"], Style.LABEL)
+    rules = RuleSet.of(CATALOGUES["secrets"])
     text = "x password='abcdefgh' y"
     expected = rules.find(text, Effort(STEPS))
     assert [one.kind for one in expected] == ["secret"]
@@ -63,9 +63,7 @@ def test_rules_without_a_common_gate_find_the_same() -> None:
 
 
 def test_rules_that_are_too_large_for_a_common_gate_find_each_for_itself() -> None:
-    rules = RuleSet.of(
-        [MaskingRule(f"r{index}", f"[a-z]{{1,250}}[0-9]{{1,250}}-{index}x") for index in range(40)], Style.LABEL
-    )
+    rules = RuleSet.of([MaskingRule(f"r{index}", f"[a-z]{{1,250}}[0-9]{{1,250}}-{index}x") for index in range(40)])
     assert rules._gate is None
     assert rules.find("the abc12-7x and 4-39x", Effort(STEPS)) == [Found(4, 12, "r7")]
     assert rules.find("the abc12-7 and 4-39x", Effort(STEPS)) == []

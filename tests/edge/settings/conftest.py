@@ -47,7 +47,8 @@ def folder(tmp_path: Path, certificate: tuple[bytes, bytes]) -> Path:
     """The files beside the configuration."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "model.key").write_text("model-key\n")
-    (tmp_path / "secrets" / "digest.key").write_bytes(bytes(range(32)))
+    for at, name in enumerate(("digest.key", "mask.key", "old-mask.key")):
+        (tmp_path / "secrets" / name).write_bytes(bytes(range(at, at + 32)))
     (tmp_path / "secrets" / "robots.jwks.json").write_text('{"keys": []}')
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls" / "server.crt").write_bytes(certificate[0])

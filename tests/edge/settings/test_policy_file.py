@@ -6,24 +6,28 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from extproc.core.document import Problem
 from extproc.core.policy import Policy
 from extproc.core.policy_document import PolicyInvalid
-from extproc.edge.policy_file import POLL_SECONDS, PolicyFile
+from extproc.edge.policy_file import POLL_SECONDS, Fitness, PolicyFile, load_policy
+from extproc.edge.settings_file import load_settings
 
 GOOD = "apiVersion: extproc/v1\nkind: Policy\nname: {}\nrules:\n  - {{name: a, effect: allow, match: {{}}}}\n"
+
+ANY = Fitness()
 
 
 class Watched:
     """A policy file with what it told."""
 
-    def __init__(self, path: Path, **more: float) -> None:
+    def __init__(self, path: Path, fitness: Fitness = ANY) -> None:
         self.policies: list[str] = []
         self.failures: list[tuple[Problem, ...]] = []
-        self.file = PolicyFile(path, on_change=self._changed, on_failure=self.failures.append, **more)
+        self.file = PolicyFile(path, on_change=self._changed, on_failure=self.failures.append, fitness=fitness)
 
     def _changed(self, policy: Policy) -> None:
         self.policies.append(policy.name)
@@ -190,10 +194,20 @@ async def test_a_start_with_a_bad_file_raises_and_recovers(tmp_path: Path) -> No
 async def test_the_longest_wait_is_kept_at_reload(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(GOOD.format("one"))
-    watched = Watched(path, max_wait_seconds=10)
+    watched = Watched(path, Fitness(max_wait_seconds=10))
     watched.file.load()
     rule = "  - {name: h, effect: hold, match: {}, hold: {approvers: [a], wait: 11s, expire: 1h}}\n"
     async with watched.running():
         path.write_text(GOOD.format("two") + rule)
         await until(lambda: watched.file.failing)
     assert watched.policies == []
+
+
+def test_a_deployment_without_mask_keys_has_no_tokens(tmp_path: Path, put: Any, minimal: dict[str, Any]) -> None:
+    path = tmp_path / "tokens.yaml"
+    path.write_text(GOOD.format("one").replace("rules:", "masking: {styles: {pan: token}}\nrules:", 1))
+    bare = load_settings(put(minimal))
+    keyed = load_settings(put({**minimal, "mask_keys": [{"id": "k1", "file": "secrets/mask.key"}]}))
+    assert load_policy(path, Fitness.of(keyed)).name == "one"
+    with pytest.raises(PolicyInvalid, match=r"masking.styles.pan: `token` needs a key"):
+        load_policy(path, Fitness.of(bare))

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from extproc.cli.run import WatchedPolicy
-from extproc.edge.policy_file import load_policy
+from extproc.edge.policy_file import Fitness, load_policy
 from extproc.local.guard import Wanted, free_port, start_guard
 from extproc.local.model_server import start_model
 from extproc.local.scripted_model import write_model
@@ -462,13 +462,13 @@ def test_an_edit_before_the_first_look_is_said_too(tmp_path: Path, capsys: pytes
     policy = tmp_path / "policy.yaml"
     good = (ROOT / "extproc/local/policy.yaml").read_text("utf-8")
     policy.write_text(good, "utf-8")
-    started_with = load_policy(policy, 60.0).digest
-    watched = WatchedPolicy(policy, 60.0, started_with)
+    started_with = load_policy(policy, Fitness(60.0)).digest
+    watched = WatchedPolicy(policy, Fitness(60.0), started_with)
     for _ in range(3):
         watched.look()
     assert capsys.readouterr() == ("", "")
     policy.write_text(good.replace("effect: allow", "effect: alow", 1), "utf-8")
-    watched = WatchedPolicy(policy, 60.0, started_with)
+    watched = WatchedPolicy(policy, Fitness(60.0), started_with)
     for _ in range(3):
         watched.look()
     assert capsys.readouterr().err.count("the last good one stays") == 1
@@ -482,7 +482,7 @@ def test_a_write_under_way_is_not_taken_for_a_bad_policy(tmp_path: Path, capsys:
     policy = tmp_path / "policy.yaml"
     good = (ROOT / "extproc/local/policy.yaml").read_text("utf-8")
     policy.write_text(good, "utf-8")
-    watched = WatchedPolicy(policy, 60.0, load_policy(policy, 60.0).digest)
+    watched = WatchedPolicy(policy, Fitness(60.0), load_policy(policy, Fitness(60.0)).digest)
     for text in (good[:300], good + "# edited\n", good + "# edited\n"):
         if text != policy.read_text("utf-8"):
             policy.write_text(text, "utf-8")
