@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -1338,15 +1339,18 @@ def make_copy(folder: Path) -> Path:
 
 
 def run_tests(copy: Path, tests: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
+    """Temporary folders of its own: pytest sweeps the shared ones, and fails where another run sweeps them as well."""
+    with TemporaryDirectory(prefix="planted-", ignore_cleanup_errors=True) as base:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+        return subprocess.run(
+            [*command, f"--basetemp={base}/t", *tests],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
 
 
 def run_planted(copy: Path, plant: Plant) -> subprocess.CompletedProcess[str]:
