@@ -1,7 +1,47 @@
-"""What every property test shares: a busy machine is no reason to fail, nor is luck; `make fuzz` draws anew."""
+"""What all tests share: a busy machine is no reason to fail, nor is luck; `make fuzz` draws anew."""
 
+import gc
+import re
+import time
+from collections.abc import Callable
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.register_profile("fuzz", settings.get_profile("any-machine"), derandomize=False, max_examples=20_000)
 settings.load_profile("any-machine")
+
+PACE_SECONDS = 0.03
+"""What `pace` takes on a machine as the bounds were made for, while nothing else runs on it."""
+
+
+def pace() -> float:
+    """How many times slower than that the machine is just now; 1 at least."""
+    began = time.process_time()
+    seen: dict[str, int] = {}
+    for number in re.finditer(r"\d+", "4111 x 12 " * 30_000):
+        piece = number.string[number.start() : number.start() + 8]
+        seen[piece] = seen.get(piece, 0) + 1
+    return max(1.0, (time.process_time() - began) / PACE_SECONDS)
+
+
+@pytest.fixture
+def seconds_of() -> Callable[[Callable[[], object]], float]:
+    """Seconds of CPU that a run takes, less what a slow machine or its other guests add: bounds are for one pace.
+
+    What other tests left is not swept meanwhile.
+    """
+
+    def measure(run: Callable[[], object]) -> float:
+        before = pace()
+        gc.disable()
+        began = time.process_time()
+        try:
+            run()
+        finally:
+            seconds = time.process_time() - began
+            gc.enable()
+        return seconds / max(before, pace())
+
+    return measure

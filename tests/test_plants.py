@@ -426,6 +426,13 @@ PLANTS = (
         COST,
     ),
     Plant(
+        "p3: stretches of numbers are found without end",
+        "core/masking/context.py",
+        "islice(self._gate.finditer(encoded), most)",
+        "self._gate.finditer(encoded)",
+        "tests/core/masking/test_masking_cost.py::test_what_cannot_be_paid_for_is_not_looked_for",
+    ),
+    Plant(
         "a surname that is a word is no name",
         "core/masking/names.py",
         "if index != 1 and word",

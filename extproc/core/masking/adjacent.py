@@ -55,12 +55,16 @@ def mask_beside(
             continue
         masks.effort.spend(ROW_STEPS)
         row = _row(values, masked, first)
-        taken = replaced.keys() - range(first)
+        taken = [index for index in range(first, first + 1 + _ROW) if index in replaced]
         found = [one for one in detectors.find_after("", row.text, masks.effort) if one.kind in _BESIDE]
         dated = any(one.kind == Kind.EXPIRY for one in found)
         for one in reversed(found):
             held = row.held_by(one)
-            if first in held or taken & {*held} or any(masked[index] is not values[index] for index in held):
+            if (
+                first in held
+                or any(index in taken for index in held)
+                or any(masked[index] is not values[index] for index in held)
+            ):
                 continue
             # A number alone behind a PAN is an amount.
             if dated or isinstance(values[held[0]], str):

@@ -7,6 +7,7 @@ many released characters judges exactly as the whole text does.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import re2
@@ -280,10 +281,13 @@ class Words:
         near = max(0, start - WORD_WINDOW)
         return PIN_WORDS.stands_before(text, start) and _CARD_NEAR.search(text, near, start) is not None
 
-    def spots(self, text: str) -> list[tuple[int, int]]:
-        """Stretches of a whole text, in order, that hold every digit at which something to mask can begin."""
+    def spots(self, text: str, most: int) -> list[tuple[int, int]]:
+        """Stretches of a whole text, in order, that hold every digit at which something to mask can begin.
+
+        The first `most` of a kind, where there are more.
+        """
         encoded = text.encode("utf-8", "surrogatepass")
         if len(encoded) == len(text):
-            return [match.span() for match in self._gate.finditer(encoded)]
-        near = in_characters(encoded, [match.span() for match in self._near.finditer(encoded)])
-        return sorted([*near, *(match.span() for match in find_dense(text))])
+            return [match.span() for match in islice(self._gate.finditer(encoded), most)]
+        near = in_characters(encoded, [match.span() for match in islice(self._near.finditer(encoded), most)])
+        return sorted([*near, *(match.span() for match in islice(find_dense(text), most))])

@@ -12,12 +12,16 @@ GROUP_STEPS: Final = 16
 """A group of digits that is judged."""
 PART_STEPS: Final = 2
 """A group of a number that has many."""
+GROUPED_STEPS: Final = 20
+"""A number in groups that is as long as a card's, with what stands around it."""
 ANNOUNCED_STEPS: Final = 64
 """Besides, where words that announce a number may stand before it."""
 KEY_STEPS: Final = 3
 """A key of a JSON object, with its value."""
 ROW_STEPS: Final = 200
 """A PAN in an array, read once more with the elements behind it."""
+FOUND_STEPS: Final = 2
+"""A stretch of numbers that is found, before it is joined with those close by."""
 SPOT_STEPS: Final = 5
 """A stretch of numbers in a whole text."""
 SEARCHED_PER_STEP: Final = 16

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from extproc.core.masking.alphabet import GAP, ascii_digits, visible
 from extproc.core.masking.candidate import Candidates
 from extproc.core.masking.context import Words
-from extproc.core.masking.effort import PART_STEPS, Effort
+from extproc.core.masking.effort import GROUPED_STEPS, PART_STEPS, Effort
 from extproc.core.masking.iin import MAX_IIN_DIGITS, MAX_PAN_DIGITS, MIN_PAN_DIGITS, IinTable, passes_luhn
 from extproc.core.masking.neighbours import (
     NEIGHBOURS_OF_OTHERS,
@@ -91,7 +91,7 @@ class PanJudge:
         """The PAN whose first digit is at `start`, where a group of digits begins, or `None` if there is none.
 
         Digits before `masked_end` are masked already. `final`: nothing follows `text`. `may_be_announced`: words
-        that announce a number may stand before it. `effort` pays for numbers in many groups.
+        that announce a number may stand before it. `effort` pays for numbers in groups.
         """
         announced = may_be_announced and self._words.pan_announced(text, start)
         if not announced and (not self.may_begin(text, start) or in_list(text, start, masked_end)):
@@ -104,8 +104,8 @@ class PanJudge:
             if end - start == 4:
                 return None
         run = read_run(text, start, final)
-        if effort is not None and len(run.lens) > _FEW_GROUPS:
-            effort.spend(PART_STEPS * len(run.lens))
+        if effort is not None:
+            _pay(run, effort)
         strong, weak = self.table.lengths(run.digits)
         if _may_grow(run, strong | weak | (_ANNOUNCED_BITS if announced else 0)):
             return WAIT
@@ -246,6 +246,14 @@ class Place:
     start: int
     masked_end: int
     final: bool
+
+
+def _pay(run: Run, effort: Effort) -> None:
+    groups = len(run.lens)
+    if groups > _FEW_GROUPS:
+        effort.spend(PART_STEPS * groups)
+    if groups > 1 and len(run.digits) >= MIN_PAN_DIGITS:
+        effort.spend(GROUPED_STEPS)
 
 
 def run_lengths(run: Run) -> list[tuple[int, int]]:

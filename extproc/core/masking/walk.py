@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from extproc.core.masking.alphabet import ASCII_RUN, DIGITS, find_letters
 from extproc.core.masking.candidate import REACH, REACH_OF_RUN, Search
 from extproc.core.masking.context import Words
-from extproc.core.masking.effort import ANNOUNCED_STEPS, GROUP_STEPS, SEARCHED_PER_STEP, SPOT_STEPS, TEXT_STEPS, Effort
+from extproc.core.masking.effort import (
+    ANNOUNCED_STEPS,
+    FOUND_STEPS,
+    GROUP_STEPS,
+    SEARCHED_PER_STEP,
+    SPOT_STEPS,
+    TEXT_STEPS,
+    Effort,
+)
 from extproc.core.masking.neighbours import list_end
 from extproc.core.masking.pan import Pan, PanJudge
 from extproc.core.masking.settings import Kind
@@ -135,7 +143,8 @@ class Walker:
         """
         effort.spend(TEXT_STEPS)
         found: list[Found] = []
-        spots = self._words.spots(text)
+        spots = self._words.spots(text, effort.at_most(FOUND_STEPS))
+        effort.spend(FOUND_STEPS * len(spots))
         if spots:
             trace = Trace(effort)
             search = self._judge.candidates.search(text)

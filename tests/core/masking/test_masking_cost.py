@@ -14,6 +14,7 @@ from extproc.core.masking.settings import MaskingSettings
 from extproc.core.masking.tape import MAX_HELD
 from extproc.core.reasons import Malformed, Reason
 
+Judged = Callable[[Callable[[], object]], float]
 UNITS = (
     *("4 ", "4111 ", "4242 ", "4", "4111111111111111 ", "cvv ", "cvv 12 ", "card number ", "4-4.", "411111*"),
     *("4\u200b", "cvv is number ", "0.5", "4 12 9999 ", "a1-", "\uff14", "36 ", "ab12-", "        ", "4        "),
@@ -46,6 +47,7 @@ def test_a_stream_holds_little_and_takes_linear_time(unit: str, label: Callable[
     def run(text: str) -> None:
         channel = masker.channel()
         for at in range(0, len(text), 7):
+            masker.renew()
             channel.feed(text[at : at + 7])
         channel.finish()
 
@@ -91,30 +93,46 @@ HOSTILE = (
 )
 
 
-def judged(run: Callable[[], object]) -> float:
+@pytest.fixture
+def judged(seconds_of: Judged) -> Judged:
     """Seconds that `run` takes until it is through or gives up."""
-    began = time.process_time()
-    with contextlib.suppress(Malformed):
-        run()
-    return time.process_time() - began
+
+    def measure(run: Callable[[], object]) -> float:
+        def to_its_end() -> None:
+            with contextlib.suppress(Malformed):
+                run()
+
+        return seconds_of(to_its_end)
+
+    return measure
 
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
-def test_the_largest_body_is_judged_or_refused_in_time(unit: str, label: Callable[[], Masker]) -> None:
-    """P3: Envoy waits 10 s, and every other exchange of the worker with it. A third of it is asked of any machine."""
+def test_the_largest_body_is_judged_or_refused_in_time(unit: str, label: Callable[[], Masker], judged: Judged) -> None:
+    """P3: Envoy waits 10 s, and every other exchange of the worker with it."""
     text = unit * (2**24 // len(unit.encode()))
     assert judged(lambda: label().mask_text(text)) < 6.0
 
 
 @pytest.mark.parametrize("count", [8_000, 16_000, 300_000])
-def test_rows_behind_cards_are_judged_or_refused_in_time(count: int, label: Callable[[], Masker]) -> None:
+def test_rows_behind_cards_are_judged_or_refused_in_time(
+    count: int, label: Callable[[], Masker], judged: Judged
+) -> None:
     """An array of few million characters, whose every PAN is read with what stands behind it."""
     body = ["4111111111111111", 12, 28, 737] * count
-    assert judged(lambda: label().mask_value(body)) < 4.5
+    assert judged(lambda: label().mask_value(body)) < 3.5
+
+
+def test_what_cannot_be_paid_for_is_not_looked_for(label: Callable[[], Masker], judged: Judged) -> None:
+    """Four times the stretches of numbers, far too many already, take no longer to find."""
+    few, many = ("cvv 12 " * (size // 7) for size in (2**23, 2**25))
+    assert judged(lambda: label().mask_text(many)) < 2.2 * judged(lambda: label().mask_text(few))
 
 
 @pytest.mark.parametrize("value", ["4 4 4 4 4 4 4", "a", 1, 4111111111111111, {"k": 1}, []], ids=ascii)
-def test_a_body_of_many_values_is_judged_or_refused_in_time(value: object, label: Callable[[], Masker]) -> None:
+def test_a_body_of_many_values_is_judged_or_refused_in_time(
+    value: object, label: Callable[[], Masker], judged: Judged
+) -> None:
     body = [value] * (2**24 // (len(json.dumps(value)) + 1))
     assert judged(lambda: label().mask_value(body)) < 6.0
 
@@ -125,17 +143,17 @@ def card(number: int) -> str:
     return next(head + check for check in "0123456789" if passes_luhn(head + check))
 
 
-def test_keys_that_are_masked_alike_take_linear_time(label: Callable[[], Masker]) -> None:
+def test_keys_that_are_masked_alike_take_linear_time(label: Callable[[], Masker], judged: Judged) -> None:
     """They are told apart by a count, and each counts on from the last."""
     few, many = ({card(number): 1 for number in range(count)} for count in (500, 4000))
     masked = label().mask_value(few)
     assert isinstance(masked, dict)
     assert list(masked)[:3] == ["[PAN]", "[PAN] (2)", "[PAN] (3)"]
     assert len(masked) == 500
-    assert grows_linearly_in_values(lambda value: label().mask_value(value), few, many)
+    assert grows_linearly_in_values(judged, lambda value: label().mask_value(value), few, many)
 
 
-def grows_linearly_in_values(run: Callable[[object], object], few: object, many: object) -> bool:
+def grows_linearly_in_values(judged: Judged, run: Callable[[object], object], few: object, many: object) -> bool:
     """Eight times the values take about eight times as long; sixty-four would be quadratic."""
 
     def best(value: object) -> float:
@@ -145,7 +163,9 @@ def grows_linearly_in_values(run: Callable[[object], object], few: object, many:
 
 
 @pytest.mark.parametrize("token", ["[]", "1", '""', '{"cvv":1}', '"4 4 4 4 4 4 4"', '"\\u0034"'])
-def test_tool_arguments_of_many_tokens_are_judged_or_refused_in_time(token: str, label: Callable[[], Masker]) -> None:
+def test_tool_arguments_of_many_tokens_are_judged_or_refused_in_time(
+    token: str, label: Callable[[], Masker], judged: Judged
+) -> None:
     text = f"[{','.join([token] * (2**23 // (len(token) + 1)))}]"
     assert judged(lambda: label().mask_json(text)) < 6.0
 
@@ -182,9 +202,9 @@ def test_prose_costs_no_more_than_a_search(label: Callable[[], Masker]) -> None:
     assert seconds(label().mask_text, text) < len(text) / 20e6
 
 
-def test_a_body_of_one_mebibyte_is_masked_in_time(label: Callable[[], Masker]) -> None:
+def test_a_body_of_one_mebibyte_is_masked_in_time(label: Callable[[], Masker], judged: Judged) -> None:
     prose = "The quick brown fox jumps over 13 lazy dogs, and in 2026 nobody cared about 15 % of it. " * 60
     body = {"model": "m", "messages": [{"role": "user", "content": prose} for _ in range(2**20 // len(prose))]}
     masker = label()
     assert masker.mask_value(body) is body
-    assert seconds(masker.mask_value, body) < 0.025
+    assert min(judged(lambda: masker.mask_value(body)) for _ in range(3)) < 0.025

@@ -77,13 +77,17 @@ DEAR = ("tel \u65e5", "ssn 219456788 ", "password=", "tel a ", "219-45-6788 ", "
 
 
 @pytest.mark.parametrize("unit", DEAR, ids=ascii)
-def test_the_largest_body_is_judged_or_refused_in_time(unit: str, rules: RuleSet) -> None:
-    """P3: Envoy waits 10 s, and every other exchange of the worker with it. A third of it is asked of any machine."""
+def test_the_largest_body_is_judged_or_refused_in_time(
+    unit: str, rules: RuleSet, seconds_of: Callable[[Callable[[], object]], float]
+) -> None:
+    """P3: Envoy waits 10 s, and every other exchange of the worker with it."""
     text = unit * (2**24 // len(unit.encode()))
-    began = time.process_time()
-    with contextlib.suppress(Malformed):
-        rules.find(text, Effort(2_000_000))
-    assert time.process_time() - began < 6.0
+
+    def find() -> None:
+        with contextlib.suppress(Malformed):
+            rules.find(text, Effort(2_000_000))
+
+    assert seconds_of(find) < 6.0
 
 
 def test_what_costs_too_much_is_refused_without_a_word_of_it() -> None:
