@@ -43,7 +43,7 @@ servers: dev ## install the real servers that tests run against (S3 with Object 
 	@for script in tests/servers/install_*.sh; do sh $$script || exit 1; done
 
 test: servers ## run the tests, on the real components
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 fuzz: dev ## ask the independent oracle about many more texts
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/core/masking/test_masking_oracle.py
