@@ -235,7 +235,7 @@ async def test_known_keys_serve_through_an_outage_until_their_stated_age(
         {"body": b""},
         {"body": b"not json"},
         {"body": b'{"keys": 7}'},
-        {"body": gzip.compress(b" " * 100_000_000), "headers": {"content-encoding": "gzip"}},
+        {"body": gzip.compress(b" " * 100_000_000, mtime=0), "headers": {"content-encoding": "gzip"}},
         {"headers": {"content-length": "99999"}},
         {"headers": {"transfer-encoding": "chunked"}},
         {"delay": 0.6},
