@@ -15,6 +15,7 @@ import yaml
 from bench.load import Target
 from bench.measure import ProcessTree
 from extproc.edge.bootstrap_check import envoy_binary
+from extproc.local.ports import free_port
 
 PLAIN, FLOOR, EXTPROC = "envoy", "floor", "extproc"
 SAME_TOKEN = "bench-token-that-the-floor-does-not-read"
@@ -51,11 +52,6 @@ def _end(child: "subprocess.Popen[str]") -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def start_envoy(stack: ExitStack, config: Path, port: int, log: Path) -> None:

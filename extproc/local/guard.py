@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from extproc.edge.settings_file import load_settings
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.folder_lock import lock_folder
 from extproc.local.issuer import RunningIssuer, read_issuer_file, start_issuer
+from extproc.local.ports import free_port, is_free
 from extproc.local.service_process import READY_SECONDS, NotStarted, RunningService, start_service
 
 AUDIENCE = "extproc-local"
@@ -49,22 +49,6 @@ class Wanted:
     otlp_endpoint: str = ""
     overrides: dict[str, Any] | None = None
     """Top-level keys of `config.yaml` that replace or, for mappings, extend the defaults (tests and benchmarks)."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -208,7 +192,7 @@ def start_guard(wanted: Wanted) -> Guard:
 
 def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) -> Guard:
     """`undo` gets what stops each part that was started."""
-    if wanted.port and not _is_free(wanted.port):
+    if wanted.port and not is_free(wanted.port):
         raise NotStarted(f"port {wanted.port} is in use; choose another: --port N, or make run PORT=N")
     sockets = _run_directory(directory)
     undo.callback(_clean_up, sockets)

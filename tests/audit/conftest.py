@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from extproc.audit.store import ObjectStore, StoredObject, open_store
 from extproc.audit.verify import Report, verify
 from extproc.core.record import Actor, Direction, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.core.trust import Masked
+from extproc.local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -202,12 +202,6 @@ def shipped(log: Log) -> Log:
     second.close()
     log.ship()
     return log
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def wait_for_http(process: subprocess.Popen[bytes], url: str, seconds: float) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from extproc.edge.settings_file import load_settings
 from extproc.local import service_process
-from extproc.local.guard import Wanted, free_port, write_config
+from extproc.local.guard import Wanted, write_config
+from extproc.local.ports import free_port
 
 
 def test_a_start_that_is_interrupted_leaves_no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

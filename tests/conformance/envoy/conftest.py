@@ -1,6 +1,5 @@
 """The real Envoy between a toy ext_proc service and a toy model server, all on loopback."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from extproc.edge.settings import (
     TlsSettings,
 )
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
+from extproc.local.ports import free_port
 from extproc.pb import ext_proc_pb2 as pb
 from extproc.pb import ext_proc_pb2_grpc as pb_grpc
 
@@ -55,12 +55,6 @@ def settings_in(directory: Path, **changes: Any) -> Settings:
         limits=Limits(),
     )
     return replace(plain, **changes)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -18,14 +18,9 @@ import pytest
 from extproc.edge.bootstrap import render_bootstrap
 from extproc.edge.settings import EnvoySettings, ListenerSettings
 from extproc.local.envoy_process import EnvoyFailed, start_envoy
+from extproc.local.ports import free_port
 
 GATE = "a-gate-secret-for-tests-0123456789abcdef"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

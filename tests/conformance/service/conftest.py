@@ -24,8 +24,9 @@ from extproc.audit.holdings import Holdings
 from extproc.audit.reader import find_records
 from extproc.audit.store import open_store
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
-from extproc.local.guard import AUDIENCE, Guard, Wanted, free_port, start_guard
+from extproc.local.guard import AUDIENCE, Guard, Wanted, start_guard
 from extproc.local.issuer import mint_token
+from extproc.local.ports import free_port
 from extproc.pb import ext_proc_pb2 as pb
 from extproc.pb import ext_proc_pb2_grpc as pb_grpc
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from extproc.edge import gate
-from extproc.local.guard import free_port
+from extproc.local.ports import free_port
 
 PAN = "4111 1111 1111 1111"
 SECRET = "marker-of-the-model"

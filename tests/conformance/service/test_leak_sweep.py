@@ -222,7 +222,7 @@ def everything_encrypted(world: Any) -> dict[str, bytes]:
 
 
 def test_p5_a_search_of_everything_finds_no_account_data(own_world, sink) -> None:
-    from extproc.local.guard import free_port
+    from extproc.local.ports import free_port
 
     collected, endpoint = sink
     metrics_port = free_port()

@@ -157,7 +157,7 @@ def test_a_large_json_answer(world) -> None:
 
 
 def test_an_upstream_that_is_down_is_a_recorded_local_reply(own_world) -> None:
-    from extproc.local.guard import free_port
+    from extproc.local.ports import free_port
 
     world = own_world(
         workers=1, overrides={"connections": [{"name": "model", "upstream": f"http://127.0.0.1:{free_port()}"}]}

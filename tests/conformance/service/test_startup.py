@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from extproc.edge.metrics import Gauge
-from extproc.local.guard import free_port
+from extproc.local.ports import free_port
 from extproc.local.service_process import start_service
 
 

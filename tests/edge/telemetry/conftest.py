@@ -1,6 +1,5 @@
 """An OTLP collector of our own: a real gRPC server that keeps what it is sent."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from extproc.core.record import (
 )
 from extproc.edge.settings import TelemetrySettings
 from extproc.edge.telemetry import Telemetry
+from extproc.local import ports
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_ID = "00f067aa0ba902b7"
@@ -91,8 +91,7 @@ def collector(sink: Sink) -> Iterator[str]:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    return ports.free_port()
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ import yaml
 
 from extproc.cli.run import WatchedPolicy
 from extproc.edge.policy_file import Fitness, load_policy
-from extproc.local.guard import Wanted, free_port, start_guard
+from extproc.local.guard import Wanted, start_guard
 from extproc.local.model_server import start_model
+from extproc.local.ports import free_port
 from extproc.local.scripted_model import write_model
 
 ROOT = Path(__file__).parents[3]
