@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.detect import corpus, tables
+from bench.detect import corpus, speed, tables
 from bench.detect.cards import make_cards
 from bench.detect.explained import LIST, Explanation, Masked, explain, read_explanations
 from bench.detect.goals import Goal, verdict
@@ -18,7 +18,7 @@ from bench.detect.negatives import NEGATIVES, Negative, samples
 from bench.detect.precision import measure_negatives, measure_real_text
 from bench.detect.recall import measure_recall
 from bench.detect.run import precision_goals, recall_goals
-from bench.detect.speed import deltas, growth, prose, table
+from bench.detect.speed import deltas, prose, table
 from bench.detect.tools import OURS, PEERS, Tool, ours, peer, version_of
 from extproc.core.masking.settings import Kind
 
@@ -175,11 +175,12 @@ def test_texts_for_speed_are_what_they_are_called() -> None:
     pieces = deltas(prose(20_000), 10_000)
     assert "".join(pieces) == prose(20_000)
     assert 0.02 < sum(any(char.isdigit() for char in piece) for piece in pieces) / len(pieces) < 0.06
-    assert growth(lambda text: sum(map(ord, text)), "4 ", 200_000) < 3 < growth(quadratic, "4 ", 4_000)
 
 
-def quadratic(text: str) -> int:
-    return sum(1 for _ in range(len(text) ** 2 // 10))
+def test_growth_is_how_many_times_as_long_twice_the_text_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "seconds", lambda run: run())
+    assert speed.growth(len, "4 ", 4_000) == 2
+    assert speed.growth(lambda text: len(text) ** 2, "4 ", 4_000) == 4
 
 
 @pytest.fixture
