@@ -433,6 +433,13 @@ PLANTS = (
         "tests/core/masking/test_masking_cost.py::test_what_cannot_be_paid_for_is_not_looked_for",
     ),
     Plant(
+        "p3: what stands around a number in groups is read for nothing",
+        "core/masking/pan.py",
+        "effort.spend(GROUPED_STEPS)",
+        "effort.spend(0)",
+        "tests/core/masking/test_masking_cost.py::test_a_number_in_groups_pays_for_what_is_read_around_it",
+    ),
+    Plant(
         "a surname that is a word is no name",
         "core/masking/names.py",
         "if index != 1 and word",

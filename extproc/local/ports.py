@@ -7,7 +7,7 @@ from typing import Final
 
 _FIRST: Final = 20_000
 _COUNT: Final = 12_000
-"""Below those that Linux gives to connections (`ip_local_port_range`, from 32768)."""
+"""Below those that Linux gives to connections (`ip_local_port_range`, from 32768 by default)."""
 _STEP: Final = 997
 # Each process tries its own ports first, and none a second time until all were tried.
 _next = itertools.count(os.getpid() * _STEP)

@@ -185,6 +185,14 @@ def test_what_costs_too_much_is_refused_without_a_word_of_it(scanner_of: Callabl
         assert "4111" not in repr(refused.value)
 
 
+def test_a_number_in_groups_pays_for_what_is_read_around_it(scanner_of: Callable[[int], Scanner]) -> None:
+    """Between 75 and 120 steps for each that is as long as a card's, its groups included."""
+    text = "4111 1111 1111 1112, " * 100
+    with pytest.raises(Malformed):
+        scanner_of(7_500).masker().mask_text(text)
+    assert scanner_of(12_000).masker().mask_text(text) == text
+
+
 def test_a_stream_may_go_on_for_ever(scanner_of: Callable[[int], Scanner]) -> None:
     """The limit is for each piece."""
     masker = scanner_of(1_000).masker()
