@@ -1,0 +1,192 @@
+"""Planted bugs: what an exchange promises."""
+
+from tests.plants.plant import Plant
+
+PROMISES = "tests/core/exchange/test_promises.py::"
+PATHS = "tests/core/exchange/test_exchange_paths.py::"
+MASKING_POLICY = "tests/core/exchange/test_masking_policy.py::"
+FAULTS = "tests/edge/session/test_scanner_faults.py::"
+NO_TIMER = "tests/core/exchange/test_no_timer.py"
+
+
+PLANTS = (
+    Plant(
+        "a deadline ends a running answer",
+        "core/exchange.py",
+        "            case _, DeadlinePassed():\n                return ()  # likewise\n",
+        '            case Phase.RESPONDING, DeadlinePassed():\n                return self._respond_body(ResponseBody(b"", True, event.at))\n',
+        NO_TIMER,
+    ),
+    Plant(
+        "what the scanner cannot read goes on as it came",
+        "core/answer.py",
+        "        out = Masked(self.filter.feed(data)) if data else _NOTHING\n",
+        "        try:\n            out = Masked(self.filter.feed(data)) if data else _NOTHING\n        except RuntimeError:\n            out = Masked(data)\n",
+        FAULTS + "test_a_scanner_that_breaks_ends_the_exchange_and_tells_nothing[Channel-feed-True-plain]",
+    ),
+    Plant(
+        "a token is the same for every tenant",
+        "core/exchange.py",
+        "self._snapshot.scanner.aliases(principal.tenant)",
+        "self._snapshot.scanner.aliases()",
+        MASKING_POLICY + "test_tokens_are_those_of_the_callers_tenant",
+    ),
+    Plant(
+        "an answer numbers on its own",
+        "core/answer.py",
+        "self._snapshot.scanner.masker(Side.RESPONSE, aliases)",
+        "self._snapshot.scanner.masker(Side.RESPONSE)",
+        MASKING_POLICY + "test_one_exchange_numbers_both_sides_together",
+    ),
+    Plant(
+        "p1: the end of the answer is not flushed through the masker",
+        "core/answer.py",
+        "rest = self.filter.finish()\n            if rest:",
+        "rest = _NOTHING\n            if rest:",
+        PROMISES + "test_p1_an_end_inside_a_match_is_decided_there",
+    ),
+    Plant(
+        "p5: finish reasons are masked by the mask that broke",
+        "core/ledger.py",
+        " if answer and reason is not Reason.INTERNAL else ()",
+        " if answer else ()",
+        "tests/edge/session/test_scanner_faults.py",
+    ),
+    Plant(
+        "p1: the answer goes on as it came",
+        "core/answer.py",
+        "out = Masked(self.filter.feed(data)) if data else _NOTHING",
+        "out = Masked(data)",
+        PROMISES + "test_p1_nothing_unmasked_leaves",
+    ),
+    Plant(
+        "p1: the prompt goes on as it came",
+        "core/judgement.py",
+        "masked, stripped, changed = request.body, request.stripped, request.changed",
+        "masked, stripped, changed = Masked(body), request.stripped, request.changed",
+        PROMISES + "test_p1_nothing_unmasked_leaves",
+    ),
+    Plant(
+        "p2: the request is forwarded with its intent record, not after it",
+        "core/exchange.py",
+        "        return (*used, intent, *content)",
+        "        return (*used, intent, *content, *self._go_on(at))",
+        PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: any durable ticket forwards the request",
+        "core/exchange.py",
+        "case Phase.RECORDING, Stored() if event.ticket >= self._storing.ticket:",
+        "case Phase.RECORDING, Stored():",
+        PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: response bytes do not wait for their ticket",
+        "core/outbox.py",
+        "while self._waiting and self._waiting[0][0] <= ticket:",
+        "while self._waiting:",
+        PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: the last byte does not wait for the closing record",
+        "core/exchange.py",
+        "        end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n"
+        "        self._answer.queue(self._storing.ticket, last, end_of_stream=True)\n",
+        "        self._answer.queue(self._storing.ticket, last, end_of_stream=True)\n"
+        "        end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n",
+        PROMISES + "test_p2_nothing_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: a refusal is answered with its record, not after it",
+        "core/exchange.py",
+        "        return (SetDeadline(None), *withdrawn, stored)\n\n    def _answer_refusal",
+        "        return (SetDeadline(None), *withdrawn, stored, *self._answer_refusal(at))\n\n    def _answer_refusal",
+        PROMISES + "test_p2_no_refusal_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: an unknown ticket is refused without a record",
+        "core/exchange.py",
+        "case Phase.HELD, ApprovalMissing():\n                return self._refuse(Reason.APPROVAL_UNKNOWN, event.at)",
+        "case Phase.HELD, ApprovalMissing():\n"
+        "                self._refuse(Reason.APPROVAL_UNKNOWN, event.at)\n"
+        "                return self._answer_refusal(event.at)",
+        PROMISES + "test_p2_no_refusal_leaves_unrecorded",
+    ),
+    Plant(
+        "p2: what could not be stored has no end",
+        "core/exchange.py",
+        "return (end, *self._abort(Reason.AUDIT_UNAVAILABLE))",
+        "return self._abort(Reason.AUDIT_UNAVAILABLE)",
+        PROMISES + "test_p2_an_exchange_that_could_not_be_stored_is_ended_in_the_log",
+    ),
+    Plant(
+        "p1: a header's name announces nothing",
+        "core/forwarding.py",
+        'masker.mask_value(text, name.removeprefix("x-"))',
+        "masker.mask_text(text)",
+        PATHS + "test_a_header_whose_name_announces_card_data_is_masked",
+    ),
+    Plant(
+        "p2: a grant is used up without a record",
+        "core/exchange.py",
+        "            case ((Phase.OVER | Phase.REFUSING), GrantClaimed()):",
+        "            case ((Phase.REFUSING), GrantClaimed()):",
+        PATHS + "test_a_grant_that_was_used_for_an_exchange_that_had_ended_is_recorded",
+    ),
+    Plant(
+        "p3: a record that cannot be stored is ignored",
+        "core/exchange.py",
+        "case _, StoreFailed():\n                return self._store_failed(event)",
+        "case _, StoreFailed():\n                return self._go_on(event.at) if self.phase is Phase.RECORDING else ()",
+        PROMISES + "test_p3_what_cannot_be_judged_is_refused",
+    ),
+    Plant(
+        "p3: a lost grant goes on",
+        "core/exchange.py",
+        "case Phase.CLAIMING, GrantLost():\n                return self._refuse(Reason.APPROVAL_USED, event.at)",
+        "case Phase.CLAIMING, GrantLost():\n                return self._intend(event.at)",
+        PROMISES + "test_p3_what_cannot_be_judged_is_refused",
+    ),
+    Plant(
+        "p3: an approval store that is down grants",
+        "core/exchange.py",
+        "ApprovalsFailed()):\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)",
+        "ApprovalsFailed()):\n                return self._intend(event.at)",
+        PROMISES + "test_p3_what_cannot_be_judged_is_refused",
+    ),
+    Plant(
+        "p3: a grant for another request counts",
+        "core/hold.py",
+        "return bound == (judgement.request_digest, requester_uid, decision.rule, decision.policy_digest)",
+        "return bound[1:] == (requester_uid, decision.rule, decision.policy_digest)",
+        PATHS + "test_a_grant_for_something_else_is_no_grant",
+    ),
+    Plant(
+        "p3: a stranger's ticket withdraws the approval",
+        "core/hold.py",
+        "return self.opened_here and not self.terms.detach",
+        "return not self.terms.detach",
+        PATHS + "test_a_strangers_ticket_is_refused_and_not_withdrawn",
+    ),
+    Plant(
+        "p5: the record keeps the request's path",
+        "core/incoming.py",
+        'ledger.protocol = f"HTTP {method}"',
+        "ledger.protocol = f\"HTTP {method} {headers.text(':path')}\"",
+        PROMISES + "test_p5_no_url_in_records",
+    ),
+    Plant(
+        "p5: the transcript is what arrived",
+        "core/exchange.py",
+        "stored = self._storing.content(Direction.TO_CLIENT, out, event.at)\n        self._answer.queue(",
+        "stored = self._storing.content(Direction.TO_CLIENT, Masked(event.data), event.at)\n        self._answer.queue(",
+        PROMISES + "test_p5_no_account_data_in_records_or_reprs",
+    ),
+    Plant(
+        "p5: a forwarded request prints its body",
+        "core/actions.py",
+        "    mutation: HeaderMutation\n    body: Masked | None = field(repr=False)\n    changed: bool",
+        "    mutation: HeaderMutation\n    body: Masked | None\n    changed: bool",
+        PROMISES + "test_p5_no_account_data_in_records_or_reprs",
+    ),
+)

@@ -1,0 +1,53 @@
+"""Planted bugs: who is believed to be who."""
+
+from tests.plants.plant import Plant
+
+IDENTITY = "tests/core/test_identity.py::"
+AUTHENTICATOR = "tests/edge/identity/test_authenticator.py::"
+KEY_SETS = "tests/edge/identity/test_jwks.py::"
+
+
+PLANTS = (
+    Plant(
+        "p3: an expired token passes",
+        "core/identity.py",
+        'if _seconds(payload.get("exp")) <= now_unix - issuer.leeway_seconds:',
+        "if False:",
+        IDENTITY + "test_times_end_exactly_at_the_leeway",
+    ),
+    Plant(
+        "p3: a token for another audience passes",
+        "core/identity.py",
+        '"verify_aud": True',
+        '"verify_aud": False',
+        IDENTITY + "test_a_signed_token_with_wrong_claims_is_invalid",
+    ),
+    Plant(
+        "p3: an algorithm that is not configured verifies",
+        "core/identity.py",
+        "if key.algorithm_name not in issuer.algorithms:  # 2",
+        "if False:  # 2",
+        IDENTITY + "test_a_key_outside_the_configuration_verifies_nothing",
+    ),
+    Plant(
+        "p3: a remembered token outlives its expiry",
+        "edge/authenticator.py",
+        "self._clock() < found.principal.expires_at and found.keys",
+        "found.keys",
+        AUTHENTICATOR + "test_a_cached_token_ends_when_it_expires",
+    ),
+    Plant(
+        "p3: a remembered token outlives its key",
+        "edge/authenticator.py",
+        "found.keys.key_set is found.key_set and ",
+        "",
+        AUTHENTICATOR + "test_a_withdrawn_key_ends_the_tokens_it_signed_though_they_are_cached",
+    ),
+    Plant(
+        "p3: a private key that was published verifies tokens",
+        "edge/jwks.py",
+        'if "d" in jwk or "k" in jwk or',
+        "if",
+        KEY_SETS + "test_a_private_key_that_was_published_is_passed_over",
+    ),
+)
