@@ -25,9 +25,28 @@ class Part(StrEnum):
     MANIFEST = ".manifest.json"
 
 
-_PLANES = {Part.EVIDENCE: "evidence", Part.CONTENT: "content", Part.KEYS: "keys", Part.MANIFEST: "evidence"}
+class Plane(StrEnum):
+    """What an object is for, and so how it is kept. The value is the folder below `v1/`."""
+
+    EVIDENCE = "evidence"
+    """Evidence lines and manifests: under the strictest lock, like everything that is not of another plane."""
+    CONTENT = "content"
+    KEYS = "keys"
+    """Key bags are never locked: an exchange is shredded by taking its key away."""
+
+    @classmethod
+    def of(cls, key: str) -> "Plane":
+        """Whatever is neither content nor a key bag is evidence."""
+        folder = key.split("/", 2)[1] if key.startswith("v1/") else ""
+        return cls(folder) if folder in (cls.CONTENT, cls.KEYS) else cls.EVIDENCE
 
 
+_PLANES = {
+    Part.EVIDENCE: Plane.EVIDENCE,
+    Part.CONTENT: Plane.CONTENT,
+    Part.KEYS: Plane.KEYS,
+    Part.MANIFEST: Plane.EVIDENCE,
+}
 _SUFFIXES = frozenset(part.value for part in Part)
 
 

@@ -10,6 +10,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,9 +19,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from extproc.audit.names import Plane
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import S3Store
-from extproc.audit.store import Divergent, StoredObject, StoreFailed
+from extproc.audit.store import Divergent, StoredObject, StoreFailed, require_key_bag
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 MAX_SKEW_SECONDS = 300.0
 """Retain-until dates are computed from a clock; beyond this difference to the store's, nothing is stored."""
 CONFLICT_TRIES = 5
+NO_VERSION = "null"
+"""What S3 calls the version of an object in a bucket without versions."""
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     request_checksum_calculation="when_supported",
@@ -66,40 +70,48 @@ class Bucket:
         if answer["ObjectLockConfiguration"].get("ObjectLockEnabled") != "Enabled":
             raise AuditRefused("the bucket has no Object Lock")
 
-    def put_once(self, key: str, data: bytes, *, retained: bool) -> None:
+    def put_once(self, key: str, data: bytes) -> None:
         """One conditional, checksummed, locked PUT. A lost answer is settled by comparing what is there."""
-        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         lock: dict[str, Any] = {}
-        if retained:
+        if Plane.of(key) is not Plane.KEYS:
             lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": self._retain_until()}
         for attempt in range(CONFLICT_TRIES):
             try:
-                answer = _call(
-                    lambda: self._client.put_object(
-                        Bucket=self._settings.bucket,
-                        Key=self._prefix + key,
-                        Body=data,
-                        IfNoneMatch="*",
-                        ChecksumAlgorithm="SHA256",
-                        ChecksumSHA256=checksum,
-                        ContentType="application/octet-stream",
-                        **lock,
-                    )
-                )
-            except ClientError as error:
-                if _code(error) in ("PreconditionFailed", "412"):
-                    return self._compare(key, data, checksum)
-                if _code(error) not in ("ConditionalRequestConflict", "409"):
-                    raise StoreFailed(_code(error)) from error
+                self._put(key, data, IfNoneMatch="*", **lock)
+            except _Taken:
+                return self._compare(key, data)
+            except _Conflict:
                 time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))  # noqa: S311 - jitter
                 continue
-            self._note_clock(answer)
-            if answer.get("ChecksumSHA256", checksum) != checksum:
-                raise StoreFailed("the store received other bytes")
             return None
         raise StoreFailed("ConditionalRequestConflict")
 
-    def _compare(self, key: str, data: bytes, checksum: str) -> None:
+    def _put(self, key: str, data: bytes, **more: Any) -> Any:
+        checksum = _checksum(data)
+        try:
+            answer = _call(
+                lambda: self._client.put_object(
+                    Bucket=self._settings.bucket,
+                    Key=self._prefix + key,
+                    Body=data,
+                    ChecksumAlgorithm="SHA256",
+                    ChecksumSHA256=checksum,
+                    ContentType="application/octet-stream",
+                    **more,
+                )
+            )
+        except ClientError as error:
+            if _code(error) in ("PreconditionFailed", "412"):
+                raise _Taken from error
+            if _code(error) in ("ConditionalRequestConflict", "409"):
+                raise _Conflict("ConditionalRequestConflict") from error
+            raise StoreFailed(_code(error)) from error
+        self._note_clock(answer)
+        if answer.get("ChecksumSHA256", checksum) != checksum:
+            raise StoreFailed("the store received other bytes")
+        return answer
+
+    def _compare(self, key: str, data: bytes) -> None:
         try:
             head = _call(
                 lambda: self._client.head_object(
@@ -109,9 +121,42 @@ class Bucket:
         except ClientError as error:
             raise StoreFailed(_code(error)) from error
         stored = head.get("ChecksumSHA256")
-        same = stored == checksum if stored else self.get(key) == data
+        same = stored == _checksum(data) if stored else self.get(key) == data
         if not same:
             raise Divergent(f"{key} is taken by other bytes")
+
+    def replace_key_bag(self, key: str, data: bytes) -> None:
+        """The new version is durable before the old ones go, so that a death in between loses no key."""
+        require_key_bag(key)
+        if all(version.marker for version in self._versions_of(key)):
+            raise FileNotFoundError(key)
+        answer = self._put(key, data)
+        self._remove_versions(key, keep=answer.get("VersionId", NO_VERSION))
+
+    def delete_for_good(self, key: str) -> None:
+        require_key_bag(key)
+        self._remove_versions(key, keep="")
+
+    def _versions_of(self, key: str) -> list["_Version"]:
+        return [version for version in self._versions(key) if version.key == key]
+
+    def _remove_versions(self, key: str, keep: str) -> None:
+        """Every version and every delete marker but the version `keep`; then looks whether they went."""
+        for version in self._versions_of(key):
+            if version.id != keep:
+                self._delete(version)
+        if [version.id for version in self._versions_of(key)] != ([keep] if keep else []):
+            raise StoreFailed("a version of a key bag is left")
+
+    def _delete(self, version: "_Version") -> None:
+        try:
+            _call(
+                lambda: self._client.delete_object(
+                    Bucket=self._settings.bucket, Key=self._prefix + version.key, VersionId=version.id
+                )
+            )
+        except ClientError as error:
+            raise StoreFailed(_code(error)) from error
 
     def get(self, key: str, version: str = "") -> bytes:
         which: dict[str, Any] = {"VersionId": version} if version else {}
@@ -128,22 +173,22 @@ class Bucket:
             raise StoreFailed(type(error).__name__) from error
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        for key, group in itertools.groupby(self._versions(prefix), key=lambda pair: pair[0]):
-            versions = [version for _, version in group]
-            kept = tuple(version for version in reversed(versions) if version)
-            yield StoredObject(key, kept, len(versions) - len(kept))
+        for key, group in itertools.groupby(self._versions(prefix), key=lambda each: each.key):
+            each = list(group)
+            kept = tuple(version.id for version in reversed(each) if not version.marker)
+            yield StoredObject(key, kept, len(each) - len(kept))
 
-    def _versions(self, prefix: str) -> Iterator[tuple[str, str]]:
-        """(key, version), newest first within a key; an empty version is a delete marker."""
+    def _versions(self, prefix: str) -> Iterator["_Version"]:
+        """By key; newest first within a key."""
         pages = self._client.get_paginator("list_object_versions").paginate(
             Bucket=self._settings.bucket, Prefix=self._prefix + prefix
         )
         try:
             for page in pages:
-                found = [(item["Key"], item["VersionId"]) for item in page.get("Versions", [])]
-                found += [(item["Key"], "") for item in page.get("DeleteMarkers", [])]
-                for key, version in sorted(found, key=lambda pair: pair[0]):
-                    yield key.removeprefix(self._prefix), version
+                found = [_Version(item["Key"], item["VersionId"], False) for item in page.get("Versions", [])]
+                found += [_Version(item["Key"], item["VersionId"], True) for item in page.get("DeleteMarkers", [])]
+                for each in sorted(found, key=lambda version: version.key):
+                    yield replace(each, key=each.key.removeprefix(self._prefix))
         except ClientError as error:
             raise StoreFailed(_code(error)) from error
         except BotoCoreError as error:
@@ -160,6 +205,27 @@ class Bucket:
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if date:
             self._skew_seconds = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version of one key, or a delete marker, by the store's name for it."""
+
+    key: str
+    id: str
+    marker: bool
+
+
+class _Taken(Exception):
+    """412: the key has a current version."""
+
+
+class _Conflict(StoreFailed):
+    """409: another write to the key is under way."""
+
+
+def _checksum(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 def _code(error: ClientError) -> str:

@@ -74,7 +74,7 @@ class Shipper:
 
     def _ship_epoch(self, store: ObjectStore, origin: Origin, directory: Path) -> int:
         if not (directory / REGISTERED).exists():
-            store.put_once(origin.registry_key, (directory / REGISTRY).read_bytes(), retained=True)
+            store.put_once(origin.registry_key, (directory / REGISTRY).read_bytes())
             write_new(directory / REGISTERED, b"")
         shipped = 0
         for segment in segments(directory, Part.MANIFEST):
@@ -83,7 +83,7 @@ class Shipper:
             for part in _ORDER:
                 path = directory / segment_file(segment, part)
                 if path.exists():
-                    store.put_once(origin.object_key(part, segment), path.read_bytes(), retained=part is not Part.KEYS)
+                    store.put_once(origin.object_key(part, segment), path.read_bytes())
             # The manifest goes last here too: while it is there, the segment is shipped again, to the same keys.
             for part in _ORDER:
                 (directory / segment_file(segment, part)).unlink(missing_ok=True)

@@ -4,9 +4,11 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from extproc.audit.files import write_new
+from extproc.audit.files import TEMPORARY, erase, replace_erased, write_new
+from extproc.audit.names import Plane
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
 from extproc.audit.spool import make_directory
@@ -35,10 +37,23 @@ class ObjectStore(Protocol):
     def check(self) -> None:
         """Raise `AuditRefused` when the store cannot keep its promise, `StoreFailed` when it cannot be reached."""
 
-    def put_once(self, key: str, data: bytes, *, retained: bool) -> None:
+    def put_once(self, key: str, data: bytes) -> None:
         """Store durably, or find the same bytes there already. Raises `Divergent` or `StoreFailed`.
 
-        `retained`: under the retention lock. Key bags are not, so that one exchange can be shredded.
+        The key's `Plane` says under which lock.
+        """
+
+    def replace_key_bag(self, key: str, data: bytes) -> None:
+        """Put other bytes in a key bag's place, and nothing of the old ones stays in the store.
+
+        Raises FileNotFoundError when there is no such bag, `AuditRefused` for a key of any other plane, `StoreFailed`
+        when it is not done, or not done to the end: repeating it finishes it.
+        """
+
+    def delete_for_good(self, key: str) -> None:
+        """Remove a key bag with every version of it and every delete marker; what is not there is removed already.
+
+        Raises `AuditRefused` for a key of any other plane, `StoreFailed` when anything of it is left.
         """
 
     def get(self, key: str, version: str = "") -> bytes:
@@ -58,7 +73,7 @@ class Directory:
         """Create the directory when it is missing."""
         make_directory(self._root)
 
-    def put_once(self, key: str, data: bytes, *, retained: bool) -> None:
+    def put_once(self, key: str, data: bytes) -> None:
         path = self._root / key
         try:
             make_directory(path.parent)
@@ -67,6 +82,26 @@ class Directory:
             except FileExistsError:
                 if hashlib.sha256(path.read_bytes()).digest() != hashlib.sha256(data).digest():
                     raise Divergent(f"{key} is taken by other bytes") from None
+        except OSError as error:
+            raise StoreFailed(f"directory: {type(error).__name__}") from error
+
+    def replace_key_bag(self, key: str, data: bytes) -> None:
+        require_key_bag(key)
+        path = self._root / key
+        try:
+            replace_erased(path, data)
+            _erase_unfinished(path.parent)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreFailed(f"directory: {type(error).__name__}") from error
+
+    def delete_for_good(self, key: str) -> None:
+        require_key_bag(key)
+        path = self._root / key
+        try:
+            erase(path)
+            _erase_unfinished(path.parent)
         except OSError as error:
             raise StoreFailed(f"directory: {type(error).__name__}") from error
 
@@ -84,10 +119,22 @@ class Directory:
             keys = [
                 path.relative_to(self._root).as_posix()
                 for path in (self._root / prefix).rglob("*")
-                if path.is_file() and not path.name.startswith(".tmp-")
+                if path.is_file() and not path.name.startswith(TEMPORARY)
             ]
         for key in sorted(keys):
             yield StoredObject(key)
+
+
+def _erase_unfinished(folder: Path) -> None:
+    """What a writer that died left of a key bag. One that lives merely tries again."""
+    for path in folder.glob(TEMPORARY + "*"):
+        erase(path)
+
+
+def require_key_bag(key: str) -> None:
+    """Raises `AuditRefused` for a key of any plane but the key bags', and for one that leads out of it."""
+    if Plane.of(key) is not Plane.KEYS or not {"", ".", ".."}.isdisjoint(key.split("/")):
+        raise AuditRefused("only a key bag can be replaced or deleted")
 
 
 def open_store(settings: AuditSettings) -> ObjectStore:

@@ -85,9 +85,9 @@ def test_key_bags_are_not_retained_so_that_an_exchange_can_be_shredded(locked, s
 def test_the_store_holds_a_key_against_other_bytes(locked):
     store = locked.store
     stored = next(iter(store.list("v1/evidence/")))
-    store.put_once(stored.key, store.get(stored.key), retained=True)
+    store.put_once(stored.key, store.get(stored.key))
     with pytest.raises(Divergent):
-        store.put_once(stored.key, b"other", retained=True)
+        store.put_once(stored.key, b"other")
 
 
 def test_the_strongest_attack_left_is_seen(locked, s3):

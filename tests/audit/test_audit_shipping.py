@@ -50,10 +50,10 @@ class TestDirectory:
 
     def test_taken_by_the_same_bytes_is_done_by_others_is_divergent(self, tmp_path):
         store = Directory(DirectoryStore(tmp_path))
-        store.put_once("v1/a/b", b"one", retained=True)
-        store.put_once("v1/a/b", b"one", retained=True)
+        store.put_once("v1/a/b", b"one")
+        store.put_once("v1/a/b", b"one")
         with pytest.raises(Divergent):
-            store.put_once("v1/a/b", b"two", retained=True)
+            store.put_once("v1/a/b", b"two")
         assert store.get("v1/a/b") == b"one"
 
     def test_a_death_before_the_link_leaves_no_object(self, tmp_path, monkeypatch):
@@ -64,7 +64,7 @@ class TestDirectory:
 
         monkeypatch.setattr(os, "link", dies)
         with pytest.raises(StoreFailed):
-            store.put_once("v1/a/b", b"one", retained=True)
+            store.put_once("v1/a/b", b"one")
         assert list(store.list("v1/")) == []
 
     def test_a_death_at_any_step_is_made_good_by_the_next_pass(self, log, exchange, monkeypatch):
@@ -191,10 +191,10 @@ class TestWireShape:
 
     def test_a_lost_answer_is_settled_by_comparing(self, on_s3):
         store = on_s3.store
-        store.put_once("v1/a", b"one", retained=True)
-        store.put_once("v1/a", b"one", retained=True)
+        store.put_once("v1/a", b"one")
+        store.put_once("v1/a", b"one")
         with pytest.raises(Divergent):
-            store.put_once("v1/a", b"two", retained=True)
+            store.put_once("v1/a", b"two")
         assert [len(stored.versions) for stored in store.list("v1/")] == [1]
 
     def test_a_conflict_is_tried_again_and_a_refusal_is_not(self, on_s3, monkeypatch):
@@ -210,11 +210,11 @@ class TestWireShape:
             return real(**params)
 
         monkeypatch.setattr(store._client, "put_object", put_object)
-        store.put_once("v1/a", b"one", retained=True)
+        store.put_once("v1/a", b"one")
         assert answers == []
         answers[:] = [403, None]
         with pytest.raises(StoreFailed):
-            store.put_once("v1/b", b"one", retained=True)
+            store.put_once("v1/b", b"one")
         assert answers == [None]
 
     def test_a_bucket_without_object_lock_is_refused(self, log, moto_url, s3_credentials, exchange):
@@ -230,7 +230,7 @@ class TestWireShape:
         store = on_s3.store
         store._skew_seconds = 3_600.0
         with pytest.raises(StoreFailed):
-            store.put_once("v1/a", b"one", retained=True)
+            store.put_once("v1/a", b"one")
 
     def test_an_unreachable_store_keeps_everything(self, log, exchange, s3_credentials):
         settings = S3Store(bucket="b", endpoint_url="http://127.0.0.1:9", region="us-east-1")
