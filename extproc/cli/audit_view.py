@@ -8,7 +8,6 @@ import click
 
 from extproc.audit.content import Piece
 from extproc.audit.reader import ExchangeRecords, time_text
-from extproc.audit.verify import Report
 from extproc.cli.columns import align
 from extproc.core.printable import printable, printable_line
 
@@ -67,25 +66,3 @@ def play(pieces: tuple[Piece, ...], pace: float, *, as_json: bool) -> None:
         arrow = "->" if piece.direction == "to_model" else "<-"
         for line in filter(None, text.splitlines()):  # a stream's events end with empty lines
             click.echo(f"{at:9.3f}s {arrow} {printable(line)}")
-
-
-def print_report(report: Report, *, as_json: bool) -> None:
-    verdict = ("proven", "not proven: findings", "incomplete")[report.exit_code]
-    span = f"{time_text(report.first_ms)} .. {time_text(report.last_ms)}" if report.records else "-"
-    if as_json:
-        body = {
-            "verdict": verdict,
-            "exit_code": report.exit_code,
-            "epochs": report.epochs,
-            "segments": report.segments,
-            "records": report.records,
-            "range": span,
-            "findings": [{"name": str(f.name), "where": f.where, "what": f.what} for f in report.findings],
-        }
-        click.echo(json.dumps(body))
-        return
-    for finding in report.findings:
-        # `where` may be an object's key, which whoever can write to the store has chosen.
-        click.echo(printable_line(f"{finding.name} - {finding.where} - {finding.what}"))
-    click.echo(f"{report.epochs} epoch(s), {report.segments} segment(s), {report.records} record(s), {span}")
-    click.echo(verdict)

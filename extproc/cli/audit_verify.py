@@ -1,0 +1,41 @@
+"""`extproc audit verify`: prove the log, or say where it does not hold."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from extproc.cli.audit_where import config_option, fail, find_where, json_option, since_ms, store_option
+
+
+@click.command("verify")
+@config_option
+@store_option
+@json_option
+@click.option(
+    "--public-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="deployment.pub; with --store."
+)
+@click.option("--until", default="", help="Prove up to this time only: an epoch that goes on later needs no end.")
+def verify_command(
+    *, config: Path | None, store: Path | None, as_json: bool, public_key: Path | None, until: str
+) -> None:
+    """Prove the log, or say where it does not hold. Exit 0 proven, 1 a finding, 2 incomplete."""
+    from extproc.audit.keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.audit.verify import verify  # noqa: PLC0415
+    from extproc.cli.audit_report import print_report  # noqa: PLC0415
+
+    where = find_where(config, store)
+    if public_key is None and where.settings is None:
+        raise click.UsageError("--store needs --public-key")
+    try:
+        key = load_public_key(public_key or where.settings.keys / PUBLIC_KEY)  # type: ignore[union-attr]
+    except AuditRefused as error:
+        fail(str(error))
+    report = verify(
+        where.store, key, deployment=where.deployment, spool=where.spool, until_ms=since_ms(until) if until else None
+    )
+    print_report(report, as_json=as_json)
+    sys.exit(report.exit_code)

@@ -1,0 +1,119 @@
+"""Where `extproc audit` reads: the options that every command of the group shares, and the record of each reading."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from extproc.audit.holdings import Holdings
+    from extproc.audit.settings import AuditSettings
+    from extproc.audit.store import ObjectStore
+
+EXIT_FINDING = 1
+EXIT_INPUT = 2
+_SPAN = re.compile(r"(\d+)([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """From `--config` or `--store`: what to read, and the settings when there are any."""
+
+    settings: AuditSettings | None
+    store: ObjectStore
+    deployment: str
+
+    @property
+    def spool(self) -> Path | None:
+        return self.settings.spool if self.settings else None
+
+    def look(self) -> Holdings:
+        from extproc.audit.holdings import Holdings  # noqa: PLC0415
+        from extproc.audit.store import StoreFailed  # noqa: PLC0415
+
+        try:
+            return Holdings.look(self.store, self.spool, self.deployment)
+        except (StoreFailed, OSError) as error:
+            fail(f"the audit store could not be read ({error})")
+
+    def record_read(self, operation: str, detail: dict[str, str | int | float | bool]) -> None:
+        """Before anything is shown. Without settings there is no journal to write to."""
+        from extproc.audit.journal import write_once  # noqa: PLC0415
+        from extproc.audit.keys import AuditKeys  # noqa: PLC0415
+        from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+        from extproc.core.reasons import ExchangeError  # noqa: PLC0415
+        from extproc.core.record import Actor, EventCode, Outcome, Record, Resource  # noqa: PLC0415
+
+        if self.settings is None:
+            return
+        user = getpass.getuser()
+        record = Record(
+            event_code=EventCode.AUDIT_READ,
+            time_ms=int(time.time() * 1000),
+            actor=Actor(uid=f"os|{user}", name=user),
+            status=Outcome.SUCCEEDED,
+            src_address="local",
+            resource=Resource(connection="", operation=operation, protocol="cli"),
+            detail=detail,
+        )
+        try:
+            write_once(self.settings, AuditKeys.load_or_create(self.settings.keys), "cli", [record])
+        except (ExchangeError, AuditRefused, OSError) as error:
+            fail(f"the reading could not be recorded, so nothing is shown ({error})")
+
+
+def fail(sentence: str) -> NoReturn:
+    """End with exit code 2 and a sentence."""
+    click.echo(sentence, err=True)
+    sys.exit(EXIT_INPUT)
+
+
+def find_where(config: Path | None, store: Path | None) -> Where:
+    """From the two options; wrong use and wrong settings end the command."""
+    from extproc.audit.settings import DirectoryStore  # noqa: PLC0415
+    from extproc.audit.store import Directory, open_store  # noqa: PLC0415
+
+    if store is not None:
+        return Where(None, Directory(DirectoryStore(store)), "")
+    if config is None:
+        raise click.UsageError("give --config (or EXTPROC_CONFIG) or --store")
+    from extproc.cli.config import settings_or_exit  # noqa: PLC0415
+
+    settings = settings_or_exit(config).audit
+    return Where(settings, open_store(settings), settings.deployment)
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="EXTPROC_CONFIG",
+    help="config.yaml",
+)
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A copy of the store, instead of --config.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
+
+
+def since_ms(text: str) -> int:
+    """Unix milliseconds of an ISO 8601 time, or of a span before now; 0 for nothing."""
+    if not text:
+        return 0
+    if match := _SPAN.fullmatch(text):
+        return int((time.time() - int(match[1]) * _SECONDS[match[2]]) * 1000)
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter("a span like `24h`, or an ISO 8601 time") from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)
