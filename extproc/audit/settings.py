@@ -10,6 +10,11 @@ class DirectoryStore:
 
     directory: Path
 
+    @property
+    def retention_days(self) -> int:
+        """Nothing removes a file; so long transcripts are readable unless `content_retention` says otherwise."""
+        return 400
+
 
 @dataclass(frozen=True, slots=True)
 class S3Store:
@@ -41,3 +46,7 @@ class AuditSettings:
     """Of `max_spool_bytes`, kept for refusals and control failures."""
     max_lag_seconds: float = 900.0
     """Oldest sealed segment that is not in the store; beyond it new exchanges are refused (PCI DSS 10.3.3)."""
+    content_retention_days: int = 400
+    """How long transcripts can be read; then `extproc audit retention-check` counts their keys as over-age (3.2.1)."""
+    shredders: tuple[str, ...] = ()
+    """Groups of which two people together may shred a transcript. Without one nobody may."""

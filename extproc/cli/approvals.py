@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 refused (own request, wrong group, not pending, a token th
 2 usage, configuration, or a store that cannot be reached.
 """
 
-import asyncio
 import functools
 import json
 import os
@@ -25,15 +24,13 @@ from extproc.approvals.store import ApprovalStore, open_store
 from extproc.audit.keys import AuditKeys
 from extproc.audit.refusal import AuditRefused
 from extproc.cli.approvals_view import as_json, print_list, print_one
+from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify_person
 from extproc.core.approval import SENTENCES, ApprovalState, DecisionRefused, TransitionCode
-from extproc.core.identity import Principal, UnverifiedToken
 from extproc.core.reasons import REFUSALS, Malformed, Reason, Unavailable, Unverified
 from extproc.core.record import Record
 from extproc.edge.settings import Settings
 
 MAX_LISTED = 1000
-IDENTITY_SECONDS = 10.0
-"""For the issuer's keys; a person waits."""
 _ANY = "all"
 _EXIT_REFUSED, _EXIT_INPUT = 1, 2
 
@@ -93,20 +90,8 @@ def show(*, approval_id: str, as_machine: bool, config: Path) -> None:
 
 
 def _deciding(function: Callable[..., None]) -> Callable[..., None]:
-    """The options of a decision. A token is never an argument: arguments are seen by every process on the machine."""
-    options: list[Callable[[Callable[..., None]], Callable[..., None]]] = [
-        click.argument("approval_id", metavar="ID"),
-        click.option("--reason", required=True, help="Why; kept in the audit log, with card data masked."),
-        click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="Your token, in a file."),
-        click.option(
-            "--token-stdin", is_flag=True, help="Read your token from standard input. [else env: EXTPROC_TOKEN]"
-        ),
-        _json,
-        _config,
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    """The options of a decision."""
+    return click.argument("approval_id", metavar="ID")(said_by_a_person(_json(_config(function))))
 
 
 @command.command()
@@ -133,11 +118,11 @@ def _decide(
     as_machine: bool,
     config: Path,
 ) -> None:
-    token = _read_token(token_file, from_stdin=token_stdin)
+    token = read_token(token_file, from_stdin=token_stdin)
     settings = _settings(config)
     with _exit_codes(), _store(settings) as store:
-        decider = asyncio.run(_verify(settings, token))
-        verdict = Verdict(grant, _mask(reason))
+        decider = verify_person(settings, token)
+        verdict = Verdict(grant, mask_reason(reason))
         write = functools.partial(_write, settings)
         now = time.time()
         decided = decide_recorded(store, write, approval_id, decider, verdict, source=socket.gethostname(), now=now)
@@ -145,48 +130,6 @@ def _decide(
         click.echo(json.dumps(as_json(decided, now), indent=2))
     else:
         Console().print(f"{decided.approval_id} {decided.state.value}", highlight=False, markup=False)
-
-
-def _read_token(token_file: Path | None, *, from_stdin: bool) -> UnverifiedToken:
-    if token_file is not None and from_stdin:
-        raise click.UsageError("--token-file and --token-stdin exclude each other")
-    if token_file is not None:
-        try:
-            compact = token_file.read_text(encoding="ascii")
-        except (OSError, ValueError):
-            _leave(f"The token file `{token_file}` cannot be read.", _EXIT_INPUT)
-    elif from_stdin:
-        compact = sys.stdin.read()
-    else:
-        compact = os.environ.get("EXTPROC_TOKEN", "")
-    if not compact.strip():
-        raise click.UsageError("a token is required: --token-file, --token-stdin or EXTPROC_TOKEN")
-    return UnverifiedToken(compact.strip())
-
-
-async def _verify(settings: Settings, token: UnverifiedToken) -> Principal:
-    """Who decides, by the same issuers and rules as the service's."""
-    import httpx  # noqa: PLC0415 - only a decision pays for it
-
-    from extproc.edge.authenticator import Authenticator  # noqa: PLC0415
-    from extproc.edge.direct import DIRECT  # noqa: PLC0415
-
-    async with httpx.AsyncClient(timeout=IDENTITY_SECONDS, mounts=DIRECT) as client:
-        authenticator = Authenticator(settings.issuers, client)
-        # Not in a TaskGroup, which would wrap a refusal in a group of errors.
-        fetching = asyncio.create_task(authenticator.run())
-        try:
-            return await authenticator.verify(token)
-        finally:
-            fetching.cancel()
-            await asyncio.wait([fetching])
-
-
-def _mask(reason: str) -> str:
-    from extproc.core.masking.scanner import Scanner  # noqa: PLC0415
-    from extproc.core.masking.settings import MaskingSettings  # noqa: PLC0415
-
-    return Scanner(MaskingSettings()).masker().mask_text(reason)
 
 
 def _write(settings: Settings, records: Sequence[Record]) -> None:

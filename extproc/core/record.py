@@ -26,7 +26,13 @@ class EventCode(StrEnum):
     APPROVAL_USE = "approval.use"  # 10.2.1.2
     APPROVAL_DECIDE = "approval.decide"  # 10.2.1.2
     ADMIN_POLICY_CHANGE = "admin.policy_change"  # 10.2.1.2
+    ADMIN_SHRED_REQUEST = "admin.shred_request"  # 10.2.1.2: one person asks that a transcript become unreadable
+    ADMIN_SHRED = "admin.shred"  # 10.2.1.2: another one confirms, or the retention is over; comes first
+    ADMIN_SHRED_DONE = "admin.shred_done"  # 10.2.1.2
+    ADMIN_SHRED_FAILED = "admin.shred_failed"  # 10.2.1.2: to be repeated
+    ADMIN_SHRED_REFUSED = "admin.shred_refused"  # 10.2.1.4: asked or confirmed without the right to it
     AUDIT_READ = "audit.read"  # 10.2.1.3
+    AUDIT_RETENTION_CHECK = "audit.retention_check"  # 3.2.1: what is kept and for how long
     CONTROL_FAILURE = "control.failure"  # 10.7.2
     CONTROL_RESTORED = "control.restored"  # 10.7.3
     LOG_START = "log.start"  # 10.2.1.6

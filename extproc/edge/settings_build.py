@@ -128,11 +128,15 @@ def _database(text: str, folder: Path) -> str:
 def _audit(values: Values, deployment: str, folder: Path) -> AuditSettings:
     sizes = {"segment": "segment_size", "max_spool": "max_spool", "reserve": "reserve"}
     times = {"segment": "segment_interval", "heartbeat": "heartbeat", "max_lag": "max_lag"}
+    store = _store(values["store"], folder)
+    kept = values.get("content_retention", "")
     return AuditSettings(
         deployment=deployment,
         spool=absolute(folder, values["spool"]),
         keys=absolute(folder, values["keys"]),
-        store=_store(values["store"], folder),
+        store=store,
+        content_retention_days=_days(kept) if kept else store.retention_days,
+        shredders=tuple(values.get("shredders", ())),
         **_bytes({name: values[key] for name, key in sizes.items() if key in values}, *sizes),
         **_seconds({name: values[key] for name, key in times.items() if key in values}, *times),
     )
@@ -143,7 +147,11 @@ def _store(values: Values, folder: Path) -> DirectoryStore | S3Store:
         return DirectoryStore(absolute(folder, values["directory"]))
     s3 = dict(values["s3"])
     retention = s3.pop("retention", None)
-    return S3Store(**s3) if retention is None else S3Store(**s3, retention_days=int(retention.removesuffix("d")))
+    return S3Store(**s3) if retention is None else S3Store(**s3, retention_days=_days(retention))
+
+
+def _days(text: str) -> int:
+    return int(text.removesuffix("d"))
 
 
 def _limits(values: Values) -> Limits:

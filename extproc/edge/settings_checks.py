@@ -27,6 +27,7 @@ _POSITIVE: tuple[Place, ...] = (
     ("envoy", "max_hold"),
     ("approvals", "poll"),
     *(("audit", key) for key in ("segment_interval", "heartbeat", "max_lag", "segment_size", "max_spool", "reserve")),
+    ("audit", "content_retention"),
     *(("limits", key) for key in ("max_header", "max_body", "max_response", "max_event", "max_unreleased")),
 )
 _FORBIDDEN_HEADERS = {"host", "content-length", "content-type", "connection", "transfer-encoding", "te", "upgrade"}
