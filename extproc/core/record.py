@@ -37,6 +37,8 @@ class EventCode(StrEnum):
     CONTROL_RESTORED = "control.restored"  # 10.7.3
     LOG_START = "log.start"  # 10.2.1.6
     LOG_HEARTBEAT = "log.heartbeat"  # 10.2.1.6
+    LOG_PAUSE = "log.pause"  # 10.2.1.6: new exchanges are refused
+    LOG_RESUME = "log.resume"  # 10.2.1.6
     LOG_STOP = "log.stop"  # 10.2.1.6
     LOG_ADOPT = "log.adopt"  # 10.2.1.6
 
@@ -63,6 +65,8 @@ MAY_USE_RESERVE = ENDS_EXCHANGE | {
     EventCode.CONTROL_RESTORED,
     EventCode.LOG_START,
     EventCode.LOG_HEARTBEAT,
+    EventCode.LOG_PAUSE,
+    EventCode.LOG_RESUME,
     EventCode.LOG_STOP,
     EventCode.LOG_ADOPT,
 }
