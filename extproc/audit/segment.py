@@ -17,6 +17,8 @@ from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, EventCode
 
 ZERO = "0" * 64
 """Before the first record, and before the first segment's root."""
+MANIFEST_VERSION = 2
+"""The newest form of a manifest that this program writes and judges."""
 CONTENT_MAGIC = b"extproc content v1\n"
 CONTENT_LENGTH = struct.Struct(">I")
 
@@ -48,8 +50,14 @@ class ObjectRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     size: int
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is signed of a segment. `prev` is the SHA-256 of the record before its first, `last` of its last one."""
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is signed of a segment. `prev` is the SHA-256 of the record before its first, `last` of its last one.
+
+    Version 2 adds fields. A reader takes every version up to its own; what an older one lacks has its default, and is
+    not checked. Fields that a reader does not know it passes over: the signature covers the stored bytes, not what was
+    understood. A manifest of a later version than its own it does not judge, and says so. The readers from before
+    version 2 refuse a manifest with any field that they do not know, as one that does not hold.
+    """
 
     version: int
     origin: str
@@ -65,7 +73,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     evidence: ObjectRef
     content: ObjectRef | None
     content_keys: int
-    """How many wrapped keys the segment's key bag was given. The bag itself may be shredded and is not signed."""
+    """How many wrapped keys the segment's key bag was given."""
+    key_lines: tuple[str, ...] = ()
+    """`key_digest` of each line of the key bag. Lines may be taken out of the bag; none can be changed or added."""
     started_ms: int
     sealed_ms: int
     certificate: str
@@ -74,6 +84,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def line_digest(line: bytes) -> str:
     """What the next line carries as `prev`."""
     return hashlib.sha256(line).hexdigest()
+
+
+def key_digest(line: bytes) -> str:
+    """What a manifest keeps of a key bag's line (without its newline): half a SHA-256, in hex. Nothing shorter resists
+    a second line with the same digest."""
+    return hashlib.sha256(line).hexdigest()[:32]
 
 
 @dataclass(slots=True)
@@ -225,9 +241,9 @@ def seal_segment(directory: Path, segment: int, signer: Signer, sealed_ms: int) 
     evidence = b"".join(line + b"\n" for line in lines)
     contents = [frame.payload for frame in journal.frames if frame.kind is Kind.CONTENT]
     content = pack_content(contents) if contents else b""
-    keys = [frame.payload + b"\n" for frame in journal.frames if frame.kind is Kind.KEY]
+    keys = [frame.payload for frame in journal.frames if frame.kind is Kind.KEY]
     manifest = Manifest(
-        version=1,
+        version=MANIFEST_VERSION,
         origin=str(origin),
         segment=segment,
         first_seq=journal.header.first_seq,
@@ -240,6 +256,7 @@ def seal_segment(directory: Path, segment: int, signer: Signer, sealed_ms: int) 
         evidence=object_ref(origin.object_key(Part.EVIDENCE, segment), evidence),
         content=object_ref(origin.object_key(Part.CONTENT, segment), content) if content else None,
         content_keys=len(keys),
+        key_lines=tuple(key_digest(line) for line in keys),
         started_ms=journal.header.started_ms,
         sealed_ms=sealed_ms,
         certificate=signer.certificate,
@@ -248,7 +265,7 @@ def seal_segment(directory: Path, segment: int, signer: Signer, sealed_ms: int) 
     if content:
         replace(directory / segment_file(segment, Part.CONTENT), content)
     if keys:
-        replace(directory / segment_file(segment, Part.KEYS), b"".join(keys))
+        replace(directory / segment_file(segment, Part.KEYS), b"".join(line + b"\n" for line in keys))
     document = sign_document(signer.key, Domain.MANIFEST, msgspec.json.encode(manifest))
     replace(directory / segment_file(segment, Part.MANIFEST), document)
     path.unlink()
