@@ -72,7 +72,7 @@ class Journal:
         signer = Signer.certified(keys.signing, str(origin), Role.EPOCH, int(now * 1000))
         epoch = NewEpoch.create(settings.spool, origin)
         queue = CommitQueue(settings.max_spool_bytes - settings.reserve_bytes, settings.reserve_bytes, next_seq=2)
-        chain = ChainState(origin, 1, 1, ZERO, ZERO, {}, MerkleTree())
+        chain = ChainState(origin, 1, 1, ZERO, ZERO, {}, MerkleTree(), MerkleTree())
         start = log_record(EventCode.LOG_START, writer, int(now * 1000), _start_detail(settings, signer))
         try:
             file = SegmentFile(epoch.path, chain, int(now * 1000), FIRST)

@@ -1,6 +1,9 @@
 """Merkle tree roots by RFC 6962 section 2.1, computed as leaves arrive, in memory logarithmic in their number."""
 
 import hashlib
+from collections.abc import Sequence
+
+from extproc.audit.refusal import AuditRefused
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -15,12 +18,25 @@ def _node(left: bytes, right: bytes) -> bytes:
 class MerkleTree:
     """Append leaves, ask for the root at any time."""
 
-    def __init__(self) -> None:
-        self._peaks: list[tuple[int, bytes]] = []
-        self.size = 0
+    def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
+        """A tree that goes on behind `size` leaves. Raises `AuditRefused` when the peaks are not of such a tree."""
+        levels = [level for level in reversed(range(size.bit_length())) if size >> level & 1]
+        if len(levels) != len(peaks) or any(len(peak) != hashlib.sha256().digest_size for peak in peaks):
+            raise AuditRefused("a tree of records has other peaks than its size says")
+        self._peaks = list(zip(levels, peaks, strict=True))
+        self.size = size
+
+    @property
+    def peaks(self) -> tuple[bytes, ...]:
+        """The roots of its perfect subtrees, largest first: with the size, all that it takes to go on."""
+        return tuple(node for _, node in self._peaks)
 
     def append(self, data: bytes) -> None:
-        level, node = 0, leaf_hash(data)
+        self.append_leaf(leaf_hash(data))
+
+    def append_leaf(self, node: bytes) -> None:
+        """`node` is what `leaf_hash` gave."""
+        level = 0
         while self._peaks and self._peaks[-1][0] == level:
             node = _node(self._peaks.pop()[1], node)
             level += 1

@@ -9,7 +9,7 @@ import msgspec
 
 from extproc.audit.files import replace, sync_directory
 from extproc.audit.frames import Frame, Kind, Scan, scan
-from extproc.audit.merkle import MerkleTree
+from extproc.audit.merkle import MerkleTree, leaf_hash
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.signed import Domain, Signer, sign_document
@@ -42,6 +42,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     prev_root: str
     started_ms: int
     open: dict[str, OpenExchange]
+    epoch_peaks: tuple[str, ...] | None = None
+    """Peaks of the tree of the epoch's records before this segment, in hex; None: written before there was one."""
+
+    def epoch_tree(self) -> MerkleTree | None:
+        """The tree of the epoch's records before this segment, or None when it is not known. Raises `AuditRefused`."""
+        if self.epoch_peaks is None:
+            return MerkleTree() if self.first_seq == 1 else None
+        try:
+            return MerkleTree(self.first_seq - 1, [bytes.fromhex(peak) for peak in self.epoch_peaks])
+        except ValueError as error:
+            raise AuditRefused("a tree of records has peaks that are no hashes") from error
 
 
 class ObjectRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +90,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_ms: int
     sealed_ms: int
     certificate: str
+    epoch_size: int = 0
+    """The number of records in the epoch up to the end of this segment; 0 where there is no root."""
+    epoch_root: str = ""
+    """RFC 6962 root over the lines of all of them, in hex; empty in an epoch that was begun without it."""
 
 
 def line_digest(line: bytes) -> str:
@@ -103,12 +118,22 @@ class ChainState:
     prev_root: str
     open: dict[str, OpenExchange]
     tree: MerkleTree
+    """Of the segment."""
+    epoch_tree: MerkleTree | None
+    """Of the epoch; None in one that a version without it began."""
 
     @classmethod
     def begin(cls, header: Header) -> "ChainState":
         origin = Origin.parse(header.origin)
         return cls(
-            origin, header.segment, header.first_seq, header.prev, header.prev_root, dict(header.open), MerkleTree()
+            origin,
+            header.segment,
+            header.first_seq,
+            header.prev,
+            header.prev_root,
+            dict(header.open),
+            MerkleTree(),
+            header.epoch_tree(),
         )
 
     def header(self, started_ms: int) -> Header:
@@ -120,6 +145,7 @@ class ChainState:
             prev_root=self.prev_root,
             started_ms=started_ms,
             open=self.open,
+            epoch_peaks=tuple(peak.hex() for peak in self.epoch_tree.peaks) if self.epoch_tree else None,
         )
 
     def add_record(self, event_code: EventCode, exchange_id: str, body: bytes) -> bytes:
@@ -142,7 +168,10 @@ class ChainState:
         """Take note of a line that is the next."""
         self.next_seq += 1
         self.prev = line_digest(line)
-        self.tree.append(line)
+        leaf = leaf_hash(line)
+        self.tree.append_leaf(leaf)
+        if self.epoch_tree is not None:
+            self.epoch_tree.append_leaf(leaf)
         if exchange_id and event_code in OPENS_EXCHANGE:
             exchange = self.open.setdefault(exchange_id, OpenExchange())
             exchange.line = exchange.line or line.decode()
@@ -235,9 +264,11 @@ def seal_segment(directory: Path, segment: int, signer: Signer, sealed_ms: int) 
     if journal is None or journal.scan.torn_bytes:
         raise AuditRefused(f"{path} is not whole")
     origin, lines = Origin.parse(journal.header.origin), journal.lines()
-    tree = MerkleTree()
+    tree, epoch_tree = MerkleTree(), journal.header.epoch_tree()
     for line in lines:
         tree.append(line)
+        if epoch_tree is not None:
+            epoch_tree.append(line)
     evidence = b"".join(line + b"\n" for line in lines)
     contents = [frame.payload for frame in journal.frames if frame.kind is Kind.CONTENT]
     content = pack_content(contents) if contents else b""
@@ -260,6 +291,8 @@ def seal_segment(directory: Path, segment: int, signer: Signer, sealed_ms: int) 
         started_ms=journal.header.started_ms,
         sealed_ms=sealed_ms,
         certificate=signer.certificate,
+        epoch_size=epoch_tree.size if epoch_tree else 0,
+        epoch_root=epoch_tree.root().hex() if epoch_tree else "",
     )
     replace(directory / segment_file(segment, Part.EVIDENCE), evidence)
     if content:

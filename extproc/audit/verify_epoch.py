@@ -79,6 +79,8 @@ class EpochProof:
     _prev: str = ZERO
     _prev_root: str = ZERO
     _trusted: bool = True
+    _tree: MerkleTree | None = field(default_factory=MerkleTree)
+    """Of all records so far; None behind a break, where not all of them are known."""
     _epoch_key: str = ""
     _young_ms: int = 600_000
     _ended: EventCode | None = None
@@ -94,6 +96,7 @@ class EpochProof:
                 self._segment(segment)
             except _Broken as broken:
                 self._find(segment, *broken.finding)
+                self._tree = None
                 self._trusted = False  # one report a break; what follows is checked from its own claims on
         self._check_signers()
         self._check_end(until_ms)
@@ -123,6 +126,7 @@ class EpochProof:
         lines = self._evidence(manifest, sealed.evidence)
         self._content(manifest, sealed)
         self._lines(segment, lines, manifest.first_seq, manifest.prev)
+        self._checkpoint(manifest)
         self._signers.append((segment, certificate, manifest.certificate))
         self._prev_root = manifest.root
         self._trusted = True
@@ -168,6 +172,13 @@ class EpochProof:
             raise _Broken(Name.ALTERED, "the records do not hash to the signed root")
         return lines
 
+    def _checkpoint(self, manifest: Manifest) -> None:
+        """What was signed of the epoch as a whole is what its records hash to."""
+        if self._tree is None or not manifest.epoch_root:
+            return
+        if (manifest.epoch_size, manifest.epoch_root) != (self._tree.size, self._tree.root().hex()):
+            raise _Broken(Name.FORKED, "the epoch's records do not hash to the signed root")
+
     def _content(self, manifest: Manifest, sealed: SealedSegment) -> None:
         if manifest.content is None:
             if sealed.content is not None:
@@ -204,6 +215,8 @@ class EpochProof:
                 self._transcript(mark)
             self._note(segment, mark, line)
             seq, prev = seq + 1, line_digest(line)
+            if self._tree is not None:
+                self._tree.append(line)
             self.records += 1
         self._seq, self._prev = seq, prev
 
