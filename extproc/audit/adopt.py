@@ -17,11 +17,12 @@ from extproc.audit.content import chain_digest, parse_content_frame
 from extproc.audit.files import replace, sync_directory
 from extproc.audit.frames import Kind, Scan
 from extproc.audit.keys import AuditKeys
+from extproc.audit.line import encode_record, parse_mark, parse_record
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.own_records import Detail, log_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Registry
-from extproc.audit.segment import ChainState, JournalFile, Mark, read_journal, seal_segment
+from extproc.audit.segment import ChainState, JournalFile, read_journal, seal_segment
 from extproc.audit.settings import AuditSettings
 from extproc.audit.signed import Role, Signer
 from extproc.audit.spool import (
@@ -113,7 +114,7 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
         # One commit: either all of it is there, or the next adopter finds the epoch as it is now.
         file.commit(
             [
-                (Kind.RECORD, chain.add_record(record.event_code, record.exchange_id, msgspec.json.encode(record)))
+                (Kind.RECORD, chain.add_record(record.event_code, record.exchange_id, encode_record(record)))
                 for record in [*recovered, own]
             ]
         )
@@ -152,7 +153,7 @@ def _drop_sealed(directory: Path, now_ms: int) -> None:
 
 def _is_ended(journal: JournalFile) -> bool:
     lines = journal.lines()
-    return bool(lines) and msgspec.json.decode(lines[-1], type=Mark).event_code in _ENDS
+    return bool(lines) and parse_mark(lines[-1]).event_code in _ENDS
 
 
 def _behind(scan: Scan) -> Position:
@@ -229,7 +230,7 @@ def _replay(journal: JournalFile) -> ChainState:
     chain = ChainState.begin(journal.header)
     for frame in journal.frames:
         if frame.kind is Kind.RECORD:
-            mark = msgspec.json.decode(frame.payload, type=Mark)
+            mark = parse_mark(frame.payload)
             chain.follow(mark.event_code, mark.exchange_id, frame.payload)
         elif frame.kind is Kind.CONTENT:
             content = parse_content_frame(frame.payload)
@@ -277,7 +278,7 @@ def _quarantine(spool: Path, origin: Origin, directory: Path, found: _Found) -> 
 def _recovered(line: str, now_ms: int) -> Record:
     """The closing record of an exchange whose writer died."""
     return msgspec.structs.replace(
-        msgspec.json.decode(line, type=Record),
+        parse_record(line.encode()),
         event_code=EventCode.INFERENCE_RECOVERED,
         time_ms=now_ms,
         status=Outcome.RECOVERED,

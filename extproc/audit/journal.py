@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from extproc.audit.content import ContentLog
 from extproc.audit.frames import Kind
 from extproc.audit.keeper import Keeper
 from extproc.audit.keys import AuditKeys
+from extproc.audit.line import encode_record
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin
 from extproc.audit.own_records import log_record
@@ -28,10 +27,9 @@ from extproc.audit.signed import Role, Signer
 from extproc.audit.spool import NewEpoch, new_epoch
 from extproc.audit.writing import FIRST, NoRoom, SegmentFile
 from extproc.core.reasons import Reason, Unavailable
-from extproc.core.record import EventCode, Record
+from extproc.core.record import EventCode, Record, missing_fields
 
 _log = logging.getLogger("extproc.audit")
-_ENCODER = msgspec.json.Encoder()
 MAX_EXCHANGE_ID_BYTES = 128
 Deliver = Callable[[Callable[[], None]], None]
 
@@ -76,7 +74,7 @@ class Journal:
         start = log_record(EventCode.LOG_START, writer, int(now * 1000), _start_detail(settings, signer))
         try:
             file = SegmentFile(epoch.path, chain, int(now * 1000), FIRST)
-            file.commit([(Kind.RECORD, chain.add_record(EventCode.LOG_START, "", _ENCODER.encode(start)))])
+            file.commit([(Kind.RECORD, chain.add_record(EventCode.LOG_START, "", encode_record(start)))])
         except OSError:
             epoch.discard()
             raise
@@ -99,8 +97,14 @@ class Journal:
         return str(self._epoch.origin)
 
     def append_record(self, record: Record, done: Done | None = None) -> int:
-        """Queue a record; its number. `done(True)` comes once it is durable. Never blocks. Raises `Unavailable`."""
-        return self._queue.put_record(record.event_code, record.exchange_id, _ENCODER.encode(record), done)
+        """Queue a record; its number. `done(True)` comes once it is durable. Never blocks.
+
+        Raises `Unavailable`, also for a record that lacks what PCI DSS 10.2.2 asks for.
+        """
+        if missing := missing_fields(record):
+            _log.error("a record is not written: it lacks %s", ", ".join(missing))
+            raise Unavailable(Reason.AUDIT_UNAVAILABLE)
+        return self._queue.put_record(record.event_code, record.exchange_id, encode_record(record), done)
 
     def open_content(self, exchange_id: str) -> ContentLog:
         """The transcript of one exchange, under a fresh key that is journaled, wrapped, with its first bytes."""
@@ -127,7 +131,7 @@ class Journal:
                 return
             self._closed = True
             stop = log_record(EventCode.LOG_STOP, self._epoch.origin.writer, int(time.time() * 1000), {})
-            self._queue.close_with(EventCode.LOG_STOP, _ENCODER.encode(stop))
+            self._queue.close_with(EventCode.LOG_STOP, encode_record(stop))
             self._thread.join()
             self._file.close()
             self._keeper.stop()
@@ -207,7 +211,7 @@ class Journal:
             self._spoken = now
             detail = self._keeper.report()
             beat = log_record(EventCode.LOG_HEARTBEAT, self._epoch.origin.writer, int(time.time() * 1000), detail)
-            self._queue.put_if_open(EventCode.LOG_HEARTBEAT, _ENCODER.encode(beat))
+            self._queue.put_if_open(EventCode.LOG_HEARTBEAT, encode_record(beat))
         filled = self._file.size - self._file.empty_size
         if filled >= self._settings.segment_bytes or (filled and now >= self._begun + self._settings.segment_seconds):
             self._rotate(now)

@@ -15,6 +15,6 @@ def log_record(
         actor=Actor(uid=f"extproc|{writer}"),
         status=status,
         src_address="local",
-        resource=Resource(connection="", operation="audit", protocol="journal"),
+        resource=Resource(connection="audit-log", operation="audit", protocol="journal"),
         detail=detail,
     )

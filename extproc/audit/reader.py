@@ -4,19 +4,11 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import msgspec
-
 from extproc.audit.holdings import Epoch, Holdings, SealedSegment
+from extproc.audit.line import parse_mark, parse_record
 from extproc.audit.names import Origin
 from extproc.audit.segment import JournalFile
 from extproc.core.record import ENDS_EXCHANGE, EventCode, Record
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where in the log a record stands."""
-
-    origin: str
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +33,7 @@ def find_records(holdings: Holdings) -> Iterator[Evidence]:
         epoch = holdings.epochs[origin]
         for segment in range(1, epoch.last_segment + 1):
             for line in _lines(holdings, epoch, segment):
-                place = msgspec.json.decode(line, type=Place)
-                yield Evidence(origin, place.seq, segment, msgspec.json.decode(line, type=Record), line)
+                yield Evidence(origin, parse_mark(line).seq, segment, parse_record(line), line)
 
 
 def _lines(holdings: Holdings, epoch: Epoch, segment: int) -> list[bytes]:

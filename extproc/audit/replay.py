@@ -21,9 +21,10 @@ from extproc.audit.content import (
 from extproc.audit.frames import Kind
 from extproc.audit.holdings import Epoch, Holdings, SealedSegment
 from extproc.audit.keys import AuditKeys
+from extproc.audit.line import parse_mark
 from extproc.audit.reader import show_exchange
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import JournalFile, Mark, unpack_content
+from extproc.audit.segment import JournalFile, unpack_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Tr
         found = _Streams(keys, str(origin), exchange_id)
         for segment in range(first, holdings.epochs[origin].last_segment + 1):
             found.read(*_content(holdings, holdings.epochs[origin], segment))
-        marks = [msgspec.json.decode(item.line, type=Mark) for item in places]
+        marks = [parse_mark(item.line) for item in places]
         ends = [mark for mark in marks if mark.content_frames]
         for mark in ends:
             if found.digests.get(mark.content_frames) != mark.content_digest:

@@ -9,6 +9,7 @@ import msgspec
 
 from extproc.audit.files import replace, sync_directory
 from extproc.audit.frames import Frame, Kind, Scan, scan
+from extproc.audit.line import line_head
 from extproc.audit.merkle import MerkleTree, leaf_hash
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.refusal import AuditRefused
@@ -153,13 +154,9 @@ class ChainState:
 
         The line that ends an exchange binds its transcript: digest and number of the ciphertext frames.
         """
-        head = b'{"origin":"%s","seq":%d,"prev":"%s",' % (str(self.origin).encode(), self.next_seq, self.prev.encode())
         content = self.open.get(exchange_id) if event_code in ENDS_EXCHANGE else None
-        if content is not None and content.content_frames:
-            head += b'"content_digest":"%s","content_frames":%d,' % (
-                content.content_digest.encode(),
-                content.content_frames,
-            )
+        digest, frames = (content.content_digest, content.content_frames) if content else ("", 0)
+        head = line_head(str(self.origin), self.next_seq, self.prev, digest, frames)
         line = head + body[1:]
         self.follow(event_code, exchange_id, line)
         return line
@@ -186,18 +183,6 @@ class ChainState:
         self.prev_root = self.tree.root().hex()
         self.tree = MerkleTree()
         self.segment += 1
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """The fields of an evidence line that the chain follows."""
-
-    origin: str
-    seq: int
-    prev: str
-    event_code: EventCode
-    exchange_id: str = ""
-    content_digest: str = ""
-    content_frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)

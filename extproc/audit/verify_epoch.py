@@ -10,12 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from extproc.audit.content import chain_digest, parse_content_frame
 from extproc.audit.frames import Kind
 from extproc.audit.holdings import Epoch, Holdings, SealedSegment
+from extproc.audit.line import Mark, parse_mark, parse_record
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Part
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import ZERO, JournalFile, Manifest, Mark, line_digest, unpack_content
+from extproc.audit.segment import ZERO, JournalFile, Manifest, line_digest, unpack_content
 from extproc.audit.signed import Certificate, Domain, Role, split_document, verify_certificate, verify_document
-from extproc.core.record import EventCode, Record
+from extproc.core.record import EventCode
 
 
 class Name(StrEnum):
@@ -222,8 +223,8 @@ class EpochProof:
 
     def _mark(self, line: bytes) -> Mark:
         try:
-            return msgspec.json.decode(line, type=Mark)
-        except msgspec.DecodeError as error:
+            return parse_mark(line)
+        except AuditRefused as error:
             raise _Broken(Name.ALTERED, "a record does not parse") from error
 
     def _transcript(self, mark: Mark) -> None:
@@ -239,7 +240,7 @@ class EpochProof:
         if self._ended is not None and mark.event_code is not EventCode.LOG_ADOPT and not _closes(mark):
             raise _Broken(Name.ORDER, "records follow the epoch's end")
         if mark.event_code is EventCode.LOG_START:
-            detail = msgspec.json.decode(line, type=Record).detail
+            detail = parse_record(line).detail
             if mark.seq != 1:
                 raise _Broken(Name.ORDER, "a second beginning")
             self._epoch_key = str(detail.get("certificate", ""))
@@ -249,7 +250,7 @@ class EpochProof:
         if mark.event_code is EventCode.LOG_STOP:
             self._ended = mark.event_code
         elif mark.event_code is EventCode.LOG_ADOPT:
-            detail = msgspec.json.decode(line, type=Record).detail
+            detail = parse_record(line).detail
             self._ended = mark.event_code
             self._adopters.add(str(detail.get("certificate", "")))
             cut = detail.get("bytes_cut", 0)

@@ -62,7 +62,7 @@ class Where:
             actor=Actor(uid=f"os|{user}", name=user),
             status=Outcome.SUCCEEDED,
             src_address="local",
-            resource=Resource(connection="", operation=operation, protocol="cli"),
+            resource=Resource(connection="audit-log", operation=operation, protocol="cli"),
             detail=detail,
         )
         try:

@@ -1,7 +1,7 @@
-"""The evidence record: small, closed, named after OCSF 1.8 (API Activity 6003), without account data or content.
+"""The evidence record: small, closed, without account data or content. `extproc.audit.line` gives it its stored form.
 
-The fields that PCI DSS v4.0.1 10.2.2 asks for (who, what, when, outcome, origin, affected resource) have no defaults: a
-record without one cannot be made. The journal adds `seq`, `prev` and the writer's identity.
+The fields that PCI DSS v4.0.1 10.2.2 asks for (who, what, when, outcome, origin, affected resource) have no defaults,
+and `missing_fields` says which are empty: a record without one is not written, and its request is refused.
 """
 
 from enum import StrEnum
@@ -119,7 +119,7 @@ class PolicyRef(msgspec.Struct, frozen=True, kw_only=True):
     rule: str = ""
 
 
-class ApprovalRef(msgspec.Struct, frozen=True, kw_only=True):
+class ApprovalRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     id: str
     state: str
     request_digest: str = ""
@@ -127,7 +127,7 @@ class ApprovalRef(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Measures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Measures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Counts and times of one exchange; milliseconds and bytes. Usage is what the model server reported."""
 
     request_bytes: int = 0
@@ -169,6 +169,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_digest: str = ""
     detail: dict[str, str | int | float | bool] = {}
     """Event-specific facts: file names, digests, counts. Never content."""
+
+
+def missing_fields(record: Record) -> tuple[str, ...]:
+    """What PCI DSS 10.2.2 asks for and the record does not say; empty for one that may be written."""
+    said = {
+        "actor.uid": record.actor.uid,
+        "time_ms": record.time_ms > 0,
+        "src_address": record.src_address,
+        "resource.connection": record.resource.connection,
+        "resource.operation": record.resource.operation,
+        "resource.protocol": record.resource.protocol,
+    }
+    return tuple(name for name, value in said.items() if not value)
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,21 +17,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 from opentelemetry.util.types import AttributeValue
 
+from extproc.core.genai import CONVENTION_OPERATIONS
 from extproc.core.record import Measures, Outcome, Record, Summary
 from extproc.edge.labels import identifier, plain_name
 from extproc.edge.metrics import Names
 
 CHILD_PHASES: Final = frozenset({"identity", "decision", "hold", "record"})
 """Phases that get a span of their own. The model server's time shows in the proxy's spans."""
-CONVENTION_OPERATIONS: Final = {
-    "chat": "chat",
-    "messages": "chat",
-    "responses": "chat",
-    "text_completion": "text_completion",
-    "generate": "text_completion",
-    "embeddings": "embeddings",
-}
-"""`gen_ai.operation.name` of our operations that have one."""
 _FAILED = frozenset({Outcome.FAILED, Outcome.CUT})
 _MAX_FINISH_REASONS = 16
 _NO_MEASURES = Measures()

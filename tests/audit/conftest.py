@@ -1,6 +1,5 @@
 """A small audit log to look at, and the servers its objects go to."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -19,6 +19,7 @@ from extproc.audit.adopt import adopt_orphans
 from extproc.audit.holdings import Holdings
 from extproc.audit.journal import Journal
 from extproc.audit.keys import AuditKeys
+from extproc.audit.line import parse_mark, parse_record
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.audit.shipper import Shipper
 from extproc.audit.store import ObjectStore, StoredObject, open_store
@@ -286,9 +287,14 @@ def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+def flat(line: bytes) -> dict[str, object]:
+    """A line's record with its place in the chain."""
+    return msgspec.to_builtins(parse_record(line)) | msgspec.to_builtins(parse_mark(line))
+
+
 def stored_lines(log: Log) -> list[dict[str, object]]:
     return [
-        json.loads(line)
+        flat(line)
         for path in sorted(log.store_path.rglob("*.jsonl"))
         if "/evidence/" in path.as_posix()
         for line in path.read_bytes().splitlines()

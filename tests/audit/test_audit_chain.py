@@ -75,9 +75,9 @@ def found(report: Any) -> set[Name]:
 
 def relink(records: list[Record]) -> list[Record]:
     """The chain made good again behind a change, as a careful forger would."""
-    prev = records[0]["prev"]
+    prev = records[0]["chain"]["prev"]
     for record in records:
-        record["prev"] = prev
+        record["chain"]["prev"] = prev
         prev = line_digest(json.dumps(record, separators=(",", ":")).encode())
     return records
 
@@ -86,7 +86,7 @@ def test_p4_records_are_chained(rewrite) -> None:
     """A changed word breaks the next record's `prev`."""
 
     def change(records: list[Record]) -> list[Record]:
-        records[2]["src_address"] = "198.51.100.1"
+        records[2]["src_endpoint"] = {"ip": "198.51.100.1"}
         return records
 
     assert Name.ORDER in found(rewrite(change))
@@ -114,7 +114,7 @@ def test_p4_a_changed_number_is_found(rewrite) -> None:
     """Nothing but `seq`, with every `prev` made good."""
 
     def change(records: list[Record]) -> list[Record]:
-        records[3]["seq"] += 1
+        records[3]["chain"]["seq"] += 1
         return relink(records)
 
     assert Name.ORDER in found(rewrite(change))
@@ -124,7 +124,7 @@ def test_p4_a_changed_link_is_found(rewrite) -> None:
     """Nothing but `prev` of the last record: no record behind it could tell."""
 
     def change(records: list[Record]) -> list[Record]:
-        records[-1]["prev"] = records[-2]["prev"]
+        records[-1]["chain"]["prev"] = records[-2]["chain"]["prev"]
         return records
 
     assert Name.ORDER in found(rewrite(change))
@@ -134,7 +134,7 @@ def test_p4_a_record_names_its_own_epoch(rewrite) -> None:
     """A record that says it belongs to another writer, with its number and every `prev` right."""
 
     def change(records: list[Record]) -> list[Record]:
-        records[3]["origin"] = records[3]["origin"].replace("worker-0", "worker-9")
+        records[3]["chain"]["origin"] = records[3]["chain"]["origin"].replace("worker-0", "worker-9")
         return relink(records)
 
     assert Name.ORDER in found(rewrite(change))
@@ -144,7 +144,7 @@ def test_p4_nothing_follows_the_end(rewrite) -> None:
     """A record forged behind `log.stop`, with its number and its `prev` right."""
 
     def change(records: list[Record]) -> list[Record]:
-        forged = {**records[-2], "seq": records[-1]["seq"] + 1, "prev": ""}
+        forged = {**records[-2], "chain": {**records[-2]["chain"], "seq": records[-1]["chain"]["seq"] + 1, "prev": ""}}
         forged.pop("content_digest", None)
         forged.pop("content_frames", None)
         return relink([*records, {**forged, "event_code": "inference.request", "exchange_id": "x-forged"}])
@@ -216,20 +216,20 @@ def swap(records: list[Record]) -> list[Record]:
 
 
 def number(records: list[Record]) -> list[Record]:
-    records[3]["seq"] += 1
+    records[3]["chain"]["seq"] += 1
     return relink(records)
 
 
 def link(records: list[Record]) -> list[Record]:
-    records[-1]["prev"] = records[-2]["prev"]
+    records[-1]["chain"]["prev"] = records[-2]["chain"]["prev"]
     return records
 
 
 def stop_early(records: list[Record]) -> list[Record]:
     """As if the epoch had ended before its last exchange did."""
     for field in ("content_digest", "content_frames"):
-        records[-3].pop(field, None)
-    records[-3] |= {"event_code": "log.stop", "exchange_id": ""}
+        records[-3]["chain"].pop(field, None)
+    records[-3]["metadata"] |= {"event_code": "log.stop", "correlation_uid": ""}
     return relink(records)
 
 

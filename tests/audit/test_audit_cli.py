@@ -101,7 +101,7 @@ def test_show_prints_every_record_with_its_receipt(run, living):
     assert f"inference.request  {living.origin}#2" in result.stdout
     assert "inference.end" in result.stdout
     lines = run("show", "x-1", "--json").stdout.splitlines()
-    assert [json.loads(line)["event_code"] for line in lines] == ["inference.request", "inference.end"]
+    assert [json.loads(line)["metadata"]["event_code"] for line in lines] == ["inference.request", "inference.end"]
     assert run("show", "x-9").exit_code == 1
 
 
@@ -146,7 +146,7 @@ def test_every_reading_is_recorded_before_it_is_shown(run, living, log, monkeypa
         if "/cli/" in path.as_posix()
         for line in path.read_bytes().splitlines()
     ]
-    operations = {line["resource"]["operation"] for line in reads if line["event_code"] == "audit.read"}
+    operations = {line["api"]["operation"] for line in reads if line["metadata"]["event_code"] == "audit.read"}
     assert operations == {"audit.list", "audit.show", "audit.replay"}
 
     def broken(fd: int) -> None:

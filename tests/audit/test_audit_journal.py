@@ -1,7 +1,6 @@
 """The journal: what it acknowledges is on the disk, in order; when it cannot be, it says so and takes nothing more."""
 
 import errno
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 from extproc.audit.adopt import adopt_orphans
 from extproc.audit.frames import Kind, scan
 from extproc.audit.journal import MAX_EXCHANGE_ID_BYTES, Journal, write_once
+from extproc.audit.line import parse_mark
 from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import line_digest
@@ -118,11 +118,11 @@ class TestChain:
         log.ship()
         (path,) = [path for path in log.store_path.rglob("*.jsonl") if "/evidence/" in path.as_posix()]
         raw = path.read_bytes().splitlines()
-        assert [json.loads(line)["seq"] for line in raw] == list(range(1, len(raw) + 1))
-        assert [json.loads(line)["prev"] for line in raw[1:]] == [line_digest(line) for line in raw[:-1]]
-        codes = [json.loads(line)["event_code"] for line in raw]
+        assert [parse_mark(line).seq for line in raw] == list(range(1, len(raw) + 1))
+        assert [parse_mark(line).prev for line in raw[1:]] == [line_digest(line) for line in raw[:-1]]
+        codes = [parse_mark(line).event_code for line in raw]
         assert (codes[0], codes[-1]) == ("log.start", "log.stop")
-        assert {json.loads(line)["origin"] for line in raw} == {journal.origin}
+        assert {parse_mark(line).origin for line in raw} == {journal.origin}
 
     def test_the_end_record_binds_the_transcript(self, log, record, acks, lines_of):
         journal = log.open()

@@ -267,8 +267,8 @@ def test_promise_4_a_rewritten_middle_segment_breaks_the_chain_even_when_its_sig
     prev, lines = manifest.prev, []
     for line in evidence.read_bytes().splitlines():
         body = json.loads(line)
-        body["prev"] = prev
-        body["src_address"] = "198.51.100.1"
+        body["chain"]["prev"] = prev
+        body["src_endpoint"] = {"ip": "198.51.100.1"}
         lines.append(json.dumps(body, separators=(",", ":")).encode())
         prev = line_digest(lines[-1])
     tree = MerkleTree()
