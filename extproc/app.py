@@ -20,7 +20,7 @@ from extproc.approvals.desk import Desk
 from extproc.approvals.late_store import LateStore
 from extproc.approvals.store import open_store
 from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys
+from extproc.audit.keys import AuditKeys, open_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.audit.spool import measure
@@ -37,6 +37,7 @@ from extproc.edge.authenticator import Authenticator
 from extproc.edge.direct import DIRECT
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.hardening import die_with_parent, forbid_core_dumps
+from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.metrics import Gauge
 from extproc.edge.policy_file import Fitness, PolicyFile
 from extproc.edge.server import ExtProcServer
@@ -111,7 +112,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        keys = AuditKeys.load_or_create(settings.audit.keys)
+        keys = open_keys(settings.audit)
+        check_cryptoperiods(settings, keys, int(time.time() * 1000))
         in_force = PolicyInForce(
             self._connections(),
             settings,

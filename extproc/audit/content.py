@@ -21,9 +21,9 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 
 from extproc.audit.frames import Kind
-from extproc.audit.keys import KEY_BYTES, AuditKeys
+from extproc.audit.keys import KEY_BYTES, AuditKeys, transcripts_of
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.seal import derive, open_bytes, seal_bytes
+from extproc.audit.seal import derive, open_in, seal_in
 from extproc.core.record import Direction
 from extproc.core.trust import Masked
 
@@ -137,7 +137,7 @@ class ContentCipher:
 
 def wrap_key(keys: AuditKeys, cipher: ContentCipher, key: bytes, origin: str, exchange_id: str) -> bytes:
     """The key-bag line for a content key."""
-    wrapped = seal_bytes(keys, _key_context(origin, exchange_id), key)
+    wrapped = seal_in(keys, transcripts_of(origin), _key_context(origin, exchange_id), key)
     return msgspec.json.encode(
         WrappedKey(
             origin=origin,
@@ -151,7 +151,8 @@ def wrap_key(keys: AuditKeys, cipher: ContentCipher, key: bytes, origin: str, ex
 def unwrap_key(keys: AuditKeys, line: WrappedKey, opening: ContentFrame) -> ContentCipher:
     """The cipher of the stream that `opening` opened. Raises `AuditRefused` or `Malformed`."""
     context = _key_context(line.origin, line.exchange_id)
-    cipher = ContentCipher(open_bytes(keys, context, base64.b64decode(line.wrapped)), line.origin, line.exchange_id)
+    key = open_in(keys, transcripts_of(line.origin), context, base64.b64decode(line.wrapped))
+    cipher = ContentCipher(key, line.origin, line.exchange_id)
     if not hmac.compare_digest(cipher.commitment, opening.ciphertext):
         raise AuditRefused("the content key is not the one the stream was opened with")
     return cipher

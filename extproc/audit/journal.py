@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from extproc.audit.content import ContentLog
 from extproc.audit.frames import Kind
 from extproc.audit.keeper import Keeper
-from extproc.audit.keys import AuditKeys
+from extproc.audit.keys import AuditKeys, transcripts_of
 from extproc.audit.line import encode_record
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin
@@ -67,6 +67,8 @@ class Journal:
         """A new epoch with its durable `log.start`. Raises `AuditRefused` or OSError."""
         now = time.time()
         origin = Origin.parse(f"{settings.deployment}/{writer}/{new_epoch(now)}")
+        keys.refuse_expired(int(now * 1000))
+        keys.content.prepare(transcripts_of(str(origin)))
         signer = Signer.certified(keys.signing, str(origin), Role.EPOCH, int(now * 1000))
         epoch = NewEpoch.create(settings.spool, origin)
         queue = CommitQueue(settings.max_spool_bytes - settings.reserve_bytes, settings.reserve_bytes, next_seq=2)
@@ -248,7 +250,7 @@ def write_once(settings: AuditSettings, keys: AuditKeys, writer: str, records: S
     results: list[bool] = []
     journal = Journal.open(
         dataclasses.replace(settings, max_spool_bytes=room, reserve_bytes=0),
-        keys,
+        keys.for_records(),
         writer=writer,
         deliver=lambda run: run(),
     )

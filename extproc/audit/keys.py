@@ -1,76 +1,227 @@
-"""The deployment's long-lived keys: an Ed25519 signing key and the 32-byte key that wraps content keys.
+"""The deployment's long-lived keys: one that signs, and one that wraps content keys.
 
-Files in one directory outside the spool, mode 0600, created once and synced. A file key provider does not meet PCI DSS
-3.6.1.2 (key-encrypting keys in an HSM or KMS); the evidence must say so.
+From files (Ed25519, and 32 bytes) in one directory outside the spool, mode 0600, created once and synced; or from AWS
+KMS (`kms.py`). A file key provider does not meet PCI DSS 3.6.1.2 (key-encrypting keys in an HSM or KMS); the evidence
+must say so. `deployment.pub` is all that a verifier needs: the public key in force, and behind it those before it.
 """
 
+import contextlib
 import fcntl
 import os
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from extproc.audit.files import sync_directory, write_new
+from extproc.audit.files import write_new
+from extproc.audit.key_register import (
+    DAY_MS,
+    KeyFact,
+    KeyRegister,
+    Provider,
+    Purpose,
+    public_fingerprint,
+    secret_fingerprint,
+)
+from extproc.audit.key_register import refuse_expired as refuse_expired_keys
+from extproc.audit.public_keys import PUBLIC_KEY, algorithm_of, load_public_key, pin_public_key
 from extproc.audit.refusal import AuditRefused
+from extproc.audit.settings import CRYPTOPERIOD_DAYS, AuditSettings
+from extproc.audit.signed import SigningKey
 
 KEY_BYTES = 32
 SIGNING_KEY = "deployment.key"
 CONTENT_KEY = "content.key"
-PUBLIC_KEY = "deployment.pub"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a content key is for: the transcripts of one origin, or what waits for an approval (`origin` empty)."""
+
+    plane: str
+    origin: str = ""
+
+
+APPROVALS = Place("approvals")
+
+
+def transcripts_of(origin: str) -> Place:
+    return Place("content", origin)
+
+
+class ContentKeys(Protocol):
+    """Key-encrypting keys. What they wrapped carries `wrapped`, which gives the key back; empty for a file's key."""
+
+    def prepare(self, place: Place) -> None:
+        """Have a key ready, so that nothing is waited for later. Raises `AuditRefused` when there is none to be had."""
+
+    def wrapping(self, place: Place) -> tuple[bytes, bytes]:
+        """32 bytes of key, and `wrapped`. Raises `AuditRefused`."""
+
+    def unwrapping(self, wrapped: bytes, place: Place) -> tuple[bytes, ...]:
+        """The keys that may open what carries `wrapped`, likeliest first. Raises `AuditRefused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileContentKeys:
+    """One key for every place, and those that were before it."""
+
+    key: bytes = field(repr=False)
+    retired: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def prepare(self, place: Place) -> None:
+        """It is there."""
+
+    def wrapping(self, place: Place) -> tuple[bytes, bytes]:
+        return self.key, b""
+
+    def unwrapping(self, wrapped: bytes, place: Place) -> tuple[bytes, ...]:
+        if wrapped:
+            raise AuditRefused("the content key is wrapped by a key management service, and `audit.kms` is not set")
+        return (self.key, *self.retired)
+
+
+class NoContentKeys:
+    """For an epoch that holds records and no transcript."""
+
+    def prepare(self, place: Place) -> None:
+        """Nothing is needed."""
+
+    def wrapping(self, place: Place) -> tuple[bytes, bytes]:
+        raise AuditRefused("this epoch takes no transcript")
+
+    def unwrapping(self, wrapped: bytes, place: Place) -> tuple[bytes, ...]:
+        raise AuditRefused("this epoch takes no transcript")
 
 
 @dataclass(frozen=True, slots=True)
 class AuditKeys:
-    """Neither key prints. `signing` certifies epoch keys and signs registry entries; `content_kek` wraps keys."""
+    """No key prints. `signing` certifies epoch keys and signs registry entries; `content` wraps keys."""
 
-    signing: Ed25519PrivateKey = field(repr=False)
-    content_kek: bytes = field(repr=False)
+    signing: SigningKey = field(repr=False)
+    content: ContentKeys = field(repr=False)
+    facts: tuple[KeyFact, ...] = field(default=(), repr=False)
 
     @classmethod
-    def load_or_create(cls, directory: Path) -> "AuditKeys":
-        """The same keys every time. Raises `AuditRefused` when a file is open to others, malformed or missing."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            present = {name for name in (SIGNING_KEY, CONTENT_KEY) if (directory / name).exists()}
+    def load_or_create(cls, directory: Path, cryptoperiod_days: int = CRYPTOPERIOD_DAYS) -> "AuditKeys":
+        """File keys, the same every time. Raises `AuditRefused` when a file is open to others, malformed or missing."""
+        with locked(directory):
+            finish_rotation(directory)
+            present = {name for name in (SIGNING_KEY, CONTENT_KEY, PUBLIC_KEY) if (directory / name).exists()}
             if not present:
                 write_new(directory / CONTENT_KEY, os.urandom(KEY_BYTES), mode=0o600)
                 write_new(directory / SIGNING_KEY, os.urandom(KEY_BYTES), mode=0o600)
-            return cls._load(directory)
-        finally:
-            os.close(lock)
+            signing = Ed25519PrivateKey.from_private_bytes(read_secret(directory / SIGNING_KEY))
+            content = FileContentKeys(read_secret(directory / CONTENT_KEY), retired_content_keys(directory))
+            pin_public_key(directory, signing.public_key())
+            return cls(signing, content, tuple(_file_facts(directory, content, cryptoperiod_days)))
 
-    @classmethod
-    def _load(cls, directory: Path) -> "AuditKeys":
-        keys = cls(
-            Ed25519PrivateKey.from_private_bytes(_read_secret(directory / SIGNING_KEY)),
-            _read_secret(directory / CONTENT_KEY),
-        )
-        public = directory / PUBLIC_KEY
-        if not public.exists():
-            write_new(public, keys.signing.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-            sync_directory(directory)
-        elif load_public_key(public) != keys.signing.public_key():
-            raise AuditRefused(f"{public} does not belong to {SIGNING_KEY}")
-        return keys
+    def refuse_expired(self, now_ms: int) -> None:
+        """Raises `AuditRefused` when a key is past its cryptoperiod: nothing new is signed or encrypted with it."""
+        refuse_expired_keys(self.facts, now_ms)
+
+    def for_records(self) -> "AuditKeys":
+        """The same, for an epoch without transcripts."""
+        return replace(self, content=NoContentKeys())
 
 
-def load_public_key(path: Path) -> Ed25519PublicKey:
-    """A deployment's public key from PEM, all that a verifier needs. Raises `AuditRefused`."""
+def open_keys(settings: AuditSettings) -> AuditKeys:
+    """The keys that the settings name. Raises `AuditRefused`, also when a key management service cannot be reached."""
+    if settings.kms is None:
+        return AuditKeys.load_or_create(settings.keys, settings.cryptoperiod_days)
+    from extproc.audit.kms import open_kms_keys  # noqa: PLC0415 - boto3 takes a second to import
+
+    return open_kms_keys(settings, settings.kms)
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Alone in the folder of the keys, which is made when it is missing."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise AuditRefused(f"{path} is not a readable public key") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise AuditRefused(f"{path} is not an Ed25519 public key")
-    return key
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
-def _read_secret(path: Path) -> bytes:
+def retired_content_keys(directory: Path) -> tuple[bytes, ...]:
+    """Content keys that nothing is wrapped with any more, for what was."""
+    return tuple(read_secret(path) for path in sorted(directory.glob("content-*.key")))
+
+
+def finish_rotation(directory: Path) -> None:
+    """A new signing key that the public file names already takes its place: its rotation was interrupted."""
+    fresh = directory / f"{SIGNING_KEY}.next"
+    if not fresh.exists():
+        return
+    public = Ed25519PrivateKey.from_private_bytes(read_secret(fresh)).public_key()
+    if (directory / PUBLIC_KEY).exists() and next(iter(load_public_key(directory / PUBLIC_KEY))) == public:
+        os.replace(fresh, directory / SIGNING_KEY)
+    else:
+        fresh.unlink()
+
+
+def public_facts(directory: Path, cryptoperiod_days: int) -> Iterator[KeyFact]:
+    """What `deployment.pub` names: the first is in force."""
+    register = KeyRegister(directory)
+    found_ms = int((directory / PUBLIC_KEY).stat().st_mtime * 1000)
+    for index, key in enumerate(load_public_key(directory / PUBLIC_KEY)):
+        created_ms = register.created_ms(name := public_fingerprint(key), found_ms)
+        yield KeyFact(
+            id=name,
+            purpose=Purpose.SIGNING,
+            algorithm=algorithm_of(key),
+            provider=Provider.FILE if isinstance(key, Ed25519PublicKey) else Provider.KMS,
+            created_ms=created_ms,
+            expires_ms=created_ms + cryptoperiod_days * DAY_MS,
+            active=index == 0,
+        )
+
+
+def secret_fact(
+    directory: Path, path: Path, purpose: Purpose, algorithm: str, *, cryptoperiod_days: int, active: bool
+) -> KeyFact:
+    """A secret key in a file. Its age counts from when it was first seen, or from the file's time when that is now."""
+    name = secret_fingerprint(path.read_bytes())
+    created_ms = KeyRegister(directory).created_ms(name, int(path.stat().st_mtime * 1000))
+    return KeyFact(
+        id=name,
+        purpose=purpose,
+        algorithm=algorithm,
+        provider=Provider.FILE,
+        created_ms=created_ms,
+        expires_ms=created_ms + cryptoperiod_days * DAY_MS,
+        active=active,
+    )
+
+
+def retired_facts(directory: Path, cryptoperiod_days: int) -> Iterator[KeyFact]:
+    for path in sorted(directory.glob("content-*.key")):
+        yield secret_fact(
+            directory, path, Purpose.CONTENT, "AES-256-GCM", cryptoperiod_days=cryptoperiod_days, active=False
+        )
+
+
+def _file_facts(directory: Path, content: FileContentKeys, cryptoperiod_days: int) -> Iterator[KeyFact]:
+    yield from public_facts(directory, cryptoperiod_days)
+    yield secret_fact(
+        directory,
+        directory / CONTENT_KEY,
+        Purpose.CONTENT,
+        "AES-256-GCM",
+        cryptoperiod_days=cryptoperiod_days,
+        active=True,
+    )
+    yield from retired_facts(directory, cryptoperiod_days)
+
+
+def read_secret(path: Path) -> bytes:
+    """The bytes of a key file of ours. Raises `AuditRefused`."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:

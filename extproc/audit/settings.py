@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+CRYPTOPERIOD_DAYS = 365
+"""How long a key may make new signatures and ciphertexts (PCI DSS v4.0.1 3.7.4), unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class DirectoryStore:
@@ -31,8 +34,21 @@ class S3Store:
 
 
 @dataclass(frozen=True, slots=True)
+class KmsKeys:
+    """The deployment's keys in AWS KMS, by ARN: `signing_key` is ECC_NIST_P256, `content_key` is symmetric."""
+
+    signing_key: str
+    content_key: str
+    endpoint_url: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """`spool` is a local directory on a disk that really syncs; `keys` holds the key files (0600), outside it."""
+    """`spool` is a local directory on a disk that really syncs; `keys` holds the key files (0600), outside it.
+
+    With `kms` the folder `keys` holds public keys and what is known of the keys' age, and no secret that is in use.
+    """
 
     deployment: str
     spool: Path
@@ -50,3 +66,5 @@ class AuditSettings:
     """How long transcripts can be read; then `extproc audit retention-check` counts their keys as over-age (3.2.1)."""
     shredders: tuple[str, ...] = ()
     """Groups of which two people together may shred a transcript. Without one nobody may."""
+    kms: KmsKeys | None = None
+    cryptoperiod_days: int = CRYPTOPERIOD_DAYS

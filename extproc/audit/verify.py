@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from extproc.audit.holdings import Epoch, Holdings
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Entry
 from extproc.audit.segment import ZERO
-from extproc.audit.signed import Domain, verify_document
+from extproc.audit.signed import Domain, VerifyKey, verify_document
 from extproc.audit.store import ObjectStore, StoredObject, StoreFailed
 from extproc.audit.verify_epoch import INCOMPLETE, TELLS, EpochProof, Finding, Name
 
@@ -50,7 +49,7 @@ class Report:
 
 def verify(
     store: ObjectStore,
-    key: Ed25519PublicKey,
+    key: VerifyKey,
     *,
     deployment: str,
     spool: Path | None,
@@ -108,7 +107,7 @@ def _without_evidence(report: Report, epoch: Epoch, entry: Entry | None, now_ms:
         report.add(Name.EPOCH_MISSING, str(epoch.origin), "the registry knows it, and there is no evidence of it")
 
 
-def _verify_registry(report: Report, holdings: Holdings, key: Ed25519PublicKey) -> dict[str, Entry]:
+def _verify_registry(report: Report, holdings: Holdings, key: VerifyKey) -> dict[str, Entry]:
     """1 each entry signed and in its place, 2 numbered from 1 without gaps, 3 chained, 4 the newest as remembered."""
     registered: dict[str, Entry] = {}
     chains: dict[str, dict[int, tuple[Entry, str]]] = {}

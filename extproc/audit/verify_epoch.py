@@ -15,7 +15,15 @@ from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Part
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import ZERO, JournalFile, Manifest, line_digest, unpack_content
-from extproc.audit.signed import Certificate, Domain, Role, split_document, verify_certificate, verify_document
+from extproc.audit.signed import (
+    Certificate,
+    Domain,
+    Role,
+    VerifyKey,
+    split_document,
+    verify_certificate,
+    verify_document,
+)
 from extproc.core.record import EventCode
 
 
@@ -69,7 +77,7 @@ class EpochProof:
 
     holdings: Holdings
     epoch: Epoch
-    key: Ed25519PublicKey
+    key: VerifyKey
     now_ms: int
     findings: list[Finding] = field(default_factory=list)
     records: int = 0

@@ -21,7 +21,7 @@ from rich.console import Console
 from extproc.approvals.conversation import read_conversation
 from extproc.approvals.decisions import Verdict, decide_recorded
 from extproc.approvals.store import ApprovalStore, open_store
-from extproc.audit.keys import AuditKeys
+from extproc.audit.keys import open_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.cli.approvals_view import as_json, print_list, print_one
 from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify_person
@@ -137,7 +137,7 @@ def _write(settings: Settings, records: Sequence[Record]) -> None:
     from extproc.audit.journal import write_once  # noqa: PLC0415
 
     try:
-        write_once(settings.audit, AuditKeys.load_or_create(settings.audit.keys), f"cli-{os.getpid()}", records)
+        write_once(settings.audit, open_keys(settings.audit), f"cli-{os.getpid()}", records)
     except (AuditRefused, Unavailable, OSError):
         _leave("The decision cannot be recorded and is not carried out.", _EXIT_REFUSED)
 
@@ -153,7 +153,7 @@ def _store(settings: Settings) -> Iterator[ApprovalStore]:
     """The store; the keys are read only when a preview is."""
     from extproc.audit.seal import open_bytes, seal_bytes  # noqa: PLC0415
 
-    keys = functools.cache(lambda: AuditKeys.load_or_create(settings.audit.keys))
+    keys = functools.cache(lambda: open_keys(settings.audit))
     store = open_store(
         settings.approvals,
         lambda context, data: seal_bytes(keys(), context, data),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from extproc.cli.audit_keys import keys_command, rotate_command
 from extproc.cli.audit_verify import verify_command
 from extproc.cli.audit_where import EXIT_FINDING, config_option, find_where, json_option, since_ms, store_option
 
@@ -20,6 +21,8 @@ def command() -> None:
     """List, show, replay and verify the audit log."""
 
 
+command.add_command(keys_command)
+command.add_command(rotate_command)
 command.add_command(verify_command)
 
 
@@ -77,7 +80,7 @@ def show_command(*, exchange_id: str, config: Path | None, store: Path | None, a
 @click.option("--no-wait", is_flag=True, help="Print at once, without the pauses.")
 def replay_command(*, exchange_id: str, config: Path | None, as_json: bool, speed: float, no_wait: bool) -> None:
     """One exchange as it crossed the boundary, both directions, in its own time. Needs the content key."""
-    from extproc.audit.keys import AuditKeys  # noqa: PLC0415
+    from extproc.audit.keys import open_keys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.audit.replay import read_transcript  # noqa: PLC0415
     from extproc.cli.audit_view import play  # noqa: PLC0415
@@ -88,7 +91,7 @@ def replay_command(*, exchange_id: str, config: Path | None, as_json: bool, spee
         raise click.UsageError("replay needs --config")
     where.record_read("audit.replay", {"exchange": exchange_id[:128]})
     try:
-        keys = AuditKeys.load_or_create(where.settings.keys)
+        keys = open_keys(where.settings)
         transcript = read_transcript(where.look(), keys, exchange_id)
     except AuditRefused as error:
         click.echo(str(error), err=True)

@@ -22,7 +22,7 @@ def verify_command(
     *, config: Path | None, store: Path | None, as_json: bool, public_key: Path | None, until: str
 ) -> None:
     """Prove the log, or say where it does not hold. Exit 0 proven, 1 a finding, 2 incomplete."""
-    from extproc.audit.keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.audit.verify import verify  # noqa: PLC0415
     from extproc.cli.audit_report import print_report  # noqa: PLC0415

@@ -48,7 +48,7 @@ class Where:
     def record_read(self, operation: str, detail: dict[str, str | int | float | bool]) -> None:
         """Before anything is shown. Without settings there is no journal to write to."""
         from extproc.audit.journal import write_once  # noqa: PLC0415
-        from extproc.audit.keys import AuditKeys  # noqa: PLC0415
+        from extproc.audit.keys import open_keys  # noqa: PLC0415
         from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
         from extproc.core.reasons import ExchangeError  # noqa: PLC0415
         from extproc.core.record import Actor, EventCode, Outcome, Record, Resource  # noqa: PLC0415
@@ -66,7 +66,7 @@ class Where:
             detail=detail,
         )
         try:
-            write_once(self.settings, AuditKeys.load_or_create(self.settings.keys), "cli", [record])
+            write_once(self.settings, open_keys(self.settings), "cli", [record])
         except (ExchangeError, AuditRefused, OSError) as error:
             fail(f"the reading could not be recorded, so nothing is shown ({error})")
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+EXIT_INPUT = 2
+
 
 @click.command("serve")
 @click.option("--config", "config", type=click.Path(path_type=Path), envvar="EXTPROC_CONFIG", required=True)
@@ -17,9 +19,15 @@ def command(config: Path, worker: int | None) -> None:
     settings = settings_or_exit(config)
     setup_logging(settings.telemetry.service_name, -1 if worker is None else worker)
     if worker is None:
+        from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
         from extproc.edge.supervisor import Supervisor  # noqa: PLC0415
 
-        sys.exit(Supervisor(settings, config).run())
+        try:
+            supervisor = Supervisor(settings, config)
+        except (AuditRefused, OSError) as error:
+            click.echo(f"the audit keys cannot be used: {error}", err=True)
+            sys.exit(EXIT_INPUT)
+        sys.exit(supervisor.run())
     from extproc.app import run_worker  # noqa: PLC0415
 
     run_worker(settings, worker)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from extproc.approvals.settings import ApprovalSettings
-from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
+from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, S3Store
 from extproc.core.issuer import ClaimPaths, Issuer
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
@@ -137,6 +137,8 @@ def _audit(values: Values, deployment: str, folder: Path) -> AuditSettings:
         store=store,
         content_retention_days=_days(kept) if kept else store.retention_days,
         shredders=tuple(values.get("shredders", ())),
+        kms=KmsKeys(**values["kms"]) if "kms" in values else None,
+        **({"cryptoperiod_days": _days(values["cryptoperiod"])} if "cryptoperiod" in values else {}),
         **_bytes({name: values[key] for name, key in sizes.items() if key in values}, *sizes),
         **_seconds({name: values[key] for name, key in times.items() if key in values}, *times),
     )

@@ -20,6 +20,8 @@ MAX_SOCKET_PATH_BYTES = 99
 """`sun_path` has 108 bytes on Linux and 104 elsewhere, and gRPC wants some of them."""
 MIN_RETENTION_DAYS = 365
 """PCI DSS v4.0.1 10.5.1: twelve months of audit history."""
+MAX_CRYPTOPERIOD_DAYS = 1095
+"""NIST SP 800-57 part 1 §5.3.6: one to three years for keys that sign and wrap."""
 MAX_LEEWAY_SECONDS = 300
 """Beyond that it is not the clocks."""
 
@@ -269,9 +271,13 @@ def _check_audit(report: Report, folder: Path) -> None:
     retention = report.sound(("audit", "store", "s3", "retention"))
     if retention is not None and parse_duration(retention) < MIN_RETENTION_DAYS * 86400:
         report.add(("audit", "store", "s3", "retention"), f"must be at least {MIN_RETENTION_DAYS}d", "PCI DSS 10.5.1")
-    endpoint = report.sound(("audit", "store", "s3", "endpoint_url"))
-    if endpoint and not _is_site(endpoint, {"http", "https"}):
-        report.add(("audit", "store", "s3", "endpoint_url"), "must be `https://host` or `http://host:port`")
+    for place in (("audit", "store", "s3", "endpoint_url"), ("audit", "kms", "endpoint_url")):
+        endpoint = report.sound(place)
+        if endpoint and not _is_site(endpoint, {"http", "https"}):
+            report.add(place, "must be `https://host` or `http://host:port`")
+    period = report.sound(("audit", "cryptoperiod"))
+    if period is not None and not 1 <= parse_duration(period) / 86400 <= MAX_CRYPTOPERIOD_DAYS:
+        report.add(("audit", "cryptoperiod"), f"must be at least 1d and at most {MAX_CRYPTOPERIOD_DAYS}d")
     spool_bytes, reserve, segment = (_bytes(report, ("audit", key)) for key in ("max_spool", "reserve", "segment_size"))
     if spool_bytes is not None and reserve is not None and reserve >= spool_bytes:
         report.add(("audit", "reserve"), "is not less than `max_spool`", "no exchange could be recorded")

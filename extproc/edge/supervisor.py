@@ -14,7 +14,7 @@ from pathlib import Path
 
 from extproc.audit.adopt import adopt_orphans
 from extproc.audit.journal import write_once
-from extproc.audit.keys import AuditKeys
+from extproc.audit.keys import open_keys
 from extproc.audit.own_records import log_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.shipper import Shipper
@@ -23,6 +23,7 @@ from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
 from extproc.edge.hardening import die_with_parent
+from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
 
@@ -57,7 +58,7 @@ class Supervisor:
         self._config = config
         self._clock = clock
         self._stopping = threading.Event()
-        self._keys = AuditKeys.load_or_create(settings.audit.keys)
+        self._keys = open_keys(settings.audit)
         self._shipper = Shipper(settings.audit)
         self._store_failing = False
 
@@ -71,7 +72,7 @@ class Supervisor:
                 return 0
         self._settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._take_run_directory()
-        if lock is None or not self._policy_is_good() or not self._store_is_fit():
+        if lock is None or not self._policy_is_good() or not self._keys_are_in_time() or not self._store_is_fit():
             return 2
         self._adopt()
         children = [self._start(index) for index in range(self._settings.workers)]
@@ -103,6 +104,14 @@ class Supervisor:
                 place = f"{settings.policy_file}:{problem.line}:{problem.column}: {problem.path}"
                 hint = f" ({problem.hint})" if problem.hint else ""
                 _log.critical("the policy is refused: %s: %s%s", place, problem.message, hint)
+            return False
+        return True
+
+    def _keys_are_in_time(self) -> bool:
+        try:
+            check_cryptoperiods(self._settings, self._keys, int(time.time() * 1000))
+        except (AuditRefused, OSError) as error:
+            _log.critical("the keys cannot be used: %s", error)
             return False
         return True
 

@@ -151,7 +151,7 @@ def test_promise_5_no_transcript_and_no_key_is_in_any_file_in_the_clear(log, rec
     acks.wait(2)
 
     def search() -> None:
-        kek = log.keys.content_kek
+        kek = log.keys.content.key
         forms = [secret, secret.hex().encode(), base64.b64encode(secret)[:-4], base64.b64encode(b"..." + secret)[:-4]]
         for path in tmp_path.rglob("*"):
             if path.is_file():
@@ -169,7 +169,7 @@ def test_promise_5_no_transcript_and_no_key_is_in_any_file_in_the_clear(log, rec
 
 def test_nothing_prints_keys_or_content(log):
     texts = [repr(log.keys), str(log.keys), repr(PIECES[0])]
-    assert not any("one" in text or log.keys.content_kek.hex() in text or "Ed25519" in text for text in texts)
+    assert not any("one" in text or log.keys.content.key.hex() in text or "Ed25519" in text for text in texts)
 
 
 class TestSealedBytes:
@@ -198,7 +198,7 @@ class TestKeyFiles:
     def test_are_private_and_the_same_every_time(self, tmp_path):
         first = AuditKeys.load_or_create(tmp_path / "keys")
         second = AuditKeys.load_or_create(tmp_path / "keys")
-        assert first.content_kek == second.content_kek
+        assert first.content.key == second.content.key
         assert first.signing.private_bytes_raw() == second.signing.private_bytes_raw()
         modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()}
         assert modes["deployment.key"] == modes["content.key"] == 0o600

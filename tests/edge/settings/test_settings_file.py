@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from extproc.approvals.settings import ApprovalSettings
-from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
+from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, S3Store
 from extproc.core.document import Problem
 from extproc.core.issuer import Issuer
 from extproc.core.schema import load_schema
@@ -80,7 +80,7 @@ def test_the_example_means_what_it_says(example: Path, folder: Path) -> None:
 def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> None:
     document = yaml.safe_load(example.read_text("utf-8"))
     later = {"$ref": "#/$defs/later"}
-    shown_otherwise = {"audit.store.s3", "identity.issuers.jwks_url", "identity.issuers.jwks_file"}
+    shown_otherwise = {"audit.store.s3", "audit.kms", "identity.issuers.jwks_url", "identity.issuers.jwks_file"}
 
     def missing(schema: dict[str, Any], value: Any, at: str) -> list[str]:
         if schema.get("type") == "array":
@@ -104,6 +104,8 @@ def test_what_is_left_out_has_the_default(minimal: dict[str, Any], put: Put) -> 
     assert (settings.workers, settings.drain_seconds) == (1, 30.0)
 
 
+KMS_KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
 GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
     ("workers", 64, lambda s: s.workers, 64),
     ("drain", "0s", lambda s: s.drain_seconds, 0.0),
@@ -125,6 +127,13 @@ GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
     ("audit.segment_size", "1MiB", lambda s: s.audit.segment_bytes, 1 << 20),
     ("audit.segment_interval", "250ms", lambda s: s.audit.segment_seconds, 0.25),
     ("audit.max_lag", "1h", lambda s: s.audit.max_lag_seconds, 3600.0),
+    ("audit.cryptoperiod", "90d", lambda s: s.audit.cryptoperiod_days, 90),
+    (
+        "audit.kms",
+        {"signing_key": KMS_KEY, "content_key": KMS_KEY.replace("key/", "alias/")},
+        lambda s: s.audit.kms,
+        KmsKeys(KMS_KEY, KMS_KEY.replace("key/", "alias/")),
+    ),
     (
         "audit.store",
         {
@@ -235,6 +244,17 @@ BAD: list[tuple[str, object, str, str]] = [
     ("audit.store", {"directory": "d", "s3": {"bucket": "bucket"}}, "audit.store", "only 1"),
     ("audit.store", {"s3": {"bucket": "bucket", "retention": "364d"}}, "audit.store.s3.retention", "at least 365d"),
     ("audit.store", {"s3": {"bucket": "bucket", "retention": 400}}, "audit.store.s3.retention", "whole days"),
+    ("audit.cryptoperiod", "0d", "audit.cryptoperiod", "at least 1d"),
+    ("audit.cryptoperiod", "1096d", "audit.cryptoperiod", "at most 1095d"),
+    ("audit.cryptoperiod", "12h", "audit.cryptoperiod", "whole days"),
+    ("audit.kms", {"signing_key": KMS_KEY}, "audit.kms.content_key", "missing"),
+    ("audit.kms", {"signing_key": "1234", "content_key": KMS_KEY}, "audit.kms.signing_key", "the ARN of"),
+    (
+        "audit.kms",
+        {"signing_key": KMS_KEY, "content_key": KMS_KEY, "endpoint_url": "ftp://x"},
+        "audit.kms.endpoint_url",
+        "https://host",
+    ),
     ("audit.reserve", "1GiB", "audit.reserve", "not less than"),
 ]
 

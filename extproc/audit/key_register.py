@@ -1,0 +1,115 @@
+"""Of every key that the service uses: what it is for, how old it is, when its time is over (PCI DSS v4.0.1 3.7.4).
+
+A file says nothing of its age that a copy would keep, so the folder of the audit keys remembers when each key was first
+seen, by fingerprint. A key management service says itself when it made a key.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from extproc.audit.files import replace
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.signed import PublicKey
+
+REGISTER = "keys.json"
+DAY_MS = 86_400_000
+WARN_DAYS = 30
+"""So long before a key's end it is said to be near."""
+
+
+class Purpose(StrEnum):
+    SIGNING = "signing"
+    CONTENT = "content"
+    DIGEST = "digest"
+    MASK = "mask"
+
+
+class Provider(StrEnum):
+    FILE = "file"
+    KMS = "aws-kms"
+
+
+class KeyFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One key, without anything of its material. `id` is a fingerprint, or what the key management service calls it.
+
+    `active`: new signatures or ciphertexts are made with it. Times are Unix milliseconds.
+    """
+
+    id: str
+    purpose: Purpose
+    algorithm: str
+    provider: Provider
+    created_ms: int
+    expires_ms: int
+    active: bool = True
+
+    def expired(self, now_ms: int) -> bool:
+        return self.active and now_ms >= self.expires_ms
+
+    def days_left(self, now_ms: int) -> int:
+        """Whole days; negative when it is over."""
+        return (self.expires_ms - now_ms) // DAY_MS
+
+
+class _Register(msgspec.Struct, forbid_unknown_fields=True):
+    version: int = 1
+    created_ms: dict[str, int] = {}
+
+
+class KeyRegister:
+    """`keys.json` in the folder of the audit keys. Used under that folder's lock."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / REGISTER
+        try:
+            self._register = msgspec.json.decode(self._path.read_bytes(), type=_Register)
+        except FileNotFoundError:
+            self._register = _Register()
+        except msgspec.DecodeError as error:
+            raise AuditRefused(f"{self._path} does not parse; it says how old the keys are") from error
+
+    def created_ms(self, key_id: str, found_ms: int) -> int:
+        """When the key was made, as far as is known. `found_ms`: what is to be remembered of a key not seen before."""
+        created = self._register.created_ms.get(key_id)
+        if created is None:
+            created = self._register.created_ms[key_id] = found_ms
+            replace(self._path, msgspec.json.format(msgspec.json.encode(self._register)))
+        return created
+
+
+def secret_fingerprint(key: bytes) -> str:
+    """Names a secret key and tells nothing of it."""
+    return hmac.digest(key, b"extproc key fingerprint v1", "sha256").hex()[:16]
+
+
+def public_fingerprint(key: PublicKey) -> str:
+    """SHA-256 of the SubjectPublicKeyInfo: what `openssl pkey -pubin -outform DER | sha256sum` prints."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def refuse_expired(facts: Iterable[KeyFact], now_ms: int) -> None:
+    """Raises `AuditRefused` when a key that is in use has passed its cryptoperiod."""
+    for fact in facts:
+        if fact.expired(now_ms):
+            raise AuditRefused(
+                f"the {fact.purpose} key {fact.id} is past its cryptoperiod; {_REMEDY[fact.purpose]}, then start again"
+            )
+
+
+def near_their_end(facts: Iterable[KeyFact], now_ms: int) -> list[KeyFact]:
+    """The keys in use that have `WARN_DAYS` or less."""
+    return [fact for fact in facts if fact.active and fact.days_left(now_ms) < WARN_DAYS]
+
+
+_REMEDY = {
+    Purpose.SIGNING: "run `extproc audit rotate-keys`",
+    Purpose.CONTENT: "run `extproc audit rotate-keys`",
+    Purpose.DIGEST: "put new random bytes into the file of `digest_key`",
+    Purpose.MASK: "put a new key first in `mask_keys`",
+}

@@ -1,0 +1,103 @@
+"""`extproc audit keys` and `rotate-keys`: what keys there are, how long they may be used, and new ones."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from extproc.cli.audit_where import EXIT_FINDING, config_option, fail, json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from extproc.audit.key_register import KeyFact
+    from extproc.edge.settings import Settings
+
+NOT_MET = "file provider: PCI DSS v4.0.1 3.6.1.2 is not met (key-encrypting keys belong into an HSM or a KMS)"
+
+
+def _settings(config: Path | None) -> Settings:
+    from extproc.cli.config import settings_or_exit  # noqa: PLC0415
+
+    if config is None:
+        raise click.UsageError("give --config (or EXTPROC_CONFIG)")
+    return settings_or_exit(config)
+
+
+@click.command("keys")
+@config_option
+@json_option
+def keys_command(*, config: Path | None, as_json: bool) -> None:
+    """The inventory of keys, without any key material. Exit 1 when a key in use is past its cryptoperiod."""
+    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.edge.key_inventory import key_facts  # noqa: PLC0415
+
+    settings = _settings(config)
+    try:
+        facts = key_facts(settings, open_keys(settings.audit))
+    except (AuditRefused, OSError) as error:
+        fail(f"the keys cannot be read ({error})")
+    now_ms = int(time.time() * 1000)
+    _print(facts, now_ms, as_json=as_json)
+    sys.exit(EXIT_FINDING if any(fact.expired(now_ms) for fact in facts) else 0)
+
+
+def state_of(fact: KeyFact, now_ms: int) -> str:
+    """In words."""
+    from extproc.audit.key_register import WARN_DAYS  # noqa: PLC0415
+
+    if not fact.active:
+        return "retired"
+    if fact.expired(now_ms):
+        return "expired"
+    return "in use" if fact.days_left(now_ms) >= WARN_DAYS else f"ends in {fact.days_left(now_ms)} day(s)"
+
+
+_HEADINGS = ("PURPOSE", "STATE", "ALGORITHM", "PROVIDER", "CREATED", "EXPIRES", "KEY")
+
+
+def _print(facts: Sequence[KeyFact], now_ms: int, *, as_json: bool) -> None:
+    import msgspec  # noqa: PLC0415
+
+    from extproc.audit.key_register import Provider  # noqa: PLC0415
+    from extproc.cli.columns import align  # noqa: PLC0415
+
+    if as_json:
+        for fact in facts:
+            note = NOT_MET if fact.provider is Provider.FILE else ""
+            body = msgspec.to_builtins(fact) | {"state": state_of(fact, now_ms), "note": note}
+            click.echo(msgspec.json.encode(body))
+        return
+    for line in align([_HEADINGS, *(_row(fact, now_ms) for fact in facts)]):
+        click.echo(line)
+    if any(fact.provider is Provider.FILE and fact.active for fact in facts):
+        click.echo(NOT_MET)
+
+
+def _row(fact: KeyFact, now_ms: int) -> tuple[str, ...]:
+    from extproc.audit.reader import time_text  # noqa: PLC0415
+    from extproc.core.printable import printable_line  # noqa: PLC0415
+
+    days = (time_text(moment)[:10] for moment in (fact.created_ms, fact.expires_ms))
+    return (fact.purpose, state_of(fact, now_ms), fact.algorithm, fact.provider, *days, printable_line(fact.id))
+
+
+@click.command("rotate-keys")
+@config_option
+def rotate_command(*, config: Path | None) -> None:
+    """Make new key files, or put the configured KMS key first. Restart the service to use them."""
+    from extproc.audit.key_rotation import rotate_keys  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+
+    settings = _settings(config)
+    try:
+        rotate_keys(settings.audit, int(time.time() * 1000))
+    except (AuditRefused, OSError) as error:
+        fail(f"the keys cannot be rotated ({error})")
+    click.echo("Rotated. Restart the service: workers go on with the old keys until then.")
+    click.echo(f"Give verifiers the new {settings.audit.keys / 'deployment.pub'}; it proves the old epochs too.")
