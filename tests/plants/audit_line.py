@@ -13,6 +13,13 @@ PLANTS = (
         LINE + "test_a_record_without_what_pci_asks_for_is_not_written",
     ),
     Plant(
+        "10.2.2: a request goes on although its record lacks something",
+        "audit/journal.py",
+        "            raise Unavailable(Reason.AUDIT_UNAVAILABLE)\n        return self._queue.put_record(",
+        "            if done is not None:\n                self._deliver(lambda: done(True))\n            return 0\n        return self._queue.put_record(",
+        "tests/edge/session/test_incomplete_record.py",
+    ),
+    Plant(
         "10.2.2: nobody asks where it came from",
         "core/record.py",
         '        "src_address": record.src_address,\n',
