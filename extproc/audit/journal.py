@@ -241,6 +241,7 @@ def _start_detail(settings: AuditSettings, signer: Signer) -> dict[str, str | in
         "certificate": signer.certificate,
         "heartbeat_seconds": settings.heartbeat_seconds,
         "max_lag_seconds": settings.max_lag_seconds,
+        **settings.store.words(),
     }
 
 

@@ -1,10 +1,22 @@
 """What the audit log is told at start."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 CRYPTOPERIOD_DAYS = 365
 """How long a key may make new signatures and ciphertexts (PCI DSS v4.0.1 3.7.4), unless told otherwise."""
+Words = dict[str, str | int | float | bool]
+
+NO_OBJECT_LOCK_SENTENCE = "these objects can be deleted"
+"""Who wants a bucket without Object Lock writes this into the configuration; every evidence pack repeats it."""
+
+
+class LockMode(StrEnum):
+    """S3 Object Lock. COMPLIANCE: nobody deletes before the date. GOVERNANCE: who has a right of its own for it can."""
+
+    COMPLIANCE = "COMPLIANCE"
+    GOVERNANCE = "GOVERNANCE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +30,17 @@ class DirectoryStore:
         """Nothing removes a file; so long transcripts are readable unless `content_retention` says otherwise."""
         return 400
 
+    def words(self) -> Words:
+        """What every `log.start` says of the store."""
+        return {"store": "directory"}
+
 
 @dataclass(frozen=True, slots=True)
 class S3Store:
-    """Audit objects in a bucket with Object Lock, in COMPLIANCE mode.
+    """Audit objects in a bucket with Object Lock: evidence in COMPLIANCE mode, content in `content_mode`.
 
-    They are kept `retention_days` (PCI DSS 10.5.1: at least 365).
+    They are kept `retention_days` (PCI DSS 10.5.1: at least 365), and never more than `max_retention_days`: a lock in
+    COMPLIANCE mode that was set too long cannot be taken back.
     """
 
     bucket: str
@@ -31,6 +48,23 @@ class S3Store:
     endpoint_url: str = ""
     region: str = ""
     retention_days: int = 400
+    max_retention_days: int = 1200
+    content_mode: LockMode = LockMode.GOVERNANCE
+    keys_bucket: str = ""
+    """Holds the key bags, under the same prefix; empty: `bucket` does."""
+    accept_no_object_lock: str = ""
+    """`NO_OBJECT_LOCK_SENTENCE`, or empty: a bucket without Object Lock is refused."""
+
+    def words(self) -> Words:
+        """What every `log.start` says of the store."""
+        words: Words = {
+            "store": "s3",
+            "retention_days": self.retention_days,
+            "content_mode": self.content_mode.value,
+        }
+        if self.accept_no_object_lock:
+            words["accept_no_object_lock"] = self.accept_no_object_lock
+        return words
 
 
 @dataclass(frozen=True, slots=True)

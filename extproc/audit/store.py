@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -14,12 +15,33 @@ from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
 from extproc.audit.spool import make_directory
 
 
+class Fault(StrEnum):
+    """Why nothing can be stored, in words for the record of the failure (PCI DSS 10.7.2)."""
+
+    UNREACHABLE = "unreachable"
+    BUSY = "busy"
+    DENIED = "denied"
+    KEY = "encryption key denied"
+    CLOCK = "clock"
+    DIVERGENT = "divergent duplicate"
+    UNFIT = "unfit"
+    OTHER = "other"
+
+
 class StoreFailed(Exception):
     """The store cannot be reached or said no; trying again later may help. Carries a code, never content."""
 
+    def __init__(self, words: str, fault: Fault = Fault.OTHER) -> None:
+        super().__init__(words)
+        self.fault = fault
+
 
 class Divergent(AuditRefused):
-    """The key is taken by other bytes."""
+    """The key is taken by other bytes: another writer has our name, or somebody wrote in our place."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"DIVERGENT_DUPLICATE: {key} is taken by other bytes")
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +103,9 @@ class Directory:
                 write_new(path, data, mode=0o600)
             except FileExistsError:
                 if hashlib.sha256(path.read_bytes()).digest() != hashlib.sha256(data).digest():
-                    raise Divergent(f"{key} is taken by other bytes") from None
+                    raise Divergent(key) from None
         except OSError as error:
-            raise StoreFailed(f"directory: {type(error).__name__}") from error
+            raise _failed(error) from error
 
     def replace_key_bag(self, key: str, data: bytes) -> None:
         require_key_bag(key)
@@ -94,7 +116,7 @@ class Directory:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise StoreFailed(f"directory: {type(error).__name__}") from error
+            raise _failed(error) from error
 
     def delete_for_good(self, key: str) -> None:
         require_key_bag(key)
@@ -103,7 +125,7 @@ class Directory:
             erase(path)
             _erase_unfinished(path.parent)
         except OSError as error:
-            raise StoreFailed(f"directory: {type(error).__name__}") from error
+            raise _failed(error) from error
 
     def get(self, key: str, version: str = "") -> bytes:
         try:
@@ -111,7 +133,7 @@ class Directory:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise StoreFailed(f"directory: {type(error).__name__}") from error
+            raise _failed(error) from error
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         keys = []
@@ -123,6 +145,11 @@ class Directory:
             ]
         for key in sorted(keys):
             yield StoredObject(key)
+
+
+def _failed(error: OSError) -> StoreFailed:
+    denied = isinstance(error, PermissionError)
+    return StoreFailed(f"directory: {type(error).__name__}", Fault.DENIED if denied else Fault.OTHER)
 
 
 def _erase_unfinished(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from extproc.approvals.settings import ApprovalSettings
-from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, S3Store
+from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, LockMode, S3Store
 from extproc.core.issuer import ClaimPaths, Issuer
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
@@ -147,9 +147,12 @@ def _audit(values: Values, deployment: str, folder: Path) -> AuditSettings:
 def _store(values: Values, folder: Path) -> DirectoryStore | S3Store:
     if "directory" in values:
         return DirectoryStore(absolute(folder, values["directory"]))
-    s3 = dict(values["s3"])
-    retention = s3.pop("retention", None)
-    return S3Store(**s3) if retention is None else S3Store(**s3, retention_days=_days(retention))
+    s3 = values["s3"]
+    given = _plain(s3, "bucket", "prefix", "endpoint_url", "region", "keys_bucket", "accept_no_object_lock")
+    given |= {f"{key}_days": _days(s3[key]) for key in ("retention", "max_retention") if key in s3}
+    if "content_mode" in s3:
+        given["content_mode"] = LockMode(s3["content_mode"])
+    return S3Store(**given)
 
 
 def _days(text: str) -> int:

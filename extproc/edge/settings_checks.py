@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, S3Store
 from extproc.core.document import Path as Place
 from extproc.core.document import Report, quoted
 from extproc.core.issuer import KEY_TYPES, is_trustworthy_url
@@ -268,9 +269,7 @@ def _check_audit(report: Report, folder: Path) -> None:
     ):
         if path and others and (path.is_relative_to(others) or others.is_relative_to(path)):
             report.add(("audit", key), f"must stand outside of `audit.{other}`, and that outside of it")
-    retention = report.sound(("audit", "store", "s3", "retention"))
-    if retention is not None and parse_duration(retention) < MIN_RETENTION_DAYS * 86400:
-        report.add(("audit", "store", "s3", "retention"), f"must be at least {MIN_RETENTION_DAYS}d", "PCI DSS 10.5.1")
+    _check_bucket(report, ("audit", "store", "s3"))
     for place in (("audit", "store", "s3", "endpoint_url"), ("audit", "kms", "endpoint_url")):
         endpoint = report.sound(place)
         if endpoint and not _is_site(endpoint, {"http", "https"}):
@@ -283,6 +282,26 @@ def _check_audit(report: Report, folder: Path) -> None:
         report.add(("audit", "reserve"), "is not less than `max_spool`", "no exchange could be recorded")
     if spool_bytes is not None and segment is not None and segment >= spool_bytes:
         report.add(("audit", "segment_size"), "is not less than `max_spool`")
+
+
+def _check_bucket(report: Report, s3: Place) -> None:
+    defaults = S3Store("")
+    retention, longest = (_days(report, (*s3, key)) for key in ("retention", "max_retention"))
+    if retention is not None and retention < MIN_RETENTION_DAYS:
+        report.add((*s3, "retention"), f"must be at least {MIN_RETENTION_DAYS}d", "PCI DSS 10.5.1")
+    elif (retention or defaults.retention_days) > (longest or defaults.max_retention_days):
+        place = "max_retention" if retention is None else "retention"
+        report.add((*s3, place), "`retention` is more than `max_retention`", "a lock that is too long stays")
+    if (bucket := report.sound((*s3, "bucket"))) is not None and bucket == report.sound((*s3, "keys_bucket")):
+        report.add((*s3, "keys_bucket"), "is the same as `bucket`", "leave it out")
+    accepted = report.sound((*s3, "accept_no_object_lock"))
+    if accepted is not None and accepted != NO_OBJECT_LOCK_SENTENCE:
+        report.add((*s3, "accept_no_object_lock"), f'must be exactly "{NO_OBJECT_LOCK_SENTENCE}"', "or be left out")
+
+
+def _days(report: Report, place: Place) -> float | None:
+    text = report.sound(place)
+    return None if text is None else parse_duration(text) / 86400
 
 
 def _bytes(report: Report, place: Place) -> int | None:

@@ -28,9 +28,11 @@ OTHERS = [
 
 
 @pytest.fixture(params=["directory", "versions", "no-versions"])
-def store(request, tmp_path, moto_url, s3_credentials) -> ObjectStore:
+def store(request, tmp_path) -> ObjectStore:
     if request.param == "directory":
         return Directory(DirectoryStore(tmp_path))
+    moto_url = request.getfixturevalue("moto_url")
+    request.getfixturevalue("s3_credentials")
     name = "bags-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
     boto3.client("s3", endpoint_url=moto_url).create_bucket(
         Bucket=name, ObjectLockEnabledForBucket=request.param == "versions"
@@ -40,7 +42,7 @@ def store(request, tmp_path, moto_url, s3_credentials) -> ObjectStore:
 
 def raw(store: ObjectStore):
     assert isinstance(store, Bucket)
-    return store._client, {"Bucket": store._settings.bucket, "Key": "audit/" + BAG}
+    return store.wire.client, {"Bucket": store._settings.bucket, "Key": "audit/" + BAG}
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,6 @@ class TestVersions:
 
     def test_a_store_that_says_yes_and_keeps_the_version_is_a_failure(self, store, monkeypatch):
         store.put_once(BAG, b"one")
-        monkeypatch.setattr(store._client, "delete_object", lambda **_: {})
+        monkeypatch.setattr(store.wire.client, "delete_object", lambda **_: {})
         with pytest.raises(StoreFailed):
             store.delete_for_good(BAG)

@@ -1,13 +1,15 @@
 """On an S3 that enforces Object Lock: what was shipped cannot be deleted, shortened or replaced, by nobody's key."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from extproc.audit.settings import S3Store
+from extproc.audit.names import Origin, Part
+from extproc.audit.settings import LockMode, S3Store
 from extproc.audit.store import Divergent
 
 
@@ -56,7 +58,7 @@ def test_no_retained_version_can_be_deleted_shortened_or_downgraded(locked, s3):
     bucket = locked.settings.store.bucket
     soon = datetime.now(UTC) + timedelta(days=1)
     for key, version in versions(s3, bucket):
-        if key.startswith("v1/keys/"):
+        if key.startswith(("v1/keys/", "v1/content/")):
             continue
         at = {"Bucket": bucket, "Key": key, "VersionId": version}
         retention = s3.get_object_retention(**at)["Retention"]
@@ -70,6 +72,24 @@ def test_no_retained_version_can_be_deleted_shortened_or_downgraded(locked, s3):
         ):
             assert refused(s3.put_object_retention, **at, Retention=changed) == "AccessDenied"
     assert locked.verify(spool=False).exit_code == 0
+
+
+@pytest.mark.parametrize("mode", LockMode)
+def test_content_is_locked_in_the_mode_that_the_configuration_names(log, s3, s3_credentials, mode):
+    """GOVERNANCE goes only to who has a right of its own for it."""
+    s3.create_bucket(Bucket=f"content-{mode.lower()}", ObjectLockEnabledForBucket=True)
+    settings = S3Store(f"content-{mode.lower()}", endpoint_url=s3.meta.endpoint_url, region="us-east-1")
+    log = log.with_(store=replace(settings, content_mode=mode))
+    key = Origin("test", "worker-0", "20260102T030405Z-0123456789abcdef").object_key(Part.CONTENT, 1)
+    log.store.put_once(key, b"sealed")
+    ((_, version),) = versions(s3, settings.bucket)
+    at = {"Bucket": settings.bucket, "Key": key, "VersionId": version}
+    assert s3.get_object_retention(**at)["Retention"]["Mode"] == mode
+    assert refused(s3.delete_object, **at) == "AccessDenied"
+    if mode is LockMode.COMPLIANCE:
+        assert refused(s3.delete_object, **at, BypassGovernanceRetention=True) == "AccessDenied"
+    else:
+        s3.delete_object(**at, BypassGovernanceRetention=True)
 
 
 def test_key_bags_are_not_retained_so_that_an_exchange_can_be_shredded(locked, s3):

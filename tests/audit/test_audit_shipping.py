@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from botocore.exceptions import ClientError
 from extproc.audit.s3 import Bucket
 from extproc.audit.settings import DirectoryStore, S3Store
 from extproc.audit.shipper import Shipper
-from extproc.audit.store import Directory, Divergent, StoreFailed
+from extproc.audit.store import Directory, Divergent, Fault, StoreFailed
 from extproc.core.reasons import Unavailable
 
 
@@ -164,7 +165,7 @@ class TestWireShape:
         sent = []
         shipper = Shipper(on_s3.settings)
         shipper._store = store
-        store._client.meta.events.register(
+        store.wire.client.meta.events.register(
             "provide-client-params.s3.PutObject", lambda params, **_: sent.append(dict(params))
         )
         assert shipper.ship_pending().shipped == 1
@@ -183,7 +184,8 @@ class TestWireShape:
             if "/keys/" in params["Key"]:
                 assert "ObjectLockMode" not in params
             else:
-                assert params["ObjectLockMode"] == "COMPLIANCE"
+                mode = "GOVERNANCE" if "/content/" in params["Key"] else "COMPLIANCE"
+                assert params["ObjectLockMode"] == mode
                 kept = params["ObjectLockRetainUntilDate"] - datetime.now(UTC)
                 assert timedelta(days=400) <= kept <= timedelta(days=400, minutes=6)
         assert on_s3.verify().exit_code == 0
@@ -200,7 +202,7 @@ class TestWireShape:
     def test_a_conflict_is_tried_again_and_a_refusal_is_not(self, on_s3, monkeypatch):
         store = on_s3.store
         answers = [409, 409, None]
-        real = store._client.put_object
+        real = store.wire.client.put_object
 
         def put_object(**params):
             code = answers.pop(0)
@@ -209,7 +211,7 @@ class TestWireShape:
                 raise ClientError({"Error": {"Code": name}}, "PutObject")
             return real(**params)
 
-        monkeypatch.setattr(store._client, "put_object", put_object)
+        monkeypatch.setattr(store.wire.client, "put_object", put_object)
         store.put_once("v1/a", b"one")
         assert answers == []
         answers[:] = [403, None]
@@ -226,11 +228,16 @@ class TestWireShape:
             plain.ship()
         assert list(plain.settings.spool.rglob("*.manifest.json"))
 
-    def test_a_clock_far_from_the_stores_stores_nothing(self, on_s3):
+    @pytest.mark.parametrize("hours", [-1, 1, 24 * 365])
+    def test_a_clock_far_from_the_stores_stores_nothing(self, on_s3, hours):
         store = on_s3.store
-        store._skew_seconds = 3_600.0
-        with pytest.raises(StoreFailed):
+        store.wire.clock._wall = lambda: time.time() + hours * 3_600
+        with pytest.raises(StoreFailed) as failed:
             store.put_once("v1/a", b"one")
+        assert (failed.value.fault, str(failed.value)) == (Fault.CLOCK, "the clock differs from the store's")
+        assert list(store.list("")) == []
+        store.wire.clock._wall = time.time
+        store.put_once("v1/a", b"one")
 
     def test_an_unreachable_store_keeps_everything(self, log, exchange, s3_credentials):
         settings = S3Store(bucket="b", endpoint_url="http://127.0.0.1:9", region="us-east-1")
@@ -240,7 +247,7 @@ class TestWireShape:
         journal.close()
         shipper = Shipper(away.settings)
         shipper._store = Bucket(settings)
-        shipper._store._client = client("http://127.0.0.1:9")
+        shipper._store.wire.client = client("http://127.0.0.1:9")
         with pytest.raises(Unavailable):
             shipper.ship_pending()
         assert log.ship() == 1

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from extproc.approvals.settings import ApprovalSettings
-from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, S3Store
+from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, AuditSettings, DirectoryStore, KmsKeys, LockMode, S3Store
 from extproc.core.document import Problem
 from extproc.core.issuer import Issuer
 from extproc.core.schema import load_schema
@@ -148,6 +148,26 @@ GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
         S3Store("audit-bucket", "a/b", "http://127.0.0.1:9000", "", 365),
     ),
     (
+        "audit.store",
+        {
+            "s3": {
+                "bucket": "audit-bucket",
+                "keys_bucket": "audit-keys",
+                "max_retention": "400d",
+                "content_mode": "COMPLIANCE",
+                "accept_no_object_lock": "these objects can be deleted",
+            }
+        },
+        lambda s: s.audit.store,
+        S3Store(
+            "audit-bucket",
+            max_retention_days=400,
+            content_mode=LockMode.COMPLIANCE,
+            keys_bucket="audit-keys",
+            accept_no_object_lock=NO_OBJECT_LOCK_SENTENCE,
+        ),
+    ),
+    (
         "identity.issuers.0.claims",
         {"groups": ["realm_access", "roles"]},
         lambda s: s.issuers[0].claims.groups,
@@ -254,6 +274,17 @@ BAD: list[tuple[str, object, str, str]] = [
         {"signing_key": KMS_KEY, "content_key": KMS_KEY, "endpoint_url": "ftp://x"},
         "audit.kms.endpoint_url",
         "https://host",
+    ),
+    *(
+        ("audit.store", {"s3": {"bucket": "bucket", **more}}, f"audit.store.s3.{place}", message)
+        for more, place, message in (
+            ({"retention": "1201d"}, "retention", "more than `max_retention`"),
+            ({"max_retention": "399d"}, "max_retention", "more than `max_retention`"),
+            ({"keys_bucket": "bucket"}, "keys_bucket", "the same as `bucket`"),
+            ({"content_mode": "governance"}, "content_mode", "not known"),
+            ({"accept_no_object_lock": "yes"}, "accept_no_object_lock", NO_OBJECT_LOCK_SENTENCE),
+            ({"accept_no_object_lock": True}, "accept_no_object_lock", "text"),
+        )
     ),
     ("audit.reserve", "1GiB", "audit.reserve", "not less than"),
 ]

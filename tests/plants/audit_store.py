@@ -1,0 +1,124 @@
+"""Planted bugs: the stores of the audit log."""
+
+from tests.plants.plant import Plant
+
+BAGS = "tests/audit/test_audit_key_bags.py::"
+CLOCK = "tests/audit/test_audit_store_clock.py::"
+FITNESS = "tests/audit/test_audit_store_fitness.py::"
+SHIPPING = "tests/audit/test_audit_shipping.py::"
+
+
+PLANTS = (
+    Plant(
+        "evidence can be deleted like a key bag",
+        "audit/store.py",
+        'if Plane.of(key) is not Plane.KEYS or not {"", ".", ".."}',
+        'if not {"", ".", ".."}',
+        BAGS + "test_nothing_but_a_key_bag_is_ever_touched[keys/a-directory]",
+    ),
+    Plant(
+        "a key bag's name may lead out of its plane",
+        "audit/store.py",
+        'if Plane.of(key) is not Plane.KEYS or not {"", ".", ".."}.isdisjoint(key.split("/")):',
+        "if Plane.of(key) is not Plane.KEYS:",
+        BAGS + "test_nothing_but_a_key_bag_is_ever_touched[v1/keys/../evidence/a-directory]",
+    ),
+    Plant(
+        "older versions of a key bag stay",
+        "audit/s3.py",
+        "            if version.id != keep:\n",
+        "            if version.id != keep and version.marker:\n",
+        BAGS + "TestVersions::test_every_version_and_every_delete_marker_goes",
+    ),
+    Plant(
+        "the store's word that a key bag is deleted is taken for it",
+        "audit/s3.py",
+        "        if [version.id for version in self._versions_of(bucket, key)] != ([keep] if keep else []):",
+        "        if False:",
+        BAGS + "TestVersions::test_a_store_that_says_yes_and_keeps_the_version_is_a_failure",
+    ),
+    Plant(
+        "a deleted key bag's bytes stay on the disk",
+        "audit/files.py",
+        "        _overwrite(fd)\n        path.unlink(missing_ok=True)",
+        "        path.unlink(missing_ok=True)",
+        BAGS + "test_the_bytes_on_the_disk_are_overwritten",
+    ),
+    Plant(
+        "what a dead writer left of a key bag stays",
+        "audit/store.py",
+        "            erase(path)\n            _erase_unfinished(path.parent)",
+        "            erase(path)",
+        BAGS + "test_the_bytes_on_the_disk_are_overwritten",
+    ),
+    Plant(
+        "a13: a slow clock shortens the retention",
+        "audit/store_clock.py",
+        "min(max(self._wall(), self._store_seconds()), ",
+        "min(self._wall(), ",
+        CLOCK + "test_a13_retain_until_is_never_in_the_past_and_never_over_the_cap",
+    ),
+    Plant(
+        "a13: clocks may differ by anything",
+        "audit/store_clock.py",
+        "        if self._differs():\n            raise StoreFailed(CLOCK_DIFFERS, Fault.CLOCK)\n",
+        "",
+        CLOCK + "test_a13_a_clock_that_steps_is_seen_before_the_next_object",
+    ),
+    Plant(
+        "a13: no retention is too long",
+        "audit/store_clock.py",
+        "days=min(retention_days, max_retention_days)",
+        "days=retention_days",
+        CLOCK + "test_no_lock_is_longer_than_the_longest",
+    ),
+    Plant(
+        "a13: the store's time is believed to stand still",
+        "audit/store_clock.py",
+        "return self._told + self._steady() - self._told_at",
+        "return self._told",
+        CLOCK + "test_a13_retain_until_is_never_in_the_past_and_never_over_the_cap",
+    ),
+    Plant(
+        "a13: what the store's time was said to be is believed for ever",
+        "audit/store_clock.py",
+        "or self._steady() - self._told_at > MAX_AGE_SECONDS ",
+        "",
+        CLOCK + "test_the_stores_time_is_asked_again_after_a_while",
+    ),
+    Plant(
+        "any words accept a bucket without Object Lock",
+        "audit/s3.py",
+        "if lock is None and settings.accept_no_object_lock != NO_OBJECT_LOCK_SENTENCE:",
+        "if lock is None and not settings.accept_no_object_lock:",
+        FITNESS + "test_a_bucket_without_object_lock_is_refused_with_the_sentence_that_would_accept_it",
+    ),
+    Plant(
+        "the accepting sentence unlocks a bucket that has Object Lock",
+        "audit/s3.py",
+        "self._locks = lock is not None",
+        "self._locks = lock is not None and not settings.accept_no_object_lock",
+        FITNESS + "test_the_sentence_unlocks_no_bucket_that_has_object_lock",
+    ),
+    Plant(
+        "a default retention locks the key bags",
+        "audit/s3.py",
+        'if bags is not None and bags.get("Rule", {}).get("DefaultRetention"):',
+        "if False:",
+        FITNESS + "test_a_bucket_that_would_lock_key_bags_is_refused_unless_they_go_elsewhere",
+    ),
+    Plant(
+        "what was accepted is not in the log",
+        "audit/journal.py",
+        "        **settings.store.words(),\n",
+        "",
+        FITNESS + "test_every_start_says_in_the_log_what_was_accepted",
+    ),
+    Plant(
+        "evidence is locked like content",
+        "audit/s3.py",
+        "mode = settings.content_mode if plane is Plane.CONTENT else LockMode.COMPLIANCE",
+        "mode = settings.content_mode",
+        SHIPPING + "TestWireShape::test_every_put_is_conditional_checksummed_and_locked_but_the_key_bags",
+    ),
+)
