@@ -44,9 +44,10 @@ _one_migration = threading.Lock()
 class Database:
     """An engine whose every failure is `Unavailable(APPROVALS_UNAVAILABLE)`. Safe to use from several threads."""
 
-    def __init__(self, engine: Engine, is_still_there: Callable[[], bool]) -> None:
+    def __init__(self, engine: Engine, is_still_there: Callable[[], bool], forget: Callable[[], None]) -> None:
         self._engine = engine
         self._is_still_there = is_still_there
+        self._forget = forget
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -57,6 +58,14 @@ class Database:
                 raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
             with self._engine.begin() as connection:
                 yield connection
+
+    def forget(self) -> None:
+        """What was overwritten is in no file of the database any more. Raises `Unavailable` while others keep it there.
+
+        PostgreSQL keeps a row's old version until it vacuums the table, and its write-ahead log as configured.
+        """
+        with unavailable():
+            self._forget()
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -108,7 +117,17 @@ def _open_sqlite(url: URL, path: Path) -> Database:
     )
     event.listen(engine, "connect", _configure_sqlite)
     opened = path.stat()
-    return Database(engine, lambda: path.exists() and os.path.samestat(opened, path.stat()))
+    return Database(
+        engine, lambda: path.exists() and os.path.samestat(opened, path.stat()), lambda: _truncate_log(engine)
+    )
+
+
+def _truncate_log(engine: Engine) -> None:
+    """The write-ahead log holds pages as they were until it is written back and cut."""
+    with engine.connect() as connection:
+        busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    if busy:
+        raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
 
 
 def _open_postgres(url: URL) -> Database:
@@ -132,7 +151,7 @@ def _open_postgres(url: URL) -> Database:
     except BaseException:
         engine.dispose()
         raise
-    return Database(engine, lambda: True)
+    return Database(engine, lambda: True, lambda: None)
 
 
 def _migrate(connection: Connection) -> None:
@@ -145,7 +164,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
-    for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=FULL"):
+    for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

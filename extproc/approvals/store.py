@@ -6,7 +6,7 @@ The rules are `extproc.core.approval`'s; the conditions here repeat them where t
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 
 from extproc.approvals.database import Database, open_database
 from extproc.approvals.settings import ApprovalSettings
@@ -17,6 +17,7 @@ from extproc.core.trust import Masked
 Seal = Callable[[bytes, bytes], bytes]
 """`seal(context, data)` encrypts, `unseal(context, sealed)` decrypts, under the deployment's keys. Context: the id."""
 
+_SHREDDED = b"[shredded]"
 MAX_IDS = 500
 """Asked for in one statement; engines bound the parameters of one (SQLite: 32 766)."""
 
@@ -68,12 +69,33 @@ class ApprovalStore:
         return self._select(_row.state.in_([state.value for state in states]), limit, now)
 
     def read_preview(self, approval_id: str) -> Masked | None:
-        """The masked request, opened; None for an unknown id. Raises what `unseal` does when it was tampered with."""
+        """The masked request, opened; None for an unknown id; `[shredded]` once it was erased.
+
+        Raises what `unseal` does when it was tampered with.
+        """
         with self._database.transaction() as connection:
             sealed = connection.execute(
                 select(_row.sealed_preview).where(_row.approval_id == approval_id)
             ).scalar_one_or_none()
-        return None if sealed is None else Masked(self._unseal(approval_id.encode(), bytes(sealed)))
+        if sealed is None:
+            return None
+        return Masked(self._unseal(approval_id.encode(), bytes(sealed)) if sealed else _SHREDDED)
+
+    def erase_previews(self, approval_ids: Sequence[str]) -> int:
+        """Take the masked requests of these approvals out of the database; how many there were."""
+        return self._erase(_row.approval_id.in_(approval_ids)) if approval_ids else 0
+
+    def erase_previews_before(self, created_at: float) -> int:
+        """The same for every approval that was created before then."""
+        return self._erase(_row.created_at < created_at)
+
+    def _erase(self, condition: ColumnElement[bool]) -> int:
+        with self._database.transaction() as connection:
+            erased = connection.execute(
+                update(APPROVALS).where(condition, func.length(_row.sealed_preview) > 0).values(sealed_preview=b"")
+            ).rowcount
+        self._database.forget()
+        return erased
 
     def decide(self, decided: Approval) -> bool:
         """Store what `extproc.core.approval.decide` returned; False when something else ended the wait first."""

@@ -245,8 +245,11 @@ def _start_detail(settings: AuditSettings, signer: Signer) -> dict[str, str | in
     }
 
 
-def write_once(settings: AuditSettings, keys: AuditKeys, writer: str, records: Sequence[Record]) -> None:
-    """Store a few records durably in an epoch of their own. Raises `Unavailable` when that did not succeed."""
+def write_once(settings: AuditSettings, keys: AuditKeys, writer: str, records: Sequence[Record]) -> str:
+    """Store a few records durably in an epoch of their own, whose origin is returned.
+
+    Raises `Unavailable` when that did not succeed.
+    """
     room = settings.max_spool_bytes - settings.reserve_bytes
     results: list[bool] = []
     journal = Journal.open(
@@ -262,3 +265,4 @@ def write_once(settings: AuditSettings, keys: AuditKeys, writer: str, records: S
         journal.close()
     if results != [True] * len(records):
         raise Unavailable(Reason.AUDIT_UNAVAILABLE)
+    return journal.origin

@@ -46,6 +46,19 @@ def _lines(holdings: Holdings, epoch: Epoch, segment: int) -> list[bytes]:
             return []
 
 
+_BY_OTHERS = frozenset(
+    {
+        EventCode.APPROVAL_DECIDE,
+        EventCode.ADMIN_SHRED_REQUEST,
+        EventCode.ADMIN_SHRED,
+        EventCode.ADMIN_SHRED_DONE,
+        EventCode.ADMIN_SHRED_FAILED,
+        EventCode.ADMIN_SHRED_REFUSED,
+    }
+)
+"""Records about an exchange that are no part of it."""
+
+
 @dataclass(slots=True)
 class ExchangeRecords:
     """The records of one exchange, in order."""
@@ -59,10 +72,16 @@ class ExchangeRecords:
 
     @property
     def last(self) -> Record:
-        """Its end; before there is one, the last record of its own. Approvals may be decided and used up after it."""
-        own = [item.record for item in self.records if item.record.event_code is not EventCode.APPROVAL_DECIDE]
+        """Its end; before there is one, the last record of its own. Others may decide and shred after it."""
+        own = [item.record for item in self.records if item.record.event_code not in _BY_OTHERS]
         ends = [record for record in own if record.event_code in ENDS_EXCHANGE]
         return (ends or own or [self.records[-1].record])[-1]
+
+    @property
+    def shredded(self) -> Record | None:
+        """The last record that its transcript is to become unreadable, with who and why."""
+        records = [item.record for item in self.records if item.record.event_code is EventCode.ADMIN_SHRED]
+        return records[-1] if records else None
 
     @property
     def effect(self) -> str:

@@ -22,9 +22,10 @@ from extproc.audit.frames import Kind
 from extproc.audit.holdings import Epoch, Holdings, SealedSegment
 from extproc.audit.keys import AuditKeys
 from extproc.audit.line import parse_mark
-from extproc.audit.reader import show_exchange
+from extproc.audit.reader import ExchangeRecords, show_exchange, time_text
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import JournalFile, unpack_content
+from extproc.core.printable import printable_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,13 @@ def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Tr
     if exchange is None:
         return None
     pieces: list[Piece] = []
+    gone = _why_gone(exchange)
     closed = True
     for origin in sorted({item.origin for item in exchange.records}):
         places = [item for item in exchange.records if item.origin == origin]
         # Content may be durable just before the first record, in the segment before it.
         first = max(min(item.segment for item in places) - 1, 1)
-        found = _Streams(keys, str(origin), exchange_id)
+        found = _Streams(keys, str(origin), exchange_id, gone)
         for segment in range(first, holdings.epochs[origin].last_segment + 1):
             found.read(*_content(holdings, holdings.epochs[origin], segment))
         marks = [parse_mark(item.line) for item in places]
@@ -57,6 +59,14 @@ def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Tr
         closed = closed and (bool(ends) or not found.frames)
         pieces += found.pieces()
     return Transcript(tuple(sorted(pieces, key=lambda piece: piece.at_us)), closed)
+
+
+def _why_gone(exchange: ExchangeRecords) -> str:
+    record = exchange.shredded
+    if record is None:
+        return "the exchange's content key is gone, and no record of it tells why: it is over-age or lost"
+    reason = printable_line(str(record.detail.get("reason", "")))
+    return f"the exchange was shredded on {time_text(record.time_ms)}: {reason}"
 
 
 def _content(holdings: Holdings, epoch: Epoch, segment: int) -> tuple[list[bytes], list[bytes]]:
@@ -76,8 +86,9 @@ def _content(holdings: Holdings, epoch: Epoch, segment: int) -> tuple[list[bytes
 class _Streams:
     """Collects one exchange's frames in one epoch."""
 
-    def __init__(self, keys: AuditKeys, origin: str, exchange_id: str) -> None:
-        self._keys, self._origin, self._exchange_id = keys, origin, exchange_id
+    def __init__(self, keys: AuditKeys, origin: str, exchange_id: str, gone: str) -> None:
+        """`gone`: what to say when there is no key."""
+        self._keys, self._origin, self._exchange_id, self._gone = keys, origin, exchange_id, gone
         self._wrapped: dict[str, WrappedKey] = {}
         self.frames: list[ContentFrame] = []
         self.digests: dict[int, str] = {}
@@ -102,7 +113,7 @@ class _Streams:
             if frame.number == 0:
                 wrapped = self._wrapped.get(frame.stream.hex())
                 if wrapped is None:
-                    raise AuditRefused("the exchange's content key is gone: it was shredded or lost")
+                    raise AuditRefused(self._gone)
                 ciphers[frame.stream] = unwrap_key(self._keys, wrapped, frame)
                 expected = 1
                 continue

@@ -12,7 +12,7 @@ from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings
 from extproc.audit.spool import REGISTERED, REGISTRY, EpochLock, epochs, make_directory, measure, remove_epoch, segments
-from extproc.audit.store import ObjectStore, StoreFailed, open_store
+from extproc.audit.store import Divergent, ObjectStore, StoreFailed, open_store
 from extproc.core.reasons import Reason, Unavailable
 
 _log = logging.getLogger("extproc.audit")
@@ -83,7 +83,7 @@ class Shipper:
             for part in _ORDER:
                 path = directory / segment_file(segment, part)
                 if path.exists():
-                    store.put_once(origin.object_key(part, segment), path.read_bytes())
+                    _put(store, origin.object_key(part, segment), path.read_bytes(), part)
             # The manifest goes last here too: while it is there, the segment is shipped again, to the same keys.
             for part in _ORDER:
                 (directory / segment_file(segment, part)).unlink(missing_ok=True)
@@ -102,3 +102,12 @@ class Shipper:
                 remove_epoch(directory)
         finally:
             lock.release()
+
+
+def _put(store: ObjectStore, key: str, data: bytes, part: Part) -> None:
+    """A key bag that is in the store with fewer keys was shredded since a shipper died over its removal here."""
+    try:
+        store.put_once(key, data)
+    except Divergent:
+        if part is not Part.KEYS or not set(store.get(key).splitlines()) < set(data.splitlines()):
+            raise

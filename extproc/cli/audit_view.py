@@ -27,6 +27,7 @@ def summary(exchange: ExchangeRecords) -> dict[str, Any]:
         "http_status": last.http_status,
         "findings": exchange.findings,
         "records": len(exchange.records),
+        "shredded": str(exchange.shredded.detail.get("reason", "")) if exchange.shredded else None,
     }
 
 
@@ -49,6 +50,8 @@ def _row(exchange: ExchangeRecords) -> tuple[str, ...]:
     findings = " ".join(f"{kind}:{count}" for kind, count in row["findings"].items()) or "-"
     words = [row["time"], row["exchange_id"], row["person"], row["operation"], row["model"], row["effect"]]
     outcome = row["outcome"] + (f"({row['status_detail']})" if row["status_detail"] else "")
+    if row["shredded"] is not None:
+        outcome += f", shredded: {printable_line(row['shredded'])}"
     return (*(printable_line(word) or "-" for word in words), outcome, findings)
 
 

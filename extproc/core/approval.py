@@ -183,7 +183,7 @@ def decide(approval: Approval, decider: Principal, grant: bool, reason: str, now
         decided_at=now,
         decided_by_uid=decider.uid,
         decided_by_name=decider.name,
-        decision_reason=_checked_reason(reason),
+        decision_reason=checked_reason(reason),
     )
 
 
@@ -216,7 +216,8 @@ def claim(approval: Approval, request_digest: str, requester_uid: str, now: floa
     return replace(approval, state=ApprovalState.USED)
 
 
-def _checked_reason(reason: str) -> str:
+def checked_reason(reason: str) -> str:
+    """The reason without the blanks around it. Raises `DecisionRefused` for what a record should not carry."""
     text = reason.strip()
     if not text:
         raise DecisionRefused(TransitionCode.REASON_EMPTY)

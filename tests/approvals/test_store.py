@@ -13,6 +13,7 @@ from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore, open_store
 from extproc.approvals.tables import METADATA, SHOWN
 from extproc.audit.keys import AuditKeys
+from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, decide, open_approval
 from extproc.core.identity import Principal
 from extproc.core.reasons import Malformed, Reason, Unavailable
@@ -277,3 +278,43 @@ def test_a_failed_seal_stores_nothing(tmp_path: Path, ask: Ask, keys: AuditKeys)
         store.open(ask("apr-1"))
     assert store.find("apr-1", 1001.0) is None
     store.close()
+
+
+def test_an_erased_preview_is_in_no_file_of_the_database(tmp_path: Path, keys: AuditKeys, ask: Ask) -> None:
+    """Neither in a page nor in the write-ahead log, also beside a process that has the database open."""
+    sealed: list[bytes] = []
+
+    def seal(context: bytes, data: bytes) -> bytes:
+        sealed.append(seal_bytes(keys, context, data))
+        return sealed[-1]
+
+    settings = ApprovalSettings(f"sqlite:///{tmp_path}/approvals.db")
+    store = open_store(settings, seal, lambda context, data: open_bytes(keys, context, data))
+    other = open_store(settings, seal, lambda context, data: open_bytes(keys, context, data))
+    for name in ("apr-1", "apr-2", "apr-3"):
+        store.open(ask(name, name.encode() + b" wants to know" * 400))
+    assert other.find("apr-1", 0.0)
+
+    def held() -> list[bool]:
+        files = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("approvals.db*")))
+        return [any(piece in files for piece in (one[:40], one[3000:3040], one[-40:])) for one in sealed]
+
+    assert held() == [True, True, True]
+    assert store.erase_previews(["apr-1", "apr-9"]) == 1
+    assert store.erase_previews(["apr-1"]) == 0
+    assert store.erase_previews([]) == 0
+    assert held() == [False, True, True]
+    assert store.read_preview("apr-1") == b"[shredded]"
+    assert other.read_preview("apr-2") is not None
+    assert store.erase_previews_before(ask("any").created_at + 1) == 2
+    assert held() == [False, False, False]
+    store.close()
+    other.close()
+
+
+def test_previews_are_erased_on_each_engine(open_at: OpenAt, database: str, ask: Ask) -> None:
+    store = open_at(database)
+    store.open(ask("apr-1", b"one"))
+    store.open(ask("apr-2", b"two"))
+    assert store.erase_previews(["apr-2"]) == 1
+    assert (store.read_preview("apr-1"), store.read_preview("apr-2")) == (b"one", b"[shredded]")

@@ -9,7 +9,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from extproc.audit.names import Origin, Part
+from extproc.audit.reader import show_exchange
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.replay import read_transcript
 from extproc.audit.settings import LockMode, S3Store
+from extproc.audit.shredding import find_keys
 from extproc.audit.store import Divergent
 
 
@@ -123,3 +127,37 @@ def test_the_strongest_attack_left_is_seen(locked, s3):
         ("SHADOWED", keys[-1]),
     }
     assert report.records > 0
+
+
+def test_after_shredding_no_version_of_any_bag_has_the_key(locked, s3):
+    """Also where a version was put on top, and the bag hidden by a delete marker."""
+    bucket = locked.settings.store.bucket
+    bag = next(
+        key
+        for key, version in versions(s3, bucket)
+        if key.startswith("v1/keys/") and b'"x-1"' in at(s3, bucket, key, version)
+    )
+    s3.put_object(Bucket=bucket, Key=bag, Body=at(s3, bucket, bag, versions_of(s3, bucket, bag)[0]) + b"\n")
+    s3.delete_object(Bucket=bucket, Key=bag)
+    log = locked.with_(shredders=("privacy",))
+    holdings = log.look()
+    found = find_keys(holdings, show_exchange(holdings, "x-1"))
+    assert [holder.name for holder in found.holders] == [bag]
+    found.destroy()
+    for key, version in versions(s3, bucket):
+        if key.startswith("v1/keys/"):
+            assert b'"x-1"' not in at(s3, bucket, key, version)
+    assert len(versions_of(s3, bucket, bag)) == 1
+    assert "DeleteMarkers" not in s3.list_object_versions(Bucket=bucket, Prefix=bag)
+    with pytest.raises(AuditRefused):
+        read_transcript(log.look(), log.keys, "x-1")
+    assert read_transcript(log.look(), log.keys, "x-2").closed
+    assert {str(finding.name) for finding in log.verify(spool=False).findings} <= {"CONTENT_KEY_ABSENT"}
+
+
+def at(s3, bucket: str, key: str, version: str) -> bytes:
+    return s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
+
+
+def versions_of(s3, bucket: str, key: str) -> list[str]:
+    return [version for each, version in versions(s3, bucket) if each == key]

@@ -1,0 +1,143 @@
+"""`extproc audit shred` with a real configuration and an issuer: two tokens, one transcript."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from extproc.cli.main import main
+from extproc.local.issuer import AUDIENCE, RunningIssuer, mint_token, start_issuer
+
+PAN = "4111 1111 1111 1111"
+
+
+@dataclass(frozen=True)
+class Place:
+    folder: Path
+    issuer: str
+    issuer_folder: Path
+
+    def audit(self, *arguments: str, token: str = "") -> Result:
+        environment = {"EXTPROC_CONFIG": str(self.folder / "config.yaml"), "EXTPROC_TOKEN": token}
+        result = CliRunner().invoke(main, ["audit", *arguments], env=environment)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert not token or token not in result.output
+        return result
+
+    def token(self, subject: str, *groups: str) -> str:
+        return mint_token(
+            self.issuer_folder,
+            subject=subject,
+            groups=groups or ("privacy",),
+            name=subject.title(),
+            audience=AUDIENCE,
+            issuer=self.issuer,
+            ttl_seconds=600,
+        )
+
+    def every_byte(self) -> bytes:
+        return b"\n".join(path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunningIssuer]]:
+    folder = tmp_path_factory.mktemp("issuer")
+    with start_issuer(folder) as running:
+        yield folder, running
+
+
+@pytest.fixture
+def place(shipped, tmp_path: Path, issuer: tuple[Path, RunningIssuer]) -> Place:
+    folder, running = issuer
+    (tmp_path / "digest.key").write_text("0" * 64)
+    (tmp_path / "digest.key").chmod(0o600)
+    trusted = {"issuer": running.url, "discovery": True, "audiences": [AUDIENCE], "algorithms": ["ES256"]}
+    document = {
+        "apiVersion": "extproc/v1",
+        "kind": "Config",
+        "deployment": "test",
+        "run_directory": "run",
+        "connections": [{"name": "main", "upstream": "http://127.0.0.1:9"}],
+        "identity": {"issuers": [trusted]},
+        "policy": "policy.yaml",
+        "digest_key": "digest.key",
+        "approvals": {"database": "sqlite:///approvals.db"},
+        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}, "shredders": ["privacy"]},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+    return Place(tmp_path, running.url, folder)
+
+
+def test_two_people_shred_and_the_log_tells_why(place: Place) -> None:
+    asked = place.audit("shred", "request", "x-3", "--reason", f"holds {PAN}, missed", token=place.token("anna"))
+    assert asked.exit_code == 0, asked.output
+    request = asked.stdout.strip()
+    (listed,) = [json.loads(line) for line in place.audit("shred", "list", "--json").stdout.splitlines()]
+    assert (listed["request"], listed["exchange"], listed["requester"]) == (request, "x-3", "Anna")
+    assert request in place.audit("shred", "list").stdout
+
+    alone = place.audit("shred", "confirm", request, "--reason", "me too", token=place.token("anna"))
+    assert (alone.exit_code, alone.stdout) == (1, "")
+    assert "another person" in alone.stderr
+    assert place.audit("replay", "x-3", "--no-wait").exit_code == 0
+
+    done = place.audit("shred", "confirm", request, "--reason", "agreed", token=place.token("bert"))
+    assert (done.exit_code, done.stdout) == (0, "x-3 shredded\n"), done.output
+    again = place.audit("shred", "confirm", request, "--reason", "agreed", token=place.token("bert"))
+    assert (again.exit_code, again.stdout) == (0, "x-3 had no key that was left\n")
+
+    replay = place.audit("replay", "x-3", "--no-wait")
+    assert replay.exit_code == 1
+    assert "was shredded on" in replay.stderr
+    assert "missed" in replay.stderr
+    shown = place.audit("show", "x-3").stdout
+    assert all(word in shown for word in ("admin.shred_request", "admin.shred_refused", "admin.shred_done", "agreed"))
+    rows = {row["exchange_id"]: row for row in map(json.loads, place.audit("list", "--json").stdout.splitlines())}
+    assert "missed" in rows["x-3"]["shredded"]
+    assert rows["x-2"]["shredded"] is None
+    assert rows["x-3"]["outcome"] == "completed"
+    assert "shredded: holds" in place.audit("list").stdout
+    for form in (PAN, PAN.replace(" ", "")):
+        assert form.encode() not in place.every_byte()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "groups", "code", "words"),
+    [
+        (("request", "x-3"), ("other",), 1, "none of the groups"),
+        (("request", "x-9"), (), 1, "no such exchange"),
+        (("confirm", "20260101T000000Z-00000000000000aa"), (), 1, "no such request"),
+        (("confirm", "../../x"), ("other",), 1, "none of the groups"),
+    ],
+)
+def test_what_is_refused_is_recorded(place: Place, arguments, groups, code, words) -> None:
+    result = place.audit("shred", *arguments, "--reason", "why", token=place.token("anna", *groups))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert words in result.stderr
+    assert b'"admin.shred_refused"' in place.every_byte()
+
+
+def test_without_a_group_in_the_configuration_nobody_may(place: Place) -> None:
+    path = place.folder / "config.yaml"
+    document = yaml.safe_load(path.read_text())
+    del document["audit"]["shredders"]
+    path.write_text(yaml.safe_dump(document))
+    result = place.audit("shred", "request", "x-3", "--reason", "why", token=place.token("anna"))
+    assert result.exit_code == 1
+    assert "`audit.shredders` names no group" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("reason", "token", "code"),
+    [(" ", None, 1), ("a\x1b[2J", None, 1), ("why", "a.b.c", 1), ("why", "", 2)],
+    ids=["empty", "control characters", "no token of the issuer", "no token"],
+)
+def test_a_bad_reason_or_token_changes_nothing(place: Place, reason: str, token: str | None, code: int) -> None:
+    given = place.token("anna") if token is None else token
+    result = place.audit("shred", "request", "x-3", "--reason", reason, token=given)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert b"admin.shred" not in place.every_byte()
