@@ -125,7 +125,7 @@ def shred_record(
         ),
         status=status,
         src_address=source,
-        resource=Resource(connection="", operation="audit.shred", protocol="cli"),
+        resource=Resource(connection="audit-log", operation="audit.shred", protocol="cli"),
         exchange_id=exchange_id,
         detail={"exchange": exchange_id, **detail},
     )
