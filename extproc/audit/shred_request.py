@@ -8,13 +8,12 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from extproc.audit.holdings import Holdings
 from extproc.audit.names import Origin
 from extproc.audit.reader import ExchangeRecords, find_records
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings
+from extproc.audit.signed import VerifyKey
 from extproc.audit.verify_epoch import TELLS, EpochProof
 from extproc.core.identity import Principal
 from extproc.core.record import ENDS_EXCHANGE, Actor, EventCode, Outcome, Record, Resource
@@ -136,7 +135,7 @@ def request_id_of(origin: str) -> str:
     return Origin.parse(origin).epoch
 
 
-def find_request(holdings: Holdings, key: Ed25519PublicKey, deployment: str, request_id: str) -> ShredRequest:
+def find_request(holdings: Holdings, key: VerifyKey, deployment: str, request_id: str) -> ShredRequest:
     """The request, signed and whole in the log. Raises `ShredRefused` for any other."""
     try:
         origin = Origin.parse(f"{deployment}/{WRITER}/{request_id}")
@@ -163,7 +162,7 @@ def find_request(holdings: Holdings, key: Ed25519PublicKey, deployment: str, req
     )
 
 
-def open_requests(holdings: Holdings, key: Ed25519PublicKey, deployment: str, now_ms: int) -> list[ShredRequest]:
+def open_requests(holdings: Holdings, key: VerifyKey, deployment: str, now_ms: int) -> list[ShredRequest]:
     """Requests that can still be confirmed, oldest first. One that was confirmed is among them until it expires."""
     found = []
     first = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ms / 1000 - REQUEST_SECONDS - _SKEW_MS / 1000))

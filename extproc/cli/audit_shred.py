@@ -71,7 +71,7 @@ def request_command(*, exchange_id: str, reason: str, token_file: Path | None, t
 @_config
 def confirm_command(*, request_id: str, reason: str, token_file: Path | None, token_stdin: bool, config: Path) -> None:
     """Confirm another person's request, and destroy the key. Repeat it when it was not done to the end."""
-    from extproc.audit.keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.shred_request import check_shredder, find_request  # noqa: PLC0415
 
     settings, person, said = _begin(config, token_file, reason, token_stdin=token_stdin)
@@ -92,7 +92,7 @@ def confirm_command(*, request_id: str, reason: str, token_file: Path | None, to
 @_config
 def list_command(*, as_json: bool, config: Path) -> None:
     """Requests of the last 24 hours."""
-    from extproc.audit.keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.reader import time_text  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.audit.shred_request import open_requests  # noqa: PLC0415
@@ -142,7 +142,7 @@ def _begin(config: Path, token_file: Path | None, reason: str, *, token_stdin: b
 @contextmanager
 def _shredder(settings: Settings) -> Iterator[Shredder]:
     from extproc.approvals.store import open_store as open_approvals  # noqa: PLC0415
-    from extproc.audit.keys import AuditKeys  # noqa: PLC0415
+    from extproc.audit.keys import open_keys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.audit.seal import open_bytes, seal_bytes  # noqa: PLC0415
     from extproc.audit.shred import Shredder, ShredFailed  # noqa: PLC0415
@@ -150,7 +150,7 @@ def _shredder(settings: Settings) -> Iterator[Shredder]:
     from extproc.core.reasons import Unavailable  # noqa: PLC0415
 
     try:
-        keys = AuditKeys.load_or_create(settings.audit.keys)
+        keys = open_keys(settings.audit)
         approvals = open_approvals(
             settings.approvals, functools.partial(seal_bytes, keys), functools.partial(open_bytes, keys)
         )
