@@ -20,7 +20,7 @@ from extproc.approvals.desk import Desk
 from extproc.approvals.late_store import LateStore
 from extproc.approvals.store import open_store
 from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys, open_keys
+from extproc.audit.keys import APPROVALS, AuditKeys, open_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.audit.spool import measure
@@ -114,6 +114,7 @@ class Worker:
             loop.add_signal_handler(number, self._stop.set)
         keys = open_keys(settings.audit)
         check_cryptoperiods(settings, keys, int(time.time() * 1000))
+        keys.content.prepare(APPROVALS)
         in_force = PolicyInForce(
             self._connections(),
             settings,

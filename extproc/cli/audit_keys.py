@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 import time
 from pathlib import Path
@@ -87,6 +88,31 @@ def _row(fact: KeyFact, now_ms: int) -> tuple[str, ...]:
     return (fact.purpose, state_of(fact, now_ms), fact.algorithm, fact.provider, *days, printable_line(fact.id))
 
 
+def _record_rotation(settings: Settings) -> None:
+    """With the new keys. What is done is said even when it cannot be recorded: the next start uses them anyway."""
+    from extproc.audit.journal import write_once  # noqa: PLC0415
+    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.core.reasons import ExchangeError  # noqa: PLC0415
+    from extproc.core.record import Actor, EventCode, Outcome, Record, Resource  # noqa: PLC0415
+
+    user = getpass.getuser()
+    try:
+        keys = open_keys(settings.audit)
+        record = Record(
+            event_code=EventCode.ADMIN_KEY_ROTATE,
+            time_ms=int(time.time() * 1000),
+            actor=Actor(uid=f"os|{user}", name=user),
+            status=Outcome.SUCCEEDED,
+            src_address="local",
+            resource=Resource(connection="audit-keys", operation="audit.rotate-keys", protocol="cli"),
+            detail={str(fact.purpose): fact.id for fact in keys.facts if fact.active},
+        )
+        write_once(settings.audit, keys, "cli", [record])
+    except (ExchangeError, AuditRefused, OSError) as error:
+        fail(f"the keys are rotated, and that could not be recorded ({error}); say so in your change records")
+
+
 @click.command("rotate-keys")
 @config_option
 def rotate_command(*, config: Path | None) -> None:
@@ -99,5 +125,6 @@ def rotate_command(*, config: Path | None) -> None:
         rotate_keys(settings.audit, int(time.time() * 1000))
     except (AuditRefused, OSError) as error:
         fail(f"the keys cannot be rotated ({error})")
+    _record_rotation(settings)
     click.echo("Rotated. Restart the service: workers go on with the old keys until then.")
     click.echo(f"Give verifiers the new {settings.audit.keys / 'deployment.pub'}; it proves the old epochs too.")

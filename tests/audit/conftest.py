@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from extproc.audit.adopt import adopt_orphans
 from extproc.audit.holdings import Holdings
@@ -22,6 +21,7 @@ from extproc.audit.keys import AuditKeys
 from extproc.audit.line import parse_mark, parse_record
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.audit.shipper import Shipper
+from extproc.audit.signed import PublicKey, VerifyKey
 from extproc.audit.store import ObjectStore, StoredObject, open_store
 from extproc.audit.verify import Report, verify
 from extproc.core.record import Actor, Direction, EventCode, Outcome, PolicyRef, Record, Resource
@@ -57,19 +57,25 @@ class Log:
         return self.settings.store.directory
 
     @property
-    def public(self) -> Ed25519PublicKey:
+    def public(self) -> PublicKey:
         return self.keys.signing.public_key()
 
     def look(self) -> Holdings:
         return Holdings.look(self.store, self.settings.spool, self.settings.deployment)
 
     def verify(
-        self, *, store: ObjectStore | None = None, spool: bool = True, later: bool = True, **more: int
+        self,
+        *,
+        store: ObjectStore | None = None,
+        spool: bool = True,
+        later: bool = True,
+        key: VerifyKey | None = None,
+        **more: int,
     ) -> Report:
         """`later`: as if asked an hour from now, when nothing counts as young."""
         return verify(
             store or self.store,
-            self.public,
+            key or self.public,
             deployment=self.settings.deployment,
             spool=self.settings.spool if spool else None,
             now_ms=int(time.time() * 1000) + (3_600_000 if later else 0),
