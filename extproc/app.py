@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from extproc.edge.hardening import die_with_parent, forbid_core_dumps
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.metrics import Gauge
 from extproc.edge.policy_file import Fitness, PolicyFile
+from extproc.edge.program import digest_file, digest_package, program_name
 from extproc.edge.server import ExtProcServer
 from extproc.edge.services import Services
 from extproc.edge.settings import Settings
@@ -173,7 +174,7 @@ class Worker:
             )
             self._observe(telemetry, server, authenticator)
             await server.start()
-            background.append(tasks.create_task(self._follow(journal, server)))
+            background.append(tasks.create_task(self._follow(journal, server, telemetry)))
             gc.collect()
             gc.freeze()
             _log.info("serving", extra={"policy_digest": in_force.get().policy.digest, **_engines()})
@@ -183,11 +184,15 @@ class Worker:
             for task in background:
                 task.cancel()
 
-    async def _follow(self, journal: Journal, server: ExtProcServer) -> None:
+    async def _follow(self, journal: Journal, server: ExtProcServer, telemetry: Telemetry) -> None:
         """Health says whether new exchanges can be recorded. A worker that can record nothing any more ends: it would
         refuse for ever."""
         serving = True
+        failing: frozenset[str] = frozenset()
         while not journal.failed:
+            for control in failing ^ journal.failing:
+                telemetry.control_failure(control, failing=control not in failing)
+            failing = journal.failing
             if serving is not journal.accepting():
                 serving = not serving
                 await server.set_serving(serving=serving)
@@ -275,13 +280,25 @@ def _engines() -> dict[str, str]:
     }
 
 
-def run_worker(settings: Settings, index: int) -> None:
-    """The whole life of one worker process."""
+def _introduced(settings: Settings, config: Path) -> Settings:
+    """With what the audit log says of the program that writes it, and of the files it was started with."""
+    audit = replace(
+        settings.audit,
+        program=program_name(),
+        program_digest=digest_package(),
+        configuration_digest=digest_file(config),
+        policy_digest=digest_file(settings.policy_file),
+    )
+    return replace(settings, audit=audit)
+
+
+def run_worker(settings: Settings, index: int, config: Path) -> None:
+    """The whole life of one worker process, started with the configuration in the file `config`."""
     import uvloop  # noqa: PLC0415 - only a serving process needs it
 
     grpc.aio.init_grpc_aio()
     try:
-        uvloop.run(Worker(settings, index).run())
+        uvloop.run(Worker(_introduced(settings, config), index).run())
     except (AuditRefused, PolicyInvalid, OSError) as error:
         # Their texts name files and places, never content.
         _log.critical("the worker cannot serve: %s", error, extra={"worker": index, "failure": type(error).__name__})

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from extproc.audit.alarms import Control
+from extproc.audit.clock import ClockWatch, ask_kernel
 from extproc.audit.content import ContentLog
 from extproc.audit.frames import Kind
 from extproc.audit.keeper import Keeper
@@ -17,7 +19,7 @@ from extproc.audit.keys import AuditKeys, transcripts_of
 from extproc.audit.line import encode_record
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin
-from extproc.audit.own_records import log_record
+from extproc.audit.own_records import Detail, log_record
 from extproc.audit.queue import Batch, CommitQueue, Done, Line
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Registry
@@ -57,7 +59,7 @@ class Journal:
     ) -> None:
         self._settings, self._keys, self._epoch = settings, keys, epoch
         self._chain, self._file, self._keeper, self._queue, self._deliver = chain, file, keeper, queue, deliver
-        self._begun = self._spoken = time.monotonic()
+        self._begun = self._beaten = time.monotonic()
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="audit-journal", daemon=True)
@@ -65,7 +67,7 @@ class Journal:
     @classmethod
     def open(cls, settings: AuditSettings, keys: AuditKeys, *, writer: str, deliver: Deliver) -> "Journal":
         """A new epoch with its durable `log.start`. Raises `AuditRefused` or OSError."""
-        now = time.time()
+        now, clock = time.time(), ClockWatch()
         origin = Origin.parse(f"{settings.deployment}/{writer}/{new_epoch(now)}")
         keys.refuse_expired(int(now * 1000))
         keys.content.prepare(transcripts_of(str(origin)))
@@ -83,7 +85,7 @@ class Journal:
         epoch.publish()
         try:
             Registry(settings.spool, keys).register(origin, int(now * 1000))
-            keeper = Keeper(settings, epoch.path, signer, queue)
+            keeper = Keeper(settings, epoch.path, signer, queue, clock)
             keeper.start()
         except (OSError, AuditRefused):
             file.close()
@@ -119,6 +121,11 @@ class Journal:
         return self._queue.accepting() and self._keeper.healthy()
 
     @property
+    def failing(self) -> frozenset[Control]:
+        """The controls of the log whose failure is recorded and not over."""
+        return self._keeper.failing
+
+    @property
     def failed(self) -> bool:
         """True, and for good: one of its threads has given up. Only a new epoch records again.
 
@@ -135,9 +142,11 @@ class Journal:
             stop = log_record(EventCode.LOG_STOP, self._epoch.origin.writer, int(time.time() * 1000), {})
             self._queue.close_with(EventCode.LOG_STOP, encode_record(stop))
             self._thread.join()
-            self._file.close()
-            self._keeper.stop()
-            self._epoch.lock.release()
+            try:
+                self._file.close()
+            finally:
+                self._keeper.stop()
+                self._epoch.lock.release()
 
     def _run(self) -> None:
         try:
@@ -165,7 +174,6 @@ class Journal:
             self._release([*batch.waiting, *self._queue.fail()], durable=False)
             raise
         self._release(batch.waiting, durable=True)
-        self._spoken = time.monotonic()
 
     def _payloads(self, batch: Batch) -> list[tuple[Kind, bytes]]:
         payloads: list[tuple[Kind, bytes]] = []
@@ -202,15 +210,15 @@ class Journal:
 
     def _patience(self) -> float:
         """Seconds until the journal has something to do on its own."""
-        until = self._spoken + self._settings.heartbeat_seconds
+        until = self._beaten + self._settings.heartbeat_seconds
         if self._file.size > self._file.empty_size:
             until = min(until, self._begun + self._settings.segment_seconds)
         return max(until - time.monotonic(), 0.0)
 
     def _turn(self) -> None:
         now = time.monotonic()
-        if now >= self._spoken + self._settings.heartbeat_seconds:
-            self._spoken = now
+        if now >= self._beaten + self._settings.heartbeat_seconds:
+            self._beaten = now
             detail = self._keeper.report()
             beat = log_record(EventCode.LOG_HEARTBEAT, self._epoch.origin.writer, int(time.time() * 1000), detail)
             self._queue.put_if_open(EventCode.LOG_HEARTBEAT, encode_record(beat))
@@ -236,12 +244,22 @@ class Journal:
         self._keeper.seal(self._chain.segment, self._chain.tree.root().hex())
 
 
-def _start_detail(settings: AuditSettings, signer: Signer) -> dict[str, str | int | float | bool]:
+def _start_detail(settings: AuditSettings, signer: Signer) -> Detail:
+    """Whose the epoch is, how often it is heard of, what its clock is like, and what writes it."""
+    known = {
+        "program": settings.program,
+        "program_digest": settings.program_digest,
+        "configuration_digest": settings.configuration_digest,
+        "policy_digest": settings.policy_digest,
+    }
     return {
         "certificate": signer.certificate,
         "heartbeat_seconds": settings.heartbeat_seconds,
+        "segment_seconds": settings.segment_seconds,
         "max_lag_seconds": settings.max_lag_seconds,
         **settings.store.words(),
+        **ask_kernel().detail(),
+        **{name: value for name, value in known.items() if value},
     }
 
 

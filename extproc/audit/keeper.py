@@ -1,4 +1,4 @@
-"""What the journal needs done beside its hot path: seal finished segments, watch the spool, keep the reserve."""
+"""What the journal needs done beside its hot path: seal finished segments, watch spool and clock, keep the reserve."""
 
 import errno
 import logging
@@ -7,7 +7,10 @@ import threading
 import time
 from pathlib import Path
 
-from extproc.audit.own_records import Detail
+from extproc.audit.alarms import Alarms, Change, Control, Sight
+from extproc.audit.clock import ClockWatch, ask_kernel
+from extproc.audit.line import encode_record
+from extproc.audit.own_records import Detail, log_record
 from extproc.audit.queue import CommitQueue
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import seal_segment
@@ -23,14 +26,19 @@ WATCH_SECONDS = 1.0
 class Keeper:
     """One thread beside one journal."""
 
-    def __init__(self, settings: AuditSettings, directory: Path, signer: Signer, queue: CommitQueue) -> None:
+    def __init__(
+        self, settings: AuditSettings, directory: Path, signer: Signer, queue: CommitQueue, clock: ClockWatch
+    ) -> None:
         self._settings, self._directory, self._signer, self._queue = settings, directory, signer, queue
+        self._writer = directory.parent.name
+        self._clock = clock
+        self._alarms = Alarms()
         self._finished: list[tuple[int, str]] = []
         self._wake = threading.Condition()
         self._stopping = False
         self._failed = False
         self._lagging = False
-        self._reserve_spent = True
+        self._reserve_spent = self._disk_was_full = True
         self._used_bytes = 0
         self._lag_seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="audit-keeper", daemon=True)
@@ -38,7 +46,7 @@ class Keeper:
     def start(self) -> None:
         """Allocate the reserve, look at the spool once, then keep watch. Raises OSError."""
         self._restore_reserve()
-        self._watch()
+        self._look()
         self._thread.start()
 
     def seal(self, segment: int, root: str) -> None:
@@ -48,8 +56,13 @@ class Keeper:
             self._wake.notify()
 
     def healthy(self) -> bool:
-        """Sealing works, the store does not lag, the reserve is whole."""
-        return not (self._failed or self._lagging or self._reserve_spent)
+        """Sealing works, the store does not lag, the reserve is whole, and the log is not paused."""
+        return not (self._failed or self._lagging or self._reserve_spent or self._alarms.paused)
+
+    @property
+    def failing(self) -> frozenset[Control]:
+        """The controls whose failure is recorded and not over."""
+        return self._alarms.failing
 
     @property
     def failed(self) -> bool:
@@ -57,8 +70,13 @@ class Keeper:
         return self._failed
 
     def report(self) -> Detail:
-        """For heartbeats."""
-        return {"spool_used_bytes": self._used_bytes, "store_lag_seconds": round(self._lag_seconds, 1)}
+        """For heartbeats. `clock_step_ms` counts from the last one."""
+        return {
+            "spool_used_bytes": self._used_bytes,
+            "store_lag_seconds": round(self._lag_seconds, 1),
+            **ask_kernel().detail(),
+            "clock_step_ms": self._clock.beat(),
+        }
 
     def spend_reserve(self) -> None:
         """Called by the journal's thread: the disk is full, give it the preallocated bytes."""
@@ -66,6 +84,8 @@ class Keeper:
         self._queue.allow(0, self._settings.reserve_bytes)
         (self._directory / RESERVE).unlink(missing_ok=True)
         _log.critical("the spool's disk is full; only refusals are recorded, from the reserve")
+        with self._wake:
+            self._wake.notify()
 
     def stop(self) -> None:
         """Seal what is finished, then end."""
@@ -110,14 +130,38 @@ class Keeper:
         return True
 
     def _watch(self) -> None:
+        sight = self._look()
+        for change in self._alarms.look(sight, time.monotonic()):
+            self._record(change)
+
+    def _look(self) -> Sight:
+        """Measure the spool, and tell the queue what it may still take."""
         settings = self._settings
         state = measure(settings.spool, time.time())
         self._used_bytes, self._lag_seconds = state.used_bytes, state.oldest_pending_seconds
         self._lagging = state.oldest_pending_seconds > settings.max_lag_seconds
         general = settings.max_spool_bytes - settings.reserve_bytes - state.used_bytes
-        if self._reserve_spent:
-            general = 0
-        self._queue.allow(general, min(settings.reserve_bytes, settings.max_spool_bytes - state.used_bytes))
+        disk_full = self._reserve_spent
+        had_room = self._queue.allow(
+            0 if disk_full else general, min(settings.reserve_bytes, settings.max_spool_bytes - state.used_bytes)
+        )
+        was_full, self._disk_was_full = self._disk_was_full, disk_full
+        return Sight(
+            used_bytes=state.used_bytes,
+            limit_bytes=settings.max_spool_bytes,
+            lag_seconds=state.oldest_pending_seconds,
+            spool_full=not (had_room or disk_full or was_full),
+            disk_full=disk_full,
+            store_lags=self._lagging,
+            step=self._clock.look(),
+            synchronised=ask_kernel().synchronised,
+            clock_must_hold=settings.refuse_unsynchronised_clock,
+        )
+
+    def _record(self, change: Change) -> None:
+        record = log_record(change.event_code, self._writer, int(time.time() * 1000), change.detail, change.status)
+        self._queue.put_if_open(record.event_code, encode_record(record))
+        _log.warning("%s", change.event_code.value, extra=change.detail)
 
     def _restore_reserve(self) -> None:
         """Allocate the preallocated bytes again, once the disk has room for them twice."""

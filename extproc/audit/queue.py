@@ -128,11 +128,16 @@ class CommitQueue:
                     item.queued = False
             return batch
 
-    def allow(self, general_bytes: int, reserve_bytes: int) -> None:
-        """Set what the spool may still take; what is queued counts as taken."""
+    def allow(self, general_bytes: int, reserve_bytes: int) -> bool:
+        """Set what the spool may still take; what is queued counts as taken.
+
+        True: there is room for what an exchange begins with, and there was all the time since this was last set.
+        """
         with self._lock:
+            had_room = self._general_bytes > MAX_RECORD_BYTES
             self._general_bytes = general_bytes - self._queued_bytes
             self._reserve_bytes = reserve_bytes
+            return had_room and self._general_bytes > MAX_RECORD_BYTES
 
     def accepting(self) -> bool:
         """Whether there is room for what an exchange begins with, outside the reserve."""
@@ -162,6 +167,9 @@ class CommitQueue:
     def _append_own(self, event_code: EventCode, body: bytes) -> None:
         self._items.append(Line(self._next_seq, event_code, "", body))
         self._next_seq += 1
+        self._urgent = True
+        if self._asleep or self._resting:
+            self._filled.notify()
 
     def fail(self) -> list[Done]:
         """Take nothing more, commit nothing more; returns who still waits."""

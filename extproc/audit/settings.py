@@ -89,13 +89,23 @@ class AuditSettings:
     keys: Path
     store: DirectoryStore | S3Store
     segment_bytes: int = 4 * 1024 * 1024
-    segment_seconds: float = 5.0
+    segment_seconds: float = 45.0
+    """A segment is at most four objects, so that a worker with 20 exchanges a second makes 4.5 PUTs for 1 000 of them.
+    What is not sealed yet is in the spool only: with this disk that much can be lost, and no more."""
     heartbeat_seconds: float = 300.0
+    """How often an epoch says that it lives, and what its clock is like."""
     max_spool_bytes: int = 1024 * 1024 * 1024
     reserve_bytes: int = 16 * 1024 * 1024
     """Of `max_spool_bytes`, kept for refusals and control failures."""
     max_lag_seconds: float = 900.0
     """Oldest sealed segment that is not in the store; beyond it new exchanges are refused (PCI DSS 10.3.3)."""
+    refuse_unsynchronised_clock: bool = False
+    """Refuse new exchanges while the kernel does not say that its clock is synchronised. Else that is only recorded."""
+    program: str = ""
+    """Name and version of what writes. This and the digests below stand in `log.start` where they are known."""
+    program_digest: str = ""
+    configuration_digest: str = ""
+    policy_digest: str = ""
     content_retention_days: int = 400
     """How long transcripts can be read; then `extproc audit retention-check` counts their keys as over-age (3.2.1)."""
     shredders: tuple[str, ...] = ()

@@ -13,6 +13,8 @@ from extproc.audit.frames import Kind, pack_commit
 from extproc.audit.names import JOURNAL, segment_file
 from extproc.audit.segment import ChainState
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 class NoRoom(OSError):
     """A write found the disk full. Unlike after a failed sync, what is on disk is known."""
@@ -55,7 +57,13 @@ class SegmentFile:
         self.position = position
         self.size = size
         self.empty_size = size
-        self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
+        self._fd = -1
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise NoRoom(error.errno, "the spool's disk is full") from error
+            raise
 
     def commit(self, payloads: Sequence[tuple[Kind, bytes]]) -> None:
         """Durable on return. Raises OSError, and then nothing of it may be acknowledged."""
@@ -70,7 +78,7 @@ class SegmentFile:
         try:
             write_all(self._fd, self._unwritten)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in _FULL:
                 raise NoRoom(error.errno, "the spool's disk is full") from error
             raise
         os.fdatasync(self._fd)
@@ -79,9 +87,9 @@ class SegmentFile:
 
     def close(self) -> None:
         """Repeating it does nothing."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1  # Linux gives the number away whatever close says
+        if fd >= 0:
+            os.close(fd)
 
 
 class AdoptedFile(SegmentFile):

@@ -30,4 +30,4 @@ def command(config: Path, worker: int | None) -> None:
         sys.exit(supervisor.run())
     from extproc.app import run_worker  # noqa: PLC0415
 
-    run_worker(settings, worker)
+    run_worker(settings, worker, config)

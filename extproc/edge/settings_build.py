@@ -130,6 +130,7 @@ def _audit(values: Values, deployment: str, folder: Path) -> AuditSettings:
     times = {"segment": "segment_interval", "heartbeat": "heartbeat", "max_lag": "max_lag"}
     store = _store(values["store"], folder)
     kept = values.get("content_retention", "")
+    period: dict[str, Any] = {"cryptoperiod_days": _days(values["cryptoperiod"])} if "cryptoperiod" in values else {}
     return AuditSettings(
         deployment=deployment,
         spool=absolute(folder, values["spool"]),
@@ -138,7 +139,8 @@ def _audit(values: Values, deployment: str, folder: Path) -> AuditSettings:
         content_retention_days=_days(kept) if kept else store.retention_days,
         shredders=tuple(values.get("shredders", ())),
         kms=KmsKeys(**values["kms"]) if "kms" in values else None,
-        **({"cryptoperiod_days": _days(values["cryptoperiod"])} if "cryptoperiod" in values else {}),
+        **period,
+        **_plain(values, "refuse_unsynchronised_clock"),
         **_bytes({name: values[key] for name, key in sizes.items() if key in values}, *sizes),
         **_seconds({name: values[key] for name, key in times.items() if key in values}, *times),
     )

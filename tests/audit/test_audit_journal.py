@@ -270,14 +270,16 @@ class TestRefusing:
         assert log.verify().exit_code == 0
 
     def test_a_store_that_lags_refuses_new_exchanges(self, log, exchange):
-        journal = log.with_(max_lag_seconds=0.0, segment_bytes=500).open()
-        exchange(journal, "x")
-        deadline = time.monotonic() + 5
+        journal = log.with_(max_lag_seconds=0.0, segment_bytes=4_000).open()
+        exchanges = (exchange(journal, f"x-{number}") for number in range(100))
+        while not list(log.settings.spool.rglob("*.manifest.json")):
+            next(exchanges)
+        deadline = time.monotonic() + 10
         while journal.accepting() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not journal.accepting()
-        log.ship()
         while not journal.accepting() and time.monotonic() < deadline:
+            log.ship()
             time.sleep(0.05)
         assert journal.accepting()
         journal.close()

@@ -126,6 +126,7 @@ GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
     ),
     ("audit.segment_size", "1MiB", lambda s: s.audit.segment_bytes, 1 << 20),
     ("audit.segment_interval", "250ms", lambda s: s.audit.segment_seconds, 0.25),
+    ("audit.refuse_unsynchronised_clock", True, lambda s: s.audit.refuse_unsynchronised_clock, True),
     ("audit.max_lag", "1h", lambda s: s.audit.max_lag_seconds, 3600.0),
     ("audit.cryptoperiod", "90d", lambda s: s.audit.cryptoperiod_days, 90),
     (
