@@ -30,6 +30,7 @@ class Cause(StrEnum):
     SPOOL_FULL = "spool_full"
     DISK_FULL = "disk_full"
     STORE_LAGS = "store_lags"
+    STORE_DIVERGES = "store_diverges"
     CLOCK = "clock"
 
 
@@ -43,6 +44,8 @@ class Sight:
     spool_full: bool
     disk_full: bool
     store_lags: bool
+    store_diverges: bool
+    """It holds other bytes in the place of a segment."""
     step: Step | None
     synchronised: Synchronised
     clock_must_hold: bool
@@ -129,6 +132,7 @@ def _causes(sight: Sight) -> frozenset[Cause]:
         Cause.SPOOL_FULL: sight.spool_full and not sight.disk_full,
         Cause.DISK_FULL: sight.disk_full,
         Cause.STORE_LAGS: sight.store_lags,
+        Cause.STORE_DIVERGES: sight.store_diverges,
         Cause.CLOCK: sight.clock_must_hold and sight.synchronised is not Synchronised.YES,
     }
     return frozenset(cause for cause, there in holds.items() if there)

@@ -153,6 +153,7 @@ class Keeper:
             spool_full=not (had_room or disk_full or was_full),
             disk_full=disk_full,
             store_lags=self._lagging,
+            store_diverges=state.divergent > 0,
             step=self._clock.look(),
             synchronised=ask_kernel().synchronised,
             clock_must_hold=settings.refuse_unsynchronised_clock,

@@ -7,12 +7,24 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from extproc.audit.files import sync_directory, write_new
+import msgspec
+
+from extproc.audit.files import replace, sync_directory, write_new
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings
-from extproc.audit.spool import REGISTERED, REGISTRY, EpochLock, epochs, make_directory, measure, remove_epoch, segments
-from extproc.audit.store import Divergent, ObjectStore, StoreFailed, open_store
+from extproc.audit.spool import (
+    DIVERGENT,
+    REGISTERED,
+    REGISTRY,
+    EpochLock,
+    epochs,
+    make_directory,
+    measure,
+    remove_epoch,
+    segments,
+)
+from extproc.audit.store import Divergent, Fault, ObjectStore, StoreFailed, open_store
 from extproc.core.reasons import Reason, Unavailable
 
 _log = logging.getLogger("extproc.audit")
@@ -28,15 +40,24 @@ class ShipResult:
     oldest_pending_age_seconds: float
 
 
+class ShippingFailed(Unavailable):
+    """Something waits in the spool, and why. `divergent`: the key of the object that the store holds other bytes of."""
+
+    def __init__(self, fault: Fault, divergent: str = "") -> None:
+        super().__init__(Reason.AUDIT_UNAVAILABLE)
+        self.fault, self.divergent = fault, divergent
+
+
 class Shipper:
     """Ships everything in the spool, of living and dead writers. Several may run; one at a time works."""
 
     def __init__(self, settings: AuditSettings) -> None:
         self._settings = settings
         self._store: ObjectStore | None = None
+        self._said = ""
 
     def ship_pending(self) -> ShipResult:
-        """One pass. Raises `Unavailable` when something could not be shipped; what could be has been."""
+        """One pass. Raises `ShippingFailed` when something could not be shipped; what could be has been."""
         make_directory(self._settings.spool)
         lock = os.open(self._settings.spool / "ship.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -45,11 +66,18 @@ class Shipper:
         except BlockingIOError:
             shipped = 0  # another shipper is at it
         except (AuditRefused, StoreFailed) as error:
-            _log.error("the audit store refuses (%s)", error)
-            raise Unavailable(Reason.AUDIT_UNAVAILABLE) from error
+            self._say(error)
+            raise _failed(error) from error
         finally:
             os.close(lock)
+        self._said = ""
         return ShipResult(shipped, measure(self._settings.spool, time.time()).oldest_pending_seconds)
+
+    def _say(self, error: Exception) -> None:
+        """Once, not at every try."""
+        if self._said != str(error):
+            self._said = str(error)
+            _log.error("the audit store refuses (%s)", error)
 
     def _checked_store(self) -> ObjectStore:
         if self._store is None:
@@ -66,13 +94,27 @@ class Shipper:
                 shipped += self._ship_epoch(store, origin, directory)
             except FileNotFoundError:
                 continue  # the epoch went while we looked
-            except (AuditRefused, StoreFailed) as error:
-                problem = error  # the other epochs do not wait for this one
+            except (AuditRefused, StoreFailed) as error:  # the other epochs do not wait for this one
+                if not isinstance(problem, Divergent):
+                    problem = error
         if problem is not None:
             raise problem
         return shipped
 
     def _ship_epoch(self, store: ObjectStore, origin: Origin, directory: Path) -> int:
+        """Raises `Divergent` again and again, without another try, until a person has taken the epoch away."""
+        if (directory / DIVERGENT).exists():
+            raise Divergent(read_divergent(directory))
+        try:
+            return self._ship_segments(store, origin, directory)
+        except Divergent as error:
+            replace(directory / DIVERGENT, msgspec.json.encode({"object": error.key}))
+            _log.critical(
+                "%s; keep %s as evidence and move it out of the spool, then exchanges go on", error, directory
+            )
+            raise
+
+    def _ship_segments(self, store: ObjectStore, origin: Origin, directory: Path) -> int:
         if not (directory / REGISTERED).exists():
             store.put_once(origin.registry_key, (directory / REGISTRY).read_bytes())
             write_new(directory / REGISTERED, b"")
@@ -111,3 +153,20 @@ def _put(store: ObjectStore, key: str, data: bytes, part: Part) -> None:
     except Divergent:
         if part is not Part.KEYS or not set(store.get(key).splitlines()) < set(data.splitlines()):
             raise
+
+
+def read_divergent(directory: Path) -> str:
+    """The object that the marker of an epoch names. Whatever the marker holds, it is one."""
+    try:
+        return str(msgspec.json.decode((directory / DIVERGENT).read_bytes(), type=dict[str, str])["object"])
+    except (msgspec.DecodeError, KeyError):
+        return "an object that the marker does not name"
+
+
+def _failed(error: Exception) -> ShippingFailed:
+    match error:
+        case Divergent():
+            return ShippingFailed(Fault.DIVERGENT, error.key)
+        case StoreFailed():
+            return ShippingFailed(error.fault)
+    return ShippingFailed(Fault.UNFIT)

@@ -17,6 +17,9 @@ RESERVE = "reserve"
 REGISTRY = "registry.json"
 REGISTERED = "registry.shipped"
 """The store holds the registry entry."""
+DIVERGENT = "divergent.json"
+"""Names the object whose key holds other bytes in the store. While it is here the epoch is not shipped, and no new
+exchange is taken: a person looks, and moves the epoch's folder out of the spool."""
 _UNFINISHED = ".tmp-"
 _UNBORN_SECONDS = 600.0
 """A directory without a lock: younger, its maker may be about to create one; older, somebody died over it."""
@@ -194,15 +197,17 @@ _QUIET_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SpoolState:
-    """Bytes in the spool without its reserves, and the age of the oldest finished segment that is not in the store."""
+    """Bytes in the spool without its reserves, the age of the oldest finished segment that is not in the store, and how
+    many epochs the store contradicts."""
 
     used_bytes: int
     oldest_pending_seconds: float
+    divergent: int
 
 
 def measure(spool: Path, now_seconds: float) -> SpoolState:
     """Walk the spool. What vanishes meanwhile has been shipped. A dead writer's last journal is finished, too."""
-    used = 0
+    used = divergent = 0
     oldest = now_seconds
     for directory in (epoch for writer in _directories(spool / "epochs") for epoch in _directories(writer)):
         journals = [segment_file(segment, JOURNAL) for segment in segments(directory, JOURNAL)]
@@ -213,12 +218,13 @@ def measure(spool: Path, now_seconds: float) -> SpoolState:
                 continue
             if entry.name != RESERVE:
                 used += status.st_size
+            divergent += entry.name == DIVERGENT
             waits = entry.name in journals[:-1] or entry.name.endswith(Part.MANIFEST)
             if entry.name in journals[-1:] and status.st_mtime < min(oldest, now_seconds - _QUIET_SECONDS):
                 waits = waits or not is_alive(directory)
             if waits:
                 oldest = min(oldest, status.st_mtime)
-    return SpoolState(used, now_seconds - oldest)
+    return SpoolState(used, now_seconds - oldest, divergent)
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:

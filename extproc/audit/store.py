@@ -21,9 +21,9 @@ class Fault(StrEnum):
     UNREACHABLE = "unreachable"
     BUSY = "busy"
     DENIED = "denied"
-    KEY = "encryption key denied"
+    KEY = "encryption_key_denied"
     CLOCK = "clock"
-    DIVERGENT = "divergent duplicate"
+    DIVERGENT = "divergent_duplicate"
     UNFIT = "unfit"
     OTHER = "other"
 

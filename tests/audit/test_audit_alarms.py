@@ -20,6 +20,7 @@ CALM = Sight(
     spool_full=False,
     disk_full=False,
     store_lags=False,
+    store_diverges=False,
     step=None,
     synchronised=Synchronised.NO,
     clock_must_hold=False,

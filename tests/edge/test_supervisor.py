@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from extproc.audit.journal import Journal
+from extproc.audit.line import parse_record
+from extproc.audit.names import Origin, Part
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.store import StoreFailed
+from extproc.audit.shipper import ShippingFailed
+from extproc.audit.store import Directory, Fault, StoreFailed, open_store
+from extproc.core.record import Record
 from extproc.edge import supervisor as module
 from extproc.edge.settings_file import load_settings
 from extproc.edge.supervisor import RESTART_SECONDS, STABLE_SECONDS, Supervisor
@@ -90,6 +94,12 @@ class World:
         lines = [line for path in sorted(root.rglob("*.jsonl")) for line in path.read_text().splitlines()]
         return [code for line in lines if (code := _find(json.loads(line), "event_code"))]
 
+    def controls(self) -> list[Record]:
+        """What the evidence in the store says of failures of controls."""
+        root = self.settings.audit.store.directory  # type: ignore[union-attr]
+        lines = [line for path in sorted(root.rglob("*.jsonl")) for line in path.read_bytes().splitlines()]
+        return [parse_record(line) for line in lines if b'"control.' in line]
+
     def stop(self, *children: Any) -> int:
         shipping = threading.Thread(target=lambda: None)
         shipping.start()
@@ -154,6 +164,62 @@ def test_an_outage_of_the_store_and_its_end_are_each_recorded_once(world: World,
     assert world.stop(world.child) == 0
     codes = [code for code in world.stored() if code.startswith("control.")]
     assert sorted(codes) == ["control.failure", "control.restored"]
+
+
+def contradict(world: World) -> Path:
+    """The store holds other bytes in the place of a segment that waits in the spool; its epoch."""
+    world.dead_writer()
+    world.supervisor._adopt()
+    (epoch,) = (world.settings.audit.spool / "epochs" / "worker-0").iterdir()
+    origin = Origin(world.settings.audit.deployment, "worker-0", epoch.name)
+    open_store(world.settings.audit).put_once(origin.object_key(Part.EVIDENCE, 1), b"other")
+    return epoch
+
+
+def test_a_store_that_contradicts_a_segment_stops_new_exchanges_until_a_person_has_looked(
+    world: World, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """DIVERGENT_DUPLICATE: a recorded control failure, once, and no second try."""
+    journal = Journal.open(world.settings.audit, world.supervisor._keys, writer="worker-1", deliver=lambda call: call())
+    try:
+        epoch = contradict(world)
+        assert journal.accepting()
+        assert not world.supervisor._ship_once()
+        journal._keeper._watch()
+        assert not journal.accepting()
+        put, keys = Directory.put_once, []
+        with monkeypatch.context() as watched:
+            watched.setattr(Directory, "put_once", lambda store, key, data: (keys.append(key), put(store, key, data)))
+            assert [world.supervisor._ship_once() for _ in range(3)] == [False] * 3
+        assert not [key for key in keys if epoch.name in key]
+        assert list(epoch.glob("*.manifest.json")), "our bytes are still here"
+        epoch.rename(tmp_path / "evidence")
+        assert world.supervisor._ship_once()
+        journal._keeper._watch()
+        assert journal.accepting()
+    finally:
+        journal.close()
+    assert world.stop(world.child) == 0
+    noted = world.controls()
+    assert sorted(record.event_code for record in noted) == ["control.failure", "control.restored"]
+    (failure,) = [record.detail for record in noted if record.event_code == "control.failure"]
+    assert (failure["control"], failure["cause"]) == ("audit_store", "divergent_duplicate")
+    assert epoch.name in str(failure["object"])
+
+
+def test_a_clock_that_differs_is_a_failure_of_its_own_control(world: World, monkeypatch: Any) -> None:
+    """PCI DSS 10.6.3: that times cannot be trusted is told apart from a store that is away."""
+    with monkeypatch.context() as away:
+        for fault in (Fault.UNREACHABLE, Fault.BUSY, Fault.CLOCK, Fault.CLOCK):
+            away.setattr(world.supervisor._shipper, "ship_pending", failing(ShippingFailed(fault)))
+            assert not world.supervisor._ship_once()
+    assert world.stop(world.child) == 0
+    assert sorted((record.event_code, record.detail["control"]) for record in world.controls()) == [
+        ("control.failure", "audit_store"),
+        ("control.failure", "clock"),
+        ("control.restored", "audit_store"),
+        ("control.restored", "clock"),
+    ]
 
 
 def test_one_broken_epoch_does_not_end_the_service(world: World, monkeypatch: Any) -> None:

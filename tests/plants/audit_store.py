@@ -5,6 +5,7 @@ from tests.plants.plant import Plant
 BAGS = "tests/audit/test_audit_key_bags.py::"
 CLOCK = "tests/audit/test_audit_store_clock.py::"
 FITNESS = "tests/audit/test_audit_store_fitness.py::"
+SUPERVISOR = "tests/edge/test_supervisor.py::"
 SHIPPING = "tests/audit/test_audit_shipping.py::"
 
 
@@ -120,5 +121,26 @@ PLANTS = (
         "mode = settings.content_mode if plane is Plane.CONTENT else LockMode.COMPLIANCE",
         "mode = settings.content_mode",
         SHIPPING + "TestWireShape::test_every_put_is_conditional_checksummed_and_locked_but_the_key_bags",
+    ),
+    Plant(
+        "a store that contradicts us is asked again and again",
+        "audit/shipper.py",
+        "        if (directory / DIVERGENT).exists():\n            raise Divergent(read_divergent(directory))\n",
+        "",
+        SUPERVISOR + "test_a_store_that_contradicts_a_segment_stops_new_exchanges_until_a_person_has_looked",
+    ),
+    Plant(
+        "exchanges go on while the store contradicts us",
+        "audit/alarms.py",
+        "        Cause.STORE_DIVERGES: sight.store_diverges,\n",
+        "",
+        SUPERVISOR + "test_a_store_that_contradicts_a_segment_stops_new_exchanges_until_a_person_has_looked",
+    ),
+    Plant(
+        "a clock that differs is told as a store that is away",
+        "edge/supervisor.py",
+        'control = "clock" if failed.fault is Fault.CLOCK else "audit_store"',
+        'control = "audit_store"',
+        SUPERVISOR + "test_a_clock_that_differs_is_a_failure_of_its_own_control",
     ),
 )
