@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from extproc.audit.names import Plane
@@ -144,6 +145,12 @@ class Bucket:
             with suppress(FileNotFoundError):
                 return self.wire.get(bucket, self.prefix + key, version)
         return self.wire.get(last, self.prefix + key, version)
+
+    def lock_of(self, key: str, version: str) -> tuple[str, datetime | None]:
+        """The lock's mode and end; empty and None without one. Raises FileNotFoundError or `StoreFailed`."""
+        place = {"Bucket": self.buckets(key)[0], "Key": self.prefix + key}
+        answer = self.wire.call(self.wire.client.head_object, **place, VersionId=version)
+        return answer.get("ObjectLockMode", ""), answer.get("ObjectLockRetainUntilDate")
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Key bags of both buckets, where there are two."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from extproc.cli.audit_keys import keys_command, rotate_command
+from extproc.cli.audit_retention import retention_command
 from extproc.cli.audit_shred import shred_command
 from extproc.cli.audit_verify import verify_command
 from extproc.cli.audit_where import EXIT_FINDING, config_option, find_where, json_option, since_ms, store_option
@@ -26,6 +27,7 @@ command.add_command(keys_command)
 command.add_command(rotate_command)
 command.add_command(verify_command)
 command.add_command(shred_command)
+command.add_command(retention_command)
 
 
 @command.command("list")

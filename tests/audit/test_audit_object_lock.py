@@ -8,10 +8,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from extproc.audit import retention
 from extproc.audit.names import Origin, Part
 from extproc.audit.reader import show_exchange
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.replay import read_transcript
+from extproc.audit.retention import check_retention
 from extproc.audit.settings import LockMode, S3Store
 from extproc.audit.shredding import find_keys
 from extproc.audit.store import Divergent
@@ -161,3 +163,12 @@ def at(s3, bucket: str, key: str, version: str) -> bytes:
 
 def versions_of(s3, bucket: str, key: str) -> list[str]:
     return [version for each, version in versions(s3, bucket) if each == key]
+
+
+def test_the_retention_check_looks_at_locks(locked, monkeypatch):
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    found = check_retention(locked.settings, locked.look(), now_ms)
+    assert (found.sampled > 0, found.unlocked, found.out_of_reach, found.over_age) == (True, (), (), ())
+    assert found.bags > 0
+    monkeypatch.setattr(retention, "HISTORY_DAYS", 800)
+    assert len(check_retention(locked.settings, locked.look(), now_ms).unlocked) == found.sampled

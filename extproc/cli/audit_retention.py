@@ -1,0 +1,119 @@
+"""`extproc audit retention-check`: is anything kept for longer than it may be, and the evidence for as long as it must?
+
+Exit codes: 0 nothing is over-age; 1 something is, or evidence is not at hand or not locked; 2 incomplete.
+"""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from extproc.cli.audit_where import EXIT_FINDING, EXIT_INPUT, fail, find_where, json_option
+
+if TYPE_CHECKING:
+    from extproc.audit.over_age import RetentionJob
+    from extproc.audit.retention import Retention
+    from extproc.edge.settings import Settings
+
+
+@click.command("retention-check")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="EXTPROC_CONFIG",
+    required=True,
+    help="The service's config.yaml. [env: EXTPROC_CONFIG]",
+)
+@click.option("--enforce", is_flag=True, help="Shred what is older than `audit.content_retention`.")
+@json_option
+def retention_command(*, config: Path, enforce: bool, as_json: bool) -> None:
+    """Count what is kept, and how old it is (PCI DSS 3.2.1, 10.5.1). At least every three months."""
+    from extproc.audit.over_age import result_of  # noqa: PLC0415
+    from extproc.cli.config import settings_or_exit  # noqa: PLC0415
+
+    settings = settings_or_exit(config)
+    find_where(config, None).record_read("audit.retention_check", {"enforce": enforce})
+    with _job(settings) as job:
+        now_ms = int(time.time() * 1000)
+        found = job.enforce(now_ms) if enforce else job.check(now_ms)
+    result = result_of(settings.audit, found)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        _print(found, settings.audit.content_retention_days)
+    if found.incomplete:
+        sys.exit(EXIT_INPUT)
+    if found.over_age or found.out_of_reach or found.unlocked:
+        sys.exit(EXIT_FINDING)
+
+
+@contextmanager
+def _job(settings: Settings) -> Iterator[RetentionJob]:
+    from extproc.approvals.store import open_store as open_approvals  # noqa: PLC0415
+    from extproc.audit.journal import write_once  # noqa: PLC0415
+    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.over_age import WRITER, RetentionJob  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.audit.seal import open_bytes, seal_bytes  # noqa: PLC0415
+    from extproc.audit.shred import ShredFailed  # noqa: PLC0415
+    from extproc.audit.store import StoreFailed, open_store  # noqa: PLC0415
+    from extproc.core.reasons import Unavailable  # noqa: PLC0415
+    from extproc.core.record import Actor  # noqa: PLC0415
+
+    user = getpass.getuser()
+    try:
+        keys = open_keys(settings.audit)
+        approvals = open_approvals(
+            settings.approvals, functools.partial(seal_bytes, keys), functools.partial(open_bytes, keys)
+        )
+        try:
+            yield RetentionJob(
+                settings.audit,
+                open_store(settings.audit),
+                functools.partial(write_once, settings.audit, keys, WRITER),
+                approvals.erase_previews_before,
+                Actor(uid=f"os|{user}", name=user),
+                socket.gethostname(),
+            )
+        finally:
+            approvals.close()
+    except ShredFailed as failed:
+        fail(f"Recorded, and not done to the end ({failed}). Repeat it.")
+    except (AuditRefused, StoreFailed, OSError) as error:
+        fail(f"Not done: {error}")
+    except Unavailable:
+        fail("Not done: the approval store cannot be reached, or nothing can be recorded.")
+
+
+def _print(found: Retention, limit_days: int) -> None:
+    from extproc.audit.reader import time_text  # noqa: PLC0415
+    from extproc.audit.retention import AT_HAND_DAYS, HISTORY_DAYS  # noqa: PLC0415
+    from extproc.core.printable import printable_line  # noqa: PLC0415
+
+    def when(time_ms: int) -> str:
+        return time_text(time_ms) if time_ms else "-"
+
+    click.echo(f"Transcripts: {found.bags} key bag(s), {when(found.oldest_bag_ms)} .. {when(found.newest_bag_ms)}")
+    click.echo(f"  over-age, sealed more than {limit_days} day(s) ago: {len(found.over_age)}")
+    click.echo(f"Evidence: {found.evidence} object(s), the oldest of {when(found.oldest_evidence_ms)}")
+    reached = "reached" if found.history_days >= HISTORY_DAYS else "not reached yet"
+    click.echo(f"  history: {found.history_days} day(s); twelve months are {reached}")
+    click.echo(
+        f"  sample of the last {AT_HAND_DAYS} days: {found.sampled} read, {len(found.out_of_reach)} out of reach"
+    )
+    for key in found.out_of_reach:
+        click.echo(printable_line(f"OUT_OF_REACH - {key}"))
+    for key in found.unlocked:
+        click.echo(printable_line(f"UNLOCKED - {key} - not locked for twelve months"))
+    if found.incomplete:
+        click.echo("INCOMPLETE - the age of some segments could not be read")

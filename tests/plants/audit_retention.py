@@ -1,0 +1,50 @@
+"""Planted bugs: retention."""
+
+from tests.plants.plant import Plant
+
+RETENTION = "tests/audit/test_audit_retention.py::"
+
+PLANTS = (
+    Plant(
+        "a check shreds without being told to",
+        "audit/over_age.py",
+        "        found = check_retention(self.settings, self._look(), now_ms)\n        self._record",
+        "        found = check_retention(self.settings, self._look(), now_ms)\n        self._shred(found)\n        self._record",
+        RETENTION + "test_what_is_over_age_is_counted_and_left",
+    ),
+    Plant(
+        "over-age keys are destroyed before that is recorded",
+        "audit/over_age.py",
+        "        after = hashlib.sha256().hexdigest()",
+        "        for bag in found.over_age:\n            erase(bag.path)\n        after = hashlib.sha256().hexdigest()",
+        RETENTION + "test_without_its_record_nothing_is_destroyed",
+    ),
+    Plant(
+        "a clock that runs ahead destroys everything",
+        "audit/over_age.py",
+        "if found.over_age and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:",
+        "if not found.over_age and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:",
+        RETENTION + "test_a_clock_that_runs_ahead_destroys_nothing",
+    ),
+    Plant(
+        "bags that wait in the spool are kept for ever",
+        "audit/over_age.py",
+        "                if bag.path is not None:\n                    erase",
+        "                if bag.path is None:\n                    erase",
+        RETENTION + "test_enforced_it_is_recorded_first_and_then_nothing_opens_it",
+    ),
+    Plant(
+        "an age that cannot be read counts as young",
+        "audit/retention.py",
+        "        incomplete=len(known) < len(ages),",
+        "        incomplete=len(known) > len(ages),",
+        RETENTION + "test_an_age_that_cannot_be_read_is_incomplete",
+    ),
+    Plant(
+        "over-age is success",
+        "cli/audit_retention.py",
+        "    if found.over_age or found.out_of_reach or found.unlocked:",
+        "    if found.out_of_reach or found.unlocked:",
+        RETENTION + "TestCommand::test_exit_codes_and_what_it_says",
+    ),
+)
