@@ -166,7 +166,12 @@ def require_key_bag(key: str) -> None:
 
 def open_store(settings: AuditSettings) -> ObjectStore:
     """The store that the settings name."""
-    match settings.store:
+    return open_objects(settings.store)
+
+
+def open_objects(where: DirectoryStore | S3Store) -> ObjectStore:
+    """A directory's or a bucket's objects."""
+    match where:
         case DirectoryStore() as directory:
             return Directory(directory)
         case S3Store() as bucket:

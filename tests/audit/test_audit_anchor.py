@@ -1,0 +1,280 @@
+"""The anchor: what it has seen it never unlearns, and what is gone or other than it was it says in the next pass."""
+
+import msgspec
+import pytest
+
+from extproc.audit.anchor_given import note_path
+from extproc.audit.checkpoint import Checkpoint
+from extproc.audit.names import Part
+from extproc.audit.note import Algorithm, verify_note
+from extproc.audit.segment import Manifest
+from extproc.audit.signed import split_document
+from extproc.audit.verify_epoch import Name
+from tests.audit.anchoring import DAY_MS, Marked, Witness, alarms, cut, cut_end, epochs_of, remove, rewrite
+
+
+@pytest.fixture
+def store(log, exchange, memory):
+    """Two epochs of worker-1 in one spool, one of worker-2 in a spool of its own. All are closed."""
+    for number, settings in enumerate(
+        [{"segment_bytes": 2_500}, {"segment_bytes": 2_500}, {"spool": log.settings.spool.with_name("other")}]
+    ):
+        each = log.with_(**settings)
+        journal = each.open(f"worker-{1 if number < 2 else 2}")
+        exchange(journal, f"x-{number}")
+        exchange(journal, f"y-{number}")
+        journal.close()
+        each.ship()
+    return memory(log.store_path)
+
+
+@pytest.fixture
+def witness(log, tmp_path) -> Witness:
+    return Witness(tmp_path / "anchor", log.public)
+
+
+@pytest.fixture
+def alone(log):
+    """What `verify` says without anybody who remembers."""
+    return lambda store: log.verify(store=store, spool=False)
+
+
+def test_every_head_is_co_signed_and_is_what_the_writer_signed(store, witness):
+    passed = witness.watch(store)
+    assert (passed.exit_code, passed.epochs, passed.open_alarms) == (0, 3, ())
+    key = witness.signer.verifier(Algorithm.COSIGNATURE)
+    for writer in ("worker-1", "worker-2"):
+        for origin in epochs_of(store, writer):
+            note = verify_note(note_path(witness.directory, str(origin)).read_bytes(), key)
+            last = max(key for key in store.objects if origin.epoch in key and key.endswith(".manifest.json"))
+            manifest = msgspec.json.decode(split_document(store.objects[last])[0], type=Manifest)
+            root = bytes.fromhex(manifest.epoch_root)
+            assert Checkpoint.parse(note.text) == Checkpoint(f"extproc/{origin}", manifest.epoch_size, root)
+            assert note.seconds > 0
+    assert witness.watch(store).moved == 0, "nothing is new"
+
+
+def test_a_growing_epoch_is_followed_segment_by_segment(log, exchange, memory, witness):
+    journal = log.open("worker-1")
+    exchange(journal, "x-1")
+    journal.close()
+    log.ship()
+    first = witness.watch(memory(log.store_path))
+    journal = log.open("worker-1")
+    exchange(journal, "x-2")
+    journal.close()
+    log.ship()
+    second = witness.watch(memory(log.store_path))
+    assert (first.moved, second.moved, second.epochs) == (1, 1, 2)
+    assert second.records == 2 * first.records
+
+
+class TestAttacks:
+    """Each is whole in itself, so that `verify` alone proves it or cannot tell; the anchor's next pass sees it."""
+
+    def test_the_last_epoch_is_dropped_together_with_its_registry_entry(self, store, witness, alone):
+        witness.watch(store)
+        before = witness.notes()
+        last = epochs_of(store, "worker-1")[-1]
+        remove(store, last)
+        assert alone(store).exit_code == 0
+        for _ in range(2):
+            passed = witness.watch(store)
+            assert (passed.exit_code, alarms(passed)) == (1, [("EPOCH_MISSING", f"worker-1/{last.epoch}")])
+        assert witness.notes() == before
+
+    def test_a_whole_writer_is_dropped(self, store, witness, alone):
+        witness.watch(store)
+        remove(store, *epochs_of(store, "worker-2"))
+        assert alone(store).exit_code == 0
+        assert alarms(witness.watch(store)) == [("WRITER_MISSING", "worker-2")]
+
+    def test_everything_is_dropped(self, store, witness):
+        witness.watch(store)
+        store.objects.clear()
+        assert alarms(witness.watch(store)) == [("WRITER_MISSING", "worker-1"), ("WRITER_MISSING", "worker-2")]
+
+    def test_everything_is_rewritten_with_a_stolen_deployment_key(self, log, store, witness, alone):
+        witness.watch(store)
+        before = witness.notes()
+        origins = [*epochs_of(store, "worker-1"), *epochs_of(store, "worker-2")]
+        for origin in origins:
+            rewrite(store, log.keys.signing, origin)
+        assert alone(store).exit_code == 0
+        passed = witness.watch(store)
+        assert alarms(passed) == [("FORKED", f"{origin.writer}/{origin.epoch}") for origin in origins]
+        assert witness.notes() == before, "the other history is never co-signed"
+
+    def test_a_rewritten_epoch_that_goes_on_is_not_followed(self, log, store, witness, alone):
+        """Only the first segments were seen; the rewritten history is longer than what is remembered."""
+        origin = epochs_of(store, "worker-1")[0]
+        held = {key: store.objects.pop(key) for key in list(store.objects) if origin.epoch in key and "00003." in key}
+        assert held
+        witness.watch(store)
+        before = witness.notes()
+        store.objects.update(held)
+        rewrite(store, log.keys.signing, origin)
+        assert alone(store).exit_code == 0
+        assert alarms(witness.watch(store)) == [("FORKED", f"worker-1/{origin.epoch}")]
+        assert witness.notes() == before
+
+    def test_the_tail_of_a_living_epoch_is_cut(self, log, exchange, memory, witness):
+        journal = log.with_(segment_bytes=1_500).open()
+        for number in range(3):
+            exchange(journal, f"x-{number}")
+        journal.close()
+        log.ship()
+        store = memory(log.store_path)
+        cut_end(store)
+        whole = alone_young(log, store)
+        witness.watch(store)
+        cut(store)
+        assert alone_young(log, store) == whole == {Name.OPEN}, "for `verify` it is an epoch that lives, as before"
+        assert [name for name, _ in alarms(witness.watch(store))] == ["TRUNCATED"]
+
+    def test_a_segment_in_the_middle_is_taken_away(self, store, witness):
+        witness.watch(store)
+        origin = epochs_of(store, "worker-1")[0]
+        del store.objects[origin.object_key(Part.EVIDENCE, 1)]
+        assert alarms(witness.watch(store)) == [("GAP", f"worker-1/{origin.epoch}")]
+
+    def test_only_a_registry_entry_is_dropped(self, store, witness):
+        witness.watch(store)
+        origin = epochs_of(store, "worker-1")[1]
+        del store.objects[origin.registry_key]
+        assert alarms(witness.watch(store)) == [("EPOCH_MISSING", f"worker-1/{origin.epoch}")]
+
+    def test_a_delete_marker_or_another_version_lies_over_an_object(self, store, witness):
+        marked = Marked(store)
+        assert witness.watch(marked).exit_code == 0
+        origin = epochs_of(store, "worker-2")[0]
+        key = origin.object_key(Part.MANIFEST, 1)
+        marked.markers.add(key)
+        (alarm,) = witness.watch(marked).open_alarms
+        assert (alarm.name, alarm.where) == ("SHADOWED", key)
+        marked.versions[origin.registry_key] = b"another"
+        assert len(witness.watch(marked).open_alarms) == 2
+
+    def test_the_same_bytes_twice_are_no_attack(self, store, witness):
+        marked = Marked(store)
+        key = epochs_of(store, "worker-2")[0].registry_key
+        marked.versions[key] = store.objects[key]
+        assert witness.watch(marked).exit_code == 0
+
+    @pytest.mark.parametrize("plane", ["evidence", "registry"])
+    def test_what_was_altered_before_it_was_seen_is_never_co_signed(self, store, witness, plane):
+        for key in [key for key in store.objects if f"/{plane}/" in key]:
+            data = store.objects[key]
+            store.objects[key] = data.replace(b"a", b"b", 1)
+        passed = witness.watch(store)
+        assert {name for name, _ in alarms(passed)} == {"ALTERED"}
+        assert (witness.notes(), passed.records) == ({}, 0)
+
+    def test_an_epoch_of_another_deployments_key_is_not_co_signed(self, store, witness, tmp_path):
+        from extproc.audit.keys import AuditKeys
+
+        witness.public = AuditKeys.load_or_create(tmp_path / "others").signing.public_key()
+        assert {name for name, _ in alarms(witness.watch(store))} == {"ALTERED"}
+        assert witness.notes() == {}
+
+
+def alone_young(log, store) -> set[Name]:
+    return {finding.name for finding in log.verify(store=store, spool=False, later=False).findings}
+
+
+class TestSilence:
+    QUIET_MS = 3 * 60_000 + 60_000
+
+    @pytest.fixture
+    def living(self, log, exchange, memory):
+        journal = log.with_(segment_bytes=1_500).open()
+        exchange(journal, "x-1")
+        journal.close()
+        log.ship()
+        store = memory(log.store_path)
+        self.end = cut_end(store)
+        return store
+
+    def test_a_living_epoch_that_says_nothing_any_more(self, living, witness):
+        assert witness.watch(living).exit_code == 0
+        (alarm,) = witness.watch(living, later_ms=self.QUIET_MS).open_alarms
+        assert (alarm.name, alarm.where.split("/")[1]) == ("SILENT", "worker-0")
+
+    def test_a_deployment_without_any_living_writer(self, store, witness):
+        assert witness.watch(store).exit_code == 0
+        assert alarms(witness.watch(store, later_ms=3_599_000)) == []
+        (alarm,) = witness.watch(store, later_ms=3_700_000).open_alarms
+        assert (alarm.name, alarm.where) == ("SILENT", "test")
+
+    def test_an_epoch_that_was_registered_and_of_which_nothing_comes(self, store, witness):
+        origin = epochs_of(store, "worker-2")[0]
+        for key in [key for key in store.objects if origin.epoch in key and "/registry/" not in key]:
+            del store.objects[key]
+        assert witness.watch(store).exit_code == 0
+        assert alarms(witness.watch(store, later_ms=1_600_000)) == [("SILENT", f"worker-2/{origin.epoch}")]
+
+    def test_an_acknowledged_silence_is_over_when_it_speaks_again_and_else_stays_acknowledged(self, living, witness):
+        witness.watch(living)
+        (alarm,) = witness.watch(living, later_ms=self.QUIET_MS).open_alarms
+        with witness.anchor(living) as anchor:
+            anchor.acknowledge(alarm.id, "kim", "the node was drained", 1)
+        assert witness.watch(living, later_ms=self.QUIET_MS).open_alarms == ()
+        living.objects.update(self.end)
+        assert witness.watch(living, later_ms=self.QUIET_MS).open_alarms == ()
+        with witness.anchor(living) as anchor:
+            assert anchor.memory.alarms == {}
+
+
+class TestRetention:
+    def test_what_is_older_may_vanish(self, store, witness):
+        witness.watch(store)
+        store.objects.clear()
+        passed = witness.watch(store, later_ms=401 * DAY_MS)
+        assert [name for name, _ in alarms(passed)] == ["SILENT"]
+        assert [str(alarm.where) for alarm in passed.open_alarms] == ["test"]
+
+    def test_what_is_younger_may_not(self, store, witness):
+        witness.watch(store)
+        store.objects.clear()
+        passed = witness.watch(store, later_ms=399 * DAY_MS)
+        assert {name for name, _ in alarms(passed)} == {"SILENT", "WRITER_MISSING"}
+
+
+class TestAlarms:
+    @pytest.fixture
+    def alarmed(self, store, witness):
+        witness.watch(store)
+        origin = epochs_of(store, "worker-2")[0]
+        held = dict(store.objects)
+        remove(store, origin)
+        (alarm,) = witness.watch(store).open_alarms
+        return alarm, held
+
+    def test_an_alarm_stays_open_when_the_store_is_put_right(self, store, witness, alarmed):
+        alarm, held = alarmed
+        store.objects.update(held)
+        assert witness.watch(store).open_alarms == (alarm,)
+
+    def test_an_acknowledged_alarm_is_closed_and_the_head_is_still_remembered(self, store, witness, alarmed):
+        alarm, _ = alarmed
+        before = witness.notes()
+        with witness.anchor(store) as anchor:
+            anchor.acknowledge(alarm.id, "kim", "restored from the second bucket", 1)
+            with pytest.raises(Exception, match="no open alarm"):
+                anchor.acknowledge(alarm.id, "kim", "again", 1)
+        assert witness.watch(store).open_alarms == ()
+        assert witness.notes() == before
+
+    def test_another_finding_at_the_same_place_opens_it_again(self, store, witness, alarmed, log):
+        _, held = alarmed
+        store.objects.update(held)
+        origin = epochs_of(store, "worker-1")[0]
+        del store.objects[origin.object_key(Part.EVIDENCE, 1)]
+        (gap,) = [alarm for alarm in witness.watch(store).open_alarms if alarm.name == "GAP"]
+        with witness.anchor(store) as anchor:
+            anchor.acknowledge(gap.id, "kim", "lost", 1)
+        store.objects.update(held)
+        del store.objects[origin.object_key(Part.EVIDENCE, 2)]
+        assert [alarm.what for alarm in witness.watch(store).open_alarms if alarm.name == "GAP"] == [
+            "segment 2 is gone"
+        ]
