@@ -86,13 +86,13 @@ class Log:
         return Log(replace(self.settings, **changes), self.keys)
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Log:
+def make_log(folder: Path) -> Log:
+    """A deployment with spool, keys and store in `folder`."""
     settings = AuditSettings(
         deployment="test",
-        spool=tmp_path / "spool",
-        keys=tmp_path / "keys",
-        store=DirectoryStore(tmp_path / "store"),
+        spool=folder / "spool",
+        keys=folder / "keys",
+        store=DirectoryStore(folder / "store"),
         segment_seconds=60.0,
         max_spool_bytes=64 * 1024 * 1024,
         reserve_bytes=256 * 1024,
@@ -100,6 +100,11 @@ def log(tmp_path: Path) -> Log:
         heartbeat_seconds=60.0,
     )
     return Log(settings, AuditKeys.load_or_create(settings.keys))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return make_log(tmp_path)
 
 
 class Memory:

@@ -1,31 +1,50 @@
 """The anchor: what it has seen it never unlearns, and what is gone or other than it was it says in the next pass."""
 
+import datetime as dt
+
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from extproc.audit.anchor_days import OLD_DAYS, Days
 from extproc.audit.anchor_given import note_path
+from extproc.audit.anchor_head import Head
 from extproc.audit.checkpoint import Checkpoint
-from extproc.audit.names import Part
+from extproc.audit.names import Origin, Part
 from extproc.audit.note import Algorithm, verify_note
 from extproc.audit.segment import Manifest
-from extproc.audit.signed import split_document
+from extproc.audit.settings import DirectoryStore
+from extproc.audit.signed import Domain, Role, Signer, sign_document, split_document
 from extproc.audit.verify_epoch import Name
 from tests.audit.anchoring import DAY_MS, Marked, Witness, alarms, cut, cut_end, epochs_of, remove, rewrite
+from tests.audit.conftest import Log, make_log, run_exchange
 
 
-@pytest.fixture
-def store(log, exchange, memory):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Log:
     """Two epochs of worker-1 in one spool, one of worker-2 in a spool of its own. All are closed."""
+    log = make_log(tmp_path_factory.mktemp("whole"))
     for number, settings in enumerate(
         [{"segment_bytes": 2_500}, {"segment_bytes": 2_500}, {"spool": log.settings.spool.with_name("other")}]
     ):
         each = log.with_(**settings)
         journal = each.open(f"worker-{1 if number < 2 else 2}")
-        exchange(journal, f"x-{number}")
-        exchange(journal, f"y-{number}")
+        run_exchange(journal, f"x-{number}")
+        run_exchange(journal, f"y-{number}")
         journal.close()
         each.ship()
-    return memory(log.store_path)
+    return log
+
+
+@pytest.fixture
+def log(whole, tmp_path) -> Log:
+    """The same deployment in each test, with a spool and a store of its own."""
+    return whole.with_(spool=tmp_path / "spool", store=DirectoryStore(tmp_path / "store"))
+
+
+@pytest.fixture
+def store(whole, memory):
+    return memory(whole.store_path)
 
 
 @pytest.fixture
@@ -176,6 +195,89 @@ class TestAttacks:
         witness.public = AuditKeys.load_or_create(tmp_path / "others").signing.public_key()
         assert {name for name, _ in alarms(witness.watch(store))} == {"ALTERED"}
         assert witness.notes() == {}
+
+
+def resigned(log, store, origin: Origin, segment: int, **changes: object) -> None:
+    """A manifest changed and signed by a certified key of the epoch."""
+    key = origin.object_key(Part.MANIFEST, segment)
+    manifest = msgspec.json.decode(split_document(store.objects[key])[0], type=Manifest)
+    signer = Signer.certified(log.keys.signing, str(origin), Role.ADOPT, 1)
+    forged = msgspec.structs.replace(manifest, **{"certificate": signer.certificate, **changes})
+    store.objects[key] = sign_document(signer.key, Domain.MANIFEST, msgspec.json.encode(forged))
+
+
+def test_a_forged_certificate_is_not_co_signed(log, store, witness):
+    """Certified by a key that is not the deployment's; everything else holds."""
+    origin = epochs_of(store, "worker-2")[0]
+    rewrite(store, Ed25519PrivateKey.generate(), origin)
+    assert alarms(witness.watch(store)) == [("ALTERED", f"worker-2/{origin.epoch}")]
+
+
+@pytest.mark.parametrize("change", ["prev", "prev_root"])
+def test_a_segment_that_only_claims_to_follow_is_not_co_signed(log, store, witness, change):
+    origin = epochs_of(store, "worker-1")[0]
+    resigned(log, store, origin, 2, **{change: "00" * 32})
+    assert alarms(witness.watch(store)) == [("FORKED", f"worker-1/{origin.epoch}")]
+
+
+@pytest.mark.parametrize("change", ["root", "epoch_root"])
+def test_a_root_that_the_records_do_not_hash_to_is_not_co_signed(log, store, witness, change):
+    origin = epochs_of(store, "worker-2")[0]
+    resigned(log, store, origin, 1, **{change: "00" * 32})
+    assert alarms(witness.watch(store)) == [("FORKED", f"worker-2/{origin.epoch}")]
+
+
+def test_a_key_that_log_start_does_not_name_is_not_the_epochs(log, store, witness):
+    origin = epochs_of(store, "worker-2")[0]
+    other = Signer.certified(log.keys.signing, str(origin), Role.EPOCH, 1)
+    key = origin.object_key(Part.MANIFEST, 1)
+    manifest = msgspec.json.decode(split_document(store.objects[key])[0], type=Manifest)
+    forged = msgspec.structs.replace(manifest, certificate=other.certificate)
+    store.objects[key] = sign_document(other.key, Domain.MANIFEST, msgspec.json.encode(forged))
+    assert alarms(witness.watch(store)) == [("FORKED", f"worker-2/{origin.epoch}")]
+
+
+def test_an_adopted_epoch_is_followed_to_its_end(log, exchange, memory, witness):
+    journal = log.with_(segment_bytes=1_500).open()
+    exchange(journal, "x-open", end=False)
+    journal._seal_last = lambda: None
+    journal._queue.fail()
+    journal._thread.join()
+    journal._keeper._stopping = True
+    journal._keeper.stop()
+    journal._epoch.lock.release()
+    log.adopt()
+    log.ship()
+    assert witness.watch(memory(log.store_path)).exit_code == 0
+    with witness.anchor(memory(log.store_path)) as anchor:
+        assert [head.ended for head in anchor.memory.heads.values()] == [True]
+
+
+class TestDays:
+    """Days in which something may come are always looked at, the others in turn."""
+
+    def head(self, day: dt.date, *, ended: bool = True) -> Head:
+        return Head(origin=f"test/w/{day:%Y%m%d}T000000Z-0123456789abcdef", first_seen_ms=0, ended=ended)
+
+    def test_every_old_day_has_its_turn(self):
+        now = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+        days = [now.date() - dt.timedelta(days=number) for number in range(100, 300)]
+        heads = {head.origin: head for head in map(self.head, days)}
+        seen = [set(Days.due(heads, (), int(now.timestamp() * 1000), turn).due_days) for turn in range(7)]
+        assert all({"2026/06/01", "2026/05/31"} <= each for each in seen)
+        assert max(map(len, seen)) <= OLD_DAYS + 2
+        assert set().union(*seen) >= {f"{day:%Y/%m/%d}" for day in days}
+
+    def test_a_day_with_a_living_epoch_is_always_looked_at(self):
+        now = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+        days = [now.date() - dt.timedelta(days=number) for number in range(100, 300)]
+        living = self.head(dt.date(2025, 1, 2), ended=False)
+        heads = {head.origin: head for head in [*map(self.head, days), living]}
+        fresh = "test/w/20250103T000000Z-0123456789abcdef"
+        for turn in range(7):
+            due = Days.due(heads, (fresh,), int(now.timestamp() * 1000), turn)
+            assert due.is_due(living.origin)
+            assert due.is_due(fresh)
 
 
 def alone_young(log, store) -> set[Name]:

@@ -1,0 +1,179 @@
+"""`extproc audit anchor`: its settings, its key, and the exit codes of one pass."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from extproc.audit.anchored import read_anchored
+from extproc.audit.note import VerifierKey
+from extproc.audit.public_keys import PUBLIC_KEY
+from extproc.cli.main import main
+from tests.audit.anchoring import NAME
+
+
+@pytest.fixture
+def config(log, tmp_path: Path):
+    """Writes `anchor.yaml`, and gives its path."""
+
+    def write(**changes: object) -> Path:
+        document = {
+            "apiVersion": "extproc/v1",
+            "kind": "Anchor",
+            "name": NAME,
+            "deployment": "test",
+            "public_key": str(log.settings.keys / PUBLIC_KEY),
+            "store": {"directory": str(log.store_path)},
+            "key": "anchor.key",
+            "memory": "memory",
+            **changes,
+        }
+        path = tmp_path / "anchor" / "anchor.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump({key: value for key, value in document.items() if value is not None}))
+        return path
+
+    return write
+
+
+def run(path: Path, *arguments: str):
+    result = CliRunner().invoke(main, ["audit", "anchor", "--config", str(path), *arguments])
+    lines = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    return result, lines
+
+
+def drop_last(log) -> None:
+    last = max(path for path in log.store_path.rglob("*.json") if "/registry/" in path.as_posix())
+    for path in log.store_path.rglob("*"):
+        if path.is_file() and last.stem in path.as_posix():
+            path.unlink()
+
+
+def test_one_pass_exits_0_when_nothing_is_wrong_1_with_an_open_alarm_2_when_it_is_not_finished(
+    log, shipped, config, tmp_path
+):
+    result, (line,) = run(config(), "--once")
+    assert (result.exit_code, line["anchor_pass"], line["epochs"], line["open_alarms"]) == (0, "complete", 2, 0)
+    drop_last(log)
+    result, (alarm, line) = run(config(), "--once")
+    assert (result.exit_code, alarm["alarm"], line["open_alarms"]) == (1, "WRITER_MISSING", 1)
+    assert alarm["where"] == "test/worker-1"
+    (result, lines) = run(config(), "--acknowledge", alarm["id"], "--reason", "told the auditor")
+    assert (result.exit_code, lines[0]["reason"]) == (0, "told the auditor")
+    assert run(config(), "--once")[0].exit_code == 0
+    (tmp_path / "blocked").write_text("no directory")
+    result, lines = run(config(copies={"directory": str(tmp_path / "blocked" / "copies")}), "--once")
+    assert (result.exit_code, lines) == (2, [])
+
+
+def test_an_open_alarm_is_said_also_when_a_pass_is_not_finished(log, shipped, config, monkeypatch):
+    def fails(*_: object) -> None:
+        raise OSError(5, "dies here")
+
+    run(config(), "--once")
+    with monkeypatch.context() as context:
+        context.setattr("extproc.audit.store.Directory.list", fails)
+        result, (line,) = run(config(), "--once")
+        assert (result.exit_code, line["anchor_pass"]) == (2, "incomplete")
+    drop_last(log)
+    run(config(), "--once")
+    monkeypatch.setattr("extproc.audit.store.Directory.list", fails)
+    result, lines = run(config(), "--once")
+    assert (result.exit_code, [line.get("alarm") for line in lines]) == (1, [None, "WRITER_MISSING"])
+
+
+def test_the_key_is_made_once_and_is_for_its_owner(config, tmp_path):
+    first, _ = run(config(), "--show-key")
+    again, _ = run(config(), "--show-key")
+    assert first.output == again.output
+    key = VerifierKey.parse(first.output.strip())
+    assert (key.name, key.algorithm) == (NAME, 4)
+    file = tmp_path / "anchor" / "anchor.key"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.chmod(0o644)
+    refused, _ = run(config(), "--show-key")
+    assert (refused.exit_code, "0600" in refused.stderr) == (2, True)
+    assert not (tmp_path / "anchor" / "memory").exists()
+
+
+def test_the_store_is_only_read(log, shipped, config):
+    before = sorted((path, path.stat().st_mtime_ns) for path in log.store_path.rglob("*"))
+    run(config(), "--once")
+    assert sorted((path, path.stat().st_mtime_ns) for path in log.store_path.rglob("*")) == before
+
+
+def test_a_damaged_memory_ends_with_2(shipped, config, tmp_path):
+    run(config(), "--once")
+    (tmp_path / "anchor" / "memory" / "memory.sqlite3").write_bytes(b"no database")
+    result, lines = run(config(), "--once")
+    assert (result.exit_code, lines) == (2, [])
+    assert "is refused" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"name": "../other"}, "`name`"),
+        ({"name": None}, "name"),
+        ({"deployment": "a/b"}, "not acceptable"),
+        ({"store": {}}, "either a `directory` or `s3`"),
+        ({"store": {"directory": "a", "s3": {"bucket": "b"}}}, "either a `directory` or `s3`"),
+        ({"interval": "soon"}, "duration"),
+        ({"interval": "0s"}, "interval"),
+        ({"public_key": "missing.pub"}, "not a readable public key"),
+        ({"unknown": 1}, "unknown"),
+        ({"kind": "Config"}, "kind"),
+    ],
+    ids=["name", "no-name", "deployment", "no-store", "two-stores", "interval", "no-interval", "key", "field", "kind"],
+)
+def test_wrong_settings_end_with_2_and_a_sentence(config, changes, says):
+    result, _ = run(config(**changes), "--once")
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_copies_are_not_kept_where_the_gateway_writes(log, config):
+    result, _ = run(config(copies={"directory": str(log.store_path)}), "--once")
+    assert result.exit_code == 2
+    assert "the gateway's own store" in result.stderr
+
+
+def test_an_acknowledgement_needs_a_reason_and_an_open_alarm(shipped, config):
+    assert run(config(), "--acknowledge", "0" * 12)[0].exit_code == 2
+    result, _ = run(config(), "--acknowledge", "0" * 12, "--reason", "why not")
+    assert (result.exit_code, "no open alarm" in result.stderr) == (2, True)
+
+
+def test_it_goes_on_until_it_is_told_to_stop(shipped, config, tmp_path):
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from extproc.cli.main import main; main()",
+            "audit",
+            "anchor",
+            "--config",
+            str(config(interval="20ms")),
+        ],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    try:
+        lines = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.stdout.close()
+    assert [line["moved"] for line in lines] == [2, 0, 0]
+    key = VerifierKey.parse(run(config(), "--show-key")[0].output.strip())
+    assert len(read_anchored(tmp_path / "anchor" / "memory", key).remembered.heads) == 2
