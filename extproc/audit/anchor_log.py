@@ -92,7 +92,7 @@ def read_log(lines: Iterable[bytes], checkpoint: Checkpoint) -> Iterator[Line]:
             break
         try:
             statement = _DECODER.decode(line)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise AuditRefused(f"line {tail.tree.size} of the anchor's log does not parse") from error
         if (statement.n, statement.prev) != (tail.tree.size, tail.last):
             raise AuditRefused(f"line {tail.tree.size} of the anchor's log does not follow the line before it")

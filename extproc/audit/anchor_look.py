@@ -116,7 +116,7 @@ class Look:
             return head
         try:
             entry = msgspec.json.decode(verify_document(self.key, Domain.REGISTRY, document), type=Entry)
-        except (AuditRefused, msgspec.DecodeError) as error:
+        except (AuditRefused, ValueError) as error:
             raise Contradiction(AlarmName.ALTERED, "the registry entry or its signature does not hold") from error
         if (entry.origin, entry.location) != (head.origin, key):
             raise Contradiction(AlarmName.ALTERED, f"the registry entry belongs to {entry.origin}")

@@ -12,7 +12,8 @@ import hashlib
 import hmac
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -69,6 +70,15 @@ class WrappedKey(msgspec.Struct, frozen=True, kw_only=True):
     exchange_id: str
     stream: str
     wrapped: str
+
+
+def find_key_lines(lines: Iterable[bytes], origin: str, exchange_id: str) -> Iterator[WrappedKey]:
+    """An exchange's lines of a key bag. One that does not parse is none; the verifier tells of it."""
+    for line in lines:
+        with suppress(ValueError):  # what msgspec raises, also for bytes that are no UTF-8
+            wrapped = msgspec.json.decode(line, type=WrappedKey)
+            if (wrapped.origin, wrapped.exchange_id) == (origin, exchange_id):
+                yield wrapped
 
 
 def parse_content_frame(payload: bytes) -> ContentFrame:
@@ -151,7 +161,11 @@ def wrap_key(keys: AuditKeys, cipher: ContentCipher, key: bytes, origin: str, ex
 def unwrap_key(keys: AuditKeys, line: WrappedKey, opening: ContentFrame) -> ContentCipher:
     """The cipher of the stream that `opening` opened. Raises `AuditRefused` or `Malformed`."""
     context = _key_context(line.origin, line.exchange_id)
-    key = open_in(keys, transcripts_of(line.origin), context, base64.b64decode(line.wrapped))
+    try:
+        wrapped = base64.b64decode(line.wrapped, validate=True)
+    except ValueError as error:
+        raise AuditRefused("a line of a key bag does not parse") from error
+    key = open_in(keys, transcripts_of(line.origin), context, wrapped)
     cipher = ContentCipher(key, line.origin, line.exchange_id)
     if not hmac.compare_digest(cipher.commitment, opening.ciphertext):
         raise AuditRefused("the content key is not the one the stream was opened with")

@@ -71,7 +71,7 @@ class KeyRegister:
             self._register = msgspec.json.decode(self._path.read_bytes(), type=_Register)
         except FileNotFoundError:
             self._register = _Register()
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise AuditRefused(f"{self._path} does not parse; it says how old the keys are") from error
 
     def created_ms(self, key_id: str, found_ms: int) -> int:

@@ -91,7 +91,7 @@ def parse_mark(line: bytes) -> Mark:
         if not line.startswith(_V2):
             return _MARK_1.decode(line)
         parsed = _MARK_2.decode(line)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise AuditRefused("a record does not parse") from error
     chain, heading = parsed.chain, parsed.metadata
     return Mark(
@@ -109,7 +109,7 @@ def parse_record(line: bytes) -> Record:
     """The record of an evidence line of any version. Raises `AuditRefused` for what is none."""
     try:
         return _record(_RECORD_2.decode(line)) if line.startswith(_V2) else _RECORD_1.decode(line)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise AuditRefused("a record does not parse") from error
 
 

@@ -97,6 +97,6 @@ def read_head(spool: Path) -> Head | None:
         Origin.parse(head.origin)
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, AuditRefused) as error:
+    except (ValueError, AuditRefused) as error:
         raise AuditRefused(f"{path} does not parse") from error
     return head

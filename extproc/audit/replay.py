@@ -7,14 +7,13 @@ exchange, so what is shown is what was sent.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
-
 from extproc.audit.content import (
     ContentCipher,
     ContentFrame,
     Piece,
     WrappedKey,
     chain_digest,
+    find_key_lines,
     parse_content_frame,
     unwrap_key,
 )
@@ -95,10 +94,8 @@ class _Streams:
         self._digest = b""
 
     def read(self, payloads: list[bytes], keys: list[bytes]) -> None:
-        for line in keys:
-            wrapped = msgspec.json.decode(line, type=WrappedKey)
-            if (wrapped.origin, wrapped.exchange_id) == (self._origin, self._exchange_id):
-                self._wrapped[wrapped.stream] = wrapped
+        for wrapped in find_key_lines(keys, self._origin, self._exchange_id):
+            self._wrapped[wrapped.stream] = wrapped
         for payload in payloads:
             frame = parse_content_frame(payload)
             if frame.exchange_id == self._exchange_id:

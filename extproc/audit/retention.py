@@ -130,7 +130,7 @@ def _manifest(holdings: Holdings, epoch: Epoch, segment: int) -> Manifest | None
         else:
             return None
         return msgspec.json.decode(split_document(document)[0], type=Manifest)
-    except (FileNotFoundError, AuditRefused, msgspec.DecodeError):
+    except (FileNotFoundError, AuditRefused, ValueError):
         return None
 
 

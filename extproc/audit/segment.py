@@ -208,7 +208,7 @@ def read_journal(path: Path) -> JournalFile | None:
         return None
     try:
         return JournalFile(msgspec.json.decode(found.frames[0].payload, type=Header), found)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise AuditRefused(f"{path} has a header that does not parse") from error
 
 

@@ -159,7 +159,7 @@ def read_divergent(directory: Path) -> str:
     """The object that the marker of an epoch names. Whatever the marker holds, it is one."""
     try:
         return str(msgspec.json.decode((directory / DIVERGENT).read_bytes(), type=dict[str, str])["object"])
-    except (msgspec.DecodeError, KeyError):
+    except (ValueError, KeyError):
         return "an object that the marker does not name"
 
 

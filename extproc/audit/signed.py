@@ -145,5 +145,5 @@ def verify_certificate(key: VerifyKey, document: str) -> Certificate:
     body = verify_document(key, Domain.CERTIFICATE, document.encode())
     try:
         return msgspec.json.decode(body, type=Certificate)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise AuditRefused("the certificate is not one") from error

@@ -118,7 +118,7 @@ def _verify_registry(report: Report, holdings: Holdings, key: VerifyKey) -> dict
         where = epoch.origin.registry_key
         try:
             entry = msgspec.json.decode(verify_document(key, Domain.REGISTRY, document), type=Entry)
-        except (AuditRefused, msgspec.DecodeError):
+        except (AuditRefused, ValueError):
             report.add(Name.ALTERED, where, "the registry entry or its signature does not hold")
             continue
         if entry.origin != str(epoch.origin) or entry.location != where:

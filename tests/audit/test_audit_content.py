@@ -8,8 +8,10 @@ import pytest
 
 from extproc.audit.content import ContentCipher, Piece, WrappedKey, parse_content_frame, unwrap_key, wrap_key
 from extproc.audit.keys import AuditKeys
+from extproc.audit.line import parse_mark, parse_record
 from extproc.audit.reader import Query, list_exchanges
 from extproc.audit.refusal import AuditRefused
+from extproc.audit.registry import read_head
 from extproc.audit.replay import read_transcript
 from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.audit.segment import pack_content, unpack_content
@@ -227,3 +229,17 @@ class TestKeyFiles:
         (tmp_path / "b" / "content.key").write_bytes(b"short")
         with pytest.raises(AuditRefused):
             AuditKeys.load_or_create(tmp_path / "b")
+
+
+@pytest.mark.parametrize("parse", [parse_mark, parse_record])
+@pytest.mark.parametrize("line", [b'{"chain":{"origin":"\xc3("}}', b'{"origin":"\xff"}', b"\xff", b"{", b""])
+def test_bytes_that_are_no_utf_8_are_refused_like_any_other(parse, line):
+    with pytest.raises(AuditRefused):
+        parse(line)
+
+
+def test_a_spool_s_newest_entry_that_is_no_utf_8_is_refused(tmp_path):
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "head.json").write_bytes(b'{"spool":"\xff"}')
+    with pytest.raises(AuditRefused):
+        read_head(tmp_path)
