@@ -94,6 +94,16 @@ def parse_content_frame(payload: bytes) -> ContentFrame:
     return ContentFrame(payload[:_STREAM_BYTES], exchange_id, number, direction, head, payload[len(head) :])
 
 
+def parse_content_head(payload: memoryview) -> tuple[bytes, str, int]:
+    """Stream, exchange and number, for those who do not open the frame. Raises `AuditRefused`."""
+    try:
+        end = _STREAM_BYTES + 1 + payload[_STREAM_BYTES]
+        number, _ = _TAIL.unpack_from(payload, end)
+        return bytes(payload[:_STREAM_BYTES]), str(payload[_STREAM_BYTES + 1 : end], "utf-8"), number
+    except (IndexError, struct.error, UnicodeDecodeError) as error:
+        raise AuditRefused("a content frame does not parse") from error
+
+
 def chain_digest(digest: bytes, payload: bytes) -> bytes:
     """The running digest over one stream's frames; starts from nothing."""
     return hashlib.sha256(digest + payload).digest()

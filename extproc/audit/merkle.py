@@ -51,3 +51,14 @@ class MerkleTree:
         for _, peak in reversed(self._peaks[:-1]):
             node = _node(peak, node)
         return node
+
+
+def merkle_root(leaves: list[bytes]) -> bytes:
+    """The root over leaf hashes that are all there: the same as of a tree they were appended to, and faster."""
+    if not leaves:
+        return hashlib.sha256().digest()
+    sha256 = hashlib.sha256
+    while len(leaves) > 1:
+        pairs = zip(leaves[::2], leaves[1::2], strict=False)
+        leaves = [sha256(b"\x01" + left + right).digest() for left, right in pairs] + leaves[len(leaves) & ~1 :]
+    return leaves[0]

@@ -1,5 +1,6 @@
 """Where things are: every object key follows from who wrote it, and nothing else."""
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -71,15 +72,25 @@ class Origin:
 
     def object_key(self, part: Part, segment: int) -> str:
         """`v1/<plane>/<deployment>/<yyyy>/<mm>/<dd>/<writer>/<epoch>/<segment>.…`"""
-        return f"v1/{_PLANES[part]}/{self._folder}/{segment:010d}{part}"
+        return f"v1/{_PLANES[part]}/{self.folder}/{segment:010d}{part}"
 
     @property
     def registry_key(self) -> str:
         """The write-once object that says that this epoch exists."""
-        return f"v1/registry/{self._folder}.json"
+        return f"v1/registry/{self.folder}.json"
 
     @property
-    def _folder(self) -> str:
+    def started_ms(self) -> int:
+        """When the epoch began, by its name, to the second; 0 for a name that is no time."""
+        try:
+            moment = dt.datetime.strptime(self.epoch[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+        except ValueError:
+            return 0
+        return int(moment.timestamp() * 1000)
+
+    @property
+    def folder(self) -> str:
+        """Where it stands within each plane. Planes list their epochs in the order of this."""
         day = f"{self.epoch[:4]}/{self.epoch[4:6]}/{self.epoch[6:8]}"
         return f"{self.deployment}/{day}/{self.writer}/{self.epoch}"
 
@@ -103,7 +114,7 @@ def parse_key(key: str) -> ObjectName | None:
     if rest == ".json":
         return ObjectName(origin, None, 0) if key == origin.registry_key else None
     segment, suffix = int(rest[1:11]), rest[11:]
-    if suffix not in _SUFFIXES or key != origin.object_key(Part(suffix), segment):
+    if segment == 0 or suffix not in _SUFFIXES or key != origin.object_key(Part(suffix), segment):
         return None
     return ObjectName(origin, Part(suffix), segment)
 

@@ -161,8 +161,9 @@ class Bucket:
         found = heapq.merge(*listings, key=lambda version: version.key)
         for key, group in itertools.groupby(found, key=lambda version: version.key):
             each = list(group)
-            kept = tuple(version.id for version in reversed(each) if not version.marker)
-            yield StoredObject(key.removeprefix(self.prefix), kept, len(each) - len(kept))
+            kept = [version for version in reversed(each) if not version.marker]
+            ids, size = tuple(version.id for version in kept), kept[0].size if kept else 0
+            yield StoredObject(key.removeprefix(self.prefix), ids, len(each) - len(kept), size)
 
     def buckets(self, key: str) -> tuple[str, ...]:
         """Where an object is written, then where else it may be: key bags were in `bucket` before it had a sibling."""

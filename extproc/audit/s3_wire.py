@@ -56,6 +56,7 @@ class Version:
     key: str
     id: str
     marker: bool
+    size: int = 0
 
 
 class Wire:
@@ -118,7 +119,10 @@ class Wire:
         pages = self.client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
         try:
             for page in pages:
-                found = [Version(item["Key"], item["VersionId"], False) for item in page.get("Versions", [])]
+                found = [
+                    Version(item["Key"], item["VersionId"], False, item.get("Size", 0))
+                    for item in page.get("Versions", [])
+                ]
                 found += [Version(item["Key"], item["VersionId"], True) for item in page.get("DeleteMarkers", [])]
                 yield from sorted(found, key=lambda version: version.key)
         except (ClientError, BotoCoreError) as error:

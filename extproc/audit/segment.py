@@ -223,18 +223,21 @@ def pack_content(payloads: list[bytes]) -> bytes:
 
 def unpack_content(data: bytes) -> list[bytes]:
     """The content frames of a content object. Raises `AuditRefused`."""
+    return [bytes(payload) for payload in split_content(data)]
+
+
+def split_content(data: bytes) -> list[memoryview]:
+    """The content frames of a content object, where they lie. Raises `AuditRefused`."""
     if not data.startswith(CONTENT_MAGIC):
         raise AuditRefused("a content object does not begin like one")
-    payloads: list[bytes] = []
-    offset = len(CONTENT_MAGIC)
-    while offset < len(data):
-        if offset + CONTENT_LENGTH.size > len(data):
-            raise AuditRefused("a content object ends within a frame")
+    view, payloads = memoryview(data), []
+    offset, size = len(CONTENT_MAGIC), len(data)
+    while offset + CONTENT_LENGTH.size <= size:
         (length,) = CONTENT_LENGTH.unpack_from(data, offset)
         offset += CONTENT_LENGTH.size
-        payloads.append(data[offset : offset + length])
+        payloads.append(view[offset : offset + length])
         offset += length
-    if offset != len(data):
+    if offset != size:
         raise AuditRefused("a content object ends within a frame")
     return payloads
 

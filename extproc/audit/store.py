@@ -1,11 +1,12 @@
 """Where sealed objects are kept for good. Written once; what is there is never replaced."""
 
-import contextlib
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from stat import S_ISREG
 from typing import Protocol
 
 from extproc.audit.files import TEMPORARY, erase, replace_erased, write_new
@@ -46,11 +47,15 @@ class Divergent(AuditRefused):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One key. `versions` are the store's names for its versions, oldest first; a directory has one, named ``."""
+    """One key. `versions` are the store's names for its versions, oldest first; a directory has one, named ``.
+
+    `size` is the oldest version's, in bytes; 0 where the store does not say.
+    """
 
     key: str
     versions: tuple[str, ...] = ("",)
     delete_markers: int = 0
+    size: int = 0
 
 
 class ObjectStore(Protocol):
@@ -136,15 +141,40 @@ class Directory:
             raise _failed(error) from error
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        keys = []
-        with contextlib.suppress(FileNotFoundError):
-            keys = [
-                path.relative_to(self._root).as_posix()
-                for path in (self._root / prefix).rglob("*")
-                if path.is_file() and not path.name.startswith(TEMPORARY)
-            ]
-        for key in sorted(keys):
-            yield StoredObject(key)
+        try:
+            yield from self._list(prefix.rstrip("/"))
+        except OSError as error:
+            raise StoreFailed(f"directory: {type(error).__name__}") from error
+
+    def _list(self, folder: str) -> Iterator[StoredObject]:
+        """Depth first. In memory: the names of one folder at each level."""
+        levels = [self._names(folder)]
+        while levels:
+            key = next(levels[-1], None)
+            if key is None:
+                levels.pop()
+            elif key.endswith("/"):
+                levels.append(self._names(key[:-1]))
+            elif (stored := self._stored(key)) is not None:
+                yield stored
+
+    def _names(self, folder: str) -> Iterator[str]:
+        """A folder's keys. A folder among them has its slash, with which it sorts as the keys below it do."""
+        try:
+            with os.scandir(self._root / folder) as entries:
+                names = sorted(entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if not name.startswith(TEMPORARY):
+                yield f"{folder}/{name}"
+
+    def _stored(self, key: str) -> StoredObject | None:
+        try:
+            status = (self._root / key).stat()
+        except FileNotFoundError:
+            return None
+        return StoredObject(key, size=status.st_size) if S_ISREG(status.st_mode) else None
 
 
 def _failed(error: OSError) -> StoreFailed:

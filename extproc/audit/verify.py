@@ -2,49 +2,39 @@
 
 Needs the deployment's public key and read access; no content key. Proves, for each epoch that the registry or the
 store knows: nothing altered, nothing removed, nothing reordered, nothing moved, the end where the writer put it. It
-cannot see that newest epochs are gone together with their registry entries when nothing else remembers them: on S3 the
-version list does, on one machine the spool does.
+cannot see by itself that newest epochs are gone together with their registry entries, that a writer is gone with its
+own, or that everything was signed anew with stolen keys: on S3 the version list does, on one machine the spool does,
+and everywhere does whoever remembers the heads.
+
+Memory does not grow with the number of segments: epochs are walked one after the other, one segment at a time.
 """
 
-import hashlib
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
+from extproc.audit.census import take_census
+from extproc.audit.findings import Level, Name
 from extproc.audit.holdings import Epoch, Holdings
+from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Entry
-from extproc.audit.segment import ZERO
-from extproc.audit.signed import Domain, VerifyKey, verify_document
-from extproc.audit.store import ObjectStore, StoredObject, StoreFailed
-from extproc.audit.verify_epoch import INCOMPLETE, TELLS, EpochProof, Finding, Name
+from extproc.audit.remembered import Remembered, RememberedHead
+from extproc.audit.report import PROVEN, Report, Unwatched, Watch
+from extproc.audit.signed import VerifyKey
+from extproc.audit.span import EVERYTHING, Span
+from extproc.audit.spool import REGISTRY
+from extproc.audit.store import ObjectStore, StoreFailed
+from extproc.audit.verify_epoch import EpochProof
+from extproc.audit.verify_registry import Register
+from extproc.audit.walk import Copies, LocalEpoch, LocalSpool, Place, walk
 
-PROVEN, FINDING, UNPROVEN = 0, 1, 2
-
-
-@dataclass(slots=True)
-class Report:
-    """The verifier's answer. Times are Unix milliseconds of the first and last proven moment."""
-
-    findings: list[Finding] = field(default_factory=list)
-    epochs: int = 0
-    segments: int = 0
-    records: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
-
-    @property
-    def exit_code(self) -> int:
-        """0 proven, 1 a finding, 2 incomplete."""
-        names = {finding.name for finding in self.findings} - TELLS
-        if names - INCOMPLETE:
-            return FINDING
-        return UNPROVEN if names else PROVEN
-
-    def add(self, name: Name, where: str, what: str) -> None:
-        self.findings.append(Finding(name, where, what))
+__all__ = ["PROVEN", "Report", "verify"]
+_UNBORN_MS = 600_000
+"""So long may an epoch be registered before anything of it is in the store."""
+_SKEW_MS = 300_000
 
 
 def verify(
@@ -54,110 +44,184 @@ def verify(
     deployment: str,
     spool: Path | None,
     now_ms: int | None = None,
-    until_ms: int | None = None,
+    asked: Span = EVERYTHING,
+    remembered: Remembered | None = None,
+    watch: Watch | None = None,
 ) -> Report:
-    """Verify everything there is. With `spool`, also what is not shipped yet. Raises nothing that a finding can say."""
-    now_ms = int(time.time() * 1000) if now_ms is None else now_ms
-    report = Report()
+    """Verify what is asked for. With `spool`, also what is not shipped yet, and against what the spool remembers.
+
+    Raises nothing that a finding can say.
+    """
+    report = Report(asked)
+    log = _Log(
+        report,
+        store,
+        key,
+        int(time.time() * 1000) if now_ms is None else now_ms,
+        watch or Unwatched(),
+        dict(remembered.heads) if remembered is not None else {},
+    )
     try:
-        holdings = Holdings.look(store, spool, deployment)
-        for stranger in holdings.strangers:
-            report.add(Name.STRANGER, stranger, "the log never wrote it")
-        for stored in holdings.doubled:
-            _check_versions(report, store, stored)
-        registered = _verify_registry(report, holdings, key)
-        for origin in sorted(holdings.epochs):
-            epoch = holdings.epochs[origin]
-            proof = EpochProof(holdings, epoch, key, now_ms)
-            if epoch.last_segment == 0:
-                _without_evidence(report, epoch, registered.get(str(origin)), now_ms)
-                continue
-            if str(origin) not in registered and epoch.directory is None:
-                report.add(Name.UNREGISTERED, str(origin), "the epoch has no registry entry")
-            proof.run(until_ms)
-            report.epochs += 1
-            report.segments += proof.segments
-            report.records += proof.records
-            report.findings += proof.findings
-            report.first_ms = min(filter(None, (report.first_ms, proof.first_ms)), default=0)
-            report.last_ms = max(report.last_ms, proof.last_ms)
+        log.run(LocalSpool.look(spool, deployment))
     except (StoreFailed, OSError) as error:
         report.add(Name.UNREADABLE, "store", f"could not be read ({error})")
     except AuditRefused as error:
         report.add(Name.ALTERED, "spool", str(error))
     if report.records == 0:
-        report.add(Name.EMPTY, "store", "nothing to verify")
+        report.add(
+            Name.EMPTY, "store", "nothing to verify" if asked == EVERYTHING else "nothing in the requested range"
+        )
     return report
 
 
-def _check_versions(report: Report, store: ObjectStore, stored: StoredObject) -> None:
-    """A store without conditional writes may keep the same bytes twice; anything else is a cover-up."""
-    if stored.delete_markers:
-        report.add(Name.SHADOWED, stored.key, f"{stored.delete_markers} delete marker(s)")
-    elif len({hashlib.sha256(store.get(stored.key, version)).digest() for version in stored.versions}) > 1:
-        report.add(Name.SHADOWED, stored.key, f"{len(stored.versions)} versions that differ")
+@dataclass(slots=True)
+class _Log:
+    """One verification under way."""
+
+    report: Report
+    store: ObjectStore
+    key: VerifyKey
+    now_ms: int
+    watch: Watch
+    heads: dict[str, RememberedHead]
+    """Of epochs that have not come by yet."""
+    present: set[str] = field(default_factory=set)
+    """Writers that have an epoch here."""
+    missing: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By writer: epochs without evidence, and who knows them."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """By exchange without its content key: where it is."""
+    shredded: set[str] = field(default_factory=set)
+    goes_on: bool = False
+    """An epoch reaches beyond the end of the requested range."""
+
+    def run(self, local: LocalSpool) -> None:
+        for stranger in local.strangers:
+            self.report.add(Name.STRANGER, stranger, "the log never wrote it")
+        if local.head_refused:
+            self.report.add(Name.ALTERED, "registry", local.head_refused)
+        take_census(self.report, self.store, self.key, self.watch)
+        register = Register(self.key, self.report.asked)
+        for origin, places in walk(self.store, local):
+            self._epoch(register, local, origin, places)
+        register.finish(local.head)
+        self.report.extend(register.findings)
+        if local.head is not None and not register.knows(local.head):
+            origin = Origin.parse(local.head.origin)
+            if local.epoch(origin) is None:
+                self._miss(origin, "the spool remembers it; it is gone from the store")
+        for text, head in self.heads.items():
+            if not self.report.asked.is_before(head.seen_ms):
+                self._miss(Origin.parse(text), f"{head.size} records are remembered; it is gone from the store")
+        self._report_missing()
+        self._report_absent()
+        self._check_range(register, local)
+
+    def _epoch(self, register: Register, local: LocalSpool, origin: Origin, places: Iterator[Place]) -> None:
+        """All of its places are consumed: the next epoch stands behind them."""
+        copies, mine = Copies(self.store), local.epoch(origin)
+        first = next(places)
+        document = copies.registry_document(first, mine.directory / REGISTRY if mine is not None else None)
+        entry = register.add(origin, document) if document is not None else None
+        head = self.heads.pop(str(origin), None)
+        places = itertools.chain((first,), places) if first.segment else places
+        second = next(places, None)
+        if second is None:
+            self._without_evidence(origin, mine, entry, head)
+            return
+        self.present.add(_writer(origin))
+        places = itertools.chain((second,), places)
+        if self.report.asked.is_behind(origin.started_ms):
+            self.goes_on = True
+            for place in places:
+                self.watch.proven(place.size)
+            return
+        if document is None and mine is None:
+            self.report.add(Name.UNREGISTERED, str(origin), "the epoch has no registry entry")
+        proof = EpochProof(copies, origin, mine, self.key, self.now_ms, self.report.asked, head)
+        for place in proof.run(places):
+            self.watch.proven(place.size)
+        self._take_over(proof)
+
+    def _take_over(self, proof: EpochProof) -> None:
+        self.shredded |= proof.shredded
+        if proof.before:
+            self.report.extend(found for found in proof.findings if found.name not in _OF_AN_END)
+            return
+        self.report.extend(proof.findings)
+        self.absent |= {exchange: f"{proof.origin} segment {segment}" for exchange, segment in proof.absent}
+        self.report.count(proof.segments, proof.records, proof.first_ms, proof.last_ms)
+        self.goes_on = self.goes_on or proof.over
+
+    def _without_evidence(
+        self, origin: Origin, mine: LocalEpoch | None, entry: Entry | None, head: RememberedHead | None
+    ) -> None:
+        if head is not None:
+            self._miss(origin, f"{head.size} records are remembered, and there is no evidence of it")
+            return
+        if mine is not None and mine.alive:
+            return
+        registered_ms = entry.registered_ms if entry is not None else origin.started_ms
+        if self.report.asked.is_behind(registered_ms):
+            return
+        if entry is not None and mine is None and -_SKEW_MS < self.now_ms - registered_ms < _UNBORN_MS:
+            self.report.add(Name.OPEN, str(origin), "registered, and nothing stored yet")
+        else:
+            self._miss(origin, "the registry knows it, and there is no evidence of it")
+
+    def _miss(self, origin: Origin, what: str) -> None:
+        self.missing.setdefault(_writer(origin), {}).setdefault(str(origin), what)
+
+    def _report_missing(self) -> None:
+        for writer, epochs in self.missing.items():
+            if writer in self.present:
+                for origin, what in epochs.items():
+                    self.report.add(Name.EPOCH_MISSING, origin, what)
+            else:
+                names = ", ".join(sorted(epochs)[:3]) + (", …" if len(epochs) > 3 else "")
+                self.report.add(Name.WRITER_MISSING, writer, f"no epoch of it is here; {len(epochs)} known: {names}")
+
+    def _report_absent(self) -> None:
+        """A transcript that the log says was shredded is no loss; the record may stand anywhere in the log."""
+        unexplained = self.absent.keys() - self.shredded
+        for exchange, where in self.absent.items():
+            if exchange in unexplained:
+                what = f"the transcript of {exchange} can no longer be decrypted, and no record says why"
+            else:
+                what = f"the transcript of {exchange} was shredded"
+            self.report.add(Name.CONTENT_KEY_ABSENT, where, what, excused=exchange not in unexplained)
+
+    def _check_range(self, register: Register, local: LocalSpool) -> None:
+        """What the register or a living epoch covers without a record in it is proven too: that nothing was there."""
+        report, asked = self.report, self.report.asked
+        if not report.records:
+            return
+        if asked.from_ms is not None and (report.first_ms <= asked.from_ms or register.reaches_back_to(asked.from_ms)):
+            report.first_ms = asked.from_ms
+        if asked.to_ms is not None:
+            known_ms = self.now_ms if local.head is not None else report.last_ms
+            if self.goes_on or min(known_ms, self.now_ms) >= asked.to_ms:
+                report.last_ms = asked.to_ms
+        report.check_range()
 
 
-def _without_evidence(report: Report, epoch: Epoch, entry: Entry | None, now_ms: int) -> None:
-    if epoch.alive:
-        return
-    if entry is not None and epoch.directory is None and now_ms - entry.registered_ms < 600_000:
-        report.add(Name.OPEN, str(epoch.origin), "registered, and nothing stored yet")
-    else:
-        report.add(Name.EPOCH_MISSING, str(epoch.origin), "the registry knows it, and there is no evidence of it")
+_OF_AN_END = frozenset({Name.UNCLEAN_END, Name.CORRUPT})
+"""What the end of an epoch that lies before the range says of itself."""
 
 
-def _verify_registry(report: Report, holdings: Holdings, key: VerifyKey) -> dict[str, Entry]:
-    """1 each entry signed and in its place, 2 numbered from 1 without gaps, 3 chained, 4 the newest as remembered."""
-    registered: dict[str, Entry] = {}
-    chains: dict[str, dict[int, tuple[Entry, str]]] = {}
-    for epoch in holdings.epochs.values():
-        document = holdings.registry_document(epoch)
-        if document is None:
-            continue
-        where = epoch.origin.registry_key
-        try:
-            entry = msgspec.json.decode(verify_document(key, Domain.REGISTRY, document), type=Entry)
-        except (AuditRefused, ValueError):
-            report.add(Name.ALTERED, where, "the registry entry or its signature does not hold")
-            continue
-        if entry.origin != str(epoch.origin) or entry.location != where:
-            report.add(Name.RELOCATED, where, f"the registry entry belongs to {entry.origin}")
-            continue
-        registered[entry.origin] = entry
-        chain = chains.setdefault(entry.spool, {})
-        if entry.number in chain:
-            report.add(Name.FORKED, where, f"two entries with number {entry.number}")
-        chain[entry.number] = (entry, hashlib.sha256(document).hexdigest())
-    for spool, chain in chains.items():
-        _verify_chain(report, spool, chain)
-    _verify_head(report, holdings, chains)
-    return registered
+def proves_epoch(holdings: Holdings, epoch: Epoch, key: VerifyKey, now_ms: int) -> bool:
+    """Whether one epoch, as listed, holds as a whole, by itself. Raises `StoreFailed`."""
+    segments = sorted({*epoch.local, *(segment for _, segment in epoch.stored)})
+    places = [
+        Place(epoch.origin, at, {part: stored for (part, segment), stored in epoch.stored.items() if segment == at})
+        for at in segments
+    ]
+    local = None if epoch.directory is None else LocalEpoch(epoch.directory, epoch.alive, epoch.local)
+    proof = EpochProof(Copies(holdings.store), epoch.origin, local, key, now_ms, EVERYTHING)
+    for _ in proof.run(iter(places)):
+        pass
+    return bool(proof.records) and all(finding.level is Level.TELLS for finding in proof.findings)
 
 
-def _verify_chain(report: Report, spool: str, chain: dict[int, tuple[Entry, str]]) -> None:
-    prev: str | None = ZERO
-    for number in range(1, max(chain) + 1):
-        if number not in chain:
-            report.add(Name.EPOCH_MISSING, f"registry of spool {spool} number {number}", "the entry is missing")
-            prev = None
-            continue
-        entry, digest = chain[number]
-        if prev is not None and entry.prev != prev:
-            report.add(Name.FORKED, entry.origin, "its registry entry follows another history")
-        prev = digest
-
-
-def _verify_head(report: Report, holdings: Holdings, chains: dict[str, dict[int, tuple[Entry, str]]]) -> None:
-    head = holdings.head
-    if holdings.head_refused:
-        report.add(Name.ALTERED, "registry", holdings.head_refused)
-    if head is None:
-        return
-    found = chains.get(head.spool, {}).get(head.number)
-    if found is None:
-        epoch = next((epoch for epoch in holdings.epochs.values() if str(epoch.origin) == head.origin), None)
-        if epoch is None or epoch.directory is None:
-            report.add(Name.EPOCH_MISSING, head.origin, "the spool remembers it; it is gone from the store")
-    elif found[1] != head.digest:
-        report.add(Name.FORKED, head.origin, "the spool remembers another registry entry")
+def _writer(origin: Origin) -> str:
+    return f"{origin.deployment}/{origin.writer}"

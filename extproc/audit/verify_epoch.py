@@ -1,322 +1,393 @@
-"""Proof of one epoch: its segments in order, each signed, whole and in its place, from `log.start` to its end."""
+"""Proof of one epoch: its segments in order, each signed, whole and in its place, from `log.start` to its end.
 
-import hashlib
+Remembers of what went by: the last record's digest and number, the tree's peaks, a digest of each exchange under way.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from extproc.audit.content import chain_digest, parse_content_frame
+from extproc.audit.findings import Broken, Finding, Name
 from extproc.audit.frames import Kind
-from extproc.audit.holdings import Epoch, Holdings, SealedSegment
 from extproc.audit.line import Mark, parse_mark, parse_record
-from extproc.audit.merkle import MerkleTree
-from extproc.audit.names import Part
+from extproc.audit.merkle import MerkleTree, leaf_hash, merkle_root
+from extproc.audit.names import Origin, Part
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import ZERO, JournalFile, Manifest, line_digest, unpack_content
-from extproc.audit.signed import (
-    Certificate,
-    Domain,
-    Role,
-    VerifyKey,
-    split_document,
-    verify_certificate,
-    verify_document,
-)
+from extproc.audit.remembered import RememberedHead
+from extproc.audit.segment import ZERO, JournalFile, Manifest, line_digest
+from extproc.audit.signed import Role, VerifyKey
+from extproc.audit.span import Span
+from extproc.audit.store import StoreFailed
+from extproc.audit.transcripts import Transcripts
+from extproc.audit.verify_segment import Signed, verify_content, verify_evidence, verify_keys, verify_manifest
+from extproc.audit.walk import Copies, LocalEpoch, Place, Sealed
 from extproc.core.record import EventCode
 
-
-class Name(StrEnum):
-    """What can be found. The first group is tampering or loss, the second leaves things unproven, the third tells."""
-
-    ALTERED = "ALTERED"
-    GAP = "GAP"
-    ORDER = "ORDER"
-    RELOCATED = "RELOCATED"
-    TRUNCATED = "TRUNCATED"
-    FORKED = "FORKED"
-    SHADOWED = "SHADOWED"
-    STRANGER = "STRANGER"
-    EPOCH_MISSING = "EPOCH_MISSING"
-    UNREGISTERED = "UNREGISTERED"
-    CORRUPT = "CORRUPT"
-    CONTENT_KEY_ABSENT = "CONTENT_KEY_ABSENT"
-
-    OPEN = "OPEN"
-    UNADOPTED = "UNADOPTED"
-    UNREADABLE = "UNREADABLE"
-    EMPTY = "EMPTY"
-
-    UNCLEAN_END = "UNCLEAN_END"
-    LIVE = "LIVE"
-
-
-INCOMPLETE = frozenset({Name.OPEN, Name.UNADOPTED, Name.UNREADABLE, Name.EMPTY})
-TELLS = frozenset({Name.UNCLEAN_END, Name.LIVE})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`where` is an origin with segment or record number, or an object key."""
-
-    name: Name
-    where: str
-    what: str
-
-
-class _Broken(Exception):
-    def __init__(self, name: Name, what: str) -> None:
-        super().__init__(what)
-        self.finding = (name, what)
+_NOTED = frozenset({EventCode.LOG_START, EventCode.LOG_STOP, EventCode.LOG_ADOPT, EventCode.ADMIN_SHRED})
+_BEHIND_END = frozenset({EventCode.LOG_ADOPT, EventCode.INFERENCE_RECOVERED})
+"""An adopter closes what was under way before it says so, also behind a stop."""
+_MAX_UNREADABLE = 3
+"""Segments of one epoch; then the store is down, and asking on is of no use."""
 
 
 @dataclass(slots=True)
 class EpochProof:
     """Walks one epoch. `findings` says what does not hold; `records` counts what is proven."""
 
-    holdings: Holdings
-    epoch: Epoch
+    copies: Copies
+    origin: Origin
+    local: LocalEpoch | None
     key: VerifyKey
     now_ms: int
+    asked: Span
+    head: RememberedHead | None = None
     findings: list[Finding] = field(default_factory=list)
+    absent: list[tuple[str, int]] = field(default_factory=list)
+    """Exchanges whose content key is gone, with their segment."""
+    shredded: set[str] = field(default_factory=set)
+    """Exchanges whose content key the epoch's records say was shredded."""
     records: int = 0
     segments: int = 0
     first_ms: int = 0
     last_ms: int = 0
+    over: bool = False
+    """Proven up to the end of the requested range; what follows was not looked at."""
+    _first: int = 1
+    """The first segment that is asked for."""
+    _next: int = 1
     _seq: int = 1
     _prev: str = ZERO
     _prev_root: str = ZERO
     _trusted: bool = True
+    """Whether the three fields above are known; else the next segment is taken at its own word."""
+    _claims: Signed | None = None
+    """What the segment at hand says of itself, once its signature holds."""
     _tree: MerkleTree | None = field(default_factory=MerkleTree)
     """Of all records so far; None behind a break, where not all of them are known."""
+    _transcripts: Transcripts = field(default_factory=Transcripts)
     _epoch_key: str = ""
     _young_ms: int = 600_000
-    _ended: EventCode | None = None
+    _ended: bool = False
     _adopters: set[str] = field(default_factory=set)
-    _signers: list[tuple[int, Certificate, str]] = field(default_factory=list)
-    _streams: dict[str, tuple[str, int]] = field(default_factory=dict)
-    _digests: dict[tuple[str, int], str] = field(default_factory=dict)
+    _signers: dict[tuple[Role, str], int] = field(default_factory=dict)
+    """Every certificate that signed a manifest, with the first segment that it signed."""
+    _broken: int = 0
+    """The newest segment that does not hold."""
+    _unreadable: int = 0
 
-    def run(self, until_ms: int | None) -> None:
-        """Check every segment, then the end. `until_ms`: an epoch proven up to then needs no end."""
-        for segment in range(1, self.epoch.last_segment + 1):
-            try:
-                self._segment(segment)
-            except _Broken as broken:
-                self._find(segment, *broken.finding)
-                self._tree = None
-                self._trusted = False  # one report a break; what follows is checked from its own claims on
+    def run(self, places: Iterator[Place]) -> Iterator[Place]:
+        """Check every segment that is asked for, then the end; each place comes back once it is done with.
+
+        Raises `StoreFailed` when the store fails again and again.
+        """
+        self._first = self._next = self._find_first()
+        if self._first > 1:
+            self._take_at_its_word()
+        passed: Place | None = None
+        for place, last in _with_last(places):
+            if place.segment >= self._first:
+                passed = None
+                self._judge(place, last=last)
+            elif place.segment:
+                passed = place
+                self._learn_start(place)
+            yield place
+        if passed is not None:  # all of it lies before the range; whether it ended there is told by its last segment
+            self._next = passed.segment
+            self._judge(passed, last=True)
         self._check_signers()
-        self._check_end(until_ms)
+        self._check_end()
+        self._check_head()
+
+    @property
+    def before(self) -> bool:
+        """It ended before the requested range."""
+        return self._ended and self.asked.from_ms is not None and self.last_ms < self.asked.from_ms
+
+    def _find_first(self) -> int:
+        """The first segment that reaches into the requested range, by looking at few manifests. What cannot be judged
+        counts as one. Where a clock was set back within the epoch, the last stretch before the range's begin counts."""
+        if self.asked.from_ms is None or self.origin.started_ms >= self.asked.from_ms:
+            return 1
+        low, high = 0, 1
+        while self._ends_before(high, self.asked.from_ms):
+            low, high = high, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._ends_before(middle, self.asked.from_ms) else (low, middle)
+        return high
+
+    def _ends_before(self, segment: int, from_ms: int) -> bool:
+        try:
+            document = self.copies.manifest_of(self.origin, segment)
+            if document is None:
+                return False
+            return verify_manifest(self.key, self.origin, segment, document).manifest.sealed_ms < from_ms
+        except Broken:
+            return False
+
+    def _learn_start(self, place: Place) -> None:
+        """Of an epoch that began before the range: whose key its `log.start` names."""
+        if place.segment != 1:
+            return
+        try:
+            if isinstance(sealed := self.copies.open(place, self.local), Sealed):
+                signed = verify_manifest(self.key, self.origin, 1, sealed.manifest)
+                lines, _ = verify_evidence(signed.manifest, sealed.read)
+                self._note(1, EventCode.LOG_START, lines[0] if lines else b"")
+        except (Broken, AuditRefused):
+            return  # it is outside of the range; the certificates are then held against each other
 
     def _find(self, segment: int, name: Name, what: str) -> None:
-        self.findings.append(Finding(name, f"{self.epoch.origin} segment {segment}", what))
+        self.findings.append(Finding(name, f"{self.origin} segment {segment}", what))
 
-    def _segment(self, segment: int) -> None:
-        loaded = self.holdings.load(self.epoch, segment)
-        match loaded:
-            case SealedSegment():
-                self._sealed(segment, loaded)
-            case JournalFile():
-                self._journal(segment, loaded)
-            case None if segment == self.epoch.last_segment and (self.epoch.alive or self.epoch.local):
+    def _judge(self, place: Place, *, last: bool) -> None:
+        if self.over:
+            return
+        self._claims = None
+        if place.segment > self._next:
+            more = f", and so is all up to segment {place.segment - 1}" if place.segment - 1 > self._next else ""
+            self._find(self._next, Name.GAP, "the segment is missing" + more)
+            self._break(place.segment - 1)
+        self._next = place.segment + 1
+        try:
+            self._segment(place, last=last)
+        except Broken as broken:
+            self._find(place.segment, broken.name, broken.what)
+            self._break(place.segment)
+        except AuditRefused as error:
+            self._find(place.segment, Name.ALTERED, str(error))
+            self._break(place.segment)
+        except StoreFailed as error:
+            self._unreadable += 1
+            if self._unreadable >= _MAX_UNREADABLE:
+                raise
+            self._find(place.segment, Name.UNREADABLE, str(error))
+            self._break(place.segment)
+        self.over = self._reaches_end_of_range()
+
+    def _break(self, segment: int) -> None:
+        """One report a break: what follows is held against what the broken segment's signed manifest says, or else is
+        taken at its own word."""
+        self._broken = segment
+        self._take_at_its_word()
+        if self._claims is not None:
+            manifest = self._claims.manifest
+            self._seq, self._prev = manifest.first_seq + manifest.records, manifest.last
+            self._prev_root, self._trusted = manifest.root, True
+
+    def _take_at_its_word(self) -> None:
+        self._trusted = False
+        self._tree = None
+        self._transcripts.tear()
+
+    def _reaches_end_of_range(self) -> bool:
+        """An adopter's manifests are named only in the epoch's last record, so with them it goes on."""
+        if self.asked.to_ms is None or self._claims is None or self._claims.certificate.role is not Role.EPOCH:
+            return False
+        return self._claims.manifest.sealed_ms >= self.asked.to_ms
+
+    def _segment(self, place: Place, *, last: bool) -> None:
+        is_local = self.local is not None and (self.local.alive or bool(self.local.segments))
+        match self.copies.open(place, self.local):
+            case Sealed() as sealed:
+                self._sealed(place, sealed)
+            case JournalFile() as journal:
+                self._journal(place.segment, journal, last=last)
+            case None if last and is_local:
                 return  # a file just begun, without a header yet
-            case None if any(at > segment for _, at in self.epoch.stored) or self.epoch.local:
-                raise _Broken(Name.GAP, "the segment's manifest is missing")
+            case None if not last or is_local:
+                raise Broken(Name.GAP, "the segment's manifest is missing")
             case None:
                 # Evidence without a manifest at the very end: on its way to the store, or its end was taken away.
-                raise _Broken(Name.TRUNCATED if self._is_old() else Name.OPEN, "the last segment has no manifest")
+                raise Broken(Name.TRUNCATED if self._is_old() else Name.OPEN, "the last segment has no manifest")
         self.segments += 1
 
-    def _sealed(self, segment: int, sealed: SealedSegment) -> None:
-        manifest, certificate = self._manifest(segment, sealed.manifest)
-        self._continues(manifest.first_seq, manifest.prev, manifest.prev_root)
-        lines = self._evidence(manifest, sealed.evidence)
-        self._content(manifest, sealed)
-        self._lines(segment, lines, manifest.first_seq, manifest.prev)
-        self._checkpoint(manifest)
-        self._signers.append((segment, certificate, manifest.certificate))
+    def _sealed(self, place: Place, sealed: Sealed) -> None:
+        self._claims = signed = verify_manifest(self.key, self.origin, place.segment, sealed.manifest)
+        manifest = signed.manifest
+        self._signers.setdefault((signed.certificate.role, manifest.certificate), place.segment)
+        self._compare_head(manifest.first_seq + manifest.records - 1, manifest.last)
+        self._follow_on(place.segment, manifest.first_seq, manifest.prev, manifest.prev_root)
+        lines, leaves = verify_evidence(manifest, sealed.read)
+        content = verify_content(manifest, sealed.read, listed=Part.CONTENT in place.stored)
+        self._transcripts.follow_object(content)
+        self._lines(place.segment, lines, leaves, manifest.prev)
+        if self._prev != manifest.last:
+            raise Broken(Name.ALTERED, "the manifest names another last record")
+        self._check_root(manifest)
         self._prev_root = manifest.root
-        self._trusted = True
         self.last_ms = manifest.sealed_ms
         self.first_ms = self.first_ms or manifest.started_ms
+        self._keys(place, sealed, manifest)
 
-    def _manifest(self, segment: int, document: bytes) -> tuple[Manifest, Certificate]:
-        """1 parses, 2 signed by a key that the deployment certified, 3 for this origin, 4 about this place."""
-        try:
-            manifest = msgspec.json.decode(split_document(document)[0], type=Manifest)
-            certificate = verify_certificate(self.key, manifest.certificate)
-            signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(certificate.public_key))
-            verify_document(signer, Domain.MANIFEST, document)
-        except (AuditRefused, msgspec.DecodeError, ValueError) as error:
-            raise _Broken(Name.ALTERED, "the manifest or its signature does not hold") from error
-        origin = self.epoch.origin
-        place = (str(origin), segment, origin.object_key(Part.MANIFEST, segment))
-        if (manifest.origin, manifest.segment, manifest.location) != place or certificate.origin != str(origin):
-            raise _Broken(Name.RELOCATED, f"the manifest belongs to {manifest.origin} segment {manifest.segment}")
-        return manifest, certificate
+    def _follow_on(self, segment: int, first_seq: int, prev: str, prev_root: str) -> None:
+        """Hold the segment against the one before it, then go by its own word."""
+        if self._trusted and first_seq != self._seq:
+            self._find(segment, Name.GAP, f"begins with record {first_seq} where {self._seq} is next")
+            self._take_at_its_word()
+        elif self._trusted and (prev, prev_root) != (self._prev, self._prev_root):
+            self._find(segment, Name.FORKED, "follows another history than the segments before it")
+            self._take_at_its_word()
+        self._trusted, self._seq = True, first_seq
 
-    def _continues(self, first_seq: int, prev: str, prev_root: str) -> None:
-        """The segment follows the one before it."""
-        if not self._trusted:
-            return
-        if first_seq != self._seq:
-            raise _Broken(Name.GAP, f"begins with record {first_seq} where {self._seq} is next")
-        if prev != self._prev or prev_root != self._prev_root:
-            raise _Broken(Name.FORKED, "follows another history than the segments before it")
-
-    def _evidence(self, manifest: Manifest, evidence: bytes | None) -> list[bytes]:
-        if evidence is None:
-            raise _Broken(Name.GAP, "the evidence object is missing")
-        if hashlib.sha256(evidence).hexdigest() != manifest.evidence.sha256 or len(evidence) != manifest.evidence.size:
-            raise _Broken(Name.ALTERED, "the evidence object is not what was signed")
-        lines = evidence.split(b"\n")
-        if lines.pop() != b"" or len(lines) != manifest.records:
-            raise _Broken(Name.ALTERED, "the evidence object has another number of records than was signed")
-        tree = MerkleTree()
-        for line in lines:
-            tree.append(line)
-        if tree.root().hex() != manifest.root:
-            raise _Broken(Name.ALTERED, "the records do not hash to the signed root")
-        return lines
-
-    def _checkpoint(self, manifest: Manifest) -> None:
+    def _check_root(self, manifest: Manifest) -> None:
         """What was signed of the epoch as a whole is what its records hash to."""
         if self._tree is None or not manifest.epoch_root:
             return
         if (manifest.epoch_size, manifest.epoch_root) != (self._tree.size, self._tree.root().hex()):
-            raise _Broken(Name.FORKED, "the epoch's records do not hash to the signed root")
+            raise Broken(Name.FORKED, "the epoch's records do not hash to the signed root")
 
-    def _content(self, manifest: Manifest, sealed: SealedSegment) -> None:
-        if manifest.content is None:
-            if sealed.content is not None:
-                raise _Broken(Name.STRANGER, "a content object that was not signed")
-            return
-        if sealed.content is None:
-            raise _Broken(Name.GAP, "the content object is missing")
-        if hashlib.sha256(sealed.content).hexdigest() != manifest.content.sha256:
-            raise _Broken(Name.ALTERED, "the content object is not what was signed")
+    def _keys(self, place: Place, sealed: Sealed, manifest: Manifest) -> None:
+        """The chain does not depend on key bags, so one that does not hold breaks nothing behind it."""
+        opened = self._transcripts.opened
         try:
-            self._frames(unpack_content(sealed.content))
-        except AuditRefused as error:
-            raise _Broken(Name.ALTERED, str(error)) from error
-        if len((sealed.keys or b"").splitlines()) < manifest.content_keys:
-            self._find(manifest.segment, Name.CONTENT_KEY_ABSENT, "a transcript can no longer be decrypted")
+            bag = verify_keys(manifest, sealed.read, listed=Part.KEYS in place.stored)
+        except Broken as broken:
+            self._find(place.segment, broken.name, broken.what)
+            return
+        if not bag.streams <= set(opened):
+            self._find(place.segment, Name.ALTERED, "the key bag has a key of no transcript that begins here")
+        elif bag.absent:
+            self.absent += [(pair[0], place.segment) for pair in opened if pair not in bag.streams]
 
-    def _frames(self, payloads: list[bytes]) -> None:
-        """Follow each transcript, so that the record that ends its exchange can be held against it."""
-        self._digests.clear()
-        for payload in payloads:
-            frame = parse_content_frame(payload)
-            digest = self._streams.get(frame.exchange_id, ("", 0))[0] if frame.number else ""
-            digest = chain_digest(bytes.fromhex(digest), payload).hex()
-            self._streams[frame.exchange_id] = (digest, frame.number)
-            self._digests[frame.exchange_id, frame.number] = digest
-
-    def _lines(self, segment: int, lines: list[bytes], seq: int, prev: str) -> None:
+    def _lines(self, segment: int, lines: list[bytes], leaves: list[bytes], prev: str) -> None:
         """Each record is numbered one higher than the last and carries its digest."""
-        for line in lines:
-            mark = self._mark(line)
-            if mark.seq != seq or mark.prev != prev or mark.origin != str(self.epoch.origin):
-                raise _Broken(Name.ORDER, f"record {mark.seq} does not follow record {seq - 1}")
+        seq, origin, tree = self._seq, str(self.origin), self._tree
+        head_size = self.head.size if self.head is not None else 0
+        for line, leaf in zip(lines, leaves, strict=True):
+            try:
+                mark = parse_mark(line)
+            except AuditRefused as error:
+                raise Broken(Name.ALTERED, "a record does not parse") from error
+            if mark.seq != seq or mark.prev != prev or mark.origin != origin:
+                raise Broken(Name.ORDER, f"record {mark.seq} does not follow record {seq - 1}")
             if mark.content_frames:
-                self._transcript(mark)
-            self._note(segment, mark, line)
-            seq, prev = seq + 1, line_digest(line)
-            if self._tree is not None:
-                self._tree.append(line)
-            self.records += 1
+                self._transcripts.close(mark)
+            self._check_ends(mark)
+            if mark.event_code in _NOTED:
+                self._note(segment, mark.event_code, line)
+            prev = line_digest(line)
+            if seq == head_size:
+                self._compare_head(seq, prev)
+            if tree is not None:
+                tree.append_leaf(leaf)
+            seq += 1
+        self.records += len(lines)
         self._seq, self._prev = seq, prev
 
-    def _mark(self, line: bytes) -> Mark:
+    def _check_ends(self, mark: Mark) -> None:
+        if self._ended and mark.event_code not in _BEHIND_END:
+            raise Broken(Name.ORDER, "records follow the epoch's end")
+        if (mark.event_code is EventCode.LOG_START) != (mark.seq == 1):
+            raise Broken(Name.ORDER, "a second beginning" if mark.seq > 1 else "the first record is no beginning")
+
+    def _note(self, segment: int, code: EventCode, line: bytes) -> None:
+        """Where the epoch begins and ends, whose keys it names, and what was shredded."""
         try:
-            return parse_mark(line)
+            detail = parse_record(line).detail
         except AuditRefused as error:
-            raise _Broken(Name.ALTERED, "a record does not parse") from error
+            raise Broken(Name.ALTERED, "a record does not parse") from error
+        match code:
+            case EventCode.LOG_START:
+                self._epoch_key = str(detail.get("certificate", ""))
+                waits = (detail.get("heartbeat_seconds"), detail.get("max_lag_seconds"))
+                if isinstance(waits[0], int | float) and isinstance(waits[1], int | float):
+                    self._young_ms = int(1000 * (2 * waits[0] + waits[1]))
+            case EventCode.ADMIN_SHRED:
+                self.shredded.add(str(detail.get("exchange", "")))
+            case EventCode.LOG_ADOPT:
+                self._ended = True
+                self._adopters.add(str(detail.get("certificate", "")))
+                cut, last = detail.get("bytes_cut", 0), detail.get("last_seq")
+                if detail.get("corrupt"):
+                    what = f"{cut} bytes that had been durable were damaged and put aside"
+                    self._find(segment, Name.CORRUPT, what)
+                else:
+                    self._find(segment, Name.UNCLEAN_END, f"adopted after record {last}, {cut} bytes cut")
+            case _:
+                self._ended = True
 
-    def _transcript(self, mark: Mark) -> None:
-        known = self._digests.get((mark.exchange_id, mark.content_frames))
-        latest = self._streams.pop(mark.exchange_id, None)
-        if known is None and latest is not None and latest[1] == mark.content_frames:
-            known = latest[0]
-        if known != mark.content_digest and self._trusted:
-            raise _Broken(Name.ALTERED, f"the transcript is not the one that record {mark.seq} closed")
-
-    def _note(self, segment: int, mark: Mark, line: bytes) -> None:
-        """Where the epoch begins and ends, and whose keys it names."""
-        if self._ended is not None and mark.event_code is not EventCode.LOG_ADOPT and not _closes(mark):
-            raise _Broken(Name.ORDER, "records follow the epoch's end")
-        if mark.event_code is EventCode.LOG_START:
-            detail = parse_record(line).detail
-            if mark.seq != 1:
-                raise _Broken(Name.ORDER, "a second beginning")
-            self._epoch_key = str(detail.get("certificate", ""))
-            self._young_ms = int(1000 * (2 * float(detail["heartbeat_seconds"]) + float(detail["max_lag_seconds"])))
-        elif mark.seq == 1:
-            raise _Broken(Name.ORDER, "the first record is no beginning")
-        if mark.event_code is EventCode.LOG_STOP:
-            self._ended = mark.event_code
-        elif mark.event_code is EventCode.LOG_ADOPT:
-            detail = parse_record(line).detail
-            self._ended = mark.event_code
-            self._adopters.add(str(detail.get("certificate", "")))
-            cut = detail.get("bytes_cut", 0)
-            if detail.get("corrupt"):
-                self._find(segment, Name.CORRUPT, f"{cut} bytes that had been durable were damaged and put aside")
-            else:
-                self._find(segment, Name.UNCLEAN_END, f"adopted after record {detail.get('last_seq')}, {cut} bytes cut")
-
-    def _journal(self, segment: int, journal: JournalFile) -> None:
+    def _journal(self, segment: int, journal: JournalFile, *, last: bool) -> None:
         """What is not sealed yet: chained and numbered, not signed."""
         header = journal.header
-        if (header.origin, header.segment) != (str(self.epoch.origin), segment):
-            raise _Broken(Name.RELOCATED, f"the journal belongs to {header.origin} segment {header.segment}")
-        if journal.scan.corrupt or (journal.scan.torn_bytes and segment != self.epoch.last_segment):
-            raise _Broken(Name.ALTERED, "the journal is damaged before its end")
-        self._continues(header.first_seq, header.prev, header.prev_root)
-        try:
-            self._frames([frame.payload for frame in journal.frames if frame.kind is Kind.CONTENT])
-        except AuditRefused as error:
-            raise _Broken(Name.ALTERED, str(error)) from error
-        tree = MerkleTree()
-        for line in journal.lines():
-            tree.append(line)
-        self._lines(segment, journal.lines(), header.first_seq, header.prev)
-        self._prev_root = tree.root().hex()
-        self._trusted = True
+        if (header.origin, header.segment) != (str(self.origin), segment):
+            raise Broken(Name.RELOCATED, f"the journal belongs to {header.origin} segment {header.segment}")
+        if journal.scan.corrupt or (journal.scan.torn_bytes and not last):
+            raise Broken(Name.ALTERED, "the journal is damaged before its end")
+        self._follow_on(segment, header.first_seq, header.prev, header.prev_root)
+        self._transcripts.follow([memoryview(frame.payload) for frame in journal.frames if frame.kind is Kind.CONTENT])
+        lines = journal.lines()
+        leaves = [leaf_hash(line) for line in lines]
+        self._lines(segment, lines, leaves, header.prev)
+        self._prev_root = merkle_root(leaves).hex()
         self.first_ms = self.first_ms or header.started_ms
-        self.last_ms = self.now_ms if self.epoch.alive else header.started_ms
+        self.last_ms = self.now_ms if self.local is not None and self.local.alive else header.started_ms
 
     def _check_signers(self) -> None:
         """Manifests are signed by the key that `log.start` names or by one that a `log.adopt` names."""
-        for segment, certificate, document in self._signers:
-            expected = {self._epoch_key} if certificate.role is Role.EPOCH else self._adopters
-            if document not in expected:
+        named = self._epoch_key
+        for (role, document), segment in self._signers.items():
+            if role is Role.EPOCH:
+                named = named or document  # the beginning cannot be read: then all by the same
+                known = document == named
+            else:
+                known = document in self._adopters or (not self._adopters and self._broken >= segment)
+            if not known:
                 self._find(segment, Name.FORKED, "signed by a key that the epoch's own records do not name")
 
     def _is_old(self) -> bool:
         age_ms = self.now_ms - self.last_ms
         return not -300_000 <= age_ms <= self._young_ms
 
-    def _check_end(self, until_ms: int | None) -> None:
-        last = self.epoch.last_segment
-        if self._ended is not None:
+    def _check_end(self) -> None:
+        last = self._next - 1
+        if self._ended or self.over or self._broken == last:
             return
-        if self.epoch.alive:
+        if self.local is not None and self.local.alive:
             self._find(last, Name.LIVE, f"its writer lives; proven up to record {self._seq - 1}")
-        elif self.epoch.directory is not None and self.epoch.local:
+        elif self.local is not None and self.local.segments:
             self._find(last, Name.UNADOPTED, "its writer is dead and nobody has finished its journal")
-        elif until_ms is not None and self.last_ms >= until_ms:
-            self._find(last, Name.LIVE, f"no end yet; proven up to record {self._seq - 1}")
-        elif any(finding.name is Name.TRUNCATED for finding in self.findings):
-            return
         elif self._is_old():
             self._find(last, Name.TRUNCATED, f"nothing after record {self._seq - 1}, and no end")
         else:
             self._find(last, Name.OPEN, f"no end yet; proven up to record {self._seq - 1} only")
 
+    def _compare_head(self, seq: int, digest: str) -> None:
+        """Whoever remembers the epoch's head remembers this record, once it is as long."""
+        if self.head is not None and seq == self.head.size:
+            if digest != self.head.last:
+                self._find(self._next - 1, Name.FORKED, f"record {seq} is not the one that is remembered")
+            self.head = None
 
-def _closes(mark: Mark) -> bool:
-    """An adopter closes what was under way before it says so, also behind a stop."""
-    return mark.event_code is EventCode.INFERENCE_RECOVERED
+    def _check_head(self) -> None:
+        """The head was not met on the way: it lies outside of the range, in what is broken, or behind the end."""
+        if self.head is None:
+            return
+        head = self.head
+        if self.head.segment < self._first or self.over:
+            try:
+                document = self.copies.manifest_of(self.origin, head.segment)
+                if document is not None:
+                    manifest = verify_manifest(self.key, self.origin, head.segment, document).manifest
+                    self._next = head.segment + 1
+                    self._compare_head(manifest.first_seq + manifest.records - 1, manifest.last)
+                    return
+            except Broken as broken:
+                self._find(head.segment, broken.name, broken.what)
+                return
+        elif self._seq > head.size:
+            return
+        self.findings = [found for found in self.findings if found.name not in (Name.TRUNCATED, Name.OPEN)]
+        what = f"{head.size} records are remembered; here are {self._seq - 1}"
+        self._find(head.segment, Name.TRUNCATED, what)
+
+
+def _with_last(places: Iterator[Place]) -> Iterator[tuple[Place, bool]]:
+    """Each with whether it is the last."""
+    before: Place | None = None
+    for place in places:
+        if before is not None:
+            yield before, False
+        before = place
+    if before is not None:
+        yield before, True

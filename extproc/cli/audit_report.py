@@ -1,31 +1,61 @@
 """How a verifier's report is shown."""
 
 import json
+from typing import Any
 
 import click
 
 from extproc.audit.reader import time_text
-from extproc.audit.verify import Report
+from extproc.audit.report import Report
+from extproc.audit.span import EVERYTHING
 from extproc.core.printable import printable_line
+
+_VERDICTS = ("proven", "not proven: findings", "incomplete")
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
-    verdict = ("proven", "not proven: findings", "incomplete")[report.exit_code]
-    span = f"{time_text(report.first_ms)} .. {time_text(report.last_ms)}" if report.records else "-"
+    """Findings, what was asked and what is proven, the verdict as the last line; or all of it as one JSON object."""
     if as_json:
-        body = {
-            "verdict": verdict,
-            "exit_code": report.exit_code,
-            "epochs": report.epochs,
-            "segments": report.segments,
-            "records": report.records,
-            "range": span,
-            "findings": [{"name": str(f.name), "where": f.where, "what": f.what} for f in report.findings],
-        }
-        click.echo(json.dumps(body))
+        click.echo(json.dumps(report_body(report)))
         return
     for finding in report.findings:
         # `where` may be an object's key, which whoever can write to the store has chosen.
         click.echo(printable_line(f"{finding.name} - {finding.where} - {finding.what}"))
-    click.echo(f"{report.epochs} epoch(s), {report.segments} segment(s), {report.records} record(s), {span}")
-    click.echo(verdict)
+    if report.more_findings:
+        click.echo(f"and {report.more_findings} more")
+    click.echo(f"{report.epochs} epoch(s), {report.segments} segment(s), {report.records} record(s)")
+    asked = report.asked
+    everything = asked == EVERYTHING
+    click.echo(f"requested: {'everything' if everything else _text(asked.from_ms, asked.to_ms)}")
+    click.echo(f"proven: {_text(report.first_ms, report.last_ms) if report.records else '-'}")
+    click.echo(_VERDICTS[report.exit_code])
+
+
+def report_body(report: Report) -> dict[str, Any]:
+    """For JSON. A range's end is null where it is open, and both are where nothing is proven."""
+    proven = (report.first_ms, report.last_ms) if report.records else (None, None)
+    return {
+        "verdict": _VERDICTS[report.exit_code],
+        "exit_code": report.exit_code,
+        "epochs": report.epochs,
+        "segments": report.segments,
+        "records": report.records,
+        "requested": _range(report.asked.from_ms, report.asked.to_ms),
+        "proven": _range(*proven),
+        "findings": [
+            {"name": str(f.name), "level": f.level.name.lower(), "where": f.where, "what": f.what}
+            for f in report.findings
+        ],
+        "more_findings": report.more_findings,
+    }
+
+
+def _range(begin: int | None, end: int | None) -> dict[str, str | None]:
+    return {
+        "from": None if begin is None else time_text(begin),
+        "to": None if end is None else time_text(end),
+    }
+
+
+def _text(begin: int | None, end: int | None) -> str:
+    return f"{'' if begin is None else time_text(begin)} .. {'' if end is None else time_text(end)}".strip()

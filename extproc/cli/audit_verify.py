@@ -17,25 +17,32 @@ from extproc.cli.audit_where import config_option, fail, find_where, json_option
 @click.option(
     "--public-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="deployment.pub; with --store."
 )
-@click.option("--until", default="", help="Prove up to this time only: an epoch that goes on later needs no end.")
+@click.option(
+    "--from", "begin", default="", help="Prove from this time on: a span like `24h`, or an ISO 8601 time (UTC)."
+)
+@click.option("--to", "--until", "end", default="", help="Prove up to this time: what goes on later needs no end.")
 def verify_command(
-    *, config: Path | None, store: Path | None, as_json: bool, public_key: Path | None, until: str
+    *, config: Path | None, store: Path | None, as_json: bool, public_key: Path | None, begin: str, end: str
 ) -> None:
     """Prove the log, or say where it does not hold. Exit 0 proven, 1 a finding, 2 incomplete."""
     from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.audit.span import Span  # noqa: PLC0415
     from extproc.audit.verify import verify  # noqa: PLC0415
+    from extproc.cli.audit_progress import watch_on_terminal  # noqa: PLC0415
     from extproc.cli.audit_report import print_report  # noqa: PLC0415
 
     where = find_where(config, store)
+    asked = Span(since_ms(begin) if begin else None, since_ms(end) if end else None)
+    if asked.from_ms is not None and asked.is_behind(asked.from_ms):
+        raise click.UsageError("--from lies behind --to")
     if public_key is None and where.settings is None:
         raise click.UsageError("--store needs --public-key")
     try:
         key = load_public_key(public_key or where.settings.keys / PUBLIC_KEY)  # type: ignore[union-attr]
     except AuditRefused as error:
         fail(str(error))
-    report = verify(
-        where.store, key, deployment=where.deployment, spool=where.spool, until_ms=since_ms(until) if until else None
-    )
+    with watch_on_terminal() as watch:
+        report = verify(where.store, key, deployment=where.deployment, spool=where.spool, asked=asked, watch=watch)
     print_report(report, as_json=as_json)
     sys.exit(report.exit_code)

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,11 +20,12 @@ from extproc.audit.holdings import Holdings
 from extproc.audit.journal import Journal
 from extproc.audit.keys import AuditKeys
 from extproc.audit.line import parse_mark, parse_record
+from extproc.audit.report import Report
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.audit.shipper import Shipper
 from extproc.audit.signed import PublicKey, VerifyKey
 from extproc.audit.store import ObjectStore, StoredObject, open_store
-from extproc.audit.verify import Report, verify
+from extproc.audit.verify import verify
 from extproc.core.record import Actor, Direction, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.core.trust import Masked
 from extproc.local.ports import free_port
@@ -70,7 +72,7 @@ class Log:
         spool: bool = True,
         later: bool = True,
         key: VerifyKey | None = None,
-        **more: int,
+        **more: Any,
     ) -> Report:
         """`later`: as if asked an hour from now, when nothing counts as young."""
         return verify(

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from extproc.audit import adopt, keeper, shipper
+from extproc.audit.findings import Name
 from extproc.audit.frames import Kind, scan
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.replay import read_transcript
 from extproc.audit.segment import seal_segment
-from extproc.audit.verify_epoch import Name
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
 
@@ -329,10 +329,8 @@ class TestDamagedSpool:
         assert not dead.exists()
         report = log.verify()
         assert [
-            (finding.name, dead.name in finding.where)
-            for finding in report.findings
-            if finding.name != Name.UNCLEAN_END
-        ] == [(Name.EPOCH_MISSING, True)]
+            (finding.name, dead.name in finding.what) for finding in report.findings if finding.name != Name.UNCLEAN_END
+        ] == [(Name.WRITER_MISSING, True)]
 
     def test_what_lies_behind_a_journal_without_a_header_is_kept(self, log, exchange, monkeypatch):
         def no_room(*_: object) -> None:

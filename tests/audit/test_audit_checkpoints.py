@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from extproc.audit import keeper
+from extproc.audit.findings import Name
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import ChainState, Manifest
 from extproc.audit.signed import Domain, Signer, sign_document, split_document
-from extproc.audit.verify_epoch import Name
 
 
 def reference(leaves: list[bytes]) -> bytes:

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from extproc.audit.findings import Name
 from extproc.audit.holdings import Holdings
 from extproc.audit.keys import PUBLIC_KEY, load_public_key
 from extproc.audit.reader import find_records
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.store import Directory
 from extproc.audit.verify import verify
-from extproc.audit.verify_epoch import Name
 from extproc.cli.main import main
 from extproc.core.record import Record
 

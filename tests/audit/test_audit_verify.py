@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from extproc.audit.findings import Name
 from extproc.audit.keys import AuditKeys
-from extproc.audit.merkle import MerkleTree
+from extproc.audit.merkle import MerkleTree, leaf_hash, merkle_root
 from extproc.audit.segment import Manifest, line_digest, object_ref
 from extproc.audit.signed import Domain, Role, Signer, sign_document, split_document
-from extproc.audit.verify_epoch import Name
+from extproc.audit.span import Span
 
 
 def objects(log, *suffixes: str) -> list[Path]:
@@ -170,13 +171,24 @@ def test_a_dropped_middle_segment_is_found_where_it_was(shipped):
     }
 
 
-def test_a_dropped_last_epoch_is_found_by_its_registry_entry(shipped):
+def test_a_dropped_last_epoch_is_found_by_its_registry_entry(shipped, exchange):
+    """As the epoch when another one of its writer is there, as the writer when none is."""
     epoch, segment = last_epoch(shipped)
     for number in range(1, segment + 1):
         remove_segment(shipped, epoch, number)
     report = shipped.verify(spool=False)
     assert report.exit_code == 1
-    assert names(report) == {Name.EPOCH_MISSING}
+    assert [(finding.name, finding.where) for finding in report.findings] == [(Name.WRITER_MISSING, "test/worker-1")]
+    assert epoch in report.findings[0].what
+    journal = shipped.open("worker-1")
+    exchange(journal, "x-9")
+    journal.close()
+    shipped.ship()
+    report = shipped.verify(spool=False)
+    assert report.exit_code == 1
+    assert [(finding.name, finding.where) for finding in report.findings] == [
+        (Name.EPOCH_MISSING, f"test/worker-1/{epoch}")
+    ]
 
 
 def test_a_last_epoch_dropped_with_its_registry_entry_is_found_by_the_spool(shipped):
@@ -186,7 +198,7 @@ def test_a_last_epoch_dropped_with_its_registry_entry_is_found_by_the_spool(ship
     next(path for path in objects(shipped, ".json") if path.name == f"{epoch}.json").unlink()
     report = shipped.verify()
     assert report.exit_code == 1
-    assert names(report) == {Name.EPOCH_MISSING}
+    assert names(report) == {Name.WRITER_MISSING}
 
 
 def test_a_first_epoch_dropped_with_its_registry_entry_is_found_by_the_register(shipped):
@@ -313,7 +325,7 @@ class TestLivingEpochs:
         exchange(journal, "x-3")
         time.sleep(0.2)
         log.ship()
-        assert log.verify(spool=False, later=False, until_ms=until).exit_code == 0
+        assert log.verify(spool=False, later=False, asked=Span(to_ms=until)).exit_code == 0
         journal.close()
 
     def test_a_journal_changed_in_the_spool_is_found(self, log, exchange):
@@ -346,3 +358,4 @@ def test_merkle_roots_are_those_of_rfc_6962(size):
     for leaf in leaves:
         tree.append(leaf)
     assert tree.root() == reference(leaves)
+    assert merkle_root([leaf_hash(leaf) for leaf in leaves]) == reference(leaves)

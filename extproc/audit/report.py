@@ -1,0 +1,79 @@
+"""The verifier's answer, and how it is followed while it is worked out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from extproc.audit.findings import Finding, Level, Name
+from extproc.audit.reader import time_text
+from extproc.audit.span import Span
+
+PROVEN, FINDING, UNPROVEN = 0, 1, 2
+_EXIT_CODES = {Level.TELLS: PROVEN, Level.FINDING: FINDING, Level.INCOMPLETE: UNPROVEN}
+MAX_FINDINGS = 10_000
+"""Kept; of those beyond it only the number and the weight: a store that is gone has one for each of its objects."""
+
+
+@dataclass(slots=True)
+class Report:
+    """`first_ms` and `last_ms`: the first and the last proven moment within what was asked, Unix milliseconds."""
+
+    asked: Span
+    findings: list[Finding] = field(default_factory=list)
+    more_findings: int = 0
+    epochs: int = 0
+    segments: int = 0
+    records: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    worst: Level = Level.TELLS
+
+    @property
+    def exit_code(self) -> int:
+        """0 proven, 1 a finding, 2 incomplete."""
+        return _EXIT_CODES[self.worst]
+
+    def add(self, name: Name, where: str, what: str, *, excused: bool = False) -> None:
+        self.extend([Finding(name, where, what, excused)])
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self.worst = max(self.worst, finding.level)
+            if len(self.findings) < MAX_FINDINGS:
+                self.findings.append(finding)
+            else:
+                self.more_findings += 1
+
+    def count(self, segments: int, records: int, first_ms: int, last_ms: int) -> None:
+        """One epoch more."""
+        self.epochs += 1
+        self.segments += segments
+        self.records += records
+        self.first_ms = min(filter(None, (self.first_ms, first_ms)), default=0)
+        self.last_ms = max(self.last_ms, last_ms)
+
+    def check_range(self) -> None:
+        """The proven range is as long as the requested one."""
+        begin, end = self.asked.from_ms, self.asked.to_ms
+        if begin is not None and self.first_ms > begin:
+            self.add(Name.SHORT, f"{time_text(begin)} .. {time_text(self.first_ms)}", "nothing is proven of it")
+        if end is not None and self.last_ms < end:
+            self.add(Name.SHORT, f"{time_text(self.last_ms)} .. {time_text(end)}", "nothing is proven of it")
+
+
+class Watch(Protocol):
+    """Told how far a verification is."""
+
+    def listed(self, objects: int, size: int) -> None:
+        """So many segments, of so many bytes, are in the store. Called now and then, and with the totals at the end."""
+
+    def proven(self, size: int) -> None:
+        """One more segment, of so many stored bytes, is done with."""
+
+
+class Unwatched:
+    def listed(self, objects: int, size: int) -> None:
+        pass
+
+    def proven(self, size: int) -> None:
+        pass

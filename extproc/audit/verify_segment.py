@@ -1,0 +1,118 @@
+"""Proof of one sealed segment by itself: its manifest is signed and in its place, its objects are those it names.
+
+Each check raises `Broken`. What follows from the segments before is not looked at here.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from extproc.audit.content import WrappedKey
+from extproc.audit.findings import Broken, Name
+from extproc.audit.merkle import leaf_hash, merkle_root
+from extproc.audit.names import Origin, Part
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.segment import MANIFEST_VERSION, Manifest, ObjectRef, key_digest
+from extproc.audit.signed import Certificate, Domain, VerifyKey, split_document, verify_certificate, verify_document
+
+Read = Callable[[Part], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A manifest whose signature holds, and the certificate of its signer."""
+
+    manifest: Manifest
+    certificate: Certificate
+
+
+def verify_manifest(key: VerifyKey, origin: Origin, segment: int, document: bytes) -> Signed:
+    """1 parses, 2 signed by a key that the deployment certified, 3 for this origin, 4 about this place, 5 of a known
+    form."""
+    try:
+        manifest = msgspec.json.decode(split_document(document)[0], type=Manifest)
+        certificate = verify_certificate(key, manifest.certificate)
+        signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(certificate.public_key))
+        verify_document(signer, Domain.MANIFEST, document)
+    except (AuditRefused, msgspec.DecodeError, ValueError) as error:
+        raise Broken(Name.ALTERED, "the manifest or its signature does not hold") from error
+    place = (str(origin), segment, origin.object_key(Part.MANIFEST, segment))
+    if (manifest.origin, manifest.segment, manifest.location) != place or certificate.origin != str(origin):
+        raise Broken(Name.RELOCATED, f"the manifest belongs to {manifest.origin} segment {manifest.segment}")
+    if manifest.version > MANIFEST_VERSION:
+        raise Broken(
+            Name.UNREADABLE, f"a manifest of version {manifest.version}; this verifier knows {MANIFEST_VERSION}"
+        )
+    return Signed(manifest, certificate)
+
+
+def verify_evidence(manifest: Manifest, read: Read) -> tuple[list[bytes], list[bytes]]:
+    """The evidence lines and their leaf hashes."""
+    evidence = read(Part.EVIDENCE)
+    if evidence is None:
+        raise Broken(Name.GAP, "the evidence object is missing")
+    _verify_object(manifest.evidence, evidence, "evidence")
+    lines = evidence.split(b"\n")
+    if lines.pop() != b"" or len(lines) != manifest.records:
+        raise Broken(Name.ALTERED, "the evidence object has another number of records than was signed")
+    leaves = [leaf_hash(line) for line in lines]
+    if merkle_root(leaves).hex() != manifest.root:
+        raise Broken(Name.ALTERED, "the records do not hash to the signed root")
+    return lines, leaves
+
+
+def verify_content(manifest: Manifest, read: Read, *, listed: bool) -> bytes:
+    """The content object; empty where the segment has none. `listed`: the store lists one."""
+    if manifest.content is None:
+        if listed:
+            raise Broken(Name.STRANGER, "a content object that was not signed")
+        return b""
+    content = read(Part.CONTENT)
+    if content is None:
+        raise Broken(Name.GAP, "the content object is missing")
+    _verify_object(manifest.content, content, "content")
+    return content
+
+
+def _verify_object(ref: ObjectRef, data: bytes, what: str) -> None:
+    if len(data) != ref.size or hashlib.sha256(data).hexdigest() != ref.sha256:
+        raise Broken(Name.ALTERED, f"the {what} object is not what was signed")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBag:
+    """What is left of a segment's wrapped keys: the streams that have theirs, and how many were taken out."""
+
+    streams: frozenset[tuple[str, str]]
+    """Exchange and stream."""
+    absent: int
+
+
+def verify_keys(manifest: Manifest, read: Read, *, listed: bool) -> KeyBag:
+    """Lines may have been taken out of a bag; each that is left is as it was signed, and in its place.
+
+    A manifest of version 1 does not sign them: of its bag only the origin of each line can be told.
+    """
+    if not manifest.content_keys and not listed:
+        return KeyBag(frozenset(), 0)
+    lines = (read(Part.KEYS) or b"").split(b"\n")
+    if lines.pop() != b"" or len(lines) > manifest.content_keys:
+        raise Broken(Name.ALTERED, "the key bag is not made of lines that were signed")
+    if manifest.version > 1 and not _is_part([key_digest(line) for line in lines], manifest.key_lines):
+        raise Broken(Name.ALTERED, "the key bag has a line that was not signed")
+    try:
+        keys = [msgspec.json.decode(line, type=WrappedKey) for line in lines]
+    except msgspec.DecodeError as error:
+        raise Broken(Name.ALTERED, "the key bag has a line that does not parse") from error
+    if any(key.origin != manifest.origin for key in keys):
+        raise Broken(Name.RELOCATED, "the key bag has a line of another epoch")
+    return KeyBag(frozenset((key.exchange_id, key.stream) for key in keys), manifest.content_keys - len(lines))
+
+
+def _is_part(some: Sequence[str], whole: Sequence[str]) -> bool:
+    """Whether `some` is `whole` with items left out."""
+    rest = iter(whole)
+    return all(item in rest for item in some)
