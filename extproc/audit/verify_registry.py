@@ -30,7 +30,7 @@ def verify_entry(key: VerifyKey, origin: Origin, document: bytes) -> Entry:
     try:
         entry = msgspec.json.decode(verify_document(key, Domain.REGISTRY, document), type=Entry)
         bytes.fromhex(entry.prev)
-    except (AuditRefused, msgspec.DecodeError, ValueError) as error:
+    except (AuditRefused, ValueError) as error:
         raise Broken(Name.ALTERED, "the registry entry or its signature does not hold") from error
     if entry.origin != str(origin) or entry.location != origin.registry_key:
         raise Broken(Name.RELOCATED, f"the registry entry belongs to {entry.origin}")

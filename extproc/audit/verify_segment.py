@@ -37,7 +37,7 @@ def verify_manifest(key: VerifyKey, origin: Origin, segment: int, document: byte
         certificate = verify_certificate(key, manifest.certificate)
         signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(certificate.public_key))
         verify_document(signer, Domain.MANIFEST, document)
-    except (AuditRefused, msgspec.DecodeError, ValueError) as error:
+    except (AuditRefused, ValueError) as error:
         raise Broken(Name.ALTERED, "the manifest or its signature does not hold") from error
     place = (str(origin), segment, origin.object_key(Part.MANIFEST, segment))
     if (manifest.origin, manifest.segment, manifest.location) != place or certificate.origin != str(origin):
@@ -105,7 +105,7 @@ def verify_keys(manifest: Manifest, read: Read, *, listed: bool) -> KeyBag:
         raise Broken(Name.ALTERED, "the key bag has a line that was not signed")
     try:
         keys = [msgspec.json.decode(line, type=WrappedKey) for line in lines]
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # not JSON, or not UTF-8
         raise Broken(Name.ALTERED, "the key bag has a line that does not parse") from error
     if any(key.origin != manifest.origin for key in keys):
         raise Broken(Name.RELOCATED, "the key bag has a line of another epoch")
