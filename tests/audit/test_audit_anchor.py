@@ -157,6 +157,13 @@ class TestAttacks:
         del store.objects[origin.object_key(Part.EVIDENCE, 1)]
         assert alarms(witness.watch(store)) == [("GAP", f"worker-1/{origin.epoch}")]
 
+    def test_only_the_evidence_of_an_epoch_is_dropped(self, store, witness):
+        witness.watch(store)
+        origin = epochs_of(store, "worker-1")[1]
+        for key in [key for key in store.objects if origin.epoch in key and "/evidence/" in key]:
+            del store.objects[key]
+        assert alarms(witness.watch(store)) == [("EPOCH_MISSING", f"worker-1/{origin.epoch}")]
+
     def test_only_a_registry_entry_is_dropped(self, store, witness):
         witness.watch(store)
         origin = epochs_of(store, "worker-1")[1]

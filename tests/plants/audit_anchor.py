@@ -58,7 +58,7 @@ PLANTS = (
         "audit/anchor_look.py",
         'self.gone[origin] = "its evidence is gone"',
         "pass",
-        ATTACKS + "test_the_last_epoch_is_dropped_together_with_its_registry_entry",
+        ATTACKS + "test_only_the_evidence_of_an_epoch_is_dropped",
     ),
     Plant(
         "anchor: a co-signed end is not held against the store",
