@@ -45,3 +45,13 @@ def seconds_of() -> Callable[..., float]:
         return seconds / max(before, pace())
 
     return measure
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a server that stands in for a real one was seen not to do, said after every run that asked it."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    said = [str(value) for report in reports for name, value in report.user_properties if name == "not enforced"]
+    if said:
+        terminalreporter.section("not enforced by the servers of the tests")
+        for line in sorted(set(said)):
+            terminalreporter.write_line(line)

@@ -35,14 +35,14 @@ class Bucket:
     """One bucket, and perhaps another for the key bags."""
 
     def __init__(self, settings: S3Store) -> None:
-        self._settings = settings
+        self.settings = settings
         self.prefix = settings.prefix.strip("/") + "/" if settings.prefix.strip("/") else ""
         self.wire = Wire(settings)
         self._locks = True
 
     def check(self) -> None:
         """The bucket has Object Lock, and key bags are not locked. Raises `AuditRefused` or `StoreFailed`."""
-        settings = self._settings
+        settings = self.settings
         if not 1 <= settings.retention_days <= settings.max_retention_days:
             raise AuditRefused("the retention must be at least one day, and at most `max_retention`")
         lock = self.lock_configuration(settings.bucket)
@@ -81,7 +81,7 @@ class Bucket:
         raise StoreFailed("ConditionalRequestConflict", Fault.BUSY)
 
     def _lock(self, plane: Plane) -> dict[str, Any]:
-        settings = self._settings
+        settings = self.settings
         if plane is Plane.KEYS or not self._locks:
             return {}
         if self.wire.clock.must_be_asked():
@@ -154,7 +154,7 @@ class Bucket:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Key bags of both buckets, where there are two."""
-        settings = self._settings
+        settings = self.settings
         listings = [self.wire.versions(settings.bucket, self.prefix + prefix)]
         if settings.keys_bucket:
             listings.append(self.wire.versions(settings.keys_bucket, self.prefix + prefix))
@@ -167,7 +167,7 @@ class Bucket:
 
     def buckets(self, key: str) -> tuple[str, ...]:
         """Where an object is written, then where else it may be: key bags were in `bucket` before it had a sibling."""
-        settings = self._settings
+        settings = self.settings
         if settings.keys_bucket and Plane.of(key) is Plane.KEYS:
             return settings.keys_bucket, settings.bucket
         return (settings.bucket,)

@@ -46,17 +46,22 @@ class StoreClock:
         """The store's time is not known, or no more, or it does not fit ours: which of them jumped is to be seen."""
         return not self._told or self._steady() - self._told_at > MAX_AGE_SECONDS or self._differs()
 
+    def store_time(self) -> datetime:
+        """The store's time. Raises `StoreFailed` when it never told it."""
+        if not self._told:
+            raise StoreFailed("the store does not tell its time", Fault.CLOCK)
+        return datetime.fromtimestamp(self._store_seconds(), UTC)
+
     def retain_until(self, retention_days: int, max_retention_days: int) -> datetime:
         """From the later clock, whole seconds, never beyond the longest retention counted from the store's time.
 
         Raises `StoreFailed` when the clocks differ, or when the store does not tell its time.
         """
-        if not self._told:
-            raise StoreFailed("the store does not tell its time", Fault.CLOCK)
+        told = self.store_time().timestamp()
         if self._differs():
             raise StoreFailed(CLOCK_DIFFERS, Fault.CLOCK)
         kept = timedelta(days=min(retention_days, max_retention_days), seconds=MARGIN_SECONDS)
-        start = min(max(self._wall(), self._store_seconds()), self._store_seconds() + MAX_SKEW_SECONDS)
+        start = min(max(self._wall(), told), told + MAX_SKEW_SECONDS)
         return datetime.fromtimestamp(int(start) + 1, UTC) + kept
 
     def _store_seconds(self) -> float:

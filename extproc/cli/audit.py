@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from extproc.cli.audit_anchor import anchor_command
+from extproc.cli.audit_inspect import inspect_command
 from extproc.cli.audit_keys import keys_command, rotate_command
 from extproc.cli.audit_retention import retention_command
 from extproc.cli.audit_shred import shred_command
@@ -25,6 +26,7 @@ def command() -> None:
 
 
 command.add_command(anchor_command)
+command.add_command(inspect_command)
 command.add_command(keys_command)
 command.add_command(rotate_command)
 command.add_command(verify_command)

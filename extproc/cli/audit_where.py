@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from extproc.audit.holdings import Holdings
     from extproc.audit.settings import AuditSettings
     from extproc.audit.store import ObjectStore
+    from extproc.core.record import EventCode
 
 EXIT_FINDING = 1
 EXIT_INPUT = 2
@@ -47,17 +48,28 @@ class Where:
 
     def record_read(self, operation: str, detail: dict[str, str | int | float | bool]) -> None:
         """Before anything is shown. Without settings there is no journal to write to."""
+        from extproc.core.record import EventCode  # noqa: PLC0415
+
+        if self.settings is not None:
+            self.record(
+                EventCode.AUDIT_READ, operation, detail, "the reading could not be recorded, so nothing is shown"
+            )
+
+    def record(
+        self, event_code: EventCode, operation: str, detail: dict[str, str | int | float | bool], otherwise: str
+    ) -> None:
+        """Durable, by who runs the command. When it cannot be, the command ends with `otherwise`."""
         from extproc.audit.journal import write_once  # noqa: PLC0415
         from extproc.audit.keys import open_keys  # noqa: PLC0415
         from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
         from extproc.core.reasons import ExchangeError  # noqa: PLC0415
-        from extproc.core.record import Actor, EventCode, Outcome, Record, Resource  # noqa: PLC0415
+        from extproc.core.record import Actor, Outcome, Record, Resource  # noqa: PLC0415
 
         if self.settings is None:
-            return
+            raise ValueError("without settings there is no journal to write to")
         user = getpass.getuser()
         record = Record(
-            event_code=EventCode.AUDIT_READ,
+            event_code=event_code,
             time_ms=int(time.time() * 1000),
             actor=Actor(uid=f"os|{user}", name=user),
             status=Outcome.SUCCEEDED,
@@ -68,7 +80,7 @@ class Where:
         try:
             write_once(self.settings, open_keys(self.settings), "cli", [record])
         except (ExchangeError, AuditRefused, OSError) as error:
-            fail(f"the reading could not be recorded, so nothing is shown ({error})")
+            fail(f"{otherwise} ({error})")
 
 
 def fail(sentence: str) -> NoReturn:

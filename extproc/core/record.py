@@ -34,6 +34,7 @@ class EventCode(StrEnum):
     ADMIN_SHRED_REFUSED = "admin.shred_refused"  # 10.2.1.4: asked or confirmed without the right to it
     AUDIT_READ = "audit.read"  # 10.2.1.3
     AUDIT_RETENTION_CHECK = "audit.retention_check"  # 3.2.1: what is kept and for how long
+    STORE_INSPECT = "store.inspect"  # 10.3.2: what the store was seen to enforce; and, before it, that it is asked
     CONTROL_FAILURE = "control.failure"  # 10.7.2
     CONTROL_RESTORED = "control.restored"  # 10.7.3
     LOG_START = "log.start"  # 10.2.1.6

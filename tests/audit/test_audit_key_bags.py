@@ -42,7 +42,7 @@ def store(request, tmp_path) -> ObjectStore:
 
 def raw(store: ObjectStore):
     assert isinstance(store, Bucket)
-    return store.wire.client, {"Bucket": store._settings.bucket, "Key": "audit/" + BAG}
+    return store.wire.client, {"Bucket": store.settings.bucket, "Key": "audit/" + BAG}
 
 
 @pytest.mark.parametrize(

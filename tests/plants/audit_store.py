@@ -6,6 +6,7 @@ BAGS = "tests/audit/test_audit_key_bags.py::"
 CLOCK = "tests/audit/test_audit_store_clock.py::"
 FITNESS = "tests/audit/test_audit_store_fitness.py::"
 SUPERVISOR = "tests/edge/test_supervisor.py::"
+INSPECT = "tests/audit/test_audit_inspect.py::"
 SHIPPING = "tests/audit/test_audit_shipping.py::"
 
 
@@ -142,5 +143,40 @@ PLANTS = (
         'control = "clock" if failed.fault is Fault.CLOCK else "audit_store"',
         'control = "audit_store"',
         SUPERVISOR + "test_a_clock_that_differs_is_a_failure_of_its_own_control",
+    ),
+    Plant(
+        "a refusal for want of rights counts as a lock",
+        "audit/inspect_s3.py",
+        "    if there and not able:\n        return Finding(rule, Result.NOT_ASKED, NO_RIGHT)\n",
+        "",
+        INSPECT + "TestOnAServerThatOnlyLooksLikeIt::test_a_refusal_for_want_of_rights_proves_nothing",
+    ),
+    Plant(
+        "versions that were turned off stay off",
+        "audit/inspect_s3.py",
+        'VersioningConfiguration={"Status": "Enabled"}',
+        'VersioningConfiguration={"Status": "Suspended"}',
+        INSPECT + "TestOnAServerThatOnlyLooksLikeIt::test_versions_that_it_turned_off_are_on_again",
+    ),
+    Plant(
+        "what was not asked is claimed",
+        "audit/inspect.py",
+        "all(self.results.get(rule) is Result.ENFORCED for rule in _IMMUTABLE)",
+        "all(self.results.get(rule) is not Result.NOT_ENFORCED for rule in _IMMUTABLE)",
+        INSPECT + "TestWhatFollows::test_only_what_was_shown_is_claimed",
+    ),
+    Plant(
+        "a rule that matters does not decide",
+        "audit/inspect.py",
+        "return MEANINGS[self.rule].needed and self.result is not Result.ENFORCED",
+        "return MEANINGS[self.rule].needed and self.result is Result.NOT_ASKED",
+        INSPECT + "TestWhatFollows::test_a_rule_that_matters_decides_and_another_does_not",
+    ),
+    Plant(
+        "the store is asked before it is recorded",
+        "cli/audit_inspect.py",
+        '    where.record(\n        EventCode.STORE_INSPECT, operation, {STATE: BEGUN}, "the inspection could not be recorded, so nothing is asked"\n    )\n',
+        "",
+        INSPECT + "test_nothing_is_asked_that_cannot_be_recorded",
     ),
 )

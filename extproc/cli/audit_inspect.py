@@ -1,0 +1,112 @@
+"""`extproc audit inspect-store`: which rules of write-once storage the configured store really enforces."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from extproc.cli.audit_where import config_option, fail, find_where, json_option
+
+if TYPE_CHECKING:
+    from extproc.audit.inspect import Inspection
+    from extproc.audit.settings import DirectoryStore, S3Store
+
+_VERDICTS = (
+    "all that matters is enforced",
+    "NOT everything that matters is enforced",
+    "not everything that matters could be asked",
+)
+
+
+@click.command("inspect-store")
+@config_option
+@json_option
+def inspect_command(*, config: Path | None, as_json: bool) -> None:
+    """Try to break the store's rules with small objects of our own, and record what it enforces.
+
+    It asks to delete, shorten and overwrite locked objects, to take wrong ones, and for a moment to turn versions off:
+    use credentials that may do all that. Where they may not, a rule counts as not asked. Objects that it locks stay for
+    two minutes (where the policy of the bucket forbids that: for the configured retention) and are named.
+
+    Exit 0: all that matters is enforced. 1: something is not. 2: something could not be asked.
+    """
+    from extproc.audit.inspect import BEGUN, STATE  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+    from extproc.core.record import EventCode  # noqa: PLC0415
+
+    where = find_where(config, None)
+    if where.settings is None:
+        raise click.UsageError("inspect-store needs --config")
+    operation = "audit.inspect-store"
+    where.record(
+        EventCode.STORE_INSPECT, operation, {STATE: BEGUN}, "the inspection could not be recorded, so nothing is asked"
+    )
+    try:
+        inspection = _inspect(where.settings.store)
+    except (StoreFailed, AuditRefused, FileNotFoundError) as error:
+        fail(f"the audit store could not be asked ({error})")
+    where.record(EventCode.STORE_INSPECT, operation, inspection.detail(), "what was found could not be recorded")
+    _print(inspection, as_json=as_json)
+    sys.exit(inspection.exit_code)
+
+
+def _inspect(store: DirectoryStore | S3Store) -> Inspection:
+    from extproc.audit.settings import DirectoryStore  # noqa: PLC0415
+
+    if isinstance(store, DirectoryStore):
+        from extproc.audit.inspect_directory import inspect_directory  # noqa: PLC0415
+
+        return inspect_directory(store)
+    from extproc.audit.inspect_s3 import inspect_s3  # noqa: PLC0415
+
+    return inspect_s3(store)
+
+
+def _print(inspection: Inspection, *, as_json: bool) -> None:
+    from extproc.audit.inspect import MEANINGS, Result, capabilities  # noqa: PLC0415
+    from extproc.core.printable import printable_line  # noqa: PLC0415
+
+    known = capabilities(inspection.detail())
+    sentences = known.sentences() if known else ()
+    if as_json:
+        findings = [
+            {
+                "rule": finding.rule.value,
+                "expected": f"the store {MEANINGS[finding.rule].expected}",
+                "result": finding.result.value,
+                "because": finding.because,
+                "needed": MEANINGS[finding.rule].needed,
+                "otherwise": MEANINGS[finding.rule].otherwise,
+            }
+            for finding in inspection.findings
+        ]
+        body = {
+            "store": inspection.store,
+            "exit_code": inspection.exit_code,
+            "verdict": _VERDICTS[inspection.exit_code],
+            "place": inspection.place,
+            "findings": findings,
+            "kept": list(inspection.kept),
+            "sentences": list(sentences),
+        }
+        click.echo(json.dumps(body))
+        return
+    for finding in inspection.findings:
+        meaning = MEANINGS[finding.rule]
+        because = "" if finding.result is Result.ENFORCED else printable_line(finding.because)
+        because = f" ({because})" if because else ""
+        click.echo(f"{finding.result.value:19} {finding.rule.value:26} {meaning.expected}{because}")
+        if finding.result is not Result.ENFORCED:
+            weight = "this matters" if meaning.needed else "for your information"
+            click.echo(f"{'':19} {weight}: {meaning.otherwise}")
+    for key in inspection.kept:
+        click.echo(printable_line(f"stays until its lock is over: {key}"))
+    click.echo("")
+    if inspection.store == "directory":
+        click.echo(sentences[0])
+    click.echo(_VERDICTS[inspection.exit_code])
