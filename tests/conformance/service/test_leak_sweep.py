@@ -1,18 +1,25 @@
 """P5 by search: unique card numbers and security codes are planted everywhere; afterwards nothing that was written holds one."""
 
 import base64
+import contextlib
 import hashlib
+import hmac
 import json
+import os
 import random
 import re
 import time
+import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent import futures
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
+import psutil
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
@@ -28,6 +35,9 @@ from extproc.audit.store import open_store as open_audit_store
 from extproc.core.approval import ApprovalState
 from extproc.core.record import Direction
 
+SCRIPTS = (0x0660, 0x0966, 0xFF10, 0x1D7CE)
+"""Zeros: Arabic-Indic, Devanagari, full width, mathematical bold."""
+ALGORITHMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s")
 UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -56,6 +66,10 @@ class Planted:
     def spaced(self) -> str:
         pan = self.pan()
         return " ".join(pan[i : i + 4] for i in range(0, 16, 4))
+
+    def in_script(self, zero: int) -> str:
+        """In the decimal digits of another script, of which `zero` is the first."""
+        return "".join(chr(zero + int(digit)) for digit in self.pan())
 
     def code(self) -> str:
         """With a zero in front, as no duration, size or port has that stands in a log."""
@@ -101,6 +115,10 @@ def sink():
     server.stop(0)
 
 
+def answer_events(events: list[bytes], handler: Any, _: bytes) -> None:
+    handler.chunks(200, "text/event-stream", events)
+
+
 def drive(world: Any, planted: Planted) -> list[bytes]:
     """Every surface once; returns the unmasked bytes whose digests must not be found either."""
     originals: list[bytes] = []
@@ -133,6 +151,12 @@ def drive(world: Any, planted: Planted) -> list[bytes]:
     )
     assert send(chat("number", metadata={"card": int(planted.pan())}, user=planted.pan())).status_code == 200
     assert send(chat("header"), **{"x-note": f"card {planted.spaced()}"}).status_code == 200
+    for zero in SCRIPTS:
+        assert send(chat(f"card {planted.in_script(zero)} please")).status_code == 200
+    assert send(chat("in base64: " + base64.b64encode(f"card {planted.spaced()}".encode()).decode())).status_code == 200
+    assert send(chat(f"in hex: {planted.pan().encode().hex()}")).status_code == 200
+    escaped = "".join(f"\\u{ord(digit):04x}" for digit in planted.pan())
+    assert send(chat(f'{{"text": "card {escaped}"}}')).status_code == 200
     send(chat("bad json")).raise_for_status()
     httpx.post(
         world.guard.url + "/v1/chat/completions",
@@ -149,6 +173,13 @@ def drive(world: Any, planted: Planted) -> list[bytes]:
     for cut in range(1, len(whole)):
         world.stream_text("stream", [whole[:cut], whole[cut:]])
     originals.append(whole.encode())
+    for zero in SCRIPTS:
+        number = planted.in_script(zero)
+        originals.append(f"no. {number}.".encode())
+        deltas = [{"index": 0, "delta": {"content": piece}} for piece in ("no. ", *number, ".")]
+        events = [b"data: " + json.dumps({"choices": [delta]}).encode() + b"\n\n" for delta in deltas]
+        world.upstream.answer = partial(answer_events, [*events, b"data: [DONE]\n\n"])
+        assert "[PAN]" in world.chat("scripts", stream=True).text
     error = {"error": {"message": f"bad {planted.pan()}"}}
     world.upstream.answer = lambda handler, _: handler.whole(
         500, "application/json", json.dumps(error).encode(), x_echo=planted.pan()
@@ -198,6 +229,85 @@ def everything_written(world: Any, collected: Sink, metrics: bytes) -> dict[str,
     return found
 
 
+def everything_open(world: Any) -> dict[str, bytes]:
+    """What the processes hold open and no folder lists: files in memory, and deleted ones. No core can be dumped."""
+    found: dict[str, bytes] = {}
+    processes = psutil.Process(world.guard.service.process.pid)
+    for process in (processes, *processes.children(recursive=True)):
+        for link in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                target = os.readlink(link)
+                if target.startswith("/memfd:") or (target.endswith(" (deleted)") and target.startswith("/")):
+                    found[f"{process.name()} {target}"] = link.read_bytes()
+        limits = Path(f"/proc/{process.pid}/limits").read_text("ascii")
+        if process.pid in world.worker_pids():
+            assert re.search(r"Max core file size +0 +0 ", limits), "a core could be dumped"
+    return found
+
+
+def digests_of(text: bytes) -> Iterator[bytes]:
+    """Every digest of a text that needs no key, in every way of writing it; a key of nothing is none."""
+    for algorithm in ALGORITHMS:
+        for raw in (hashlib.new(algorithm, text).digest(), hmac.digest(b"", text, algorithm)):
+            yield from (raw, raw.hex().encode(), raw.hex().upper().encode())
+            yield from (base64.b64encode(raw), base64.urlsafe_b64encode(raw))
+
+
+def forms_of(pan: str) -> Iterator[bytes]:
+    """A number in the ways in which something may have written it."""
+    ascii_ = pan.encode()
+    yield from (ascii_, ascii_.hex().encode(), pan.encode("utf-16-le"), pan.encode("utf-16-be"))
+    yield from ("".join(chr(zero + int(digit)) for digit in pan).encode() for zero in SCRIPTS)
+    yield "".join(f"\\u{ord(digit):04x}" for digit in pan).encode()
+    for before in range(3):  # base64 of a text in which it stands: without the ends, which the rest of it shares
+        yield base64.b64encode(bytes(before) + ascii_)[4 if before else 0 : -4]
+
+
+def in_ascii_digits(data: bytes) -> bytes:
+    """The decimal digits of every script as ASCII, and nothing between them that people write there."""
+    text = data.decode("utf-8", "ignore")
+    if text.isascii():
+        return b""
+    digits = {character: str(unicodedata.decimal(character)) for character in set(text) if character.isdecimal()}
+    return re.sub(r"[\s\-.]", "", text.translate(str.maketrans(digits))).encode()
+
+
+class Needles:
+    """Many things to look for, in one pass over the data."""
+
+    LENGTH = 8
+
+    def __init__(self, forms: Iterable[bytes]) -> None:
+        self._forms: dict[bytes, set[bytes]] = {}
+        for form in forms:
+            self._forms.setdefault(form[: self.LENGTH], set()).add(form)
+
+    def find(self, data: bytes) -> bytes | None:
+        for at in range(len(data) - self.LENGTH + 1):
+            for form in self._forms.get(data[at : at + self.LENGTH], ()):
+                if data.startswith(form, at):
+                    return form
+        return None
+
+
+def test_the_search_finds_what_it_looks_for() -> None:
+    """Its negative twin: in each form, somewhere in the middle."""
+    pan = "4111111111111111"
+    for form in forms_of(pan):
+        assert Needles(forms_of(pan)).find(b"before " + form + b" behind") == form
+    for form in digests_of(b"a body"):
+        assert Needles(digests_of(b"a body")).find(b"\x00" + form) == form
+    whole = base64.b64encode(f"card {pan} please".encode())
+    assert Needles(forms_of(pan)).find(whole)
+    assert (
+        Needles(forms_of(pan)).find(
+            in_ascii_digits(f"\uff14\uff11\uff11\uff11 {chr(0x661) * 4}-{chr(0xFF11) * 4} 1111".encode())
+        )
+        == pan.encode()
+    )
+    assert Needles([*forms_of(pan), *digests_of(b"a body")]).find(b"4111 1111 1111 111" * 50) is None
+
+
 def everything_encrypted(world: Any) -> dict[str, bytes]:
     """What only the deployment's keys open: every transcript and every preview of an approval, in clear."""
     settings = world.guard.settings
@@ -232,33 +342,27 @@ def test_p5_a_search_of_everything_finds_no_account_data(own_world, sink) -> Non
     metrics = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).content
     assert b"extproc" in metrics
     time.sleep(1.5)
+    in_memory = everything_open(world)
     world.guard.service.stop()
     encrypted = everything_encrypted(world)
     exchanges = {record["exchange_id"] for record in world.records() if record.get("exchange_id")}
     assert len(exchanges) > len(planted.pans)
     assert exchanges_with_a_server_span(collected) == Counter(exchanges)
-    written = {**everything_written(world, collected, metrics), **encrypted}
+    written = {**everything_written(world, collected, metrics), **encrypted, **in_memory}
     assert any(name.endswith((".log", "access.log")) for name in written)
     assert len(planted.pans) > 10
-    digests = [
-        needle
-        for text in [*originals, *(pan.encode() for pan in planted.pans), *(code.encode() for code in planted.codes)]
-        for algorithm in (hashlib.sha256, hashlib.sha1, hashlib.md5)
-        for raw in [algorithm(text).digest()]
-        for needle in (raw, raw.hex().encode(), base64.b64encode(raw))
-    ]
+    texts = [*originals, *(number.encode() for number in (*planted.pans, *planted.codes))]
+    digests = Needles(form for text in texts for form in digests_of(text))
+    numbers = Needles(form for pan in planted.pans for form in forms_of(pan))
     for name, data in written.items():
-        squeezed = re.sub(rb"[ \-]", b"", data)
-        for pan in planted.pans:
-            assert pan.encode() not in data, f"a card number stands in {name}"
-            assert pan.encode() not in squeezed, f"a card number stands in {name}"
+        assert digests.find(data) is None, f"an unkeyed digest of unmasked bytes stands in {name}"
+        for text in (data, re.sub(rb"[ \-]", b"", data), in_ascii_digits(data)):
+            assert numbers.find(text) is None, f"a card number stands in {name}"
         no_ids = UUID.sub(b"", data)
         for code in planted.codes:
             assert re.search(rb"(?<![0-9A-Za-z.])" + code.encode() + rb"(?![0-9A-Za-z.])", no_ids) is None, (
                 f"a security code stands in {name}"
             )
-        for digest in digests:
-            assert digest not in data, f"an unkeyed digest of unmasked bytes stands in {name}"
     assert b"model-key-of-ours" not in b"".join(
         data for name, data in written.items() if not name.endswith("model.key")
     )
