@@ -4,6 +4,7 @@ Reads beside a running service. Segments move from journal to sealed files to th
 listed before the store, and what is gone from one place is looked for in the next.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,14 @@ from extproc.audit.store import ObjectStore, StoredObject
 
 _ATTEMPTS = 3
 """A segment moves twice at most: sealed, shipped."""
+
+
+Listing = Callable[[ObjectStore], Iterable[StoredObject]]
+
+
+def list_everything(store: ObjectStore) -> Iterator[StoredObject]:
+    """Every object of every plane."""
+    return store.list("v1/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,10 @@ class Holdings:
     """Why the spool's newest registry entry cannot be used; empty when it can, or when there is none."""
 
     @classmethod
-    def look(cls, store: ObjectStore, spool: Path | None, deployment: str) -> "Holdings":
-        """List everything once. Raises `StoreFailed`."""
+    def look(
+        cls, store: ObjectStore, spool: Path | None, deployment: str, *, listing: Listing = list_everything
+    ) -> "Holdings":
+        """List once what `listing` lists of the store. Raises `StoreFailed`."""
         holdings = cls(store, spool)
         if spool is not None:
             holdings.strangers += [str(path) for path in strays(spool, deployment)]
@@ -73,7 +84,7 @@ class Holdings:
                 alive = is_alive(directory)
                 local = {*segments(directory, JOURNAL), *segments(directory, Part.MANIFEST)}
                 holdings.epochs[origin] = Epoch(origin, directory=directory, alive=alive, local=tuple(sorted(local)))
-        for stored in store.list("v1/"):
+        for stored in listing(store):
             name = parse_key(stored.key)
             if name is None:
                 holdings.strangers.append(stored.key)
@@ -108,17 +119,22 @@ class Holdings:
 
     def load(self, epoch: Epoch, segment: int) -> SealedSegment | JournalFile | None:
         """One segment from wherever it is now; None when it is nowhere. Raises `StoreFailed`."""
+        found = self.find(epoch, segment)
+        if not isinstance(found, bytes):
+            return found
+        return SealedSegment(
+            found,
+            self.part(epoch, Part.EVIDENCE, segment),
+            self.part(epoch, Part.CONTENT, segment),
+            self.part(epoch, Part.KEYS, segment),
+        )
+
+    def find(self, epoch: Epoch, segment: int) -> bytes | JournalFile | None:
+        """A segment's manifest, or its journal while it has none; None when it is nowhere. Raises `StoreFailed`."""
         for _ in range(_ATTEMPTS):
-            manifest = self._object(epoch, Part.MANIFEST, segment)
-            if manifest is not None:
-                return SealedSegment(
-                    manifest,
-                    self._object(epoch, Part.EVIDENCE, segment),
-                    self._object(epoch, Part.CONTENT, segment),
-                    self._object(epoch, Part.KEYS, segment),
-                )
-            if epoch.directory is None:
-                return None
+            manifest = self.part(epoch, Part.MANIFEST, segment)
+            if manifest is not None or epoch.directory is None:
+                return manifest
             try:
                 if (journal := read_journal(epoch.directory / segment_file(segment, JOURNAL))) is not None:
                     return journal
@@ -126,7 +142,8 @@ class Holdings:
                 continue
         return None
 
-    def _object(self, epoch: Epoch, part: Part, segment: int) -> bytes | None:
+    def part(self, epoch: Epoch, part: Part, segment: int) -> bytes | None:
+        """One object of a segment, from the store or the spool; None when there is none. Raises `StoreFailed`."""
         stored = epoch.stored.get((part, segment))
         if stored is not None:
             return self.store.get(stored.key, stored.versions[0])

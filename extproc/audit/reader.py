@@ -1,14 +1,74 @@
-"""Search the log: evidence from the store, and from the spool what is not there yet. Reading disturbs no writer."""
+"""Read the log: evidence from the store, and from the spool what is not there yet. Reading disturbs no writer.
+
+Reading proves nothing. What it finds out in passing (a segment that is missing, or is not what its manifest says) it
+notes; `extproc audit verify` proves.
+"""
 
 import datetime as dt
+import hashlib
+import heapq
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from extproc.audit.holdings import Epoch, Holdings, SealedSegment
+import msgspec
+
+from extproc.audit.holdings import Epoch, Holdings, Listing
 from extproc.audit.line import parse_mark, parse_record
-from extproc.audit.names import Origin
-from extproc.audit.segment import JournalFile
-from extproc.core.record import ENDS_EXCHANGE, EventCode, Record
+from extproc.audit.names import Origin, Part
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.segment import ObjectRef
+from extproc.audit.signed import split_document
+from extproc.audit.store import ObjectStore, StoredObject
+from extproc.core.record import Record
+
+CLOCK_SLACK_MS = 10 * 60 * 1000
+"""A record's time is taken before it is written, and clocks are set. What a segment's own times place further than this
+outside of a span is not looked at."""
+FOREVER_MS = 253_370_764_800_000
+"""The beginning of the year 9999."""
+_EXCHANGE_ID = re.compile(r"([0-9a-f]{12})-[0-9a-f]{16}")
+_EVIDENCE_DAY = re.compile(r"v1/evidence/[^/]+/(\d{4})/(\d\d)/(\d\d)/")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Unix milliseconds, from `since_ms` until before `until_ms`."""
+
+    since_ms: int = 0
+    until_ms: int = FOREVER_MS
+
+    def holds(self, time_ms: int) -> bool:
+        return self.since_ms <= time_ms < self.until_ms
+
+    @property
+    def last_day(self) -> str:
+        """`yyyymmdd` of the last day on which an epoch may have begun."""
+        return _stamp(self.until_ms + CLOCK_SLACK_MS)[:8]
+
+
+ALWAYS = Span()
+
+
+def span_of_exchange(exchange_id: str) -> Span:
+    """When its records were written, at the earliest: our exchange ids begin with their time."""
+    match = _EXCHANGE_ID.fullmatch(exchange_id)
+    return Span(since_ms=max(int(match[1], 16) - CLOCK_SLACK_MS, 0)) if match else ALWAYS
+
+
+def evidence_of(deployment: str, span: Span) -> Listing:
+    """Lists the evidence plane alone, up to the last day of the span; `deployment` may be empty, then every one."""
+
+    def listing(store: ObjectStore) -> Iterator[StoredObject]:
+        for stored in store.list(f"v1/evidence/{deployment}/" if deployment else "v1/evidence/"):
+            day = _EVIDENCE_DAY.match(stored.key)
+            if day and "".join(day.groups()) > span.last_day:
+                if deployment:
+                    return  # keys come in order: nothing but later days follows
+                continue
+            yield stored
+
+    return listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,120 +87,141 @@ class Evidence:
         return f"{self.origin}#{self.seq}"
 
 
-def find_records(holdings: Holdings) -> Iterator[Evidence]:
-    """Every record that is there, epoch by epoch. Does not verify. Raises `StoreFailed`."""
-    for origin in sorted(holdings.epochs):
-        epoch = holdings.epochs[origin]
-        for segment in range(1, epoch.last_segment + 1):
-            for line in _lines(holdings, epoch, segment):
-                yield Evidence(origin, parse_mark(line).seq, segment, parse_record(line), line)
+class _Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading needs of a manifest, whichever version it has."""
 
-
-def _lines(holdings: Holdings, epoch: Epoch, segment: int) -> list[bytes]:
-    match holdings.load(epoch, segment):
-        case SealedSegment(evidence=bytes() as evidence):
-            return evidence.splitlines()
-        case JournalFile() as journal:
-            return journal.lines()
-        case _:
-            return []
-
-
-_BY_OTHERS = frozenset(
-    {
-        EventCode.APPROVAL_DECIDE,
-        EventCode.ADMIN_SHRED_REQUEST,
-        EventCode.ADMIN_SHRED,
-        EventCode.ADMIN_SHRED_DONE,
-        EventCode.ADMIN_SHRED_FAILED,
-        EventCode.ADMIN_SHRED_REFUSED,
-    }
-)
-"""Records about an exchange that are no part of it."""
-
-
-@dataclass(slots=True)
-class ExchangeRecords:
-    """The records of one exchange, in order."""
-
-    exchange_id: str
-    records: list[Evidence] = field(default_factory=list)
-
-    @property
-    def first(self) -> Record:
-        return self.records[0].record
-
-    @property
-    def last(self) -> Record:
-        """Its end; before there is one, the last record of its own. Others may decide and shred after it."""
-        own = [item.record for item in self.records if item.record.event_code not in _BY_OTHERS]
-        ends = [record for record in own if record.event_code in ENDS_EXCHANGE]
-        return (ends or own or [self.records[-1].record])[-1]
-
-    @property
-    def shredded(self) -> Record | None:
-        """The last record that its transcript is to become unreadable, with who and why."""
-        records = [item.record for item in self.records if item.record.event_code is EventCode.ADMIN_SHRED]
-        return records[-1] if records else None
-
-    @property
-    def effect(self) -> str:
-        """The policy's answer, as last recorded; empty when it was never asked."""
-        effects = [item.record.policy.effect for item in self.records if item.record.policy is not None]
-        return next((effect for effect in reversed(effects) if effect), "")
-
-    @property
-    def model(self) -> str:
-        return next((item.record.resource.model for item in self.records if item.record.resource.model), "")
-
-    @property
-    def findings(self) -> dict[str, int]:
-        """By kind, both directions, as the last record has them."""
-        last = self.last
-        kinds = [*last.findings_request, *last.findings_response]
-        return {
-            kind: last.findings_request.get(kind, 0) + last.findings_response.get(kind, 0)
-            for kind in dict.fromkeys(kinds)
-        }
+    records: int
+    evidence: ObjectRef
+    started_ms: int
+    sealed_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What to list. Empty: everything. `person` is part of a name or uid; `since_ms` is Unix milliseconds."""
+class _Segment:
+    """A segment's times, and what its lines are to be held against; None while it is a journal, which is read whole."""
 
-    person: str = ""
-    model: str = ""
-    effect: str = ""
-    since_ms: int = 0
-
-    def matches(self, exchange: ExchangeRecords) -> bool:
-        actor = exchange.last.actor
-        wanted = self.person.casefold()
-        return (
-            (not wanted or wanted in actor.name.casefold() or wanted in actor.uid.casefold())
-            and (not self.model or self.model == exchange.model)
-            and (not self.effect or self.effect == exchange.effect)
-            and exchange.last.time_ms >= self.since_ms
-        )
+    started_ms: int
+    sealed_ms: int
+    seal: _Seal | None = None
+    lines: tuple[bytes, ...] = ()
 
 
-def list_exchanges(holdings: Holdings, query: Query) -> list[ExchangeRecords]:
-    """Exchanges by the time of their first record. Reads of the log itself are not listed as exchanges."""
-    exchanges: dict[str, ExchangeRecords] = {}
-    for item in find_records(holdings):
-        if item.record.exchange_id and item.record.event_code is not EventCode.AUDIT_READ:
-            exchanges.setdefault(item.record.exchange_id, ExchangeRecords(item.record.exchange_id)).records.append(item)
-    for exchange in exchanges.values():
-        exchange.records.sort(key=lambda item: (item.record.time_ms, item.origin, item.seq))
-    found = [exchange for exchange in exchanges.values() if query.matches(exchange)]
-    return sorted(found, key=lambda exchange: exchange.first.time_ms)
+@dataclass(slots=True)
+class Reader:
+    """The records of a span. Memory: one segment of each epoch that is read at the same time."""
+
+    holdings: Holdings
+    span: Span = ALWAYS
+    problems: list[str] = field(default_factory=list)
+    """What could not be read, or is not what its manifest says; complete once the records have all been taken."""
+
+    def records(self) -> Iterator[Evidence]:
+        """Epoch by epoch, by writer and time. Raises `StoreFailed`."""
+        for origin in sorted(self.holdings.epochs):
+            yield from self._records_of(self.holdings.epochs[origin])
+
+    def in_order(self) -> Iterator[Evidence]:
+        """By time, as far as each writer's own records are in the order of their times. Raises `StoreFailed`.
+
+        An epoch is opened when its time has come, so only what was written at the same time is read at the same time.
+        """
+        waiting = sorted(self.holdings.epochs.values(), key=lambda epoch: epoch.origin.epoch, reverse=True)
+        open_: list[tuple[int, int, Evidence, Iterator[Evidence]]] = []
+        opened = 0
+        while waiting or open_:
+            while waiting and (not open_ or _began(waiting[-1]) <= _stamp(open_[0][0])):
+                opened += 1
+                records = self._records_of(waiting.pop())
+                if (first := next(records, None)) is not None:
+                    heapq.heappush(open_, (first.record.time_ms, opened, first, records))
+            if not open_:
+                return
+            _, number, item, records = open_[0]
+            yield item
+            if (following := next(records, None)) is None:
+                heapq.heappop(open_)
+            else:
+                heapq.heapreplace(open_, (following.record.time_ms, number, following, records))
+
+    def _records_of(self, epoch: Epoch) -> Iterator[Evidence]:
+        if _began(epoch) > _stamp(self.span.until_ms + CLOCK_SLACK_MS):
+            return
+        for number in range(self._first_segment(epoch), epoch.last_segment + 1):
+            segment = self._segment(epoch, number)
+            if segment is None:
+                self._note(epoch, number, "is missing")
+                continue
+            if segment.started_ms >= self.span.until_ms + CLOCK_SLACK_MS:
+                return
+            for line in self._lines(epoch, number, segment):
+                item = self._parse(epoch, number, line)
+                if item is not None and self.span.holds(item.record.time_ms):
+                    yield item
+
+    def _first_segment(self, epoch: Epoch) -> int:
+        """The first that was not sealed before the span; found by halves, a manifest each."""
+        if not self.span.since_ms:
+            return 1
+        low, high = 1, epoch.last_segment + 1
+        while low < high:
+            middle = (low + high) // 2
+            segment = self._segment(epoch, middle)
+            if segment is not None and segment.sealed_ms < self.span.since_ms - CLOCK_SLACK_MS:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _segment(self, epoch: Epoch, number: int) -> _Segment | None:
+        found = self.holdings.find(epoch, number)
+        if found is None:
+            return None
+        if not isinstance(found, bytes):
+            return _Segment(found.header.started_ms, FOREVER_MS, lines=tuple(found.lines()))
+        try:
+            seal = msgspec.json.decode(split_document(found)[0], type=_Seal)
+        except (AuditRefused, msgspec.DecodeError):
+            return None
+        return _Segment(seal.started_ms, seal.sealed_ms, seal)
+
+    def _lines(self, epoch: Epoch, number: int, segment: _Segment) -> tuple[bytes, ...]:
+        if segment.seal is None:
+            return segment.lines
+        evidence = self.holdings.part(epoch, Part.EVIDENCE, number)
+        if evidence is None:
+            self._note(epoch, number, "has no evidence")
+            return ()
+        if hashlib.sha256(evidence).hexdigest() != segment.seal.evidence.sha256:
+            self._note(epoch, number, "is not what its manifest says")
+        return tuple(evidence.splitlines())
+
+    def _parse(self, epoch: Epoch, number: int, line: bytes) -> Evidence | None:
+        try:
+            return Evidence(epoch.origin, parse_mark(line).seq, number, parse_record(line), line)
+        except AuditRefused:
+            self._note(epoch, number, "has a line that is no record")
+            return None
+
+    def _note(self, epoch: Epoch, number: int, what: str) -> None:
+        problem = f"segment {number} of {epoch.origin} {what}"
+        if problem not in self.problems[-1:]:
+            self.problems.append(problem)
 
 
-def show_exchange(holdings: Holdings, exchange_id: str) -> ExchangeRecords | None:
-    """Everything recorded of one exchange, or None."""
-    records = [item for item in find_records(holdings) if item.record.exchange_id == exchange_id]
-    records.sort(key=lambda item: (item.record.time_ms, item.origin, item.seq))
-    return ExchangeRecords(exchange_id, records) if records else None
+def find_records(holdings: Holdings) -> Iterator[Evidence]:
+    """Every record that is there, epoch by epoch. Does not verify. Raises `StoreFailed`."""
+    return Reader(holdings).records()
+
+
+def _began(epoch: Epoch) -> str:
+    """As `_stamp` writes it. Not made a time of: the name of an object in the store may be no date."""
+    return epoch.origin.epoch[:15]
+
+
+def _stamp(time_ms: int) -> str:
+    """UTC as in an epoch's name: `20261128T144702`."""
+    moment = dt.datetime.fromtimestamp(min(max(time_ms, 0), FOREVER_MS) / 1000, dt.UTC)
+    return moment.strftime("%Y%m%dT%H%M%S")
 
 
 def time_text(time_ms: int) -> str:

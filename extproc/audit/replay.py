@@ -17,26 +17,35 @@ from extproc.audit.content import (
     parse_content_frame,
     unwrap_key,
 )
+from extproc.audit.exchanges import ExchangeRecords, show_exchange
 from extproc.audit.frames import Kind
 from extproc.audit.holdings import Epoch, Holdings, SealedSegment
 from extproc.audit.keys import AuditKeys
 from extproc.audit.line import parse_mark
-from extproc.audit.reader import ExchangeRecords, show_exchange, time_text
+from extproc.audit.names import Origin, Part, parse_key
+from extproc.audit.reader import Evidence, time_text
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import JournalFile, unpack_content
 from extproc.core.printable import printable_line
+from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE
+
+_WITH_CONTENT = OPENS_EXCHANGE | ENDS_EXCHANGE
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """Pieces in the order of their times. `closed`: the exchange's end is recorded and binds exactly these frames."""
 
+    exchange: ExchangeRecords
     pieces: tuple[Piece, ...]
     closed: bool
 
 
 def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Transcript | None:
-    """None when there is no such exchange. Raises `AuditRefused` or `Malformed` when it does not open as stored."""
+    """None when there is no such exchange. `holdings` need not list more than the evidence.
+
+    Raises `AuditRefused` or `Malformed` when it does not open as stored, and `StoreFailed`.
+    """
     exchange = show_exchange(holdings, exchange_id)
     if exchange is None:
         return None
@@ -45,11 +54,13 @@ def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Tr
     closed = True
     for origin in sorted({item.origin for item in exchange.records}):
         places = [item for item in exchange.records if item.origin == origin]
-        # Content may be durable just before the first record, in the segment before it.
-        first = max(min(item.segment for item in places) - 1, 1)
+        if not any(item.record.event_code in _WITH_CONTENT for item in places):
+            continue  # a decision, say
+        epoch = holdings.epochs[origin]
+        _list_content(holdings, origin)
         found = _Streams(keys, str(origin), exchange_id, gone)
-        for segment in range(first, holdings.epochs[origin].last_segment + 1):
-            found.read(*_content(holdings, holdings.epochs[origin], segment))
+        for segment in _segments(places, epoch.last_segment):
+            found.read(*_content(holdings, epoch, segment))
         marks = [parse_mark(item.line) for item in places]
         ends = [mark for mark in marks if mark.content_frames]
         for mark in ends:
@@ -57,7 +68,24 @@ def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Tr
                 raise AuditRefused("the transcript is not the one that the exchange's end recorded")
         closed = closed and (bool(ends) or not found.frames)
         pieces += found.pieces()
-    return Transcript(tuple(sorted(pieces, key=lambda piece: piece.at_us)), closed)
+    return Transcript(exchange, tuple(sorted(pieces, key=lambda piece: piece.at_us)), closed)
+
+
+def _segments(places: list[Evidence], last: int) -> range:
+    """Where one epoch may have content of the exchange with these records."""
+    # Content may be durable just before the first record, in the segment before it; the end comes after all of it.
+    first = max(min(item.segment for item in places) - 1, 1)
+    ends = [item.segment for item in places if item.record.event_code in ENDS_EXCHANGE]
+    return range(first, (max(ends) if ends else last) + 1)
+
+
+def _list_content(holdings: Holdings, origin: Origin) -> None:
+    """Take note of what the store holds of an epoch's content and keys."""
+    for part in (Part.CONTENT, Part.KEYS):
+        for stored in holdings.store.list(origin.object_key(part, 0).rpartition("/")[0] + "/"):
+            name = parse_key(stored.key)
+            if name is not None and stored.versions:
+                holdings.add(name, stored)
 
 
 def _why_gone(exchange: ExchangeRecords) -> str:

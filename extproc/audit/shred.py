@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from extproc.audit.exchanges import ExchangeRecords, show_exchange
 from extproc.audit.holdings import Holdings
-from extproc.audit.reader import ExchangeRecords, show_exchange
 from extproc.audit.settings import AuditSettings
 from extproc.audit.shred_request import (
     ShredCode,

@@ -8,9 +8,10 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
+from extproc.audit.exchanges import SHRED_WRITER, ExchangeRecords
 from extproc.audit.holdings import Holdings
 from extproc.audit.names import Origin
-from extproc.audit.reader import ExchangeRecords, find_records
+from extproc.audit.reader import find_records
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings
 from extproc.audit.signed import VerifyKey
@@ -18,7 +19,7 @@ from extproc.audit.verify import proves_epoch
 from extproc.core.identity import Principal
 from extproc.core.record import ENDS_EXCHANGE, Actor, EventCode, Outcome, Record, Resource
 
-WRITER = "shred"
+WRITER = SHRED_WRITER
 REQUEST_SECONDS = 24 * 3600
 """Then a request is no longer confirmed."""
 _SKEW_MS = 300_000

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import msgspec
 
+from extproc.audit.exchanges import ExchangeRecords
 from extproc.audit.files import TEMPORARY, replace_erased
 from extproc.audit.holdings import Epoch, Holdings
 from extproc.audit.names import JOURNAL, Part
-from extproc.audit.reader import ExchangeRecords
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.spool import RESERVE, make_directory
 from extproc.audit.store import StoredObject

@@ -47,7 +47,7 @@ def shred_command() -> None:
 @_config
 def request_command(*, exchange_id: str, reason: str, token_file: Path | None, token_stdin: bool, config: Path) -> None:
     """Ask for it. Prints the id that another person confirms within 24 hours."""
-    from extproc.audit.reader import show_exchange  # noqa: PLC0415
+    from extproc.audit.exchanges import show_exchange  # noqa: PLC0415
     from extproc.audit.shred_request import check_ended, check_shredder, request_id_of, shred_record  # noqa: PLC0415
     from extproc.core.record import EventCode  # noqa: PLC0415
 

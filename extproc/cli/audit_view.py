@@ -1,28 +1,35 @@
-"""How `extproc audit` shows exchanges, transcripts and reports. What comes from elsewhere steers no terminal."""
+"""How `extproc audit` shows exchanges and records. What comes from elsewhere steers no terminal."""
 
 import json
-import time
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import click
 
-from extproc.audit.content import Piece
-from extproc.audit.reader import ExchangeRecords, time_text
+from extproc.audit.exchanges import ExchangeRecords
+from extproc.audit.reader import time_text
+from extproc.cli.audit_where import EXIT_INPUT
 from extproc.cli.columns import align
-from extproc.core.printable import printable, printable_line
+from extproc.core.printable import printable_line
+
+_ROWS_OF_A_PAGE = 1000
+"""So many rows have the same columns; a longer list is not kept in memory to find the widest of all."""
 
 
 def summary(exchange: ExchangeRecords) -> dict[str, Any]:
     last = exchange.last
     return {
         "exchange_id": exchange.exchange_id,
-        "time": time_text(exchange.first.time_ms),
+        "time": time_text(exchange.began_ms),
         "person": last.actor.name or last.actor.uid,
         "uid": last.actor.uid,
         "operation": last.resource.operation,
         "model": exchange.model,
         "effect": exchange.effect,
-        "outcome": str(last.status),
+        "rule": exchange.rule,
+        "outcome": exchange.outcome,
         "status_detail": last.status_detail,
         "http_status": last.http_status,
         "findings": exchange.findings,
@@ -34,15 +41,40 @@ def summary(exchange: ExchangeRecords) -> dict[str, Any]:
 _HEADINGS = ("TIME", "EXCHANGE", "PERSON", "OPERATION", "MODEL", "EFFECT", "OUTCOME", "FINDINGS")
 
 
-def print_list(exchanges: list[ExchangeRecords], *, as_json: bool) -> None:
+def print_list(exchanges: Iterable[ExchangeRecords], *, as_json: bool) -> None:
     """A row each, or a JSON object each."""
     if as_json:
         for exchange in exchanges:
             click.echo(json.dumps(summary(exchange)))
         return
-    for line in align([_HEADINGS, *map(_row, exchanges)] if exchanges else []):
-        click.echo(line)
-    click.echo(f"{len(exchanges)} exchange(s)", err=True)
+    count = 0
+    for page in _pages(exchanges):
+        lines = list(align([_HEADINGS, *map(_row, page)]))
+        for line in lines[1 if count else 0 :]:
+            click.echo(line)
+        count += len(page)
+    click.echo(f"{count} exchange(s)", err=True)
+
+
+def print_records(exchange: ExchangeRecords, *, as_json: bool) -> None:
+    """Each record as it is stored, in characters that every terminal and parser takes for themselves."""
+    for item in exchange.records:
+        document = json.loads(item.line)
+        if as_json:
+            click.echo(json.dumps(document, separators=(",", ":")))
+            continue
+        click.echo(f"{time_text(item.record.time_ms)}  {item.record.event_code}  {item.receipt}")
+        for line in json.dumps(document, indent=2).splitlines()[1:-1]:
+            click.echo("  " + line)
+
+
+def print_problems(problems: list[str]) -> None:
+    """What a reader noted; with anything there, what was shown is incomplete and the exit code 2."""
+    for problem in problems:
+        click.echo(printable_line(problem), err=True)
+    if problems:
+        click.echo("not everything could be read; `extproc audit verify` says what does not hold", err=True)
+        sys.exit(EXIT_INPUT)
 
 
 def _row(exchange: ExchangeRecords) -> tuple[str, ...]:
@@ -52,20 +84,10 @@ def _row(exchange: ExchangeRecords) -> tuple[str, ...]:
     outcome = row["outcome"] + (f"({row['status_detail']})" if row["status_detail"] else "")
     if row["shredded"] is not None:
         outcome += f", shredded: {printable_line(row['shredded'])}"
-    return (*(printable_line(word) or "-" for word in words), outcome, findings)
+    return (*(printable_line(word) or "-" for word in words), printable_line(outcome), printable_line(findings))
 
 
-def play(pieces: tuple[Piece, ...], pace: float, *, as_json: bool) -> None:
-    start = pieces[0].at_us if pieces else 0
-    begun = time.monotonic()
-    for piece in pieces:
-        at = (piece.at_us - start) / 1e6
-        if (wait := begun + at * pace - time.monotonic()) > 0 and pace:
-            time.sleep(wait)
-        text = piece.data.decode("utf-8", "backslashreplace")
-        if as_json:
-            click.echo(json.dumps({"at_seconds": at, "direction": str(piece.direction), "data": text}))
-            continue
-        arrow = "->" if piece.direction == "to_model" else "<-"
-        for line in filter(None, text.splitlines()):  # a stream's events end with empty lines
-            click.echo(f"{at:9.3f}s {arrow} {printable(line)}")
+def _pages(exchanges: Iterable[ExchangeRecords]) -> Iterator[list[ExchangeRecords]]:
+    remaining = iter(exchanges)
+    while page := list(islice(remaining, _ROWS_OF_A_PAGE)):
+        yield page

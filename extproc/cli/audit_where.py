@@ -7,14 +7,17 @@ import getpass
 import re
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
     from extproc.audit.holdings import Holdings
+    from extproc.audit.reader import Span
     from extproc.audit.settings import AuditSettings
     from extproc.audit.store import ObjectStore
     from extproc.core.record import EventCode
@@ -39,12 +42,18 @@ class Where:
 
     def look(self) -> Holdings:
         from extproc.audit.holdings import Holdings  # noqa: PLC0415
-        from extproc.audit.store import StoreFailed  # noqa: PLC0415
 
-        try:
+        with store_failures():
             return Holdings.look(self.store, self.spool, self.deployment)
-        except (StoreFailed, OSError) as error:
-            fail(f"the audit store could not be read ({error})")
+
+    def look_at_evidence(self, span: Span) -> Holdings:
+        """What there is of the evidence of a span; nothing else is listed."""
+        from extproc.audit.holdings import Holdings  # noqa: PLC0415
+        from extproc.audit.reader import evidence_of  # noqa: PLC0415
+
+        with store_failures():
+            listing = evidence_of(self.deployment, span)
+            return Holdings.look(self.store, self.spool, self.deployment, listing=listing)
 
     def record_read(self, operation: str, detail: dict[str, str | int | float | bool]) -> None:
         """Before anything is shown. Without settings there is no journal to write to."""
@@ -89,6 +98,19 @@ def fail(sentence: str) -> NoReturn:
     sys.exit(EXIT_INPUT)
 
 
+@contextmanager
+def store_failures() -> Iterator[None]:
+    """A store that cannot be read ends the command."""
+    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+
+    try:
+        yield
+    except BrokenPipeError:  # whoever read our output has had enough
+        raise
+    except (StoreFailed, OSError) as error:
+        fail(f"the audit store could not be read ({error})")
+
+
 def find_where(config: Path | None, store: Path | None) -> Where:
     """From the two options; wrong use and wrong settings end the command."""
     from extproc.audit.settings import DirectoryStore  # noqa: PLC0415
@@ -115,6 +137,17 @@ store_option = click.option(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A copy of the store, instead of --config.",
 )
+_since = click.option(
+    "--since", "--from", "since", default="", help="From then on: a span like `24h`, or an ISO 8601 time (UTC)."
+)
+_until = click.option("--until", "--to", "until", default="", help="Until before then, likewise.")
+
+
+def span_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--since` and `--until`, in that order of the help."""
+    return _since(_until(function))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
 
 
@@ -129,3 +162,13 @@ def since_ms(text: str) -> int:
     except ValueError as error:
         raise click.BadParameter("a span like `24h`, or an ISO 8601 time") from error
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)
+
+
+def span_of(since: str, until: str) -> Span:
+    """Of the two options; a span that holds nothing is wrong use."""
+    from extproc.audit.reader import FOREVER_MS, Span  # noqa: PLC0415
+
+    span = Span(since_ms(since), min(since_ms(until), FOREVER_MS) if until else FOREVER_MS)
+    if span.since_ms >= span.until_ms:
+        raise click.BadParameter("`--since` must be before `--until`")
+    return span

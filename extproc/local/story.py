@@ -241,7 +241,7 @@ def replayed(scene: Scene) -> str:
     wanted = [e for e in exchanges if e["outcome"] == "completed" and e["findings"] == {"pan": 1}]
     expect(bool(wanted), "the exchange with the card must be in the audit log")
     started = time.monotonic()
-    output = _extproc(scene, "audit", "replay", str(wanted[0]["exchange_id"]))
+    output = _extproc(scene, "audit", "replay", "--raw", str(wanted[0]["exchange_id"]))
     took = time.monotonic() - started
     text = "".join(_delta(line) for line in output.splitlines())
     expect("[PAN]" in text and _CARD.search(text) is None, "the transcript must be the masked one")

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
+from click.testing import CliRunner
 
 from extproc.audit.adopt import adopt_orphans
 from extproc.audit.holdings import Holdings
@@ -26,6 +28,7 @@ from extproc.audit.shipper import Shipper
 from extproc.audit.signed import PublicKey, VerifyKey
 from extproc.audit.store import ObjectStore, StoredObject, open_store
 from extproc.audit.verify import verify
+from extproc.cli.main import main
 from extproc.core.record import Actor, Direction, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.core.trust import Masked
 from extproc.local.ports import free_port
@@ -317,3 +320,51 @@ def stored_lines(log: Log) -> list[dict[str, object]]:
 @pytest.fixture
 def lines_of() -> Callable[[Log], list[dict[str, object]]]:
     return stored_lines
+
+
+@pytest.fixture
+def config(log, tmp_path: Path) -> Path:
+    document = {
+        "apiVersion": "extproc/v1",
+        "kind": "Config",
+        "deployment": "test",
+        "run_directory": "run",
+        "connections": [{"name": "model", "upstream": "http://127.0.0.1:8000"}],
+        "identity": {
+            "issuers": [
+                {"issuer": "https://idp", "audiences": ["extproc"], "algorithms": ["RS256"], "discovery": True},
+            ]
+        },
+        "policy": "policy.yaml",
+        "digest_key": "digest.key",
+        "approvals": {"database": "sqlite:///approvals.db"},
+        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
+    }
+    (tmp_path / "digest.key").write_bytes(os.urandom(32))
+    (tmp_path / "digest.key").chmod(0o600)
+    (tmp_path / "policy.yaml").write_text("{}")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture
+def run(config):
+    def invoke(*arguments: str, configured: bool = True):
+        environment = {"EXTPROC_CONFIG": str(config) if configured else ""}
+        return CliRunner().invoke(main, ["audit", *arguments], env=environment)
+
+    return invoke
+
+
+@pytest.fixture
+def living(log, exchange, record):
+    """A service that runs: one exchange shipped, one only in its journal, one refused."""
+    journal = log.with_(segment_bytes=1_000).open()
+    exchange(journal, "x-1")
+    log.ship()
+    exchange(journal, "x-2")
+    journal.append_record(record(EventCode.POLICY_DENY, "x-3", status=Outcome.REFUSED, status_detail="policy_denied"))
+    time.sleep(0.1)
+    yield journal
+    journal.close()

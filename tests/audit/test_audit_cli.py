@@ -4,66 +4,15 @@ import json
 import os
 import shutil
 import time
-from pathlib import Path
 
 import pytest
-import yaml
-from click.testing import CliRunner
 
+from extproc.audit.exchanges import ExchangeRecords
 from extproc.audit.keys import PUBLIC_KEY
-from extproc.audit.reader import Evidence, ExchangeRecords
-from extproc.cli.main import main
-from extproc.core.record import EventCode, Outcome
+from extproc.audit.reader import Evidence
+from extproc.core.record import EventCode
 
 EXAMPLE_SECONDS = 0.003
-
-
-@pytest.fixture
-def config(log, tmp_path: Path) -> Path:
-    document = {
-        "apiVersion": "extproc/v1",
-        "kind": "Config",
-        "deployment": "test",
-        "run_directory": "run",
-        "connections": [{"name": "model", "upstream": "http://127.0.0.1:8000"}],
-        "identity": {
-            "issuers": [
-                {"issuer": "https://idp", "audiences": ["extproc"], "algorithms": ["RS256"], "discovery": True},
-            ]
-        },
-        "policy": "policy.yaml",
-        "digest_key": "digest.key",
-        "approvals": {"database": "sqlite:///approvals.db"},
-        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
-    }
-    (tmp_path / "digest.key").write_bytes(os.urandom(32))
-    (tmp_path / "digest.key").chmod(0o600)
-    (tmp_path / "policy.yaml").write_text("{}")
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(document))
-    return path
-
-
-@pytest.fixture
-def run(config):
-    def invoke(*arguments: str, configured: bool = True):
-        environment = {"EXTPROC_CONFIG": str(config) if configured else ""}
-        return CliRunner().invoke(main, ["audit", *arguments], env=environment)
-
-    return invoke
-
-
-@pytest.fixture
-def living(log, exchange, record):
-    """A service that runs: one exchange shipped, one only in its journal, one refused."""
-    journal = log.with_(segment_bytes=1_000).open()
-    exchange(journal, "x-1")
-    log.ship()
-    exchange(journal, "x-2")
-    journal.append_record(record(EventCode.POLICY_DENY, "x-3", status=Outcome.REFUSED, status_detail="policy_denied"))
-    time.sleep(0.1)
-    yield journal
-    journal.close()
 
 
 def test_list_shows_every_exchange_beside_a_running_service(run, living):
@@ -83,8 +32,8 @@ def test_list_shows_every_exchange_beside_a_running_service(run, living):
         (["--person", "nobody"], 0),
         (["--model", "tiny"], 3),
         (["--model", "large"], 0),
-        (["--effect", "allow"], 3),
-        (["--effect", "deny"], 0),
+        (["--verdict", "allow"], 3),
+        (["--verdict", "deny"], 0),
         (["--since", "1h"], 3),
         (["--since", "2100-01-01"], 0),
     ],
@@ -106,19 +55,19 @@ def test_show_prints_every_record_with_its_receipt(run, living):
 
 
 def test_replay_prints_both_directions_with_their_times(run, living, story):
-    result = run("replay", "x-2", "--speed", "100")
+    result = run("replay", "x-2", "--raw", "--speed", "100")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "    0.000s -> " + story[0].decode()
     assert lines[1] == "    0.001s <- data: one"
-    pieces = [json.loads(line) for line in run("replay", "x-2", "--no-wait", "--json").stdout.splitlines()]
+    pieces = [json.loads(line) for line in run("replay", "x-2", "--raw", "--json").stdout.splitlines()]
     assert [piece["data"].encode() for piece in pieces] == [story[0], *story[1]]
     assert run("replay", "x-9").exit_code == 1
 
 
 def test_replay_waits_as_long_as_it_took(run, living):
     started = time.monotonic()
-    run("replay", "x-1", "--speed", "0.01")
+    run("replay", "x-1", "--raw", "--speed", "0.01")
     assert time.monotonic() - started >= 100 * EXAMPLE_SECONDS
 
 
@@ -128,7 +77,7 @@ def test_what_a_model_says_cannot_steer_the_terminal(run, log, record, acks):
     content = journal.open_content("x-esc")
     content.append("to_client", 1, b"\x1b[2Jgone\x07", acks)
     acks.wait(1)
-    output = run("replay", "x-esc", "--no-wait").stdout
+    output = run("replay", "x-esc", "--raw", "--no-wait").stdout
     assert "\x1b" not in output
     assert "<U+001B>[2Jgone<U+0007>" in output
     journal.close()

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from extproc.audit.content import ContentCipher, Piece, WrappedKey, parse_content_frame, unwrap_key, wrap_key
+from extproc.audit.exchanges import Query, find_exchanges
 from extproc.audit.keys import AuditKeys
 from extproc.audit.line import parse_mark, parse_record
-from extproc.audit.reader import Query, list_exchanges
+from extproc.audit.reader import Reader
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import read_head
 from extproc.audit.replay import read_transcript
@@ -67,7 +68,7 @@ def test_reading_works_at_every_moment_of_a_live_service(log, exchange):
     journal = log.with_(segment_bytes=1_500).open()
     for number in range(12):
         exchange(journal, f"x-{number}")
-        found = [item.exchange_id for item in list_exchanges(log.look(), Query())]
+        found = [item.exchange_id for item in find_exchanges(Reader(log.look()), Query())]
         assert found == [f"x-{at}" for at in range(number + 1)]
         if number % 3 == 2:
             log.ship()

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from extproc.audit import retention
+from extproc.audit.exchanges import show_exchange
 from extproc.audit.names import Origin, Part
-from extproc.audit.reader import show_exchange
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.replay import read_transcript
 from extproc.audit.retention import check_retention

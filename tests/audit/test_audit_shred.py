@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from extproc.audit.content import WrappedKey
+from extproc.audit.exchanges import show_exchange
 from extproc.audit.journal import write_once
 from extproc.audit.names import Part
-from extproc.audit.reader import show_exchange
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.replay import read_transcript
 from extproc.audit.shred import Shredder, ShredFailed

@@ -26,9 +26,10 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from extproc.approvals.store import open_store as open_approvals
+from extproc.audit.exchanges import Query, find_exchanges
 from extproc.audit.holdings import Holdings
 from extproc.audit.keys import AuditKeys
-from extproc.audit.reader import Query, list_exchanges
+from extproc.audit.reader import Reader
 from extproc.audit.replay import read_transcript
 from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.audit.store import open_store as open_audit_store
@@ -314,7 +315,7 @@ def everything_encrypted(world: Any) -> dict[str, bytes]:
     keys = AuditKeys.load_or_create(settings.audit.keys)
     holdings = Holdings.look(open_audit_store(settings.audit), settings.audit.spool, settings.deployment)
     found: dict[str, bytes] = {}
-    for exchange in list_exchanges(holdings, Query()):
+    for exchange in find_exchanges(Reader(holdings), Query()):
         transcript = read_transcript(holdings, keys, exchange.exchange_id)
         if transcript is not None:
             for direction in Direction:

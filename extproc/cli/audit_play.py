@@ -1,0 +1,217 @@
+"""How `extproc audit replay` plays a transcript: as a conversation, or as the events that crossed the boundary.
+
+Every text in it comes from elsewhere and steers no terminal.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from extproc.approvals.conversation import read_conversation
+from extproc.audit.answer_stream import AnswerReader
+from extproc.audit.content import Piece
+from extproc.audit.exchanges import ExchangeRecords
+from extproc.audit.reader import time_text
+from extproc.audit.replay import Transcript
+from extproc.audit.said import Said
+from extproc.core.printable import printable, printable_line
+from extproc.core.reasons import REFUSALS, Reason
+from extproc.core.record import Direction, EventCode
+from extproc.core.trust import Masked
+
+_INDENT = " " * 11
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`factor`: seconds of ours for a second of theirs; 0 for no pauses."""
+
+    factor: float
+    begun: float
+
+    @classmethod
+    def begin(cls, factor: float) -> "Pace":
+        return cls(factor, time.monotonic())
+
+    def wait(self, at: float) -> None:
+        """Until `at` seconds of theirs have passed."""
+        if self.factor and (wait := self.begun + at * self.factor - time.monotonic()) > 0:
+            time.sleep(wait)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that was said: at which second, as part of which turn (numbered in the order of their beginnings)."""
+
+    at: float
+    turn: int
+    said: Said
+
+
+def spoken(pieces: tuple[Piece, ...]) -> Iterator[Step]:
+    """The prompt's turns, then the answer as it came."""
+    turn = 0
+    turns: dict[int, tuple[int, str]] = {}
+    for at, said in _prompt(pieces):
+        turn += 1
+        yield Step(at, turn, said)
+    for at, said in _answer(pieces):
+        number, role = turns.get(said.voice, (0, ""))
+        if said.begins or said.role != role:
+            turn += 1
+            number = turn
+        turns[said.voice] = (number, said.role)
+        yield Step(at, number, said)
+
+
+def _prompt(pieces: tuple[Piece, ...]) -> Iterator[tuple[float, Said]]:
+    asked = [piece for piece in pieces if piece.direction is Direction.TO_MODEL]
+    if asked:
+        for turn in read_conversation(Masked(b"".join(piece.data for piece in asked))):
+            yield (asked[-1].at_us - pieces[0].at_us) / 1e6, Said(0, turn.role, turn.text)
+
+
+def _answer(pieces: tuple[Piece, ...]) -> Iterator[tuple[float, Said]]:
+    reader, at = AnswerReader(), 0.0
+    for piece in pieces:
+        if piece.direction is Direction.TO_CLIENT:
+            at = (piece.at_us - pieces[0].at_us) / 1e6
+            for said in reader.feed(piece.data):
+                yield at, said
+    for said in reader.finish():
+        yield at, said
+
+
+class _Screen:
+    """Prints steps in their time. The first answer that speaks is shown as it comes; the others follow it, whole."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._turn = 0
+        self._voice: int | None = None
+        self._later: list[Step] = []
+
+    def show(self, step: Step) -> None:
+        self._pace.wait(step.at)
+        if self._voice is None or step.said.voice == self._voice:
+            self._voice = step.said.voice
+            self._print(step)
+        else:
+            self._later.append(step)
+
+    def end(self) -> None:
+        for step in sorted(self._later, key=lambda step: (step.said.voice, step.turn)):
+            self._print(step)
+        if self._turn:
+            click.echo()
+
+    def _print(self, step: Step) -> None:
+        if step.turn != self._turn:
+            answer = f", answer {step.said.voice + 1}" if step.said.voice else ""
+            line_end = "\n" if self._turn else ""
+            click.echo(f"{line_end}{step.at:9.3f}s {printable_line(step.said.role)}{answer}\n{_INDENT}", nl=False)
+            self._turn = step.turn
+        click.echo(printable(step.said.text).replace("\n", "\n" + _INDENT), nl=False)
+
+
+def play_conversation(transcript: Transcript, pace: Pace) -> None:
+    """Who and what, the turns as they were said, and how it ended."""
+    click.echo(_heading(transcript.exchange))
+    screen = _Screen(pace)
+    for step in spoken(transcript.pieces):
+        screen.show(step)
+    screen.end()
+    click.echo(ending(transcript.exchange))
+
+
+def print_conversation(transcript: Transcript) -> None:
+    """A JSON object for each turn, and one for how it ended; at once."""
+    turns: dict[int, dict[str, Any]] = {}
+    for step in spoken(transcript.pieces):
+        said = step.said
+        new = {"at_seconds": step.at, "answer": said.voice, "role": said.role, "text": ""}
+        turns.setdefault(step.turn, new)["text"] += said.text
+    for number in sorted(turns):
+        click.echo(json.dumps(turns[number]))
+    click.echo(json.dumps({"role": "end", "text": ending(transcript.exchange)}))
+
+
+def play_events(pieces: tuple[Piece, ...], pace: Pace) -> None:
+    """Each event of a stream, each line of a body, with its time and direction."""
+    for at, piece, text in _events(pieces):
+        pace.wait(at)
+        arrow = "->" if piece.direction is Direction.TO_MODEL else "<-"
+        for line in filter(None, text.splitlines()):  # a stream's events end with empty lines
+            click.echo(f"{at:9.3f}s {arrow} {printable(line)}")
+
+
+def print_events(pieces: tuple[Piece, ...]) -> None:
+    """The same as JSON, at once."""
+    for at, piece, text in _events(pieces):
+        click.echo(json.dumps({"at_seconds": at, "direction": str(piece.direction), "data": text}))
+
+
+def _events(pieces: tuple[Piece, ...]) -> Iterator[tuple[float, Piece, str]]:
+    start = pieces[0].at_us if pieces else 0
+    for piece in pieces:
+        yield (piece.at_us - start) / 1e6, piece, piece.data.decode("utf-8", "backslashreplace")
+
+
+def nothing_crossed(exchange: ExchangeRecords, *, as_json: bool) -> None:
+    """Why there is no transcript: the words that an exchange gets that was refused before the model was asked."""
+    words = f"{ending(exchange)}. Nothing crossed the boundary, so there is nothing to replay."
+    if exchange.last.approval:
+        words += f" What was asked is shown by `extproc approvals show {printable_line(exchange.last.approval.id)}`."
+    click.echo(json.dumps({"role": "end", "text": words}) if as_json else f"{_heading(exchange)}\n{words}")
+
+
+def _heading(exchange: ExchangeRecords) -> str:
+    last = exchange.last
+    decision = f"{exchange.effect} by rule {exchange.rule or '-'}" if exchange.effect else ""
+    words = [
+        time_text(exchange.began_ms),
+        last.actor.name or last.actor.uid,
+        last.resource.operation,
+        exchange.model,
+        decision,
+    ]
+    return printable_line(" ".join(word for word in words if word))
+
+
+def ending(exchange: ExchangeRecords) -> str:
+    """In words: how it ended and why, and what kept it from the model."""
+    last = exchange.last
+    if not exchange.ended:
+        held = last.event_code in (EventCode.APPROVAL_OPEN, EventCode.APPROVAL_ATTACH)
+        return printable_line(f"held for approval {last.approval.id}" if held and last.approval else "under way")
+    facts = [f"HTTP {last.http_status}"] if last.http_status else []
+    measures = last.measures
+    if measures and (measures.input_tokens or measures.output_tokens):
+        facts.append(f"{measures.input_tokens} tokens in, {measures.output_tokens} out")
+    facts += last.finish_reasons
+    facts += [f"{kind} found {count} times" for kind, count in exchange.findings.items()]
+    said = [", ".join([str(last.status), *facts]), _why(exchange)]
+    return printable_line(": ".join(part for part in said if part))
+
+
+def _why(exchange: ExchangeRecords) -> str:
+    """The sentence of the reason, its code, and what was decided."""
+    last = exchange.last
+    if not last.status_detail:
+        return ""
+    try:
+        sentence = REFUSALS[Reason(last.status_detail)].sentence
+    except ValueError:  # of another version
+        sentence = ""
+    more = [last.status_detail]
+    if exchange.rule:
+        more.append(f"rule {exchange.rule}")
+    if last.approval:
+        more.append(f"approval {last.approval.id} {last.approval.state}")
+        if last.approval.decided_by:
+            more.append(f"decided by {last.approval.decided_by}")
+    return f"{sentence} ({', '.join(more)})".strip()
