@@ -4,6 +4,7 @@ from tests.plants.plant import Plant
 
 BAGS = "tests/audit/test_audit_key_bags.py::"
 CLOCK = "tests/audit/test_audit_store_clock.py::"
+FAILURES = "tests/audit/test_audit_store_failures.py::"
 FITNESS = "tests/audit/test_audit_store_fitness.py::"
 SUPERVISOR = "tests/edge/test_supervisor.py::"
 INSPECT = "tests/audit/test_audit_inspect.py::"
@@ -178,5 +179,40 @@ PLANTS = (
         '    where.record(\n        EventCode.STORE_INSPECT, operation, {STATE: BEGUN}, "the inspection could not be recorded, so nothing is asked"\n    )\n',
         "",
         INSPECT + "test_nothing_is_asked_that_cannot_be_recorded",
+    ),
+    Plant(
+        "a key that is taken counts as stored",
+        "audit/s3.py",
+        "                return self._compare(key, data)\n",
+        "                return None\n",
+        SHIPPING + "TestWireShape::test_a_lost_answer_is_settled_by_comparing",
+    ),
+    Plant(
+        "a conflict is not tried again",
+        "audit/s3.py",
+        "            except Conflict:\n",
+        "            except ZeroDivisionError:\n",
+        SHIPPING + "TestWireShape::test_a_conflict_is_tried_again_and_a_refusal_is_not",
+    ),
+    Plant(
+        "a refusal by the clock is told as any other",
+        "audit/s3_wire.py",
+        '("RequestTimeTooSkewed", "RequestExpired")',
+        '("RequestExpired",)',
+        FAILURES + "test_a_failure_has_a_cause_and_no_text_from_outside",
+    ),
+    Plant(
+        "a refusal by the key's policy is told as any other",
+        "audit/s3_wire.py",
+        'fault is Fault.DENIED and "kms:" in',
+        'fault is Fault.BUSY and "kms:" in',
+        FAILURES + "test_a_failure_has_a_cause_and_no_text_from_outside",
+    ),
+    Plant(
+        "the store's own text goes on",
+        "audit/s3_wire.py",
+        'return code if _CODE.fullmatch(code) else "unknown"',
+        "return code",
+        FAILURES + "test_a_failure_has_a_cause_and_no_text_from_outside",
     ),
 )
