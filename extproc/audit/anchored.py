@@ -6,15 +6,18 @@ from pathlib import Path
 from extproc.audit.anchor_given import LOG, LOG_NOTE, note_path
 from extproc.audit.anchor_log import AlarmAcknowledged, AlarmRaised, EpochExpired, HeadSeen, read_log
 from extproc.audit.checkpoint import Checkpoint, epoch_origin
+from extproc.audit.findings import Name
 from extproc.audit.note import Algorithm, VerifierKey, verify_note
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.remembered import Remembered, RememberedHead
+from extproc.audit.report import Report
 
 
 @dataclass(slots=True)
 class Anchored:
     """`remembered` is for the verifier; `seconds` is when the anchor last signed; `open_alarms` nobody acknowledged."""
 
+    name: str
     remembered: Remembered
     seconds: int
     open_alarms: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -47,7 +50,15 @@ def read_anchored(directory: Path, key: VerifierKey) -> Anchored:
                     alarms.pop((statement.name, statement.where), None)
     for head in heads.values():
         _check_note(directory, key, head)
-    return Anchored(Remembered({origin: _remembered(head) for origin, head in heads.items()}), note.seconds, alarms)
+    remembered = Remembered({origin: _remembered(head) for origin, head in heads.items()})
+    return Anchored(key.name, remembered, note.seconds, alarms)
+
+
+def report_alarms(report: Report, anchored: Anchored) -> None:
+    """What the anchor saw and nobody has acknowledged is a finding of the verifier's, too; its silence is only told."""
+    for (name, where), what in anchored.open_alarms.items():
+        if name in set(Name):
+            report.add(Name(name), where, f"an open alarm of {anchored.name}: {what}")
 
 
 def _check_note(directory: Path, key: VerifierKey, head: HeadSeen) -> None:

@@ -1,22 +1,28 @@
 """How a verifier's report is shown."""
 
+import datetime as dt
 import json
 from typing import Any
 
 import click
 
+from extproc.audit.anchored import Anchored
 from extproc.audit.reader import time_text
 from extproc.audit.report import Report
 from extproc.audit.span import EVERYTHING
 from extproc.core.printable import printable_line
 
+UNANCHORED = (
+    "no anchor: tamper-evident against non-administrators. Whoever can delete from the store could have dropped the "
+    "newest epochs together with their registry entries, and nothing here would show it; `--anchor` does."
+)
 _VERDICTS = ("proven", "not proven: findings", "incomplete")
 
 
-def print_report(report: Report, *, as_json: bool) -> None:
+def print_report(report: Report, *, as_json: bool, anchored: Anchored | None = None) -> None:
     """Findings, what was asked and what is proven, the verdict as the last line; or all of it as one JSON object."""
     if as_json:
-        click.echo(json.dumps(report_body(report)))
+        click.echo(json.dumps(report_body(report, anchored)))
         return
     for finding in report.findings:
         # `where` may be an object's key, which whoever can write to the store has chosen.
@@ -28,10 +34,22 @@ def print_report(report: Report, *, as_json: bool) -> None:
     everything = asked == EVERYTHING
     click.echo(f"requested: {'everything' if everything else _text(asked.from_ms, asked.to_ms)}")
     click.echo(f"proven: {_text(report.first_ms, report.last_ms) if report.records else '-'}")
+    click.echo(printable_line(anchor_sentence(anchored)))
     click.echo(_VERDICTS[report.exit_code])
 
 
-def report_body(report: Report) -> dict[str, Any]:
+def anchor_sentence(anchored: Anchored | None) -> str:
+    """What stands behind the proof that the newest epochs are there."""
+    if anchored is None:
+        return UNANCHORED
+    heads, moment = len(anchored.remembered.heads), dt.datetime.fromtimestamp(anchored.seconds, dt.UTC)
+    quiet = ", ".join(sorted(where for name, where in anchored.open_alarms if name == "SILENT"))
+    return f"anchor: {anchored.name} co-signed {heads} head(s), the last of them at {moment.isoformat()}" + (
+        f"; it has heard nothing from {quiet}" if quiet else ""
+    )
+
+
+def report_body(report: Report, anchored: Anchored | None = None) -> dict[str, Any]:
     """For JSON. A range's end is null where it is open, and both are where nothing is proven."""
     proven = (report.first_ms, report.last_ms) if report.records else (None, None)
     return {
@@ -47,6 +65,19 @@ def report_body(report: Report) -> dict[str, Any]:
             for f in report.findings
         ],
         "more_findings": report.more_findings,
+        "anchor": None if anchored is None else _anchor_body(anchored),
+        "limits": anchor_sentence(anchored),
+    }
+
+
+def _anchor_body(anchored: Anchored) -> dict[str, Any]:
+    return {
+        "name": anchored.name,
+        "signed": time_text(anchored.seconds * 1000),
+        "heads": len(anchored.remembered.heads),
+        "open_alarms": [
+            {"name": name, "where": where, "what": what} for (name, where), what in anchored.open_alarms.items()
+        ],
     }
 
 

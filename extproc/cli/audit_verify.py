@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from extproc.cli.audit_where import config_option, fail, find_where, json_option, since_ms, store_option
+
+if TYPE_CHECKING:
+    from extproc.audit.anchored import Anchored
 
 
 @click.command("verify")
@@ -21,10 +25,25 @@ from extproc.cli.audit_where import config_option, fail, find_where, json_option
     "--from", "begin", default="", help="Prove from this time on: a span like `24h`, or an ISO 8601 time (UTC)."
 )
 @click.option("--to", "--until", "end", default="", help="Prove up to this time: what goes on later needs no end.")
+@click.option(
+    "--anchor",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="An anchor's memory, or a copy: the log must go on from every head that it co-signed.",
+)
+@click.option("--anchor-key", default="", help="What `extproc audit anchor --show-key` printed there.")
 def verify_command(
-    *, config: Path | None, store: Path | None, as_json: bool, public_key: Path | None, begin: str, end: str
+    *,
+    config: Path | None,
+    store: Path | None,
+    as_json: bool,
+    public_key: Path | None,
+    begin: str,
+    end: str,
+    anchor: Path | None,
+    anchor_key: str,
 ) -> None:
     """Prove the log, or say where it does not hold. Exit 0 proven, 1 a finding, 2 incomplete."""
+    from extproc.audit.anchored import report_alarms  # noqa: PLC0415
     from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.audit.span import Span  # noqa: PLC0415
@@ -42,7 +61,34 @@ def verify_command(
         key = load_public_key(public_key or where.settings.keys / PUBLIC_KEY)  # type: ignore[union-attr]
     except AuditRefused as error:
         fail(str(error))
+    anchored = _anchored(anchor, anchor_key)
     with watch_on_terminal() as watch:
-        report = verify(where.store, key, deployment=where.deployment, spool=where.spool, asked=asked, watch=watch)
-    print_report(report, as_json=as_json)
+        report = verify(
+            where.store,
+            key,
+            deployment=where.deployment,
+            spool=where.spool,
+            asked=asked,
+            remembered=anchored.remembered if anchored else None,
+            watch=watch,
+        )
+    if anchored:
+        report_alarms(report, anchored)
+    print_report(report, as_json=as_json, anchored=anchored)
     sys.exit(report.exit_code)
+
+
+def _anchored(directory: Path | None, key: str) -> Anchored | None:
+    """What the anchor remembers, when one is asked; what cannot be trusted ends the command."""
+    from extproc.audit.anchored import read_anchored  # noqa: PLC0415
+    from extproc.audit.note import VerifierKey  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+
+    if bool(directory) != bool(key):
+        raise click.UsageError("--anchor and --anchor-key belong together")
+    if directory is None:
+        return None
+    try:
+        return read_anchored(directory, VerifierKey.parse(key))
+    except (AuditRefused, OSError) as error:
+        fail(str(error))

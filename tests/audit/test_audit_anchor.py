@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from extproc.audit.anchor_days import OLD_DAYS, Days
 from extproc.audit.anchor_given import note_path
 from extproc.audit.anchor_head import Head
+from extproc.audit.anchored import read_anchored
 from extproc.audit.checkpoint import Checkpoint
 from extproc.audit.names import Origin, Part
 from extproc.audit.note import Algorithm, verify_note
@@ -58,6 +59,18 @@ def alone(log):
     return lambda store: log.verify(store=store, spool=False)
 
 
+@pytest.fixture
+def anchored(log, witness):
+    """What `verify` finds with what the anchor gave out."""
+
+    def anchored(store, **more: bool) -> set[Name]:
+        remembered = read_anchored(witness.directory, witness.signer.verifier(Algorithm.COSIGNATURE)).remembered
+        report = log.verify(store=store, spool=False, remembered=remembered, **more)
+        return {finding.name for finding in report.findings}
+
+    return anchored
+
+
 def test_every_head_is_co_signed_and_is_what_the_writer_signed(store, witness):
     passed = witness.watch(store)
     assert (passed.exit_code, passed.epochs, passed.open_alarms) == (0, 3, ())
@@ -71,6 +84,11 @@ def test_every_head_is_co_signed_and_is_what_the_writer_signed(store, witness):
             assert Checkpoint.parse(note.text) == Checkpoint(f"extproc/{origin}", manifest.epoch_size, root)
             assert note.seconds > 0
     assert witness.watch(store).moved == 0, "nothing is new"
+
+
+def test_an_untouched_log_is_proven_against_the_anchor(store, witness, anchored):
+    witness.watch(store)
+    assert anchored(store) == set()
 
 
 def test_a_growing_epoch_is_followed_segment_by_segment(log, exchange, memory, witness):
@@ -91,21 +109,23 @@ def test_a_growing_epoch_is_followed_segment_by_segment(log, exchange, memory, w
 class TestAttacks:
     """Each is whole in itself, so that `verify` alone proves it or cannot tell; the anchor's next pass sees it."""
 
-    def test_the_last_epoch_is_dropped_together_with_its_registry_entry(self, store, witness, alone):
+    def test_the_last_epoch_is_dropped_together_with_its_registry_entry(self, store, witness, alone, anchored):
         witness.watch(store)
         before = witness.notes()
         last = epochs_of(store, "worker-1")[-1]
         remove(store, last)
         assert alone(store).exit_code == 0
+        assert anchored(store) == {Name.EPOCH_MISSING}
         for _ in range(2):
             passed = witness.watch(store)
             assert (passed.exit_code, alarms(passed)) == (1, [("EPOCH_MISSING", f"worker-1/{last.epoch}")])
         assert witness.notes() == before
 
-    def test_a_whole_writer_is_dropped(self, store, witness, alone):
+    def test_a_whole_writer_is_dropped(self, store, witness, alone, anchored):
         witness.watch(store)
         remove(store, *epochs_of(store, "worker-2"))
         assert alone(store).exit_code == 0
+        assert anchored(store) == {Name.WRITER_MISSING}
         assert alarms(witness.watch(store)) == [("WRITER_MISSING", "worker-2")]
 
     def test_everything_is_dropped(self, store, witness):
@@ -113,18 +133,19 @@ class TestAttacks:
         store.objects.clear()
         assert alarms(witness.watch(store)) == [("WRITER_MISSING", "worker-1"), ("WRITER_MISSING", "worker-2")]
 
-    def test_everything_is_rewritten_with_a_stolen_deployment_key(self, log, store, witness, alone):
+    def test_everything_is_rewritten_with_a_stolen_deployment_key(self, log, store, witness, alone, anchored):
         witness.watch(store)
         before = witness.notes()
         origins = [*epochs_of(store, "worker-1"), *epochs_of(store, "worker-2")]
         for origin in origins:
             rewrite(store, log.keys.signing, origin)
         assert alone(store).exit_code == 0
+        assert anchored(store) == {Name.FORKED}
         passed = witness.watch(store)
         assert alarms(passed) == [("FORKED", f"{origin.writer}/{origin.epoch}") for origin in origins]
         assert witness.notes() == before, "the other history is never co-signed"
 
-    def test_a_rewritten_epoch_that_goes_on_is_not_followed(self, log, store, witness, alone):
+    def test_a_rewritten_epoch_that_goes_on_is_not_followed(self, log, store, witness, alone, anchored):
         """Only the first segments were seen; the rewritten history is longer than what is remembered."""
         origin = epochs_of(store, "worker-1")[0]
         held = {key: store.objects.pop(key) for key in list(store.objects) if origin.epoch in key and "00003." in key}
@@ -134,10 +155,11 @@ class TestAttacks:
         store.objects.update(held)
         rewrite(store, log.keys.signing, origin)
         assert alone(store).exit_code == 0
+        assert anchored(store) == {Name.FORKED}
         assert alarms(witness.watch(store)) == [("FORKED", f"worker-1/{origin.epoch}")]
         assert witness.notes() == before
 
-    def test_the_tail_of_a_living_epoch_is_cut(self, log, exchange, memory, witness):
+    def test_the_tail_of_a_living_epoch_is_cut(self, log, exchange, memory, witness, anchored):
         journal = log.with_(segment_bytes=1_500).open()
         for number in range(3):
             exchange(journal, f"x-{number}")
@@ -149,6 +171,7 @@ class TestAttacks:
         witness.watch(store)
         cut(store)
         assert alone_young(log, store) == whole == {Name.OPEN}, "for `verify` it is an epoch that lives, as before"
+        assert anchored(store, later=False) == {Name.TRUNCATED}
         assert [name for name, _ in alarms(witness.watch(store))] == ["TRUNCATED"]
 
     def test_a_segment_in_the_middle_is_taken_away(self, store, witness):

@@ -73,6 +73,92 @@ def test_one_pass_exits_0_when_nothing_is_wrong_1_with_an_open_alarm_2_when_it_i
     assert (result.exit_code, lines) == (2, [])
 
 
+class TestVerify:
+    """`extproc audit verify --anchor DIR --anchor-key KEY`"""
+
+    @pytest.fixture
+    def key(self, shipped, config) -> str:
+        assert run(config(), "--once")[0].exit_code == 0
+        return run(config(), "--show-key")[0].output.strip()
+
+    @pytest.fixture
+    def verify(self, log, tmp_path):
+        def verify(*arguments: str):
+            public = str(log.settings.keys / PUBLIC_KEY)
+            return CliRunner().invoke(
+                main, ["audit", "verify", "--store", str(log.store_path), "--public-key", public, *arguments]
+            )
+
+        return verify
+
+    @pytest.fixture
+    def memory(self, tmp_path) -> Path:
+        return tmp_path / "anchor" / "memory"
+
+    def test_a_dropped_epoch_is_found_with_the_anchor_and_without_it_the_report_says_what_it_cannot_see(
+        self, log, verify, key, memory
+    ):
+        whole = verify("--anchor", str(memory), "--anchor-key", key)
+        assert (whole.exit_code, whole.stdout.splitlines()[-1]) == (0, "proven")
+        assert f"anchor: {NAME} co-signed 2 head(s)" in whole.stdout
+        drop_last(log)
+        alone = verify()
+        assert (alone.exit_code, alone.stdout.splitlines()[-1]) == (0, "proven")
+        assert "tamper-evident against non-administrators" in alone.stdout
+        assert json.loads(verify("--json").stdout)["anchor"] is None
+        found = verify("--anchor", str(memory), "--anchor-key", key, "--json")
+        body = json.loads(found.stdout)
+        assert (found.exit_code, [each["name"] for each in body["findings"]]) == (1, ["WRITER_MISSING"])
+        assert (body["anchor"]["name"], body["anchor"]["heads"]) == (NAME, 2)
+
+    def test_an_open_alarm_of_the_anchor_is_a_finding_until_it_is_acknowledged(self, log, verify, key, memory, config):
+        held = [(path, path.read_bytes()) for path in log.store_path.rglob("*") if path.is_file()]
+        drop_last(log)
+        alarm = run(config(), "--once")[1][0]
+        for path, data in held:
+            path.write_bytes(data)
+        found = verify("--anchor", str(memory), "--anchor-key", key)
+        assert (found.exit_code, f"an open alarm of {NAME}" in found.stdout) == (1, True)
+        run(config(), "--acknowledge", alarm["id"], "--reason", "restored")
+        assert verify("--anchor", str(memory), "--anchor-key", key).exit_code == 0
+
+    def test_a_silence_is_told(self, verify, key, memory, config):
+        assert run(config(silence="1ms"), "--once")[0].exit_code == 1
+        told = verify("--anchor", str(memory), "--anchor-key", key)
+        assert (told.exit_code, "it has heard nothing from test" in told.stdout) == (0, True)
+
+    def test_what_another_key_signed_is_not_believed(self, verify, key, memory, config):
+        other = run(config(key="other.key"), "--show-key")[0].output.strip()
+        result = verify("--anchor", str(memory), "--anchor-key", other)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "has no signature" in result.stderr
+
+    @pytest.mark.parametrize("damage", ["changed", "taken", "other"])
+    @pytest.mark.parametrize("name", ["log.jsonl", "log.note", "epoch.note"])
+    def test_a_damaged_copy_of_the_anchor_is_not_believed(self, verify, key, memory, name, damage):
+        notes = sorted((memory / "checkpoints").rglob("*.note"))
+        path = notes[0] if name == "epoch.note" else memory / name
+        match damage:
+            case "changed":
+                path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+            case "taken":
+                path.unlink()
+            case "other":
+                path.write_bytes(notes[1].read_bytes())
+        result = verify("--anchor", str(memory), "--anchor-key", key)
+        assert (result.exit_code, result.stdout) == (2, "")
+
+    def test_the_newest_lines_of_its_log_cannot_be_left_out(self, verify, key, memory):
+        lines = (memory / "log.jsonl").read_bytes().splitlines(keepends=True)
+        (memory / "log.jsonl").write_bytes(b"".join(lines[:-1]))
+        assert verify("--anchor", str(memory), "--anchor-key", key).exit_code == 2
+
+    def test_both_options_belong_together(self, verify, key, memory):
+        assert verify("--anchor", str(memory)).exit_code == 2
+        assert verify("--anchor-key", key).exit_code == 2
+        assert verify("--anchor", str(memory), "--anchor-key", "no key").exit_code == 2
+
+
 def test_an_open_alarm_is_said_also_when_a_pass_is_not_finished(log, shipped, config, monkeypatch):
     def fails(*_: object) -> None:
         raise OSError(5, "dies here")

@@ -186,4 +186,41 @@ PLANTS = (
         "return 0",
         CLI + "test_one_pass_exits_0_when_nothing_is_wrong_1_with_an_open_alarm_2_when_it_is_not_finished",
     ),
+    Plant(
+        "anchor: verify takes a log that is shorter than the signed one",
+        "audit/anchor_log.py",
+        "if tail.checkpoint(checkpoint.origin) != checkpoint:",
+        "if False:",
+        CLI + "TestVerify::test_the_newest_lines_of_its_log_cannot_be_left_out",
+    ),
+    Plant(
+        "anchor: verify does not hold an epoch's co-signed note against the anchor's log",
+        "audit/anchored.py",
+        "if checkpoint.origin != epoch_origin(head.origin) or not same:",
+        "if False:",
+        CLI + "TestVerify::test_a_damaged_copy_of_the_anchor_is_not_believed",
+    ),
+    Plant(
+        "anchor: verify does not use what the anchor remembers",
+        "cli/audit_verify.py",
+        "remembered=anchored.remembered if anchored else None,",
+        "remembered=None,",
+        CLI
+        + "TestVerify::test_a_dropped_epoch_is_found_with_the_anchor_and_without_it_the_report_says_what_it_cannot_see",
+    ),
+    Plant(
+        "anchor: a report without an anchor does not say what it cannot see",
+        "cli/audit_report.py",
+        "        return UNANCHORED",
+        '        return ""',
+        CLI
+        + "TestVerify::test_a_dropped_epoch_is_found_with_the_anchor_and_without_it_the_report_says_what_it_cannot_see",
+    ),
+    Plant(
+        "anchor: verify passes over its open alarms",
+        "audit/anchored.py",
+        "if name in set(Name):",
+        "if False:",
+        CLI + "TestVerify::test_an_open_alarm_of_the_anchor_is_a_finding_until_it_is_acknowledged",
+    ),
 )
