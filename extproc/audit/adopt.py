@@ -5,24 +5,28 @@ exchange that was under way and then `log.adopt`, the epoch's last record, and s
 certifies for adopting this one origin. Dying in the middle leaves an epoch that the next adopter finishes the same way.
 """
 
+import contextlib
 import dataclasses
+import errno
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from extproc.audit.content import chain_digest, parse_content_frame
+from extproc.audit.dead_epoch import DeadEpoch, next_position, read_dead_epoch, replay
 from extproc.audit.files import replace, sync_directory
-from extproc.audit.frames import Kind, Scan
+from extproc.audit.frames import Kind
 from extproc.audit.keys import AuditKeys
 from extproc.audit.line import encode_record, parse_mark, parse_record
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.own_records import Detail, log_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Registry
-from extproc.audit.segment import ChainState, JournalFile, read_journal, seal_segment
+from extproc.audit.segment import JournalFile, read_journal, seal_segment
+from extproc.audit.setbacks import Setbacks, Unadoptable, note_setback
 from extproc.audit.settings import AuditSettings
 from extproc.audit.signed import Role, Signer
 from extproc.audit.spool import (
@@ -36,7 +40,7 @@ from extproc.audit.spool import (
     segments,
     sweep_unfinished,
 )
-from extproc.audit.writing import AdoptedFile, Position, SegmentFile
+from extproc.audit.writing import AdoptedFile, SegmentFile
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import EventCode, Outcome, Record
 
@@ -57,7 +61,10 @@ class Adopted:
 
 
 def adopt_orphans(settings: AuditSettings, keys: AuditKeys) -> list[Adopted]:
-    """Adopt every epoch whose writer is dead. Raises `Unavailable`, after the others, when one cannot be."""
+    """Adopt every epoch whose writer is dead. Raises `Unavailable`, after the others, when one cannot be.
+
+    One that was given up is tried again now and then, and raises nothing in between.
+    """
     sweep_unfinished(settings.spool, time.time())
     adopted: list[Adopted] = []
     failed = False
@@ -68,11 +75,21 @@ def adopt_orphans(settings: AuditSettings, keys: AuditKeys) -> list[Adopted]:
             continue  # shipped to its end meanwhile
         if lock is None:
             continue
+        setbacks = Setbacks(settings, keys, str(origin), directory)
         try:
+            if not setbacks.may_try():
+                continue
             if (result := _adopt(settings, keys, origin, directory)) is not None:
                 adopted.append(result)
-        except (OSError, AuditRefused) as error:
-            _log.error("an epoch could not be adopted (%s)", type(error).__name__, extra={"origin": str(origin)})
+            if directory.exists():
+                setbacks.forget()
+        except Unadoptable as broken:
+            _log.error("an epoch could not be adopted (%s)", broken, extra={"origin": str(origin)})
+            note_setback(setbacks, str(broken))
+            failed = True
+        except (OSError, AuditRefused, Unavailable) as error:
+            # Not this epoch's fault: the disk, the keys, the registry.
+            _log.error("no epoch can be adopted now (%s)", type(error).__name__, extra={"origin": str(origin)})
             failed = True
         finally:
             lock.release()
@@ -82,22 +99,51 @@ def adopt_orphans(settings: AuditSettings, keys: AuditKeys) -> list[Adopted]:
 
 
 def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: Path) -> Adopted | None:
+    """Raises `Unadoptable` for what is wrong with this epoch, and OSError or `AuditRefused` for what is with others."""
     now_ms = int(time.time() * 1000)
     if _is_remnant(directory):
         remove_epoch(directory)
         return None
     (directory / RESERVE).unlink(missing_ok=True)
     Registry(settings.spool, keys).register(origin, now_ms)
+    with _blaming_the_epoch():
+        found = _take_stock(settings.spool, origin, directory, now_ms)
+    if found is None:
+        return None
+    signer = Signer.certified(keys.signing, str(origin), Role.ADOPT, now_ms)
+    with _blaming_the_epoch():
+        return _finish(found, signer, origin, directory, now_ms)
+
+
+@contextlib.contextmanager
+def _blaming_the_epoch() -> Iterator[None]:
+    """Whatever goes wrong within is wrong with this one epoch, unless the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Unadoptable(errno.errorcode.get(error.errno or 0, "OSError")) from error
+    except Exception as error:
+        raise Unadoptable(type(error).__name__) from error
+
+
+def _take_stock(spool: Path, origin: Origin, directory: Path, now_ms: int) -> DeadEpoch | None:
+    """What is left to finish, with all that is damaged put aside. None when every segment is sealed already."""
     _drop_sealed(directory, now_ms)
-    bytes_lost = _put_headless_aside(settings.spool, origin, directory)
-    found = _read_chain(directory)
+    bytes_lost = _put_headless_aside(spool, origin, directory)
+    found = read_dead_epoch(directory)
     if found is None:
         return None
     if bytes_lost is not None:
         found = dataclasses.replace(found, bytes_cut=found.bytes_cut + bytes_lost, corrupt=True)
     if found.lost:
-        _quarantine(settings.spool, origin, directory, found)
-    signer = Signer.certified(keys.signing, str(origin), Role.ADOPT, now_ms)
+        _quarantine(spool, origin, directory, found)
+    return found
+
+
+def _finish(found: DeadEpoch, signer: Signer, origin: Origin, directory: Path, now_ms: int) -> Adopted:
+    """Close what was under way, say so, and seal."""
     chain = found.chain
     recovered = [_recovered(exchange.line, now_ms) for exchange in chain.open.values() if exchange.line]
     detail: Detail = {
@@ -143,9 +189,9 @@ def _drop_sealed(directory: Path, now_ms: int) -> None:
         return
     last = read_journal(directory / segment_file(sealed[-1], JOURNAL))
     if sealed[-1] == numbers[-1] and last is not None and not last.scan.torn_bytes and not _is_ended(last):
-        chain = _replay(last)
+        chain = replay(last)
         chain.next_segment()
-        SegmentFile(directory, chain, now_ms, _behind(last.scan)).close()
+        SegmentFile(directory, chain, now_ms, next_position(last.scan)).close()
     for segment in sealed:
         (directory / segment_file(segment, JOURNAL)).unlink()
     sync_directory(directory)
@@ -154,90 +200,6 @@ def _drop_sealed(directory: Path, now_ms: int) -> None:
 def _is_ended(journal: JournalFile) -> bool:
     lines = journal.lines()
     return bool(lines) and parse_mark(lines[-1]).event_code in _ENDS
-
-
-def _behind(scan: Scan) -> Position:
-    """Where the next frame goes."""
-    last = scan.frames[-1]
-    return Position(last.commit + 1, last.number + 1, last.digest)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """How far a dead epoch's journals hold. `lost` are the segments with damage or behind it."""
-
-    chain: ChainState
-    position: Position
-    good_bytes: int
-    bytes_cut: int
-    corrupt: bool
-    lost: tuple[int, ...]
-
-
-def _read_chain(directory: Path) -> _Found | None:
-    """None when every segment is sealed already. Raises `AuditRefused` when not even the first header can be read."""
-    found: _Found | None = None
-    numbers = segments(directory, JOURNAL)
-    for index, segment in enumerate(numbers):
-        path = directory / segment_file(segment, JOURNAL)
-        journal = read_journal(path)
-        behind = tuple(numbers[index:])
-        if journal is None or (found and not _follows(found, journal)):
-            if found is None:
-                raise AuditRefused(f"{path} has no header that can be read")
-            return _stopped_at(directory, found, behind, corrupt=journal is not None or len(behind) > 1)
-        scan = journal.scan
-        found = _Found(
-            _replay(journal),
-            _behind(scan),
-            scan.good_bytes,
-            scan.torn_bytes,
-            scan.corrupt,
-            (segment,) if scan.corrupt else (),
-        )
-        if scan.torn_bytes:
-            rest = behind[1:]
-            return _stopped_at(directory, found, rest, corrupt=True) if rest else found
-    return found
-
-
-def _stopped_at(directory: Path, found: _Found, behind: tuple[int, ...], *, corrupt: bool) -> _Found:
-    """The chain ends in `found`; the files behind it are no part of it."""
-    size = sum((directory / segment_file(segment, JOURNAL)).stat().st_size for segment in behind)
-    if not corrupt:  # a file that was begun and never acknowledged anything
-        for segment in behind:
-            (directory / segment_file(segment, JOURNAL)).unlink()
-        sync_directory(directory)
-    damaged = (found.chain.segment,) if found.bytes_cut else ()
-    return dataclasses.replace(
-        found, bytes_cut=found.bytes_cut + size, corrupt=corrupt, lost=damaged + behind if corrupt else ()
-    )
-
-
-def _follows(found: _Found, journal: JournalFile) -> bool:
-    header, chain, first = journal.header, found.chain, journal.scan.frames[0]
-    return (
-        header.segment == chain.segment + 1
-        and header.first_seq == chain.next_seq
-        and header.prev == chain.prev
-        and header.prev_root == chain.tree.root().hex()
-        and first.previous == found.position.previous
-    )
-
-
-def _replay(journal: JournalFile) -> ChainState:
-    """The chain's state behind the journal's last good frame."""
-    chain = ChainState.begin(journal.header)
-    for frame in journal.frames:
-        if frame.kind is Kind.RECORD:
-            mark = parse_mark(frame.payload)
-            chain.follow(mark.event_code, mark.exchange_id, frame.payload)
-        elif frame.kind is Kind.CONTENT:
-            content = parse_content_frame(frame.payload)
-            before = chain.open.get(content.exchange_id)
-            digest = bytes.fromhex(before.content_digest) if before and content.number else b""
-            chain.note_content(content.exchange_id, chain_digest(digest, frame.payload).hex(), content.number)
-    return chain
 
 
 def _put_headless_aside(spool: Path, origin: Origin, directory: Path) -> int | None:
@@ -265,7 +227,7 @@ def _put_aside(spool: Path, origin: Origin, path: Path) -> None:
     replace(shelter / f"{origin.writer}-{origin.epoch}-{path.name}", path.read_bytes())
 
 
-def _quarantine(spool: Path, origin: Origin, directory: Path, found: _Found) -> None:
+def _quarantine(spool: Path, origin: Origin, directory: Path, found: DeadEpoch) -> None:
     """Put damaged files aside; those behind the damage leave the epoch."""
     for segment in found.lost:
         path = directory / segment_file(segment, JOURNAL)

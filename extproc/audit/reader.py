@@ -173,12 +173,12 @@ class Reader:
         return low
 
     def _segment(self, epoch: Epoch, number: int) -> _Segment | None:
-        found = self.holdings.find(epoch, number)
-        if found is None:
-            return None
-        if not isinstance(found, bytes):
-            return _Segment(found.header.started_ms, FOREVER_MS, lines=tuple(found.lines()))
         try:
+            found = self.holdings.find(epoch, number)
+            if found is None:
+                return None
+            if not isinstance(found, bytes):
+                return _Segment(found.header.started_ms, FOREVER_MS, lines=tuple(found.lines()))
             seal = msgspec.json.decode(split_document(found)[0], type=_Seal)
         except (AuditRefused, msgspec.DecodeError):
             return None

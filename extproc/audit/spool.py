@@ -20,6 +20,8 @@ REGISTERED = "registry.shipped"
 DIVERGENT = "divergent.json"
 """Names the object whose key holds other bytes in the store. While it is here the epoch is not shipped, and no new
 exchange is taken: a person looks, and moves the epoch's folder out of the spool."""
+GIVEN_UP = "given-up"
+"""The epoch could not be adopted, and that is recorded."""
 _UNFINISHED = ".tmp-"
 _UNBORN_SECONDS = 600.0
 """A directory without a lock: younger, its maker may be about to create one; older, somebody died over it."""
@@ -206,12 +208,18 @@ class SpoolState:
 
 
 def measure(spool: Path, now_seconds: float) -> SpoolState:
-    """Walk the spool. What vanishes meanwhile has been shipped. A dead writer's last journal is finished, too."""
+    """Walk the spool. What vanishes meanwhile has been shipped. A dead writer's last journal is finished, too.
+
+    The journals of an epoch that was given up take room, and are waited for no more.
+    """
     used = divergent = 0
     oldest = now_seconds
     for directory in (epoch for writer in _directories(spool / "epochs") for epoch in _directories(writer)):
         journals = [segment_file(segment, JOURNAL) for segment in segments(directory, JOURNAL)]
-        for entry in _entries(directory):
+        entries = _entries(directory)
+        if any(entry.name == GIVEN_UP for entry in entries):
+            journals = []
+        for entry in entries:
             try:
                 status = entry.stat()
             except FileNotFoundError:

@@ -16,6 +16,7 @@ from extproc.audit.remembered import RememberedHead
 from extproc.audit.segment import ZERO, JournalFile, Manifest, line_digest
 from extproc.audit.signed import Role, VerifyKey
 from extproc.audit.span import Span
+from extproc.audit.spool import GIVEN_UP
 from extproc.audit.store import StoreFailed
 from extproc.audit.transcripts import Transcripts
 from extproc.audit.verify_segment import Signed, verify_content, verify_evidence, verify_keys, verify_manifest
@@ -345,6 +346,8 @@ class EpochProof:
             return
         if self.local is not None and self.local.alive:
             self._find(last, Name.LIVE, f"its writer lives; proven up to record {self._seq - 1}")
+        elif self.local is not None and self.local.segments and (self.local.directory / GIVEN_UP).exists():
+            self._find(last, Name.CORRUPT, f"nobody could adopt it; its journal stays in {self.local.directory}")
         elif self.local is not None and self.local.segments:
             self._find(last, Name.UNADOPTED, "its writer is dead and nobody has finished its journal")
         elif self._is_old():
