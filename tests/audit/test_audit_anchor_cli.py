@@ -1,5 +1,6 @@
 """`extproc audit anchor`: its settings, its key, and the exit codes of one pass."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,9 +13,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from extproc.audit.anchor_settings import AnchorSettings, load_anchor_settings
 from extproc.audit.anchored import read_anchored
 from extproc.audit.note import VerifierKey
 from extproc.audit.public_keys import PUBLIC_KEY
+from extproc.audit.settings import S3Store
 from extproc.cli.main import main
 from tests.audit.anchoring import NAME
 
@@ -201,6 +204,17 @@ def test_a_damaged_memory_ends_with_2(shipped, config, tmp_path):
     result, lines = run(config(), "--once")
     assert (result.exit_code, lines) == (2, [])
     assert "is refused" in result.stderr
+
+
+def test_the_readmes_example_is_one(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (block,) = [part for part in readme.split("```") if part.startswith("yaml\n# anchor.yaml")]
+    (tmp_path / "anchor.yaml").write_text(block.removeprefix("yaml\n"))
+    settings = load_anchor_settings(tmp_path / "anchor.yaml")
+    assert (settings.name, settings.retention_days, settings.interval_seconds) == ("anchor.example/prod", 400, 60)
+    assert isinstance(settings.copies, S3Store)
+    defaults = {field.name: field.default for field in dataclasses.fields(AnchorSettings)}
+    assert settings.silence_seconds == defaults["silence_seconds"]
 
 
 @pytest.mark.parametrize(
