@@ -89,9 +89,11 @@ class _Log:
     """Writers that have an epoch here."""
     missing: dict[str, dict[str, str]] = field(default_factory=dict)
     """By writer: epochs without evidence, and who knows them."""
-    absent: dict[str, str] = field(default_factory=dict)
-    """By exchange without its content key: where it is."""
+    absent: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By exchange without its content key: where it is, and when that was sealed."""
     shredded: set[str] = field(default_factory=set)
+    shredded_before_ms: int = 0
+    """Older keys were over-age."""
     goes_on: bool = False
     """An epoch reaches beyond the end of the requested range."""
 
@@ -145,11 +147,13 @@ class _Log:
 
     def _take_over(self, proof: EpochProof) -> None:
         self.shredded |= proof.shredded
+        self.shredded_before_ms = max(self.shredded_before_ms, proof.shredded_before_ms)
         if proof.before:
             self.report.extend(found for found in proof.findings if found.name not in _OF_AN_END)
             return
         self.report.extend(proof.findings)
-        self.absent |= {exchange: f"{proof.origin} segment {segment}" for exchange, segment in proof.absent}
+        for exchange, segment, sealed_ms in proof.absent:
+            self.absent[exchange] = f"{proof.origin} segment {segment}", sealed_ms
         self.report.count(proof.segments, proof.records, proof.first_ms, proof.last_ms)
         self.goes_on = self.goes_on or proof.over
 
@@ -183,13 +187,16 @@ class _Log:
 
     def _report_absent(self) -> None:
         """A transcript that the log says was shredded is no loss; the record may stand anywhere in the log."""
-        unexplained = self.absent.keys() - self.shredded
-        for exchange, where in self.absent.items():
-            if exchange in unexplained:
-                what = f"the transcript of {exchange} can no longer be decrypted, and no record says why"
-            else:
+        for exchange, (where, sealed_ms) in self.absent.items():
+            excused = True
+            if exchange in self.shredded:
                 what = f"the transcript of {exchange} was shredded"
-            self.report.add(Name.CONTENT_KEY_ABSENT, where, what, excused=exchange not in unexplained)
+            elif sealed_ms < self.shredded_before_ms:
+                what = f"the transcript of {exchange} was over-age and shredded"
+            else:
+                what = f"the transcript of {exchange} can no longer be decrypted, and no record says why"
+                excused = False
+            self.report.add(Name.CONTENT_KEY_ABSENT, where, what, excused=excused)
 
     def _check_range(self, register: Register, local: LocalSpool) -> None:
         """What the register or a living epoch covers without a record in it is proven too: that nothing was there."""

@@ -42,10 +42,12 @@ class EpochProof:
     asked: Span
     head: RememberedHead | None = None
     findings: list[Finding] = field(default_factory=list)
-    absent: list[tuple[str, int]] = field(default_factory=list)
-    """Exchanges whose content key is gone, with their segment."""
+    absent: list[tuple[str, int, int]] = field(default_factory=list)
+    """Exchanges whose content key is gone, with their segment and when that was sealed."""
     shredded: set[str] = field(default_factory=set)
     """Exchanges whose content key the epoch's records say was shredded."""
+    shredded_before_ms: int = 0
+    """Keys of segments that were sealed before then were over-age, say the epoch's records, and shredded."""
     records: int = 0
     segments: int = 0
     first_ms: int = 0
@@ -249,7 +251,8 @@ class EpochProof:
         if not bag.streams <= set(opened):
             self._find(place.segment, Name.ALTERED, "the key bag has a key of no transcript that begins here")
         elif bag.absent:
-            self.absent += [(pair[0], place.segment) for pair in opened if pair not in bag.streams]
+            gone = (exchange for exchange, stream in opened if (exchange, stream) not in bag.streams)
+            self.absent += [(exchange, place.segment, manifest.sealed_ms) for exchange in gone]
 
     def _lines(self, segment: int, lines: list[bytes], leaves: list[bytes], prev: str) -> None:
         """Each record is numbered one higher than the last and carries its digest."""
@@ -296,6 +299,8 @@ class EpochProof:
                     self._young_ms = int(1000 * (2 * waits[0] + waits[1]))
             case EventCode.ADMIN_SHRED:
                 self.shredded.add(str(detail.get("exchange", "")))
+                if isinstance(before_ms := detail.get("before_ms"), int):
+                    self.shredded_before_ms = max(self.shredded_before_ms, before_ms)
             case EventCode.LOG_ADOPT:
                 self._ended = True
                 self._adopters.add(str(detail.get("certificate", "")))

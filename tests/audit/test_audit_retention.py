@@ -63,6 +63,12 @@ class Kept:
         except AuditRefused:
             return False
 
+    def lose(self, exchange_id: str) -> None:
+        """Without a record."""
+        for path in self.log.store_path.rglob(f"*{Part.KEYS}"):
+            lines = path.read_bytes().splitlines(keepends=True)
+            path.write_bytes(b"".join(line for line in lines if f'"{exchange_id}"'.encode() not in line))
+
 
 @pytest.fixture
 def kept(log, exchange, monkeypatch) -> Kept:
@@ -115,7 +121,12 @@ def test_enforced_it_is_recorded_first_and_then_nothing_opens_it(kept, place):
     assert kept.previews == [found.limit_ms / 1000]
     kept.log.ship()
     assert not kept.opens("old-1"), "a bag came back with the segment"
-    assert {str(finding.name) for finding in kept.log.verify().findings} <= {"CONTENT_KEY_ABSENT"}
+    report = kept.log.verify()
+    assert report.exit_code == 0
+    assert {str(finding.name) for finding in report.findings} == {"CONTENT_KEY_ABSENT"}
+    assert all("over-age and shredded" in finding.what for finding in report.findings)
+    kept.lose("new-1")
+    assert kept.log.verify().exit_code == 1, "a key that was lost is excused by the record of others"
     assert kept.job().enforce(now_ms()).over_age == ()
     assert len(kept.records(EventCode.ADMIN_SHRED)) == 1
 

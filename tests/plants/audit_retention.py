@@ -47,4 +47,11 @@ PLANTS = (
         "    if found.out_of_reach or found.unlocked:",
         RETENTION + "TestCommand::test_exit_codes_and_what_it_says",
     ),
+    Plant(
+        "a record of over-age keys excuses every loss",
+        "audit/verify.py",
+        "            elif sealed_ms < self.shredded_before_ms:",
+        "            elif self.shredded_before_ms:",
+        RETENTION + "test_enforced_it_is_recorded_first_and_then_nothing_opens_it",
+    ),
 )
