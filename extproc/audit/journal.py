@@ -62,6 +62,7 @@ class Journal:
         self._begun = self._beaten = time.monotonic()
         self._closing = threading.Lock()
         self._closed = False
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="audit-journal", daemon=True)
 
     @classmethod
@@ -181,6 +182,7 @@ class Journal:
             if isinstance(item, Line):
                 if item.seq != self._chain.next_seq:
                     raise AuditRefused("a record's number is not the next")
+                self._stopped = item.event_code is EventCode.LOG_STOP
                 payloads.append((Kind.RECORD, self._chain.add_record(item.event_code, item.exchange_id, item.body)))
             else:
                 frames, digest, count = item.take_frames()
@@ -216,6 +218,8 @@ class Journal:
         return max(until - time.monotonic(), 0.0)
 
     def _turn(self) -> None:
+        if self._stopped:  # nothing follows `log.stop`, not even an empty segment that could go unmissed
+            return
         now = time.monotonic()
         if now >= self._beaten + self._settings.heartbeat_seconds:
             self._beaten = now

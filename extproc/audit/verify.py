@@ -67,7 +67,7 @@ def verify(
         report.add(Name.UNREADABLE, "store", f"could not be read ({error})")
     except AuditRefused as error:
         report.add(Name.ALTERED, "spool", str(error))
-    if report.records == 0:
+    if report.records == 0 and report.worst is not Level.FINDING:
         report.add(
             Name.EMPTY, "store", "nothing to verify" if asked == EVERYTHING else "nothing in the requested range"
         )

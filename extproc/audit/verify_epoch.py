@@ -75,6 +75,8 @@ class EpochProof:
     """Every certificate that signed a manifest, with the first segment that it signed."""
     _broken: int = 0
     """The newest segment that does not hold."""
+    _silent: bool = False
+    """No record was read behind it: the epoch's end may have been in it."""
     _unreadable: int = 0
 
     def run(self, places: Iterator[Place]) -> Iterator[Place]:
@@ -171,7 +173,7 @@ class EpochProof:
     def _break(self, segment: int) -> None:
         """One report a break: what follows is held against what the broken segment's signed manifest says, or else is
         taken at its own word."""
-        self._broken = segment
+        self._broken, self._silent = segment, True
         self._take_at_its_word()
         if self._claims is not None:
             manifest = self._claims.manifest
@@ -277,6 +279,7 @@ class EpochProof:
                 tree.append_leaf(leaf)
             seq += 1
         self.records += len(lines)
+        self._silent = self._silent and not lines
         self._seq, self._prev = seq, prev
 
     def _check_ends(self, mark: Mark) -> None:
@@ -347,7 +350,7 @@ class EpochProof:
 
     def _check_end(self) -> None:
         last = self._next - 1
-        if self._ended or self.over or self._broken == last:
+        if self._ended or self.over or self._silent or not last:
             return
         if self.local is not None and self.local.alive:
             self._find(last, Name.LIVE, f"its writer lives; proven up to record {self._seq - 1}")

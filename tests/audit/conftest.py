@@ -78,12 +78,12 @@ class Log:
         **more: Any,
     ) -> Report:
         """`later`: as if asked an hour from now, when nothing counts as young."""
+        more.setdefault("now_ms", int(time.time() * 1000) + (3_600_000 if later else 0))
         return verify(
             store or self.store,
             key or self.public,
             deployment=self.settings.deployment,
             spool=self.settings.spool if spool else None,
-            now_ms=int(time.time() * 1000) + (3_600_000 if later else 0),
             **more,
         )
 
