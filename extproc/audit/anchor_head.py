@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from extproc.audit.checkpoint import Checkpoint, epoch_origin
+from extproc.audit.findings import Broken, Name
 from extproc.audit.line import Mark, parse_mark, parse_record
 from extproc.audit.merkle import MerkleTree
-from extproc.audit.names import Origin, Part
+from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import ZERO, Manifest, line_digest
-from extproc.audit.signed import Domain, Role, VerifyKey, split_document, verify_certificate, verify_document
+from extproc.audit.segment import ZERO, line_digest
+from extproc.audit.signed import Role, VerifyKey
+from extproc.audit.verify_segment import verify_evidence, verify_manifest
 from extproc.core.record import EventCode
 
 UNBORN_SECONDS = 1500.0
@@ -34,6 +35,8 @@ class AlarmName(StrEnum):
     """The store ends before what it has co-signed."""
     GAP = "GAP"
     ALTERED = "ALTERED"
+    UNREADABLE = "UNREADABLE"
+    """New, and of a newer form than this program knows: it takes a newer one to go on."""
     SHADOWED = "SHADOWED"
     """A delete marker or another version lies over an object."""
     EPOCH_MISSING = "EPOCH_MISSING"
@@ -88,24 +91,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         return not -300_000 <= now_ms - self.sealed_ms <= self.quiet_ms
 
 
-def read_manifest(document: bytes, key: VerifyKey, origin: Origin, segment: int) -> tuple[Manifest, Role]:
-    """A manifest that is signed by a key of this epoch and belongs to this place. Raises `Contradiction`."""
-    try:
-        manifest = msgspec.json.decode(split_document(document)[0], type=Manifest)
-        certificate = verify_certificate(key, manifest.certificate)
-        verify_document(
-            Ed25519PublicKey.from_public_bytes(bytes.fromhex(certificate.public_key)), Domain.MANIFEST, document
-        )
-    except (AuditRefused, msgspec.DecodeError, ValueError) as error:
-        raise Contradiction(
-            AlarmName.ALTERED, f"the manifest of segment {segment} or its signature does not hold"
-        ) from error
-    place = (str(origin), str(origin), segment, origin.object_key(Part.MANIFEST, segment))
-    if (certificate.origin, manifest.origin, manifest.segment, manifest.location) != place:
-        raise Contradiction(AlarmName.ALTERED, f"the manifest of segment {segment} belongs to another place")
-    return manifest, certificate.role
-
-
 @dataclass(slots=True)
 class Follower:
     """Takes an epoch's segments in order. `head` moves only when the whole segment holds."""
@@ -115,52 +100,54 @@ class Follower:
 
     def follow(self, document: bytes, evidence: bytes) -> None:
         """The next segment's manifest and evidence, as stored. Raises `Contradiction`."""
-        head = self.head
-        segment = head.segment + 1
-        manifest, role = read_manifest(document, self.key, Origin.parse(head.origin), segment)
+        head, segment = self.head, self.head.segment + 1
+        try:
+            signed = verify_manifest(self.key, Origin.parse(head.origin), segment, document)
+            lines, leaves = verify_evidence(signed.manifest, lambda _: evidence)
+        except Broken as broken:
+            name = AlarmName.UNREADABLE if broken.name is Name.UNREADABLE else AlarmName.ALTERED
+            raise Contradiction(name, f"segment {segment}: {broken.what}") from broken
+        manifest = signed.manifest
         if manifest.first_seq != head.size + 1:
             raise Contradiction(
                 AlarmName.FORKED, f"segment {segment} begins with record {manifest.first_seq} behind {head.size}"
             )
         if manifest.prev != head.last or manifest.prev_root != head.segment_root:
             raise Contradiction(AlarmName.FORKED, f"segment {segment} follows another history")
-        if hashlib.sha256(evidence).hexdigest() != manifest.evidence.sha256:
-            raise Contradiction(AlarmName.ALTERED, f"the evidence of segment {segment} is not what was signed")
-        lines = evidence.split(b"\n")
-        if lines.pop() != b"" or len(lines) != manifest.records:
-            raise Contradiction(AlarmName.ALTERED, f"segment {segment} has another number of records than was signed")
-        self._follow_lines(manifest, role, document, lines)
-
-    def _follow_lines(self, manifest: Manifest, role: Role, document: bytes, lines: list[bytes]) -> None:
-        head, tree, own = self.head, self.head.tree(), MerkleTree()
-        seq, last, ended, certificate, quiet_ms = head.size, head.last, head.ended, head.certificate, head.quiet_ms
-        for line in lines:
-            mark = self._mark(line)
-            if (mark.origin, mark.seq, mark.prev) != (head.origin, seq + 1, last):
-                raise Contradiction(AlarmName.FORKED, f"record {mark.seq} does not follow record {seq}")
-            if mark.seq == 1:
-                certificate, quiet_ms = _beginning(mark, line)
-            tree.append(line)
-            own.append(line)
-            seq, last, ended = mark.seq, line_digest(line), ended or mark.event_code in _ENDS
-        if own.root().hex() != manifest.root or (manifest.epoch_root and manifest.epoch_root != tree.root().hex()):
-            raise Contradiction(AlarmName.FORKED, f"segment {manifest.segment} does not hash to its signed root")
-        signer = hashlib.sha256(manifest.certificate.encode()).hexdigest()
-        if role is Role.EPOCH and signer != certificate:
-            raise Contradiction(AlarmName.FORKED, f"segment {manifest.segment} is signed by a key of nobody's epoch")
-        self.head = msgspec.structs.replace(
-            head,
-            segment=manifest.segment,
+        tree = head.tree()
+        for leaf in leaves:
+            tree.append_leaf(leaf)
+        if manifest.epoch_root and manifest.epoch_root != tree.root().hex():
+            raise Contradiction(AlarmName.FORKED, f"the epoch up to segment {segment} does not hash to its signed root")
+        after = msgspec.structs.replace(
+            self._follow_lines(lines),
+            segment=segment,
             size=tree.size,
             peaks=tuple(peak.hex() for peak in tree.peaks),
-            last=last,
             segment_root=manifest.root,
             manifest=hashlib.sha256(document).hexdigest(),
-            certificate=certificate,
             sealed_ms=manifest.sealed_ms,
-            quiet_ms=quiet_ms,
-            ended=ended,
         )
+        signer = hashlib.sha256(manifest.certificate.encode()).hexdigest()
+        if signed.certificate.role is Role.EPOCH and signer != after.certificate:
+            raise Contradiction(
+                AlarmName.FORKED, f"segment {segment} is signed by a key that `log.start` does not name"
+            )
+        self.head = after
+
+    def _follow_lines(self, lines: list[bytes]) -> Head:
+        """Numbers and digests from record to record, the epoch's beginning and its end."""
+        head = self.head
+        for seq, line in enumerate(lines, head.size + 1):
+            mark = self._mark(line)
+            if (mark.origin, mark.seq, mark.prev) != (head.origin, seq, head.last):
+                raise Contradiction(AlarmName.FORKED, f"record {mark.seq} does not follow record {seq - 1}")
+            if seq == 1:
+                certificate, quiet_ms = _beginning(mark, line)
+                head = msgspec.structs.replace(head, certificate=certificate, quiet_ms=quiet_ms)
+            ended = head.ended or mark.event_code in _ENDS
+            head = msgspec.structs.replace(head, last=line_digest(line), ended=ended)
+        return head
 
     def _mark(self, line: bytes) -> Mark:
         try:

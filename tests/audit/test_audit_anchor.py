@@ -1,6 +1,7 @@
 """The anchor: what it has seen it never unlearns, and what is gone or other than it was it says in the next pass."""
 
 import datetime as dt
+import json
 
 import msgspec
 import pytest
@@ -11,9 +12,10 @@ from extproc.audit.anchor_given import note_path
 from extproc.audit.anchor_head import Head
 from extproc.audit.anchored import read_anchored
 from extproc.audit.checkpoint import Checkpoint
+from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin, Part
 from extproc.audit.note import Algorithm, verify_note
-from extproc.audit.segment import Manifest
+from extproc.audit.segment import MANIFEST_VERSION, Manifest, line_digest, object_ref
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.signed import Domain, Role, Signer, sign_document, split_document
 from extproc.audit.verify_epoch import Name
@@ -250,11 +252,36 @@ def test_a_segment_that_only_claims_to_follow_is_not_co_signed(log, store, witne
     assert alarms(witness.watch(store)) == [("FORKED", f"worker-1/{origin.epoch}")]
 
 
-@pytest.mark.parametrize("change", ["root", "epoch_root"])
-def test_a_root_that_the_records_do_not_hash_to_is_not_co_signed(log, store, witness, change):
+@pytest.mark.parametrize(("change", "name"), [("root", "ALTERED"), ("epoch_root", "FORKED")])
+def test_a_root_that_the_records_do_not_hash_to_is_not_co_signed(log, store, witness, change, name):
     origin = epochs_of(store, "worker-2")[0]
     resigned(log, store, origin, 1, **{change: "00" * 32})
+    assert alarms(witness.watch(store)) == [(name, f"worker-2/{origin.epoch}")]
+
+
+@pytest.mark.parametrize(("field", "value"), [("seq", 99), ("prev", "00" * 32), ("origin", "test/other/epoch")])
+def test_records_that_do_not_follow_each_other_are_not_co_signed(log, store, witness, field, value):
+    """Everything is hashed and signed well, and one record names another place in the chain."""
+    origin = epochs_of(store, "worker-2")[0]
+    key = origin.object_key(Part.EVIDENCE, 1)
+    *lines, last = store.objects[key].splitlines()
+    body = json.loads(last)
+    body["chain"][field] = value
+    lines.append(json.dumps(body, separators=(",", ":")).encode())
+    tree = MerkleTree()
+    for line in lines:
+        tree.append(line)
+    store.objects[key] = b"".join(line + b"\n" for line in lines)
+    root = tree.root().hex()
+    changes = {"root": root, "epoch_root": root, "last": line_digest(lines[-1])}
+    resigned(log, store, origin, 1, evidence=object_ref(key, store.objects[key]), **changes)
     assert alarms(witness.watch(store)) == [("FORKED", f"worker-2/{origin.epoch}")]
+
+
+def test_a_manifest_of_a_later_version_is_not_judged(log, store, witness):
+    origin = epochs_of(store, "worker-2")[0]
+    resigned(log, store, origin, 1, version=MANIFEST_VERSION + 1)
+    assert alarms(witness.watch(store)) == [("UNREADABLE", f"worker-2/{origin.epoch}")]
 
 
 def test_a_key_that_log_start_does_not_name_is_not_the_epochs(log, store, witness):
