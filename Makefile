@@ -10,7 +10,7 @@ SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run test fuzz check lint types imports proto bench locks servers clean
-.PHONY: bench-detect fuzz-atheris locks-bench
+.PHONY: test-ceph bench-detect fuzz-atheris locks-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ servers: dev ## install the real servers that tests run against (S3 with Object 
 
 test: servers ## run the tests, on the real components
 	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-ceph: dev ## run the store tests on Ceph (Debian's ceph-mon, ceph-osd, radosgw: 290 MB, installed as root)
+	@sh tests/ceph/install_ceph.sh
+	@$(BIN)/python -m pytest tests/ceph/ceph_store.py
 
 fuzz: dev ## ask the independent oracle about many more texts
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/core/masking/test_masking_oracle.py

@@ -75,8 +75,8 @@ class Bucket:
             except Conflict:
                 time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))  # noqa: S311 - jitter
                 continue
-            if "ChecksumSHA256" not in answer:  # the store may not have looked at it
-                self._read_back(key, data, answer.get("VersionId", ""))
+            if "ChecksumSHA256" not in answer:  # the store may have looked neither at it nor at our condition
+                self._read_back(key, data)
             return None
         raise StoreFailed("ConditionalRequestConflict", Fault.BUSY)
 
@@ -99,13 +99,16 @@ class Bucket:
             raise StoreFailed(VANISHED) from error
         stored = head.get("ChecksumSHA256")
         if stored is None:
-            self._read_back(key, data, head.get("VersionId", ""))
+            self._read_back(key, data)
         elif stored != sha256_text(data):
             raise Divergent(key)
 
-    def _read_back(self, key: str, data: bytes, version: str) -> None:
+    def _read_back(self, key: str, data: bytes) -> None:
+        """The oldest version is the one that counts."""
+        bucket = self.buckets(key)[0]
+        kept = [version for version in self._versions_of(bucket, key) if not version.marker]
         try:
-            stored = self.wire.get(self.buckets(key)[0], self.prefix + key, version)
+            stored = self.wire.get(bucket, self.prefix + key, kept[-1].id if kept else "")
         except FileNotFoundError as error:
             raise StoreFailed(VANISHED) from error
         if stored != data:

@@ -143,6 +143,10 @@ def client(url: str):
     return boto3.client("s3", endpoint_url=url, config=Config(retries={"total_max_attempts": 1}))
 
 
+def md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
 def bucket_settings(url: str, name: str, *, lock: bool = True, retention_days: int = 400) -> S3Store:
     client(url).create_bucket(Bucket=name, ObjectLockEnabledForBucket=lock)
     return S3Store(bucket=name, prefix="audit", endpoint_url=url, region="us-east-1", retention_days=retention_days)
@@ -198,6 +202,25 @@ class TestWireShape:
         with pytest.raises(Divergent):
             store.put_once("v1/a", b"two")
         assert [len(stored.versions) for stored in store.list("v1/")] == [1]
+
+    def test_where_no_checksum_is_told_the_version_that_counts_is_read_back(self, on_s3, monkeypatch):
+        """As on a store that looks neither at the checksum nor at the condition."""
+        store = on_s3.store
+        real = store.wire.client.put_object
+
+        def put_object(**params):
+            for name in ("IfNoneMatch", "ChecksumAlgorithm", "ChecksumSHA256"):
+                params.pop(name, None)
+            damaged = params["Body"].replace(b"damage", b"mess")
+            return {name: value for name, value in real(**{**params, "Body": damaged}, ContentMD5=md5(damaged)).items()
+                    if not name.startswith("Checksum")}  # fmt: skip
+
+        monkeypatch.setattr(store.wire.client, "put_object", put_object)
+        store.put_once("v1/a", b"one")
+        store.put_once("v1/a", b"one")
+        for key, data in (("v1/a", b"two"), ("v1/b", b"damage")):
+            with pytest.raises(Divergent):
+                store.put_once(key, data)
 
     def test_a_conflict_is_tried_again_and_a_refusal_is_not(self, on_s3, monkeypatch):
         store = on_s3.store

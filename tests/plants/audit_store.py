@@ -215,4 +215,18 @@ PLANTS = (
         "return code",
         FAILURES + "test_a_failure_has_a_cause_and_no_text_from_outside",
     ),
+    Plant(
+        "the newest version is read back, not the one that counts",
+        "audit/s3.py",
+        "kept[-1].id if kept",
+        "kept[0].id if kept",
+        SHIPPING + "TestWireShape::test_where_no_checksum_is_told_the_version_that_counts_is_read_back",
+    ),
+    Plant(
+        "a checksum that is not told is taken for good",
+        "audit/s3.py",
+        '            if "ChecksumSHA256" not in answer:',
+        "            if False:",
+        SHIPPING + "TestWireShape::test_where_no_checksum_is_told_the_version_that_counts_is_read_back",
+    ),
 )
