@@ -107,6 +107,16 @@ def near_their_end(facts: Iterable[KeyFact], now_ms: int) -> list[KeyFact]:
     return [fact for fact in facts if fact.active and fact.days_left(now_ms) < WARN_DAYS]
 
 
+def state_of(fact: KeyFact, now_ms: int) -> str:
+    """In words."""
+    if not fact.active:
+        return "retired"
+    if fact.expired(now_ms):
+        return "expired"
+    days = fact.days_left(now_ms)
+    return "in use" if days >= WARN_DAYS else f"in use, ends in {days} day(s)"
+
+
 _REMEDY = {
     Purpose.SIGNING: "run `extproc audit rotate-keys`",
     Purpose.CONTENT: "run `extproc audit rotate-keys`",

@@ -48,24 +48,13 @@ def keys_command(*, config: Path | None, as_json: bool) -> None:
     sys.exit(EXIT_FINDING if any(fact.expired(now_ms) for fact in facts) else 0)
 
 
-def state_of(fact: KeyFact, now_ms: int) -> str:
-    """In words."""
-    from extproc.audit.key_register import WARN_DAYS  # noqa: PLC0415
-
-    if not fact.active:
-        return "retired"
-    if fact.expired(now_ms):
-        return "expired"
-    return "in use" if fact.days_left(now_ms) >= WARN_DAYS else f"ends in {fact.days_left(now_ms)} day(s)"
-
-
 _HEADINGS = ("PURPOSE", "STATE", "ALGORITHM", "PROVIDER", "CREATED", "EXPIRES", "KEY")
 
 
 def _print(facts: Sequence[KeyFact], now_ms: int, *, as_json: bool) -> None:
     import msgspec  # noqa: PLC0415
 
-    from extproc.audit.key_register import Provider  # noqa: PLC0415
+    from extproc.audit.key_register import Provider, state_of  # noqa: PLC0415
     from extproc.cli.columns import align  # noqa: PLC0415
 
     if as_json:
@@ -81,6 +70,7 @@ def _print(facts: Sequence[KeyFact], now_ms: int, *, as_json: bool) -> None:
 
 
 def _row(fact: KeyFact, now_ms: int) -> tuple[str, ...]:
+    from extproc.audit.key_register import state_of  # noqa: PLC0415
     from extproc.audit.reader import time_text  # noqa: PLC0415
     from extproc.core.printable import printable_line  # noqa: PLC0415
 

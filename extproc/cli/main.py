@@ -10,6 +10,7 @@ _GROUPS = {
     "demo": ("extproc.cli.demo", "Show the whole story on this machine."),
     "dev": ("extproc.cli.dev", "Development tokens and issuer."),
     "envoy": ("extproc.cli.envoy", "Render and validate Envoy's bootstrap."),
+    "evidence": ("extproc.cli.evidence", "Write the assessor's pack of a period."),
     "mask": ("extproc.cli.mask", "Mask files or standard input, and say what was where, and why."),
     "mask-tokens": ("extproc.cli.mask_tokens", "Print the tokens that stand for given values in records."),
     "policy": ("extproc.cli.policy", "Check a policy."),

@@ -1,0 +1,46 @@
+"""What the pack does not show, said plainly."""
+
+from collections.abc import Iterator
+
+from extproc.audit.evidence.subject import Subject
+from extproc.audit.settings import DirectoryStore
+
+_ALWAYS = (
+    "A gateway that an attacker controls can leave a request out before it records.",
+    "Receipts that clients hold, and the count in Envoy's own access log, are what shows such a request.",
+    "Records that were neither in the store nor seen by anybody outside can be lost with the machine's disk.",
+    "Whoever controls the gateway, the store and every outside memory of the log can rewrite all of it.",
+    "Approvals are no second factor of authentication. They show who let what through, and nothing of 8.3 to 8.5.",
+    "`supported` means that a clause is met only together with something that is done elsewhere.",
+    "Detectors find what they know. What they do not know is masked nowhere and counted nowhere.",
+    "Old requirement numbers come from published comparisons; the official line-by-line summary was not read.",
+    "This pack is no opinion of an assessor. The assessor decides.",
+)
+
+
+def limits_of(subject: Subject) -> Iterator[str]:
+    """Those of this deployment and period first."""
+    facts, settings = subject.facts, subject.settings
+    if facts.records == 0:
+        yield "No record was found in the period. Nothing is shown for it."
+    if facts.stopped:
+        yield f"Not every record could be read, so every number may be too small: {facts.stopped}"
+    if isinstance(settings.store, DirectoryStore):
+        yield "The store is a local directory: tamper-evident, not write-once. Its administrator can delete all of it."
+    if facts.accepted:
+        yield f"A writer started with a bucket without Object Lock, by the words: {facts.accepted}"
+    if facts.inspection is None:
+        yield "The store was not inspected in the period: what it enforces is not shown."
+    if not subject.keys_in_kms():
+        yield "Signing and content keys are files: 3.6.1.2 is not met. Whoever copies them can sign and read."
+    yield (
+        "No anchor outside of the store is part of this pack: that the newest epochs are gone together with their "
+        "registry entries is seen only by somebody who remembers them."
+    )
+    if subject.verify_exit:
+        yield "The log was not proven for the period. See the verifier's findings before anything else."
+    if missed := subject.missed():
+        yield f"The detectors answered {missed} case(s) of the self-test wrongly."
+    if facts.not_inspected.total:
+        yield f"{facts.not_inspected.total} image(s), sound(s) or file(s) went to models without being looked into."
+    yield from _ALWAYS
