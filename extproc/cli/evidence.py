@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from extproc.audit.evidence.rows import Clean
     from extproc.audit.evidence.subject import Subject
     from extproc.audit.holdings import Holdings
-    from extproc.audit.verify import Report
+    from extproc.audit.report import Report
     from extproc.cli.audit_where import Where
     from extproc.core.masking.scanner import Scanner
     from extproc.edge.settings import Settings
@@ -119,8 +119,10 @@ def _read(where: Where, holdings: Holdings, settings: Settings, subject: Subject
     from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.reader import find_records  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.audit.span import Span  # noqa: PLC0415
     from extproc.audit.store import StoreFailed  # noqa: PLC0415
     from extproc.audit.verify import verify  # noqa: PLC0415
+    from extproc.cli.audit_progress import watch_on_terminal  # noqa: PLC0415
 
     facts = subject.facts
     try:
@@ -132,7 +134,9 @@ def _read(where: Where, holdings: Holdings, settings: Settings, subject: Subject
         key = load_public_key(settings.audit.keys / PUBLIC_KEY)
     except AuditRefused as error:
         fail(str(error))
-    return verify(where.store, key, deployment=where.deployment, spool=where.spool, until_ms=facts.to_ms)
+    asked = Span(facts.from_ms, facts.to_ms)
+    with watch_on_terminal() as watch:
+        return verify(where.store, key, deployment=where.deployment, spool=where.spool, asked=asked, watch=watch)
 
 
 def _answered(subject: Subject, scanner: Scanner, report: Report) -> Subject:

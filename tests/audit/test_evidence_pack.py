@@ -15,6 +15,9 @@ import yaml
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
+from extproc.audit import journal as journal_module
+from extproc.audit import keeper as keeper_module
+from extproc.audit.clock import KernelClock, Synchronised
 from extproc.audit.evidence.factors import is_automated, means_several_factors
 from extproc.audit.evidence.pack import Pack
 from extproc.audit.evidence.pack_schema import pack_schema
@@ -32,9 +35,9 @@ from extproc.core.record import Actor, ApprovalRef, EventCode, Outcome, PolicyRe
 from extproc.edge.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
-T0 = 1_790_000_000_000  # 2026-09-21
+T0 = 1_735_700_000_000  # 2025-01-01T02:53:20Z
 HOUR = 3_600_000
-PERIOD = ("--from", "2026-09-21T14:13:20+00:00", "--to", "2026-09-22T14:13:20+00:00")
+PERIOD = ("--from", "2025-01-01T02:53:20+00:00", "--to", "2025-01-02T02:53:20+00:00")
 PAN = "4111 1111 1111 1111"
 ISSUER = "https://idp.test"
 POLICY = """
@@ -159,14 +162,20 @@ def configure(folder: Path) -> None:
 
 
 def tell(folder: Path) -> None:
-    """The log of the story above: a worker that closed, and a command's epoch."""
+    """The log of the story above: a service before the period, a worker that closed in it, and a command's epoch."""
     settings = load_settings(folder / "config.yaml").audit
     keys = open_keys(settings)
-    for writer, records in (("worker-0", WORKER), ("cli", OTHERS)):
-        journal = Journal.open(settings, keys, writer=writer, deliver=lambda run: run())
-        for record in records:
-            journal.append_record(record)
-        journal.close()
+    real = time.time
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (journal_module, keeper_module):
+            patch.setattr(module, "ask_kernel", lambda: KernelClock(Synchronised.YES, 0.25))
+        for writer, hours, records in (("supervisor", -2, []), ("worker-0", 20, WORKER), ("cli", 21, OTHERS)):
+            back = real() - (T0 + hours * HOUR) / 1000
+            patch.setattr(time, "time", lambda back=back: real() - back)
+            journal = Journal.open(settings, keys, writer=writer, deliver=lambda run: run())
+            for record in records:
+                journal.append_record(record)
+            journal.close()
     Shipper(settings).ship_pending()
 
 
@@ -220,7 +229,7 @@ class TestNumbers:
     """Each is counted by hand from the story above."""
 
     def test_records_and_events_of_the_period_and_no_others(self, pack):
-        assert (pack.records, pack.records_incomplete, pack.empty, pack.exit_code) == (32, 0, False, 0)
+        assert (pack.records, pack.records_incomplete, pack.empty, pack.exit_code) == (36, 0, False, 0)
         events = {each.event: each.count for each in pack.events if each.count}
         assert events == {
             "inference.request": 5,
@@ -233,13 +242,15 @@ class TestNumbers:
             "audit.retention_check": 2,
             "control.failure": 4,
             "control.restored": 2,
+            "log.start": 2,
             "log.heartbeat": 2,
             "log.pause": 1,
             "log.resume": 1,
+            "log.stop": 2,
         }
         assert (pack.period.start, pack.period.end) == (
-            "2026-09-21T14:13:20.000+00:00",
-            "2026-09-22T14:13:20.000+00:00",
+            "2025-01-01T02:53:20.000+00:00",
+            "2025-01-02T02:53:20.000+00:00",
         )
 
     def test_access_to_the_log_by_person_and_operation(self, pack):
@@ -266,17 +277,23 @@ class TestNumbers:
     def test_failures_of_controls_with_start_end_duration_and_cause(self, pack):
         found = [
             (each.control, each.start[11:19], each.end[11:19], each.duration_seconds, each.cause, each.reports)
-            for each in pack.incidents
+            for each in pack.incidents[:-1]
         ]
         assert found == [
-            ("clock", "", "14:13:20", -1.0, "cause spool_full", 1),
-            ("audit_spool", "15:13:20", "15:14:50", 90.5, "cause spool_full", 2),
-            ("new exchanges", "16:13:20", "16:13:21", 1.0, "cause disk_full", 1),
-            ("audit_store", "17:13:20", "", -1.0, "cause AccessDenied", 1),
-            ("policy", "19:13:20", "", -1.0, "cause <b>problems</b>", 1),
+            ("clock", "", "02:53:20", -1.0, "cause spool_full", 1),
+            ("audit_spool", "03:53:20", "03:54:50", 90.5, "cause spool_full", 2),
+            ("new exchanges", "04:53:20", "04:53:21", 1.0, "cause disk_full", 1),
+            ("audit_store", "05:53:20", "", -1.0, "cause AccessDenied", 1),
         ]
-        assert row(pack, "10.7.3").facts == {"failures and pauses": 5, "ended": 3, "open": 2}
-        assert row(pack, "10.7.3").status == "not covered", "two are open"
+        assert row(pack, "10.7.3").facts == {"failures and pauses": 5, "ended": 4, "open": 1}
+        assert row(pack, "10.7.3").status == "not covered", "one is open"
+
+    def test_a_failure_of_a_worker_ends_with_its_process(self, pack):
+        last = pack.incidents[-1]
+        assert (last.control, last.cause, last.ended_by) == ("policy", "cause <b>problems</b>", "its process ended")
+        assert last.start == "2025-01-01T07:53:20.000+00:00"
+        assert last.end.startswith("2025-01-01T22:53:")
+        assert {each.ended_by for each in pack.incidents[:-1]} == {"restored", ""}
 
     def test_policies_decisions_shreddings_retention_and_clocks(self, pack):
         assert [(each.digest, each.records) for each in pack.policies] == [("sha256:d2", 4), ("sha256:d1", 8)]
@@ -284,7 +301,7 @@ class TestNumbers:
         assert [each.said for each in pack.shreddings] == [{"exchange": "x-9", "keys": 1}]
         assert pack.retention_check.said == {"over_age": 0, "incomplete": False}
         assert row(pack, "3.2.1").status == "supported"
-        assert pack.clock.reports == {"synchronised": 1, "unsynchronised": 1}
+        assert pack.clock.reports == {"synchronised": 3, "unsynchronised": 1}
         assert (pack.clock.error_ms_max, pack.clock.step_ms_max, pack.store.lag_seconds_max) == (16.0, 7, 12.5)
         assert row(pack, "10.6.1").status == "not covered"
 
@@ -297,14 +314,14 @@ class TestNumbers:
         ]
         assert row(pack, "3.6.1.2").status == "not covered"
         assert row(pack, "3.7.4").status == "enforced"
-        assert pack.store.objects == {"evidence": 4, "registry": 2}
+        assert pack.store.objects == {"evidence": 6, "registry": 3}
         assert pack.store.inspection is None
         assert row(pack, "10.3.2").status == "not covered", "a directory"
 
     def test_samples_show_the_six_fields_and_where_the_record_is(self, pack):
         samples = next(each.samples for each in pack.events if each.event == "inference.end")
         assert len(samples) == 2
-        assert (samples[0].user, samples[0].time) == (f"{ISSUER}|ada (ada)", "2026-09-21T15:13:20.900+00:00")
+        assert (samples[0].user, samples[0].time) == (f"{ISSUER}|ada (ada)", "2025-01-01T03:53:20.900+00:00")
         assert (samples[0].result, samples[0].origin) == ("completed 200", "192.0.2.7")
         assert samples[0].affected == "llama chat HTTP/1.1"
         assert re.fullmatch(r"test/worker-0/\S+#\d+", samples[0].place)
@@ -385,7 +402,7 @@ class Page(HTMLParser):
 
 class TestOutcomes:
     def test_an_empty_period_is_incomplete_and_says_so(self, told, run, tmp_path):
-        result = run("--from", "2026-01-01", "--to", "2026-01-02")
+        result = run("--from", "2024-01-01", "--to", "2024-01-02")
         assert result.exit_code == 2
         pack = read(tmp_path)
         assert (pack.empty, pack.exit_code, pack.records) == (True, 2, 0)

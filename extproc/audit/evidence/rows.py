@@ -22,7 +22,7 @@ from extproc.audit.evidence.requirements import REQUIREMENTS
 from extproc.audit.evidence.subject import Subject
 from extproc.audit.key_register import KeyFact, state_of
 from extproc.audit.reader import Evidence, time_text
-from extproc.audit.verify import Report
+from extproc.audit.report import Report
 from extproc.core.record import EventCode
 
 Clean = Callable[[str], str]
@@ -73,7 +73,7 @@ def proof(facts: Facts, report: Report, clean: Clean) -> Proof:
         segments=report.segments,
         records=report.records,
         findings=tuple(findings),
-        findings_total=len(report.findings),
+        findings_total=len(report.findings) + report.more_findings,
     )
 
 
