@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from extproc.cli.audit_where import config_option, fail, find_where, since_ms
+from extproc.cli.audit_where import config_option, fail, find_where, since_ms, store_failures
 
 if TYPE_CHECKING:
     from extproc.audit.evidence.pack import Pack
     from extproc.audit.evidence.rows import Clean
     from extproc.audit.evidence.subject import Subject
-    from extproc.audit.holdings import Holdings
     from extproc.audit.report import Report
     from extproc.cli.audit_where import Where
     from extproc.core.masking.scanner import Scanner
@@ -76,12 +75,11 @@ def _make(config: Path, from_ms: int, to_ms: int, now_ms: int) -> Pack:
     shown_to_ms = min(to_ms, now_ms)
     subject = _subject(settings, from_ms, shown_to_ms, now_ms)
     where.record_read("evidence", {"from_ms": from_ms, "to_ms": to_ms})
-    holdings = where.look()
-    report = _read(where, holdings, settings, subject)
+    report = _read(where, settings, subject)
     scanner = Scanner(subject.policy.masking, key=next(iter(read_mask_keys(settings)), None))
     subject = _answered(subject, scanner, report)
     occasion = Occasion(now_ms, f"os|{getpass.getuser()}", _program(), from_ms, to_ms)
-    return build_pack(subject, occasion, report, _objects(holdings), _cleaner(scanner))
+    return build_pack(subject, occasion, report, _objects(where), _cleaner(scanner))
 
 
 def _subject(settings: Settings, from_ms: int, to_ms: int, now_ms: int) -> Subject:
@@ -114,27 +112,26 @@ def _subject(settings: Settings, from_ms: int, to_ms: int, now_ms: int) -> Subje
     )
 
 
-def _read(where: Where, holdings: Holdings, settings: Settings, subject: Subject) -> Report:
+def _read(where: Where, settings: Settings, subject: Subject) -> Report:
     """Count every record of the period, and verify the log."""
     from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
-    from extproc.audit.reader import find_records  # noqa: PLC0415
+    from extproc.audit.reader import Reader, Span  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.span import Span  # noqa: PLC0415
-    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+    from extproc.audit.span import Span as AskedSpan  # noqa: PLC0415
     from extproc.audit.verify import verify  # noqa: PLC0415
     from extproc.cli.audit_progress import watch_on_terminal  # noqa: PLC0415
 
     facts = subject.facts
-    try:
-        for item in find_records(holdings):
+    span = Span(facts.from_ms, facts.to_ms)
+    reader = Reader(where.look_at_evidence(span), span, facts.problems)
+    with store_failures():
+        for item in reader.records():
             facts.add(item)
-    except (AuditRefused, StoreFailed, OSError) as error:
-        facts.stopped = str(error) or type(error).__name__  # the verifier says where, and the pack that it ends here
     try:
         key = load_public_key(settings.audit.keys / PUBLIC_KEY)
     except AuditRefused as error:
         fail(str(error))
-    asked = Span(facts.from_ms, facts.to_ms)
+    asked = AskedSpan(facts.from_ms, facts.to_ms)
     with watch_on_terminal() as watch:
         return verify(where.store, key, deployment=where.deployment, spool=where.spool, asked=asked, watch=watch)
 
@@ -147,13 +144,14 @@ def _answered(subject: Subject, scanner: Scanner, report: Report) -> Subject:
     return dataclasses.replace(subject, self_test=run_self_test(scanner), verify_exit=report.exit_code)
 
 
-def _objects(holdings: Holdings) -> Counter[str]:
-    """How many the store lists, by plane."""
-    found: Counter[str] = Counter()
-    for epoch in holdings.epochs.values():
-        found.update(epoch.origin.object_key(part, segment).split("/")[1] for part, segment in epoch.stored)
-        found["registry"] += epoch.registry is not None
-    return found
+def _objects(where: Where) -> Counter[str]:
+    """How many the store lists now, by plane."""
+    from extproc.audit.names import parse_key  # noqa: PLC0415
+
+    with store_failures():
+        return Counter(
+            stored.key.split("/")[1] for stored in where.store.list("v1/") if parse_key(stored.key) is not None
+        )
 
 
 def _cleaner(scanner: Scanner) -> Clean:

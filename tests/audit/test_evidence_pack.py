@@ -419,11 +419,16 @@ class TestOutcomes:
         assert "ALTERED" in {each.name for each in pack.proof.findings}
         assert row(pack, "10.3.4").status == "not covered"
 
-    def test_a_record_that_does_not_parse_ends_the_reading_and_the_pack_says_so(self, told, run, tmp_path):
+    def test_a_record_that_cannot_be_read_is_said_and_the_others_are_counted(self, told, run, tmp_path):
         path = next(path for path in told.rglob("*.jsonl") if "worker-0" in str(path))
-        path.write_bytes(path.read_bytes().replace(b'{"chain"', b'{"chaim"', 1))
+        path.write_bytes(path.read_bytes().replace(b'{"chain"', b'["chain"', 1))
         assert run(*PERIOD).exit_code == 1
-        assert read(tmp_path).reading_stopped == "a record does not parse"
+        pack = read(tmp_path)
+        assert (pack.records, pack.exit_code) == (35, 1)
+        assert [each.split(maxsplit=4)[4] for each in pack.not_read] == [
+            "is not what its manifest says",
+            "has a line that is no record",
+        ]
         assert "every number may be too small" in (tmp_path / "pack" / "evidence.html").read_text()
 
     def test_a_folder_with_something_in_it_is_left_as_it_is(self, told, run, tmp_path):

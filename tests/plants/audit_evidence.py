@@ -118,4 +118,25 @@ PLANTS = (
         "if name:",
         PACK + "test_a_tally_holds_so_many_names_and_counts_the_rest",
     ),
+    Plant(
+        "evidence: an inspection of long ago shows what the store enforces",
+        "audit/evidence/requirements_log.py",
+        "passed = seen is not None and seen.immutable and days is not None and days <= INSPECTION_DAYS",
+        "passed = seen is not None and seen.immutable and days is not None",
+        "tests/audit/test_evidence_judgements.py::test_a_status_follows_from_the_facts",
+    ),
+    Plant(
+        "evidence: a store that was accepted in words is locked",
+        "audit/evidence/requirements_log.py",
+        " and not accepted\n    seen",
+        "\n    seen",
+        "tests/audit/test_evidence_judgements.py::test_a_status_follows_from_the_facts",
+    ),
+    Plant(
+        "evidence: an inspection that only began counts",
+        "audit/evidence/facts.py",
+        "case EventCode.STORE_INSPECT if capabilities(detail) is not None:",
+        "case EventCode.STORE_INSPECT:",
+        "tests/audit/test_evidence_judgements.py::test_a_begun_inspection_is_none",
+    ),
 )

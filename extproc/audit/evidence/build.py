@@ -40,9 +40,9 @@ def build_pack(subject: Subject, occasion: Occasion, report: Report, objects: Ma
         requested=rows.span(occasion.requested_from_ms, occasion.requested_to_ms),
         empty=empty,
         exit_code=EXIT_INCOMPLETE
-        if (empty or facts.stopped) and subject.verify_exit == PROVEN
+        if (empty or facts.problems) and subject.verify_exit == PROVEN
         else subject.verify_exit,
-        reading_stopped=clean(facts.stopped),
+        not_read=tuple(map(clean, facts.problems[: rows.MAX_FINDINGS])),
         records=facts.records,
         records_incomplete=facts.incomplete,
         requirements=rows.requirements(subject, clean),
@@ -71,6 +71,7 @@ def build_pack(subject: Subject, occasion: Occasion, report: Report, objects: Ma
             settings=dict(subject.settings.store.words()),
             accepted=clean(facts.accepted),
             inspection=rows.note(facts.inspection, clean),
+            shown=found.sentences() if (found := subject.capabilities()) is not None else (),
             objects=dict(objects),
             lag_seconds_max=facts.lag_seconds_max,
         ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from extproc.audit.evidence.factors import is_automated, means_several_factors
 from extproc.audit.evidence.incidents import Incidents
 from extproc.audit.evidence.tally import Tally
+from extproc.audit.inspect import capabilities
 from extproc.audit.reader import Evidence
 from extproc.core.policy import DEFAULT_DENY
 from extproc.core.record import ENDS_EXCHANGE, EventCode, Outcome, Record, missing_fields
@@ -14,7 +15,6 @@ SAMPLES = 2
 """Records shown of each kind of event: the first ones of the period."""
 MAX_LISTED = 1_000
 """Of shreddings and adoptions, which are few; a longer list is said to be cut."""
-STORE_INSPECT = "store.inspect"
 
 
 @dataclass(slots=True)
@@ -57,8 +57,8 @@ class Facts:
 
     from_ms: int
     to_ms: int
-    stopped: str = ""
-    """Why not every record could be read; the numbers are then too small."""
+    problems: list[str] = field(default_factory=list)
+    """What of the period could not be read; the numbers are then too small."""
     records: int = 0
     incomplete: int = 0
     """Records that lack something that 10.2.2 asks for."""
@@ -177,7 +177,7 @@ class Facts:
                 self.lag_seconds_max = max(self.lag_seconds_max, _number(detail.get("store_lag_seconds")))
             case EventCode.AUDIT_RETENTION_CHECK:
                 self.retention_check = _newer(self.retention_check, item)
-            case code if code.value == STORE_INSPECT:
+            case EventCode.STORE_INSPECT if capabilities(detail) is not None:
                 self.inspection = _newer(self.inspection, item)
             case code if code.value.startswith("admin.shred") and len(self.shreddings) < MAX_LISTED:
                 self.shreddings.append(item)

@@ -23,14 +23,17 @@ def limits_of(subject: Subject) -> Iterator[str]:
     facts, settings = subject.facts, subject.settings
     if facts.records == 0:
         yield "No record was found in the period. Nothing is shown for it."
-    if facts.stopped:
-        yield f"Not every record could be read, so every number may be too small: {facts.stopped}"
+    if facts.problems:
+        yield f"Not every record could be read, so every number may be too small: {facts.problems[0]}"
     if isinstance(settings.store, DirectoryStore):
         yield "The store is a local directory: tamper-evident, not write-once. Its administrator can delete all of it."
     if facts.accepted:
         yield f"A writer started with a bucket without Object Lock, by the words: {facts.accepted}"
-    if facts.inspection is None:
+    found = subject.capabilities()
+    if found is None:
         yield "The store was not inspected in the period: what it enforces is not shown."
+    else:
+        yield from found.sentences()[1:]
     if not subject.keys_in_kms():
         yield "Signing and content keys are files: 3.6.1.2 is not met. Whoever copies them can sign and read."
     yield (

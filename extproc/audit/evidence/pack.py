@@ -155,6 +155,8 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     settings: dict[str, Value]
     accepted: str
     inspection: Note | None
+    shown: tuple[str, ...]
+    """What the inspection says, in words."""
     objects: dict[str, int]
     """How many objects of each plane the store lists now; empty when it could not be listed."""
     lag_seconds_max: float
@@ -172,8 +174,8 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     requested: Span
     empty: bool
     exit_code: int
-    reading_stopped: str
-    """Why not every record could be read; the numbers are then too small. Empty: all were read."""
+    not_read: tuple[str, ...]
+    """What of the period could not be read; the numbers are then too small. Empty: all was read."""
     records: int
     records_incomplete: int
     requirements: tuple[RequirementRow, ...]

@@ -42,9 +42,9 @@ def _head(pack: Pack) -> list[Content]:
     ]
     if pack.empty:
         told.append(element("p", "No record was found in the period. This pack shows nothing.", css="alarm"))
-    if pack.reading_stopped:
-        sentence = f"Not every record could be read ({pack.reading_stopped}): every number may be too small."
-        told.append(element("p", sentence, css="alarm"))
+    if pack.not_read:
+        sentence = "Not every record could be read: every number may be too small."
+        told.append(element("div", sentence, items(pack.not_read), css="alarm"))
     rows = [
         ("Period", _between(pack.period)),
         ("Asked for", _between(pack.requested)),
@@ -249,7 +249,13 @@ def _store(pack: Pack) -> Element:
         ("Accepted in words", store.accepted or "nothing"),
     ]
     inspected = _note(store.inspection) if store.inspection else element("p", "Not inspected in the period.")
-    return section("The store (10.3, 10.5)", table((), rows, css="facts"), element("h3", "Inspection"), inspected)
+    return section(
+        "The store (10.3, 10.5)",
+        table((), rows, css="facts"),
+        element("h3", "Inspection"),
+        *(element("p", sentence) for sentence in store.shown),
+        inspected,
+    )
 
 
 def _retention(pack: Pack) -> Element:

@@ -90,13 +90,13 @@ def _locked(subject: Subject) -> Judgement:
     store, days = subject.settings.store, subject.inspected_days_ago()
     accepted = subject.facts.accepted
     locks = isinstance(store, S3Store) and not store.accept_no_object_lock and not accepted
-    newest = subject.facts.inspection
-    passed = newest is not None and newest.record.status == "succeeded" and (days or 0) <= INSPECTION_DAYS
+    seen = subject.capabilities()
+    passed = seen is not None and seen.immutable and days is not None and days <= INSPECTION_DAYS
     limits: tuple[str, ...] = (f"configured with the words: {accepted}",) if accepted else ()
     if isinstance(store, DirectoryStore):
         limits += ("a local directory is tamper-evident, not write-once: whoever owns the disk can delete",)
     elif not passed:
-        limits += ("the store was not inspected in the period, so what it enforces is not shown",)
+        limits += ("no inspection of the period shows that nobody can delete or replace evidence",)
     return judged(
         (Status.ENFORCED, locks and passed),
         (Status.SUPPORTED, locks),

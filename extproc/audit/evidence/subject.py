@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.self_test import Answer
+from extproc.audit.inspect import Capabilities, capabilities
 from extproc.audit.key_register import KeyFact, Provider
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.core.identity import Principal
@@ -78,6 +79,11 @@ class Subject:
 
     def expired_keys(self) -> int:
         return sum(key.expired(self.now_ms) for key in self.keys)
+
+    def capabilities(self) -> Capabilities | None:
+        """What the newest inspection of the store in the period says; None without one."""
+        newest = self.facts.inspection
+        return capabilities(newest.record.detail) if newest else None
 
     def inspected_days_ago(self) -> int | None:
         """Of the newest inspection of the store in the period."""
