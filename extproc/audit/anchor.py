@@ -34,7 +34,10 @@ class Pass:
 
     @property
     def exit_code(self) -> int:
-        return 1 if self.open_alarms else 0
+        """0 nothing is wrong, 1 an alarm is open, 2 there is nothing to remember yet, or not under this name."""
+        if self.open_alarms:
+            return 1
+        return 0 if self.epochs else 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ _DAY_MS = 86_400_000
 @click.option("--acknowledge", metavar="ID", default="", help="Close an open alarm; with --reason.")
 @click.option("--reason", default="", help="What was found out; kept in the anchor's log.")
 def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: str, reason: str) -> None:
-    """Witness the log from outside. Exit 0 nothing is wrong, 1 an alarm is open, 2 a pass could not be finished."""
+    """Witness the log from outside. Exit 0 nothing is wrong, 1 an alarm is open, 2 not finished, or nothing is there."""
     from extproc.audit.anchor_settings import load_anchor_settings, load_signer  # noqa: PLC0415
     from extproc.audit.note import Algorithm  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
@@ -106,13 +106,13 @@ def _pass(anchor: Anchor) -> int:
     try:
         passed = anchor.watch(int(time.time() * 1000))
     except (StoreFailed, OSError) as error:
-        _say(anchor_pass="incomplete", why=f"{type(error).__name__}: {error}")  # noqa: S106 - no password
+        _say(state="incomplete", why=f"{type(error).__name__}: {error}")
         left = anchor.left()
         _say_alarms(left)
         return left.exit_code or 2
     _say_alarms(passed)
     _say(
-        anchor_pass="complete",  # noqa: S106 - no password
+        state="complete" if passed.epochs else "empty",
         epochs=passed.epochs,
         records=passed.records,
         moved=passed.moved,

@@ -63,7 +63,7 @@ def test_one_pass_exits_0_when_nothing_is_wrong_1_with_an_open_alarm_2_when_it_i
     log, shipped, config, tmp_path
 ):
     result, (line,) = run(config(), "--once")
-    assert (result.exit_code, line["anchor_pass"], line["epochs"], line["open_alarms"]) == (0, "complete", 2, 0)
+    assert (result.exit_code, line["state"], line["epochs"], line["open_alarms"]) == (0, "complete", 2, 0)
     drop_last(log)
     result, (alarm, line) = run(config(), "--once")
     assert (result.exit_code, alarm["alarm"], line["open_alarms"]) == (1, "WRITER_MISSING", 1)
@@ -170,7 +170,7 @@ def test_an_open_alarm_is_said_also_when_a_pass_is_not_finished(log, shipped, co
     with monkeypatch.context() as context:
         context.setattr("extproc.audit.store.Directory.list", fails)
         result, (line,) = run(config(), "--once")
-        assert (result.exit_code, line["anchor_pass"]) == (2, "incomplete")
+        assert (result.exit_code, line["state"]) == (2, "incomplete")
     drop_last(log)
     run(config(), "--once")
     monkeypatch.setattr("extproc.audit.store.Directory.list", fails)
@@ -190,6 +190,11 @@ def test_the_key_is_made_once_and_is_for_its_owner(config, tmp_path):
     refused, _ = run(config(), "--show-key")
     assert (refused.exit_code, "0600" in refused.stderr) == (2, True)
     assert not (tmp_path / "anchor" / "memory").exists()
+
+
+def test_a_store_where_nothing_is_yet_or_another_deployment_is_not_called_right(log, shipped, config):
+    result, (line,) = run(config(deployment="tset"), "--once")
+    assert (result.exit_code, line["state"]) == (2, "empty")
 
 
 def test_the_store_is_only_read(log, shipped, config):

@@ -189,8 +189,8 @@ PLANTS = (
     Plant(
         "anchor: an open alarm exits with 0",
         "audit/anchor.py",
-        "return 1 if self.open_alarms else 0",
-        "return 0",
+        "        if self.open_alarms:\n            return 1",
+        "        if self.open_alarms:\n            return 0",
         CLI + "test_one_pass_exits_0_when_nothing_is_wrong_1_with_an_open_alarm_2_when_it_is_not_finished",
     ),
     Plant(
@@ -229,5 +229,12 @@ PLANTS = (
         "if name in set(Name):",
         "if False:",
         CLI + "TestVerify::test_an_open_alarm_of_the_anchor_is_a_finding_until_it_is_acknowledged",
+    ),
+    Plant(
+        "anchor: a store where nothing is exits with 0",
+        "audit/anchor.py",
+        "return 0 if self.epochs else 2",
+        "return 0",
+        CLI + "test_a_store_where_nothing_is_yet_or_another_deployment_is_not_called_right",
     ),
 )
