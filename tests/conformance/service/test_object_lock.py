@@ -1,7 +1,6 @@
 """The guard with its audit log in an S3 that enforces Object Lock, through outages of that S3."""
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -17,10 +16,12 @@ from typing import Any
 
 import boto3
 import httpx
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
 from extproc.audit.keeper import WATCH_SECONDS
+from extproc.audit.line import parse_record
 from extproc.audit.names import Part, parse_key
 
 ROOT = Path(__file__).parents[3]
@@ -158,7 +159,7 @@ class Stored:
             if item["Key"].startswith("v1/evidence/") and item["Key"].endswith(".jsonl")
             for line in self.read(item).splitlines()
         ]
-        return [json.loads(line) for line in lines]
+        return [msgspec.to_builtins(parse_record(line)) for line in lines]
 
 
 @pytest.fixture(scope="module")
