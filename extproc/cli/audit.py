@@ -6,6 +6,7 @@ Reading works beside a running service. Every reading is first recorded itself (
 import click
 
 from extproc.cli.audit_anchor import anchor_command
+from extproc.cli.audit_export import export_command
 from extproc.cli.audit_inspect import inspect_command
 from extproc.cli.audit_keys import keys_command, rotate_command
 from extproc.cli.audit_list import list_command, show_command
@@ -17,10 +18,11 @@ from extproc.cli.audit_verify import verify_command
 
 @click.group()
 def command() -> None:
-    """List, show, replay and verify the audit log."""
+    """List, show, replay, export and verify the audit log."""
 
 
 command.add_command(anchor_command)
+command.add_command(export_command)
 command.add_command(inspect_command)
 command.add_command(keys_command)
 command.add_command(list_command)

@@ -99,8 +99,8 @@ def fail(sentence: str) -> NoReturn:
 
 
 @contextmanager
-def store_failures() -> Iterator[None]:
-    """A store that cannot be read ends the command."""
+def store_failures(what: str = "the audit store could not be read") -> Iterator[None]:
+    """A store that cannot be read, or a disk that takes nothing, ends the command."""
     from extproc.audit.store import StoreFailed  # noqa: PLC0415
 
     try:
@@ -108,7 +108,7 @@ def store_failures() -> Iterator[None]:
     except BrokenPipeError:  # whoever read our output has had enough
         raise
     except (StoreFailed, OSError) as error:
-        fail(f"the audit store could not be read ({error})")
+        fail(f"{what} ({error})")
 
 
 def find_where(config: Path | None, store: Path | None) -> Where:

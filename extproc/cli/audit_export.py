@@ -1,0 +1,82 @@
+"""`extproc audit export`: the records of a span for other tools. Records only, never content."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import click
+
+from extproc.cli.audit_where import (
+    EXIT_FINDING,
+    config_option,
+    fail,
+    find_where,
+    span_of,
+    span_options,
+    store_failures,
+    store_option,
+)
+
+FORMATS = ("ocsf-jsonl", "parquet")
+
+
+@click.command("export")
+@config_option
+@store_option
+@span_options
+@click.option("--format", "form", required=True, type=click.Choice(FORMATS), help="OCSF 1.8 events, or flat columns.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="A directory that does not exist yet.")
+def export_command(*, config: Path | None, store: Path | None, since: str, until: str, form: str, output: Path) -> None:
+    """The records of a span as files, a partition a day.
+
+    What is read is held against its manifests' digests; that they are the right ones is for `extproc audit verify`.
+    Exit 0 done, 1 the log is not as its manifests say, 2 not done.
+    """
+    from extproc.audit.export import new_directory, write_days  # noqa: PLC0415
+    from extproc.audit.export_ocsf import JsonLines  # noqa: PLC0415
+    from extproc.audit.export_parquet import ParquetRows  # noqa: PLC0415
+    from extproc.audit.reader import Reader  # noqa: PLC0415
+
+    where, span = find_where(config, store), span_of(since, until)
+    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        fail("Parquet is written with pyarrow, which is not installed: install `extproc[export]`")
+    if output.exists() or not output.absolute().parent.is_dir():
+        fail(f"{output} must not exist yet, and the directory that it is in must")
+    asked = {"since": since, "until": until, "format": form}
+    where.record_read("audit.export", {**asked, "state": "begun"})
+    try:
+        with store_failures():
+            reader = Reader(where.look_at_evidence(span), span)
+        with store_failures("the export was not written"), new_directory(output.absolute()) as directory:
+            open_file = JsonLines if form == "ocsf-jsonl" else ParquetRows
+            exported = write_days(reader, directory, open_file, _progress)
+            _refuse(reader.problems)
+            where.record_read(
+                "audit.export",
+                {**asked, "state": "done", "records": exported.records, "days": len(exported.days)},
+            )
+    finally:
+        if sys.stderr.isatty():
+            click.echo(err=True)
+    click.echo(
+        f"{exported.records} records of {len(exported.days)} days in {exported.files} files, {exported.bytes} bytes"
+    )
+    click.echo("held against the manifests' digests; `extproc audit verify` proves the log itself", err=True)
+
+
+def _progress(records: int, day: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{records} records, {day}", nl=False, err=True)
+
+
+def _refuse(problems: list[str]) -> None:
+    """An export that lacks records, or has others, is none."""
+    from extproc.core.printable import printable_line  # noqa: PLC0415
+
+    for problem in problems:
+        click.echo(printable_line(problem), err=True)
+    if problems:
+        click.echo("nothing is exported; `extproc audit verify` says what does not hold", err=True)
+        sys.exit(EXIT_FINDING)
