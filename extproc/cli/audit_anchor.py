@@ -38,7 +38,7 @@ _DAY_MS = 86_400_000
 @click.option("--acknowledge", metavar="ID", default="", help="Close an open alarm; with --reason.")
 @click.option("--reason", default="", help="What was found out; kept in the anchor's log.")
 def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: str, reason: str) -> None:
-    """Witness the log from outside. Exit 0 nothing is wrong, 1 an alarm is open, 2 not finished, or nothing is there."""
+    """Witness the log from outside. Exit 0 nothing is wrong, 1 an alarm is open, 2 not finished, or nothing there."""
     from extproc.audit.anchor_settings import load_anchor_settings, load_signer  # noqa: PLC0415
     from extproc.audit.note import Algorithm  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415

@@ -79,8 +79,10 @@ class Marked:
 
 
 def epochs_of(store, writer: str) -> list[Origin]:
-    found = {key.split("/")[-2] for key in store.objects if key.startswith("v1/evidence/") and f"/{writer}/" in key}
-    return [Origin("test", writer, epoch) for epoch in sorted(found)]
+    """In the order in which they were registered: two may begin within one second."""
+    keys = [key for key in store.objects if key.startswith("v1/registry/") and f"/{writer}/" in key]
+    keys.sort(key=lambda key: json.loads(store.objects[key].split(b"\n")[0])["number"])
+    return [Origin("test", writer, key.split("/")[-1].removesuffix(".json")) for key in keys]
 
 
 def remove(store, *origins: Origin) -> None:

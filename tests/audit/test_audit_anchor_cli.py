@@ -143,7 +143,7 @@ class TestVerify:
         path = notes[0] if name == "epoch.note" else memory / name
         match damage:
             case "changed":
-                path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+                path.write_bytes(path.read_bytes().replace(b"/", b"_", 1))
             case "taken":
                 path.unlink()
             case "other":
