@@ -61,6 +61,8 @@ class Bucket:
             if str(error) == "ObjectLockConfigurationNotFoundError":
                 return None
             raise
+        except FileNotFoundError as error:
+            raise StoreFailed("404") from error
         found = answer["ObjectLockConfiguration"]
         return found if found.get("ObjectLockEnabled") == "Enabled" else None
 

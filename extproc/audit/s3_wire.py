@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -129,8 +130,9 @@ class Wire:
             raise failure(error) from error
 
     def delete(self, bucket: str, version: Version) -> None:
-        """One version or delete marker, for good if the store lets it go."""
-        self.call(self.client.delete_object, Bucket=bucket, Key=version.key, VersionId=version.id)
+        """One version or delete marker, for good if the store lets it go. One that is gone already is gone."""
+        with suppress(FileNotFoundError):
+            self.call(self.client.delete_object, Bucket=bucket, Key=version.key, VersionId=version.id)
 
     def _note_time(self, answer: Any) -> None:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}) if isinstance(answer, dict) else {}

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from extproc.audit.names import Plane
 from extproc.audit.refusal import AuditRefused
@@ -135,6 +136,19 @@ class TestVersions:
         with pytest.raises(StoreFailed):
             store.replace_key_bag(BAG, b"two")
         assert store.get(BAG) == b"two", "the new bag is there before the old one would go"
+
+    def test_a_version_that_another_took_away_is_gone(self, store, monkeypatch):
+        client, place = raw(store)
+        store.put_once(BAG, b"one")
+        real = client.delete_object
+
+        def delete_object(**params):
+            real(**params)
+            raise ClientError({"Error": {"Code": "NoSuchVersion"}}, "DeleteObject")
+
+        monkeypatch.setattr(client, "delete_object", delete_object)
+        store.delete_for_good(BAG)
+        assert "Versions" not in client.list_object_versions(Bucket=place["Bucket"])
 
     def test_a_store_that_says_yes_and_keeps_the_version_is_a_failure(self, store, monkeypatch):
         store.put_once(BAG, b"one")

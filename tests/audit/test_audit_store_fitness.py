@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.s3 import Bucket
@@ -111,6 +112,17 @@ def test_a_retention_out_of_bounds_is_refused(make, days):
 def test_a_bucket_that_is_not_there_may_come(make):
     with pytest.raises(StoreFailed, match="NoSuchBucket"):
         Bucket(replace(make("b", lock=True), bucket="nowhere")).check()
+
+
+def test_an_answer_that_nothing_is_there_is_a_failure_and_no_missing_file(make, monkeypatch):
+    store = Bucket(make("b", lock=True))
+
+    def nothing(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "404"}}, "GetObjectLockConfiguration")
+
+    monkeypatch.setattr(store.wire.client, "get_object_lock_configuration", nothing)
+    with pytest.raises(StoreFailed):
+        store.check()
 
 
 def test_every_start_says_in_the_log_what_was_accepted(log):
