@@ -8,8 +8,6 @@ from extproc.audit.names import Origin
 from extproc.audit.note import decode_base64
 from extproc.audit.refusal import AuditRefused
 
-_PREFIX = "extproc/"
-
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -39,11 +37,4 @@ class Checkpoint:
 
 def epoch_origin(origin: Origin | str) -> str:
     """An epoch's origin line: `extproc/<deployment>/<writer>/<epoch>`."""
-    return f"{_PREFIX}{origin}"
-
-
-def parse_epoch_origin(line: str) -> Origin:
-    """Raises `AuditRefused` for an origin line of anything else."""
-    if not line.startswith(_PREFIX):
-        raise AuditRefused("the checkpoint is not one of an epoch")
-    return Origin.parse(line.removeprefix(_PREFIX))
+    return f"extproc/{origin}"

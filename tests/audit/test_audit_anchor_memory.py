@@ -1,5 +1,7 @@
 """The anchor's own memory: remembered before anything is given out, by one anchor at a time, and never believed damaged."""
 
+import contextlib
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -107,6 +109,49 @@ class TestDeath:
             path: data for path, data in before.items() if path != "log.jsonl"
         }
         assert read_anchored(witness.directory, witness.signer.verifier(Algorithm.COSIGNATURE)).open_alarms == {}
+
+    @pytest.mark.parametrize("calls", range(1, 8))
+    def test_at_any_step_two_histories_are_never_both_given_out(
+        self, log, store, *, grow, witness, monkeypatch, tmp_path, calls
+    ):
+        """It dies at the `calls`th step that makes something durable, then everything behind its last head is another
+        history. Whatever was ever given out of an epoch is one history."""
+        witness.copies = copies_in(tmp_path / "copies")
+        witness.watch(store)
+        grow(store)
+        left = [calls]
+
+        def dying(real):
+            def step(*arguments: object, **named: object) -> object:
+                left[0] -= 1
+                if left[0] == 0:
+                    raise OSError(5, "dies here")
+                return real(*arguments, **named)
+
+            return step
+
+        steps = [(Memory, "commit"), (type(witness.copies), "put_once"), (anchor_given, "_append")]
+        for owner, name in [*steps, (anchor_given, "replace"), (Memory, "mark_given_out")]:
+            monkeypatch.setattr(owner, name, dying(getattr(owner, name)))
+        with contextlib.suppress(OSError):
+            witness.watch(store)
+        assert left[0] == 0, "there are as many steps"
+        monkeypatch.undo()
+        rewrite(store, log.keys.signing, epochs_of(store, "worker-1")[-1])
+        passed = witness.watch(store)
+        lines = [
+            json.loads(line)
+            for path in [*witness.directory.rglob("*.jsonl"), *(tmp_path / "copies").rglob("*.jsonl")]
+            for line in path.read_bytes().splitlines()
+        ]
+        heads = {(line["origin"], line["size"], line["last"]) for line in lines if line["kind"] == "head"}
+        assert len(heads) == len({origin for origin, _, _ in heads}) == 2
+        assert passed.exit_code == (0 if calls == 1 else 1), "only what it did not remember yet could become another"
+        key = witness.signer.verifier(Algorithm.COSIGNATURE)
+        assert {
+            (origin, head.size, head.last)
+            for origin, head in read_anchored(witness.directory, key).remembered.heads.items()
+        } == heads
 
     def test_within_a_commit_leaves_the_memory_as_it_was(self, store, witness, monkeypatch):
         real = Memory._write

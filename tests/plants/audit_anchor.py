@@ -237,4 +237,11 @@ PLANTS = (
         "return 0",
         CLI + "test_a_store_where_nothing_is_yet_or_another_deployment_is_not_called_right",
     ),
+    Plant(
+        "anchor: a pass does not finish what the one before it had remembered",
+        "audit/anchor.py",
+        "self.giver.give(self.memory)  # what a pass that died had remembered",
+        "pass",
+        MEMORY + "TestDeath::test_at_any_step_two_histories_are_never_both_given_out",
+    ),
 )
