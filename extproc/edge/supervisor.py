@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extproc.audit.adopt import adopt_orphans
-from extproc.audit.journal import write_once
 from extproc.audit.keys import open_keys
-from extproc.audit.own_records import Detail, log_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.shipper import Shipper, ShippingFailed
 from extproc.audit.store import Fault, StoreFailed, open_store
+from extproc.audit.store_alarm import StoreAlarm
 from extproc.core.policy_document import PolicyInvalid
-from extproc.core.reasons import Unavailable
-from extproc.core.record import EventCode, Outcome
 from extproc.edge.hardening import die_with_parent
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.policy_file import Fitness, load_policy
@@ -60,7 +57,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._keys = open_keys(settings.audit)
         self._shipper = Shipper(settings.audit)
-        self._failing: dict[str, Fault] = {}
+        self._alarm = StoreAlarm(settings.audit, self._keys)
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
@@ -165,29 +162,10 @@ class Supervisor:
         try:
             self._shipper.ship_pending()
         except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, shipping goes on trying
-            failed = error if isinstance(error, ShippingFailed) else ShippingFailed(Fault.OTHER)
-            control = "clock" if failed.fault is Fault.CLOCK else "audit_store"
-            worse = failed.fault is Fault.DIVERGENT and self._failing.get(control) is not Fault.DIVERGENT
-            if control not in self._failing or worse:
-                _log.error("segments cannot be shipped; they wait", extra={"cause": failed.fault.value})
-                self._note(EventCode.CONTROL_FAILURE, control, {"cause": failed.fault.value, **_named(failed)})
-            self._failing[control] = failed.fault
+            self._alarm.failed(error if isinstance(error, ShippingFailed) else ShippingFailed(Fault.OTHER))
             return False
-        if self._failing:
-            _log.warning("the audit store is back")
-        for control in list(self._failing):
-            self._note(EventCode.CONTROL_RESTORED, control, {})
-            del self._failing[control]
+        self._alarm.over()
         return True
-
-    def _note(self, code: EventCode, control: str, detail: Detail) -> None:
-        """That the store failed, why, and that it is back, is itself in the log (PCI DSS 10.6.3, 10.7.2, 10.7.3)."""
-        status = Outcome.FAILED if code is EventCode.CONTROL_FAILURE else Outcome.SUCCEEDED
-        record = log_record(code, "supervisor", int(time.time() * 1000), {"control": control, **detail}, status)
-        try:
-            write_once(self._settings.audit, self._keys, "supervisor", [record])
-        except (Unavailable, AuditRefused, OSError) as error:
-            _log.error("a control failure could not be recorded", extra={"failure": type(error).__name__})
 
     def _stop(self, children: list[_Child], shipping: threading.Thread) -> int:
         for child in children:
@@ -206,10 +184,6 @@ class Supervisor:
 
     def _ship_last(self) -> bool:
         """That the store came back just now is itself a record, and goes along."""
-        failed_before = bool(self._failing)
+        failed_before = self._alarm.failing
         shipped = self._ship_once()
         return self._ship_once() if shipped and failed_before else shipped
-
-
-def _named(failed: ShippingFailed) -> Detail:
-    return {"object": failed.divergent} if failed.divergent else {}

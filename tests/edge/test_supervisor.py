@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from extproc.audit import store_alarm
 from extproc.audit.journal import Journal
 from extproc.audit.line import parse_record
 from extproc.audit.names import Origin, Part
@@ -216,10 +217,32 @@ def test_a_clock_that_differs_is_a_failure_of_its_own_control(world: World, monk
     assert world.stop(world.child) == 0
     assert sorted((record.event_code, record.detail["control"]) for record in world.controls()) == [
         ("control.failure", "audit_store"),
-        ("control.failure", "clock"),
+        ("control.failure", "store_clock"),
         ("control.restored", "audit_store"),
-        ("control.restored", "clock"),
+        ("control.restored", "store_clock"),
     ]
+
+
+def test_the_end_of_an_outage_is_recorded_by_the_next_service_if_this_one_does_not_see_it(
+    world: World, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(world.supervisor._shipper, "ship_pending", failing(ShippingFailed(Fault.DENIED)))
+    assert not world.supervisor._ship_once()
+    world.supervisor = Supervisor(world.settings, world.settings.policy_file, clock=lambda: world.now)
+    assert world.stop(world.child) == 0
+    told = sorted((record.event_code, record.detail["cause"]) for record in world.controls())
+    assert told == [("control.failure", "denied"), ("control.restored", "denied")]
+
+
+def test_a_failure_that_cannot_be_recorded_is_recorded_at_the_next_look(world: World, monkeypatch: Any) -> None:
+    with monkeypatch.context() as away:
+        away.setattr(world.supervisor._shipper, "ship_pending", failing(StoreFailed("away")))
+        with monkeypatch.context() as full:
+            full.setattr(store_alarm, "write_once", failing(OSError(28, "full")))
+            assert [world.supervisor._ship_once() for _ in range(2)] == [False] * 2
+        assert not world.supervisor._ship_once()
+    assert world.stop(world.child) == 0
+    assert sorted(record.event_code for record in world.controls()) == ["control.failure", "control.restored"]
 
 
 def test_one_broken_epoch_does_not_end_the_service(world: World, monkeypatch: Any) -> None:

@@ -140,9 +140,9 @@ PLANTS = (
     ),
     Plant(
         "a clock that differs is told as a store that is away",
-        "edge/supervisor.py",
-        'control = "clock" if failed.fault is Fault.CLOCK else "audit_store"',
-        'control = "audit_store"',
+        "audit/store_alarm.py",
+        "control = CLOCK if failed.fault is Fault.CLOCK else STORE",
+        "control = STORE",
         SUPERVISOR + "test_a_clock_that_differs_is_a_failure_of_its_own_control",
     ),
     Plant(
@@ -235,5 +235,19 @@ PLANTS = (
         "        with suppress(FileNotFoundError):\n            self.call(self.client.delete_object,",
         "        if True:\n            self.call(self.client.delete_object,",
         BAGS + "TestVersions::test_a_version_that_another_took_away_is_gone",
+    ),
+    Plant(
+        "an outage that nobody lived to see the end of never ends",
+        "audit/store_alarm.py",
+        "        self._failing = self._read()\n",
+        "        self._failing: dict[str, str] = {}\n",
+        SUPERVISOR + "test_the_end_of_an_outage_is_recorded_by_the_next_service_if_this_one_does_not_see_it",
+    ),
+    Plant(
+        "a failure that could not be recorded is forgotten",
+        "audit/store_alarm.py",
+        "            self._said = True\n            return False\n",
+        "            return True\n",
+        SUPERVISOR + "test_a_failure_that_cannot_be_recorded_is_recorded_at_the_next_look",
     ),
 )
