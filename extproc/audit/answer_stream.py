@@ -6,7 +6,6 @@ For showing only. A transcript holds no headers, so the form is told by the firs
 import codecs
 import json
 import re
-from collections.abc import Iterator
 from enum import Enum
 
 from extproc.audit.said import Said, Speech
@@ -14,13 +13,20 @@ from extproc.audit.said import Said, Speech
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_BLANK = b" \t\r\n\xef\xbb\xbf"
+_LONGEST_FIELD = 8
+_LONGEST_END = 3
+"""Of the end of an event, less its last byte."""
+_FIELDS = frozenset({b"data", b"event", b"id", b"retry", b""})
+_BLANK = b" \t\r\n"
+_BOM = b"\xef\xbb\xbf"
 _DONE = b"[DONE]"
 _NOT_UNDERSTOOD = "answer"
 
 
 class _Form(Enum):
     SSE = "sse"
+    JSON = "json"
+    """Lines or one document: its first line tells."""
     LINES = "lines"
     DOCUMENT = "document"
     TEXT = "text"
@@ -28,7 +34,7 @@ class _Form(Enum):
 
 class AnswerReader:
     """Feed it the answer piece by piece. What it does not understand it says as it is; nothing is left out silently
-    but what only frames an answer."""
+    but what only frames an answer. Takes time in proportion to the answer, however it is cut."""
 
     def __init__(self) -> None:
         self._form: _Form | None = None
@@ -38,42 +44,54 @@ class AnswerReader:
 
     def feed(self, data: bytes) -> list[Said]:
         """What this piece says."""
-        self._buffer += data
         if self._form is None:
-            self._form = _form_of(bytes(self._buffer))
+            data = (bytes(self._buffer) + data).lstrip(_BLANK).removeprefix(_BOM)
+            self._buffer.clear()
+            self._form = _form_of(data[:_LONGEST_FIELD])
+        if self._form is _Form.JSON and b"\n" in data:
+            data = bytes(self._buffer) + data
+            self._buffer.clear()
+            self._form = _Form.LINES if _is_json(data.partition(b"\n")[0]) else _Form.DOCUMENT
         match self._form:
             case _Form.SSE:
-                return [said for event in self._cut(_EVENT_END) for said in self._event(event)]
+                return [said for event in self._cut(_EVENT_END, data) for said in self._event(event)]
             case _Form.LINES:
-                return [said for line in self._cut(_LINE_END) for said in self._document(line)]
+                return [said for line in self._cut(_LINE_END, data) for said in self._document(line)]
             case _Form.TEXT:
-                return self._plain(final=False)
-            case _:
+                return self._plain(data, final=False)
+            case None | _Form.JSON | _Form.DOCUMENT:
+                self._buffer += data
                 return []
 
     def finish(self) -> list[Said]:
         """What is left."""
         match self._form:
             case _Form.TEXT:
-                return self._plain(final=True)
+                return self._plain(b"", final=True)
             case _Form.SSE:
                 return self._event(bytes(self._buffer))
             case _:
                 return self._document(bytes(self._buffer))
 
-    def _cut(self, end: re.Pattern[bytes]) -> Iterator[bytes]:
-        while match := end.search(self._buffer):
-            part = bytes(self._buffer[: match.start()])
-            del self._buffer[: match.end()]
-            yield part
+    def _cut(self, end: re.Pattern[bytes], data: bytes) -> list[bytes]:
+        """The parts that are whole now. What was searched before is not searched again, but for an end that was cut."""
+        searched = max(len(self._buffer) - _LONGEST_END, 0)
+        self._buffer += data
+        parts, start = [], 0
+        for match in end.finditer(self._buffer, searched):
+            parts.append(bytes(self._buffer[start : match.start()]))
+            start = match.end()
+        del self._buffer[:start]
+        return parts
 
-    def _plain(self, *, final: bool) -> list[Said]:
-        text = self._decoder.decode(bytes(self._buffer), final)
-        self._buffer.clear()
+    def _plain(self, data: bytes, *, final: bool) -> list[Said]:
+        text = self._decoder.decode(data, final)
         return [Said(0, _NOT_UNDERSTOOD, text)] if text else []
 
     def _event(self, event: bytes) -> list[Said]:
         lines = [line.partition(b":") for line in _LINE_END.split(event)]
+        if any(name not in _FIELDS for name, _, _ in lines):
+            return [Said(0, _NOT_UNDERSTOOD, event.decode("utf-8", "backslashreplace"))]
         data = b"\n".join(value.removeprefix(b" ") for name, _, value in lines if name == b"data")
         return [] if data.strip() == _DONE else self._document(data)
 
@@ -88,18 +106,16 @@ class AnswerReader:
 
 def _form_of(beginning: bytes) -> _Form | None:
     """None while it cannot be told."""
-    text = beginning.lstrip(_BLANK)
-    if not text or any(field.startswith(text) for field in _SSE_FIELDS):
+    if any(field.startswith(beginning) and field != beginning for field in (*_SSE_FIELDS, _BOM)):
         return None
-    if text.startswith(_SSE_FIELDS):
+    if beginning.startswith(_SSE_FIELDS):
         return _Form.SSE
-    if text[:1] not in (b"{", b"["):
-        return _Form.TEXT
-    line, newline, _ = text.partition(b"\n")
-    if not newline:
-        return None
+    return _Form.JSON if beginning[:1] in (b"{", b"[") else _Form.TEXT
+
+
+def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
     except (ValueError, RecursionError):
-        return _Form.DOCUMENT
-    return _Form.LINES
+        return False
+    return True

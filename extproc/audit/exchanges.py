@@ -150,7 +150,11 @@ def _shredded(holdings: Holdings) -> dict[str, list[Evidence]]:
 
 def show_exchange(holdings: Holdings, exchange_id: str) -> ExchangeRecords | None:
     """Everything recorded of one exchange, or None. Raises `StoreFailed`."""
-    found = Reader(holdings, span_of_exchange(exchange_id)).records()
-    records = [item for item in found if item.record.exchange_id == exchange_id]
+    return collect_exchange(Reader(holdings, span_of_exchange(exchange_id)), exchange_id)
+
+
+def collect_exchange(reader: Reader, exchange_id: str) -> ExchangeRecords | None:
+    """The same from a reader, which then says what could not be read."""
+    records = [item for item in reader.records() if item.record.exchange_id == exchange_id]
     records.sort(key=lambda item: (item.record.time_ms, item.origin, item.seq))
     return ExchangeRecords(exchange_id, records) if records else None

@@ -149,7 +149,9 @@ class Reader:
         for number in range(self._first_segment(epoch), epoch.last_segment + 1):
             segment = self._segment(epoch, number)
             if segment is None:
-                self._note(epoch, number, "is missing")
+                # A journal without its header has begun, and nothing in it was acknowledged.
+                if epoch.directory is None or number != epoch.last_segment:
+                    self._note(epoch, number, "is missing")
                 continue
             if segment.started_ms >= self.span.until_ms + CLOCK_SLACK_MS:
                 return

@@ -96,15 +96,19 @@ def list_command(
 @json_option
 def show_command(*, exchange_id: str, config: Path | None, store: Path | None, as_json: bool) -> None:
     """Every record of one exchange, with its place in the log."""
-    from extproc.audit.exchanges import show_exchange  # noqa: PLC0415
-    from extproc.audit.reader import span_of_exchange  # noqa: PLC0415
-    from extproc.cli.audit_view import print_records  # noqa: PLC0415
+    from extproc.audit.exchanges import collect_exchange  # noqa: PLC0415
+    from extproc.audit.reader import Reader, span_of_exchange  # noqa: PLC0415
+    from extproc.cli.audit_view import print_problems, print_records  # noqa: PLC0415
 
     where = find_where(config, store)
     where.record_read("audit.show", {"exchange": exchange_id[:128]})
+    span = span_of_exchange(exchange_id)
     with store_failures():
-        exchange = show_exchange(where.look_at_evidence(span_of_exchange(exchange_id)), exchange_id)
+        reader = Reader(where.look_at_evidence(span), span)
+        exchange = collect_exchange(reader, exchange_id)
+    if exchange is not None:
+        print_records(exchange, as_json=as_json)
+    print_problems(reader.problems)
     if exchange is None:
         click.echo("no such exchange; `extproc audit list` shows which there are", err=True)
         sys.exit(EXIT_FINDING)
-    print_records(exchange, as_json=as_json)

@@ -130,13 +130,13 @@ def play_conversation(transcript: Transcript, pace: Pace) -> None:
 
 def print_conversation(transcript: Transcript) -> None:
     """A JSON object for each turn, and one for how it ended; at once."""
-    turns: dict[int, dict[str, Any]] = {}
+    turns: dict[int, tuple[dict[str, Any], list[str]]] = {}
     for step in spoken(transcript.pieces):
         said = step.said
-        new = {"at_seconds": step.at, "answer": said.voice, "role": said.role, "text": ""}
-        turns.setdefault(step.turn, new)["text"] += said.text
-    for number in sorted(turns):
-        click.echo(json.dumps(turns[number]))
+        heading = {"at_seconds": step.at, "answer": said.voice, "role": said.role}
+        turns.setdefault(step.turn, (heading, []))[1].append(said.text)
+    for _, (heading, texts) in sorted(turns.items()):
+        click.echo(json.dumps({**heading, "text": "".join(texts)}))
     click.echo(json.dumps({"role": "end", "text": ending(transcript.exchange)}))
 
 

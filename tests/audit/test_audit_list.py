@@ -192,6 +192,24 @@ class TestCommand:
             assert what in result.stderr, result.stderr
         assert "extproc audit verify" in result.stderr
 
+    def test_show_says_it_too(self, run, shipped, log) -> None:
+        evidence = [path for path in sorted(log.store_path.rglob("*.jsonl")) if "/evidence/" in path.as_posix()]
+        evidence[-1].unlink()
+        result = run("show", "x-1")
+        assert (result.exit_code, "inference.end" in result.stdout) == (2, True)
+        assert "has no evidence" in result.stderr
+
+    def test_a_segment_that_has_just_begun_is_nothing_missing(self, run, log, exchange) -> None:
+        """Its file is there, and its header is not yet."""
+        journal = log.open()
+        exchange(journal, "x-1")
+        begun = next(log.settings.spool.rglob("0000000001.journal")).with_name("0000000002.journal")
+        begun.write_bytes(b"")
+        result = run("list")
+        begun.unlink()
+        journal.close()
+        assert (result.exit_code, "x-1" in result.stdout) == (0, True), result.output
+
     def test_a_missing_segment_is_said(self, run, shipped, log) -> None:
         for part in (Part.MANIFEST, Part.EVIDENCE):
             next(path for path in log.store_path.rglob(f"0000000001{part}") if "/worker-1/" in str(path)).unlink()

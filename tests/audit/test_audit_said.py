@@ -107,6 +107,8 @@ def test_roles_tell_who_said_what() -> None:
         b'{"unheard": ["of"]}',
         b"[1, 2]",
         b'"x"',
+        "\uff01 wide, \ufeff marked".encode(),
+        b"id: 7 is the number\nand this is a text\n\n",
     ],
 )
 def test_what_is_not_understood_is_said_as_it_is(data: bytes) -> None:
@@ -118,4 +120,20 @@ def test_what_is_not_understood_is_said_as_it_is(data: bytes) -> None:
 
 
 def test_nothing_says_nothing() -> None:
+    assert joined(read(b"\xef\xbb\xbf" + b'{"content": "x"}', 1)) == {(0, "assistant"): "x"}
     assert read(b"", 1) == read(b" \n", 1) == read(b": comment\n\n", 3) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "around"),
+    [(b'data: {"content": "word"}\n\n', b""), (b'{"content": "word"}\n', b""), (b"word ", b""), (b'"word", ', b"[")],
+    ids=["events", "lines", "text", "document"],
+)
+@pytest.mark.parametrize("size", [10, 1 << 30])
+def test_time_grows_with_the_answer(event: bytes, around: bytes, size: int, seconds_of) -> None:
+    def run(count: int) -> float:
+        data = around + event * count
+        return seconds_of(lambda: read(data, size))
+
+    run(1_000)
+    assert run(16_000) < 16 * max(run(4_000), 0.002)

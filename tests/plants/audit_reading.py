@@ -103,8 +103,8 @@ PLANTS = (
     Plant(
         "replay: events that a group commit cut are lost",
         "audit/answer_stream.py",
-        "            del self._buffer[: match.end()]\n",
-        "            self._buffer.clear()\n",
+        "        del self._buffer[:start]\n",
+        "        self._buffer.clear()\n",
         SAID + "test_a_streamed_text_is_joined",
     ),
     Plant(
