@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from extproc.cli.audit_anchored import anchor_options, anchored_or_exit
 from extproc.cli.audit_where import config_option, fail, find_where, json_option, since_ms, store_option
-
-if TYPE_CHECKING:
-    from extproc.audit.anchored import Anchored
 
 
 @click.command("verify")
@@ -25,12 +22,7 @@ if TYPE_CHECKING:
     "--from", "begin", default="", help="Prove from this time on: a span like `24h`, or an ISO 8601 time (UTC)."
 )
 @click.option("--to", "--until", "end", default="", help="Prove up to this time: what goes on later needs no end.")
-@click.option(
-    "--anchor",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="An anchor's memory, or a copy: the log must go on from every head that it co-signed.",
-)
-@click.option("--anchor-key", default="", help="What `extproc audit anchor --show-key` printed there.")
+@anchor_options
 def verify_command(
     *,
     config: Path | None,
@@ -61,7 +53,7 @@ def verify_command(
         key = load_public_key(public_key or where.settings.keys / PUBLIC_KEY)  # type: ignore[union-attr]
     except AuditRefused as error:
         fail(str(error))
-    anchored = _anchored(anchor, anchor_key)
+    anchored = anchored_or_exit(anchor, anchor_key)
     with watch_on_terminal() as watch:
         report = verify(
             where.store,
@@ -76,19 +68,3 @@ def verify_command(
         report_alarms(report, anchored)
     print_report(report, as_json=as_json, anchored=anchored)
     sys.exit(report.exit_code)
-
-
-def _anchored(directory: Path | None, key: str) -> Anchored | None:
-    """What the anchor remembers, when one is asked; what cannot be trusted ends the command."""
-    from extproc.audit.anchored import read_anchored  # noqa: PLC0415
-    from extproc.audit.note import VerifierKey  # noqa: PLC0415
-    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-
-    if bool(directory) != bool(key):
-        raise click.UsageError("--anchor and --anchor-key belong together")
-    if directory is None:
-        return None
-    try:
-        return read_anchored(directory, VerifierKey.parse(key))
-    except (AuditRefused, OSError) as error:
-        fail(str(error))

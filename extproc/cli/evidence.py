@@ -6,6 +6,7 @@ pack is written with each of them but for wrong input, and says the same.
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import sys
 import time
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from extproc.cli.audit_anchored import anchor_options, anchored_or_exit
 from extproc.cli.audit_where import config_option, fail, find_where, since_ms, store_failures
 
 if TYPE_CHECKING:
+    from extproc.audit.anchored import Anchored
     from extproc.audit.evidence.pack import Pack
     from extproc.audit.evidence.rows import Clean
     from extproc.audit.evidence.subject import Subject
@@ -38,7 +41,8 @@ JSON_FILE, HTML_FILE = "evidence.json", "evidence.html"
 @click.option(
     "--output", required=True, type=click.Path(path_type=Path), help="A folder that is not there yet, or is empty."
 )
-def command(*, config: Path | None, begin: str, end: str, output: Path) -> None:
+@anchor_options
+def command(*, config: Path | None, begin: str, end: str, output: Path, anchor: Path | None, anchor_key: str) -> None:
     """Write evidence.html and evidence.json: requirement by requirement what is enforced, with its facts and limits.
 
     Exit 0 when the log is proven for the period, 1 when the verifier has a finding, 2 when it is incomplete or empty.
@@ -55,7 +59,7 @@ def command(*, config: Path | None, begin: str, end: str, output: Path) -> None:
         fail("the period is empty: --from must be before --to, and before now")
     try:
         check_folder(output)
-        pack = _make(config, from_ms, to_ms, now_ms)
+        pack = _make(config, (from_ms, to_ms), now_ms, anchored_or_exit(anchor, anchor_key))
         write_folder(output, {HTML_FILE: render_page(pack), JSON_FILE: encode_pack(pack)})
     except (FolderTaken, OSError) as error:
         fail(f"the pack cannot be written ({error})")
@@ -63,7 +67,7 @@ def command(*, config: Path | None, begin: str, end: str, output: Path) -> None:
     sys.exit(pack.exit_code)
 
 
-def _make(config: Path, from_ms: int, to_ms: int, now_ms: int) -> Pack:
+def _make(config: Path, requested: tuple[int, int], now_ms: int, anchored: Anchored | None) -> Pack:
     """The reading is recorded first. A period that goes on is shown up to now, without this reading."""
     from extproc.audit.evidence.build import Occasion, build_pack  # noqa: PLC0415
     from extproc.cli.config import settings_or_exit  # noqa: PLC0415
@@ -72,8 +76,8 @@ def _make(config: Path, from_ms: int, to_ms: int, now_ms: int) -> Pack:
 
     settings = settings_or_exit(config)
     where = find_where(config, None)
-    shown_to_ms = min(to_ms, now_ms)
-    subject = _subject(settings, from_ms, shown_to_ms, now_ms)
+    from_ms, to_ms = requested
+    subject = dataclasses.replace(_subject(settings, from_ms, min(to_ms, now_ms), now_ms), anchored=anchored)
     where.record_read("evidence", {"from_ms": from_ms, "to_ms": to_ms})
     report = _read(where, settings, subject)
     scanner = Scanner(subject.policy.masking, key=next(iter(read_mask_keys(settings)), None))
@@ -114,6 +118,7 @@ def _subject(settings: Settings, from_ms: int, to_ms: int, now_ms: int) -> Subje
 
 def _read(where: Where, settings: Settings, subject: Subject) -> Report:
     """Count every record of the period, and verify the log."""
+    from extproc.audit.anchored import report_alarms  # noqa: PLC0415
     from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.reader import Reader, Span  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
@@ -133,12 +138,21 @@ def _read(where: Where, settings: Settings, subject: Subject) -> Report:
         fail(str(error))
     asked = AskedSpan(facts.from_ms, facts.to_ms)
     with watch_on_terminal() as watch:
-        return verify(where.store, key, deployment=where.deployment, spool=where.spool, asked=asked, watch=watch)
+        report = verify(
+            where.store,
+            key,
+            deployment=where.deployment,
+            spool=where.spool,
+            asked=asked,
+            remembered=subject.anchored.remembered if subject.anchored else None,
+            watch=watch,
+        )
+    if subject.anchored:
+        report_alarms(report, subject.anchored)
+    return report
 
 
 def _answered(subject: Subject, scanner: Scanner, report: Report) -> Subject:
-    import dataclasses  # noqa: PLC0415
-
     from extproc.audit.evidence.self_test import run_self_test  # noqa: PLC0415
 
     return dataclasses.replace(subject, self_test=run_self_test(scanner), verify_exit=report.exit_code)

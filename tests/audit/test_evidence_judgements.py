@@ -228,3 +228,8 @@ def test_a_begun_inspection_is_none() -> None:
     begun = happened(EventCode.STORE_INSPECT, days_ago=0.5, detail={"state": "begun"})
     assert subject(begun).capabilities() is None
     assert subject(inspected(), begun).inspected_days_ago() == 1
+
+
+def test_a_period_ends_before_its_end() -> None:
+    at = [happened(EventCode.AUTH_FAIL, days_ago=days) for days in (100.00001, 100, 0.00001, 0)]
+    assert subject(*at).facts.events == {EventCode.AUTH_FAIL: 2}

@@ -458,6 +458,36 @@ class TestOutcomes:
         assert reading.event_code is EventCode.AUDIT_READ
         assert reading.detail == {"from_ms": T0, "to_ms": T0 + 24 * HOUR}
 
+    def test_what_an_anchor_remembers_stands_behind_the_proof(self, told, run, tmp_path):
+        document = {
+            "apiVersion": "extproc/v1",
+            "kind": "Anchor",
+            "name": "anchor.test/evidence",
+            "deployment": "test",
+            "public_key": str(tmp_path / "keys" / "deployment.pub"),
+            "store": {"directory": str(told)},
+            "key": "anchor.key",
+            "memory": "memory",
+        }
+        (tmp_path / "anchor").mkdir()
+        (tmp_path / "anchor" / "anchor.yaml").write_text(yaml.safe_dump(document))
+        watch = ["audit", "anchor", "--config", str(tmp_path / "anchor" / "anchor.yaml")]
+        key = CliRunner().invoke(main, [*watch, "--show-key"]).stdout.strip()
+        assert CliRunner().invoke(main, [*watch, "--once"]).exit_code == 0
+        options = ("--anchor", str(tmp_path / "anchor" / "memory"), "--anchor-key", key)
+        assert run(*PERIOD, *options).exit_code == 0
+        pack = read(tmp_path)
+        assert (pack.proof.anchor.name, pack.proof.anchor.heads) == ("anchor.test/evidence", 3)
+        assert row(pack, "10.3.4").facts["heads remembered outside"] == 3
+        assert any("last co-signed at" in limit for limit in pack.limits)
+        assert not any("No anchor" in limit for limit in pack.limits)
+        for path in told.rglob("*"):
+            if path.is_file() and "/cli/" in path.as_posix():
+                path.unlink()
+        assert run(*PERIOD, *options, output="later").exit_code == 1
+        assert {each.name for each in read(tmp_path, "later").proof.findings} == {"EPOCH_MISSING"}
+        assert run(*PERIOD, *options[:2], output="half").exit_code == 2
+
     def test_a_failed_write_leaves_no_half_pack(self, told, run, tmp_path, monkeypatch):
         import extproc.audit.evidence.files as module
 

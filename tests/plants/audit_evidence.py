@@ -11,7 +11,7 @@ PLANTS = (
         "audit/evidence/facts.py",
         "if not self.from_ms <= record.time_ms < self.to_ms:",
         "if not self.from_ms <= record.time_ms <= self.to_ms:",
-        NUMBERS + "test_records_and_events_of_the_period_and_no_others",
+        "tests/audit/test_evidence_judgements.py::test_a_period_ends_before_its_end",
     ),
     Plant(
         "evidence: two passwords are two factors",

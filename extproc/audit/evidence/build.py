@@ -46,7 +46,7 @@ def build_pack(subject: Subject, occasion: Occasion, report: Report, objects: Ma
         records=facts.records,
         records_incomplete=facts.incomplete,
         requirements=rows.requirements(subject, clean),
-        proof=rows.proof(facts, report, clean),
+        proof=rows.proof(subject, report, clean),
         events=tuple(rows.event(facts, code, clean) for code in EventCode),
         refusals=rows.counts(facts.refusals, clean),
         access_to_log=rows.counts(facts.readers, clean),

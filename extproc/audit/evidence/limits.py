@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from extproc.audit.evidence.subject import Subject
+from extproc.audit.reader import time_text
 from extproc.audit.settings import DirectoryStore
 
 _ALWAYS = (
@@ -36,10 +37,14 @@ def limits_of(subject: Subject) -> Iterator[str]:
         yield from found.sentences()[1:]
     if not subject.keys_in_kms():
         yield "Signing and content keys are files: 3.6.1.2 is not met. Whoever copies them can sign and read."
-    yield (
-        "No anchor outside of the store is part of this pack: that the newest epochs are gone together with their "
-        "registry entries is seen only by somebody who remembers them."
-    )
+    if subject.anchored is None:
+        yield (
+            "No anchor outside of the store was asked: that the newest epochs are gone together with their registry "
+            "entries is seen only by somebody who remembers them."
+        )
+    else:
+        signed = time_text(subject.anchored.seconds * 1000)
+        yield f"The anchor {subject.anchored.name} last co-signed at {signed}; of what came later it knows nothing."
     if subject.verify_exit:
         yield "The log was not proven for the period. See the verifier's findings before anything else."
     if missed := subject.missed():

@@ -37,6 +37,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     what: str
 
 
+class AnchorRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who remembers the log's heads outside of the store: how many, co-signed when, and which alarms are open."""
+
+    name: str
+    signed: str
+    heads: int
+    open_alarms: tuple[Finding, ...]
+
+
 class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The verifier's answer: exit code 0 proven, 1 a finding, 2 incomplete."""
 
@@ -49,6 +58,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     records: int
     findings: tuple[Finding, ...]
     findings_total: int
+    anchor: AnchorRow | None
+    """None: nobody outside of the store was asked."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

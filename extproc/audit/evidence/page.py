@@ -5,7 +5,7 @@ from importlib.resources import files
 from xml.etree.ElementTree import Element
 
 from extproc.audit.evidence.html import Content, document, element, items, section, table
-from extproc.audit.evidence.pack import Count, Note, Pack, RequirementRow, Sample, Span
+from extproc.audit.evidence.pack import AnchorRow, Count, Note, Pack, RequirementRow, Sample, Span
 
 _NONE = "none"
 
@@ -101,9 +101,17 @@ def _proof(pack: Pack) -> Element:
         ("Proven", _between(proof.proven)),
         ("Looked at", f"{proof.epochs} epoch(s), {proof.segments} segment(s), {proof.records} record(s)"),
         ("Findings", str(proof.findings_total)),
+        ("Remembered outside of the store", _outside(proof.anchor)),
     ]
     findings = table(("Finding", "Where", "What"), ((each.name, each.where, each.what) for each in proof.findings))
     return section("Is the log whole?", table((), rows, css="facts"), *([findings] if proof.findings else []))
+
+
+def _outside(anchor: AnchorRow | None) -> str:
+    if anchor is None:
+        return "nobody was asked"
+    alarms = "; ".join(f"{each.name} {each.where} {each.what}" for each in anchor.open_alarms) or _NONE
+    return f"{anchor.heads} head(s), by {anchor.name}, last co-signed {anchor.signed}; open alarms: {alarms}"
 
 
 def _events(pack: Pack) -> Element:

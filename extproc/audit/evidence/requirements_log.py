@@ -124,9 +124,15 @@ def _unchanged(subject: Subject) -> Judgement:
         (Status.ENFORCED, subject.verify_exit == PROVEN and subject.facts.records > 0),
         (Status.SUPPORTED, subject.verify_exit == _UNDECIDED and subject.facts.records > 0),
         by=("hash chain, signed manifests, registry of epochs; `extproc audit verify`",),
-        facts={"verified now": words[subject.verify_exit]},
-        limits=("dropping the newest epochs together with their registry entries is seen only by an anchor outside",),
+        facts={"verified now": words[subject.verify_exit], "heads remembered outside": _remembered(subject)},
+        limits=()
+        if subject.anchored
+        else ("dropping the newest epochs together with their registry entries is seen only by an anchor outside",),
     )
+
+
+def _remembered(subject: Subject) -> str | int:
+    return len(subject.anchored.remembered.heads) if subject.anchored else "nobody was asked"
 
 
 def _looked_at(subject: Subject) -> Judgement:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 
+from extproc.audit.anchored import Anchored
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.incidents import Incident
 from extproc.audit.evidence.pack import (
+    AnchorRow,
     Count,
     EventRow,
     Finding,
@@ -59,7 +61,8 @@ def requirements(subject: Subject, clean: Clean) -> tuple[RequirementRow, ...]:
     return tuple(found)
 
 
-def proof(facts: Facts, report: Report, clean: Clean) -> Proof:
+def proof(subject: Subject, report: Report, clean: Clean) -> Proof:
+    facts = subject.facts
     findings = [
         Finding(name=str(each.name), where=clean(each.where), what=clean(each.what))
         for each in report.findings[:MAX_FINDINGS]
@@ -74,6 +77,19 @@ def proof(facts: Facts, report: Report, clean: Clean) -> Proof:
         records=report.records,
         findings=tuple(findings),
         findings_total=len(report.findings) + report.more_findings,
+        anchor=_anchor(subject.anchored, clean),
+    )
+
+
+def _anchor(anchored: Anchored | None, clean: Clean) -> AnchorRow | None:
+    if anchored is None:
+        return None
+    alarms = sorted(anchored.open_alarms.items())
+    return AnchorRow(
+        name=clean(anchored.name),
+        signed=moment(anchored.seconds * 1000),
+        heads=len(anchored.remembered.heads),
+        open_alarms=tuple(Finding(name=name, where=clean(where), what=clean(what)) for (name, where), what in alarms),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from extproc.audit.anchored import Anchored
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.self_test import Answer
 from extproc.audit.inspect import Capabilities, capabilities
@@ -39,6 +40,8 @@ class Subject:
     self_test: tuple[Answer, ...]
     verify_exit: int
     now_ms: int
+    anchored: Anchored | None = None
+    """What somebody outside of the store remembers of the log, when it was asked."""
 
     def count(self, *codes: EventCode) -> int:
         """Events of these kinds in the period."""
