@@ -16,7 +16,7 @@ import msgspec
 from extproc.audit.anchor_given import Giver, RolledBack
 from extproc.audit.anchor_head import AlarmName, Head
 from extproc.audit.anchor_log import AlarmAcknowledged, AlarmRaised, EpochExpired, HeadSeen, Line
-from extproc.audit.anchor_look import Found, Look
+from extproc.audit.anchor_look import MAX_SEGMENTS, Found, Look
 from extproc.audit.anchor_memory import Alarm, Memory
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.signed import VerifyKey
@@ -28,16 +28,18 @@ class Pass:
     """What one pass left. `open_alarms` are those that nobody has acknowledged; `moved` counts heads that changed."""
 
     moved: int
+    behind: int
+    """Epochs that have more than the pass read: the next ones go on."""
     epochs: int
     records: int
     open_alarms: tuple[Alarm, ...]
 
     @property
     def exit_code(self) -> int:
-        """0 nothing is wrong, 1 an alarm is open, 2 there is nothing to remember yet, or not under this name."""
+        """0 nothing is wrong, 1 an alarm is open, 2 not everything was read yet, or nothing is there."""
         if self.open_alarms:
             return 1
-        return 0 if self.epochs else 2
+        return 0 if self.epochs and not self.behind else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Anchor:
     giver: Giver
     retention_ms: int
     silence_ms: int
+    max_segments: int = MAX_SEGMENTS
+    """New ones that one pass reads."""
 
     def watch(self, now_ms: int) -> Pass:
         """One pass. Raises `StoreFailed`, `AuditRefused` or OSError when it is not finished; the next one goes on."""
@@ -61,11 +65,20 @@ class Anchor:
             where = self.memory.ledger.name
             alarm = Alarm(name=AlarmName.MEMORY_ROLLED_BACK, where=where, what=str(error), since_ms=now_ms)
             return self._passed(0, [alarm])
-        look = Look(self.store, self.key, self.memory.ledger.deployment, self.memory.heads, now_ms, self.retention_ms)
-        look.run(self.memory.ledger.turn)
+        ledger = self.memory.ledger
+        look = Look(
+            store=self.store,
+            key=self.key,
+            deployment=ledger.deployment,
+            heads=self.memory.heads,
+            now_ms=now_ms,
+            retention_ms=self.retention_ms,
+            budget=self.max_segments,
+        )
+        look.run(ledger.turn)
         self._remember(look)
         self.giver.give(self.memory)
-        return self._passed(len(look.moved), [])
+        return self._passed(len(look.moved), [], len(look.behind))
 
     def left(self) -> Pass:
         """What is open when a pass could not be finished."""
@@ -84,11 +97,11 @@ class Anchor:
         self.giver.give(self.memory)
         return alarm
 
-    def _passed(self, moved: int, more: Sequence[Alarm]) -> Pass:
+    def _passed(self, moved: int, more: Sequence[Alarm], behind: int = 0) -> Pass:
         heads = self.memory.heads.values()
         unread = [alarm for alarm in self.memory.alarms.values() if not alarm.acknowledged_by]
         alarms = tuple(sorted([*unread, *more], key=lambda alarm: (alarm.name, alarm.where)))
-        return Pass(moved, len(heads), sum(head.size for head in heads), alarms)
+        return Pass(moved, behind, len(heads), sum(head.size for head in heads), alarms)
 
     def _remember(self, look: Look) -> None:
         ledger = self.memory.ledger

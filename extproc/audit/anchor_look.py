@@ -1,7 +1,8 @@
 """One look of an anchor at a store: what moved on, and what contradicts its memory. Reads; decides; writes nothing."""
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,6 +17,8 @@ from extproc.audit.store import ObjectStore, StoredObject
 
 Found = tuple[AlarmName, str, str]
 """Name, where, what."""
+MAX_SEGMENTS = 5_000
+"""Read in one pass, so that a long log is remembered in steps: some minutes of a store's answers."""
 Objects = dict[tuple[Part, int], StoredObject]
 
 
@@ -29,21 +32,27 @@ class Look:
     heads: Mapping[str, Head]
     now_ms: int
     retention_ms: int
+    budget: int
+    """New segments that may still be read."""
     moved: dict[str, Head] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
     gone: dict[str, str] = field(default_factory=dict)
     """Origins that are not there any more, and why that is seen."""
     expired: list[str] = field(default_factory=list)
+    behind: set[str] = field(default_factory=set)
+    """Origins that have more than this pass read."""
 
     def run(self, turn: int) -> None:
         """Look at everything that is due. Raises `StoreFailed`."""
         registry = self._registry()
         days = Days.due(self.heads, registry, self.now_ms, turn)
-        stored: dict[str, Objects] = {}
+        unseen = {origin for origin in {*self.heads, *registry} if days.is_due(origin)}
         for day in days.due_days:
-            self._list_day(day, stored)
-        for origin in sorted({*stored, *(each for each in {*self.heads, *registry} if days.is_due(each))}):
-            self._epoch(origin, registry, stored.get(origin, {}))
+            for origin, stored in self._list_day(day):
+                unseen.discard(origin)
+                self._epoch(origin, registry, stored)
+        for origin in sorted(unseen):
+            self._epoch(origin, registry, {})
         for origin, head in self.heads.items():
             if head.entry and origin not in registry and origin not in self.gone:
                 self.gone[origin] = "its registry entry is gone"
@@ -64,14 +73,17 @@ class Look:
                     found[str(name.origin)] = stored
         return found
 
-    def _list_day(self, day: str, stored: dict[str, Objects]) -> None:
-        for each in self.store.list(f"v1/evidence/{self.deployment}/{day}/"):
-            name = parse_key(each.key)
-            if name is None or name.part is None:
-                continue
-            self._look_under(each)
-            if each.versions:
-                stored.setdefault(str(name.origin), {})[name.part, name.segment] = each
+    def _list_day(self, day: str) -> Iterator[tuple[str, Objects]]:
+        """Epoch by epoch: a store lists by key, and one epoch's keys stand together."""
+        listed = ((parse_key(each.key), each) for each in self.store.list(f"v1/evidence/{self.deployment}/{day}/"))
+        known = ((name, each) for name, each in listed if name is not None and name.part is not None)
+        for origin, group in itertools.groupby(known, key=lambda pair: str(pair[0].origin)):
+            objects: Objects = {}
+            for name, each in group:
+                self._look_under(each)
+                if each.versions and name.part is not None:
+                    objects[name.part, name.segment] = each
+            yield origin, objects
 
     def _look_under(self, stored: StoredObject) -> None:
         """A store without conditional writes may keep the same bytes twice; anything else is a cover-up."""
@@ -148,6 +160,10 @@ class Look:
         last = max((segment for part, segment in stored if part is Part.MANIFEST), default=0)
         origin = Origin.parse(follower.head.origin)
         for segment in range(follower.head.segment + 1, last + 1):
+            if not self.budget:
+                self.behind.add(follower.head.origin)
+                return
+            self.budget -= 1
             try:
                 manifest, evidence = (
                     self._get(origin, part, segment, stored) for part in (Part.MANIFEST, Part.EVIDENCE)
@@ -184,7 +200,7 @@ class Look:
     def _judge_silence(self) -> None:
         for origin in sorted({*self.heads, *self.moved}):
             head = self.head(origin)
-            if head.ended or head.expired or origin in self.gone or self._is_old(head):
+            if head.ended or head.expired or origin in self.gone or origin in self.behind or self._is_old(head):
                 continue
             if head.segment and head.is_quiet(self.now_ms):
                 self.found.append((AlarmName.SILENT, origin, f"nothing after record {head.size}, and no end"))

@@ -112,10 +112,11 @@ def _pass(anchor: Anchor) -> int:
         return left.exit_code or 2
     _say_alarms(passed)
     _say(
-        state="complete" if passed.epochs else "empty",
+        state="behind" if passed.behind else "complete" if passed.epochs else "empty",
         epochs=passed.epochs,
         records=passed.records,
         moved=passed.moved,
+        behind=passed.behind,
         open_alarms=len(passed.open_alarms),
     )
     return passed.exit_code

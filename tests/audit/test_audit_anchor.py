@@ -1,7 +1,9 @@
 """The anchor: what it has seen it never unlearns, and what is gone or other than it was it says in the next pass."""
 
+import dataclasses
 import datetime as dt
 import json
+import time
 
 import msgspec
 import pytest
@@ -19,7 +21,18 @@ from extproc.audit.segment import MANIFEST_VERSION, Manifest, line_digest, objec
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.signed import Domain, Role, Signer, sign_document, split_document
 from extproc.audit.verify_epoch import Name
-from tests.audit.anchoring import DAY_MS, Marked, Witness, alarms, cut, cut_end, epochs_of, remove, rewrite
+from tests.audit.anchoring import (
+    DAY_MS,
+    Marked,
+    Witness,
+    alarms,
+    cut,
+    cut_end,
+    epochs_of,
+    last_segment,
+    remove,
+    rewrite,
+)
 from tests.audit.conftest import Log, make_log, run_exchange
 
 
@@ -308,6 +321,26 @@ def test_an_adopted_epoch_is_followed_to_its_end(log, exchange, memory, witness)
     assert witness.watch(memory(log.store_path)).exit_code == 0
     with witness.anchor(memory(log.store_path)) as anchor:
         assert [head.ended for head in anchor.memory.heads.values()] == [True]
+
+
+def test_a_long_log_is_remembered_in_steps(log, exchange, memory, witness):
+    """And an epoch that was not read to its end is not called silent."""
+    journal = log.with_(segment_bytes=1_500).open()
+    for number in range(3):
+        exchange(journal, f"x-{number}")
+    journal.close()
+    log.ship()
+    store = memory(log.store_path)
+    steps = []
+    for _ in range(4):
+        with witness.anchor(store) as anchor:
+            passed = dataclasses.replace(anchor, max_segments=2).watch(int(time.time() * 1000) + 3_000_000)
+            (head,) = anchor.memory.heads.values()
+        steps.append((head.segment, passed.behind, passed.exit_code, passed.open_alarms))
+    last = last_segment(store)
+    assert steps[0] == (2, 1, 2, ())
+    assert steps[-1] == (last, 0, 0, ())
+    assert [segment for segment, *_ in steps] == [min(2 * step, last) for step in (1, 2, 3, 4)]
 
 
 class TestDays:

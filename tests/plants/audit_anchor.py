@@ -110,6 +110,20 @@ PLANTS = (
         ANCHOR + "test_records_that_do_not_follow_each_other_are_not_co_signed",
     ),
     Plant(
+        "anchor: an epoch that was not read to its end is called silent",
+        "audit/anchor_look.py",
+        " or origin in self.behind or",
+        " or",
+        ANCHOR + "test_a_long_log_is_remembered_in_steps",
+    ),
+    Plant(
+        "anchor: a pass that did not read everything says that nothing is wrong",
+        "audit/anchor.py",
+        "return 0 if self.epochs and not self.behind else 2",
+        "return 0 if self.epochs else 2",
+        ANCHOR + "test_a_long_log_is_remembered_in_steps",
+    ),
+    Plant(
         "anchor: silence is not heard",
         "audit/anchor_look.py",
         "if head.segment and head.is_quiet(self.now_ms):",
@@ -233,8 +247,8 @@ PLANTS = (
     Plant(
         "anchor: a store where nothing is exits with 0",
         "audit/anchor.py",
-        "return 0 if self.epochs else 2",
-        "return 0",
+        "return 0 if self.epochs and not self.behind else 2",
+        "return 2 if self.behind else 0",
         CLI + "test_a_store_where_nothing_is_yet_or_another_deployment_is_not_called_right",
     ),
     Plant(
