@@ -187,16 +187,19 @@ class _Log:
 
     def _report_absent(self) -> None:
         """A transcript that the log says was shredded is no loss; the record may stand anywhere in the log."""
+        over_age = 0
         for exchange, (where, sealed_ms) in self.absent.items():
-            excused = True
             if exchange in self.shredded:
                 what = f"the transcript of {exchange} was shredded"
+                self.report.add(Name.CONTENT_KEY_ABSENT, where, what, excused=True)
             elif sealed_ms < self.shredded_before_ms:
-                what = f"the transcript of {exchange} was over-age and shredded"
+                over_age += 1
             else:
                 what = f"the transcript of {exchange} can no longer be decrypted, and no record says why"
-                excused = False
-            self.report.add(Name.CONTENT_KEY_ABSENT, where, what, excused=excused)
+                self.report.add(Name.CONTENT_KEY_ABSENT, where, what)
+        if over_age:
+            what = f"{over_age} transcript(s) that were over-age were shredded"
+            self.report.add(Name.CONTENT_KEY_ABSENT, "store", what, excused=True)
 
     def _check_range(self, register: Register, local: LocalSpool) -> None:
         """What the register or a living epoch covers without a record in it is proven too: that nothing was there."""

@@ -10,13 +10,16 @@ from botocore.exceptions import ClientError
 
 from extproc.audit import retention
 from extproc.audit.exchanges import show_exchange
+from extproc.audit.journal import write_once
 from extproc.audit.names import Origin, Part
+from extproc.audit.over_age import WRITER, RetentionJob
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.replay import read_transcript
 from extproc.audit.retention import check_retention
 from extproc.audit.settings import LockMode, S3Store
 from extproc.audit.shredding import find_keys
 from extproc.audit.store import Divergent
+from extproc.core.record import Actor
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +158,25 @@ def test_after_shredding_no_version_of_any_bag_has_the_key(locked, s3):
         read_transcript(log.look(), log.keys, "x-1")
     assert read_transcript(log.look(), log.keys, "x-2").closed
     assert {str(finding.name) for finding in log.verify(spool=False).findings} <= {"CONTENT_KEY_ABSENT"}
+
+
+def test_over_age_keys_are_gone_in_every_version(locked, s3):
+    bucket = locked.settings.store.bucket
+    log = locked.with_(content_retention_days=1)
+    job = RetentionJob(
+        log.settings,
+        log.store,
+        lambda records: write_once(log.settings, log.keys, WRITER, records),
+        lambda before: 0,
+        Actor(uid="os|auditor"),
+        "host",
+    )
+    assert any(key.startswith("v1/keys/") for key, _ in versions(s3, bucket))
+    assert job.enforce(int((datetime.now(UTC) + timedelta(days=2)).timestamp() * 1000)).bags == 0
+    assert not any(key.startswith("v1/keys/") for key, _ in versions(s3, bucket))
+    assert "DeleteMarkers" not in s3.list_object_versions(Bucket=bucket)
+    report = log.verify()
+    assert (report.exit_code, {str(finding.name) for finding in report.findings}) == (0, {"CONTENT_KEY_ABSENT"})
 
 
 def at(s3, bucket: str, key: str, version: str) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from extproc.audit import shredding
 from extproc.audit.content import WrappedKey
 from extproc.audit.exchanges import show_exchange
 from extproc.audit.journal import write_once
@@ -212,6 +213,31 @@ class TestWhereTheKeyIs:
         assert two.keys_anywhere() == {"x-2"}
         assert two.opens("x-2")
         assert_tells(two.log.verify())
+
+    def test_beside_a_living_writer_what_is_sealed_is_destroyed(self, two, exchange):
+        journal = two.log.with_(segment_bytes=1_500).open()
+        exchange(journal, "x-1")
+        exchange(journal, "x-2")
+        exchange(journal, "x-3")
+        two.log.ship()
+        assert two.confirm(two.ask("x-1")) == 1
+        assert (two.opens("x-1"), two.opens("x-2"), two.opens("x-3")) == (False, True, True)
+        exchange(journal, "x-4")
+        journal.close()
+        two.log.ship()
+        assert two.keys_anywhere() == {"x-2", "x-3", "x-4"}
+        assert_tells(two.log.verify())
+
+    def test_while_segments_are_shipped_it_waits_and_then_gives_up(self, two, exchange, monkeypatch):
+        journal = two.log.open()
+        exchange(journal, "x-1")
+        journal.close()
+        request = two.ask("x-1")
+        monkeypatch.setattr(shredding, "SHIPPING_SECONDS", 0.05)
+        with shredding.shipping_paused(two.log.settings.spool), pytest.raises(AuditRefused, match="being shipped"):
+            two.confirm(request)
+        assert two.opens("x-1")
+        assert two.confirm(request) == 1
 
     def test_in_the_spool_and_in_the_store_after_half_a_shipment(self, two, exchange, monkeypatch):
         journal = two.log.open()
