@@ -4,25 +4,30 @@ import dataclasses
 import datetime as dt
 import json
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from extproc.audit.anchor import Anchor
 from extproc.audit.anchor_days import OLD_DAYS, Days
-from extproc.audit.anchor_given import note_path
+from extproc.audit.anchor_given import Giver, note_path
 from extproc.audit.anchor_head import Head
+from extproc.audit.anchor_memory import open_memory
 from extproc.audit.anchored import read_anchored
 from extproc.audit.checkpoint import Checkpoint
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin, Part
 from extproc.audit.note import Algorithm, verify_note
+from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
 from extproc.audit.segment import MANIFEST_VERSION, Manifest, line_digest, object_ref
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.signed import Domain, Role, Signer, sign_document, split_document
 from extproc.audit.verify_epoch import Name
 from tests.audit.anchoring import (
     DAY_MS,
+    NAME,
     Marked,
     Witness,
     alarms,
@@ -341,6 +346,25 @@ def test_a_long_log_is_remembered_in_steps(log, exchange, memory, witness):
     assert steps[0] == (2, 1, 2, ())
     assert steps[-1] == (last, 0, 0, ())
     assert [segment for segment, *_ in steps] == [min(2 * step, last) for step in (1, 2, 3, 4)]
+
+
+GOLDEN = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/" + PUBLIC_KEY))
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.name)
+def test_what_older_versions_wrote_is_co_signed_and_not_when_it_was_changed(golden, memory, witness):
+    store, key = memory(golden / "store"), load_public_key(golden / PUBLIC_KEY)
+    evidence = [data for name, data in store.objects.items() if "/evidence/" in name and name.endswith(".jsonl")]
+    now_ms, ages = int(time.time() * 1000), 10_000 * DAY_MS
+    with open_memory(witness.directory, NAME, "golden") as own:
+        anchor = Anchor(store, key, own, Giver(witness.signer, None), ages, silence_ms=ages)
+        passed = anchor.watch(now_ms)
+        assert (passed.exit_code, passed.epochs) == (0, 2)
+        assert passed.records == sum(len(data.splitlines()) for data in evidence)
+        assert all(head.ended for head in own.heads.values())
+        last = max(name for name in store.objects if name.endswith(".manifest.json"))
+        store.objects[last] = store.objects[last].replace(b'"sealed_ms":1', b'"sealed_ms":2')
+        assert anchor.watch(now_ms).exit_code == 1
 
 
 class TestDays:
