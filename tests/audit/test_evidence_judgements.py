@@ -224,6 +224,13 @@ def test_what_an_inspection_saw_missing_is_a_limit() -> None:
     assert NO_OBJECT_LOCK_SENTENCE in limits(start)
 
 
+def test_another_policy_than_the_one_in_force_now_is_a_limit() -> None:
+    """`REQUEST` names the policy `d`, and the one in force is `sha256:d`."""
+    assert any("other policy than" in limit for limit in limits_of(subject(REQUEST)))
+    now = msgspec.structs.replace(REQUEST, policy=PolicyRef(digest="sha256:d", effect="allow", rule="analysts"))
+    assert not any("other policy than" in limit for limit in limits_of(subject(now)))
+
+
 def test_a_begun_inspection_is_none() -> None:
     begun = happened(EventCode.STORE_INSPECT, days_ago=0.5, detail={"state": "begun"})
     assert subject(begun).capabilities() is None

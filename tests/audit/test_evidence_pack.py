@@ -1,6 +1,7 @@
 """`extproc evidence`: from a log whose facts are known, exactly these numbers; a page that holds nothing but text."""
 
 import json
+import queue
 import re
 import stat
 import time
@@ -487,6 +488,31 @@ class TestOutcomes:
         assert run(*PERIOD, *options, output="later").exit_code == 1
         assert {each.name for each in read(tmp_path, "later").proof.findings} == {"EPOCH_MISSING"}
         assert run(*PERIOD, *options[:2], output="half").exit_code == 2
+
+    def test_beside_a_living_worker_what_it_has_written_counts_and_is_proven(self, told, run, tmp_path):
+        """The service before the period is what the register reaches back to."""
+        settings = load_settings(tmp_path / "config.yaml").audit
+        journal = Journal.open(settings, open_keys(settings), writer="worker-1", deliver=lambda run: run())
+        try:
+            now = time.time_ns() // 1_000_000 - T0
+            done: queue.SimpleQueue[bool] = queue.SimpleQueue()
+            for record in (
+                make(EventCode.INFERENCE_REQUEST, now, actor=caller("ada", "mfa"), exchange_id="x-live"),
+                make(EventCode.INFERENCE_END, now, Outcome.COMPLETED, actor=caller("ada", "mfa"), exchange_id="x-live"),
+            ):
+                journal.append_record(record, done.put)
+            assert [done.get(timeout=30) for _ in range(2)] == [True, True]
+            result = run("--from", "1h")
+        finally:
+            journal.close()
+        assert result.exit_code == 0, result.output
+        pack = read(tmp_path)
+        assert {each.event: each.count for each in pack.events if each.count} == {
+            "inference.request": 1,
+            "inference.end": 1,
+            "log.start": 1,
+        }
+        assert (pack.proof.verdict, [each.name for each in pack.proof.findings]) == ("proven", ["LIVE"])
 
     def test_a_failed_write_leaves_no_half_pack(self, told, run, tmp_path, monkeypatch):
         import extproc.audit.evidence.files as module

@@ -169,7 +169,8 @@ class Facts:
             case EventCode.APPROVAL_DECIDE if record.approval is not None:
                 self.decisions.add((record.actor.uid, record.approval.state))
             case EventCode.LOG_START:
-                self.configurations.add(str(detail.get("configuration_digest", "")))
+                if digest := detail.get("configuration_digest"):
+                    self.configurations.add(str(digest))
                 self.accepted = str(detail.get("accept_no_object_lock", "")) or self.accepted
                 self._clock(record)
             case EventCode.LOG_HEARTBEAT:

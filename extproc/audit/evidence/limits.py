@@ -21,20 +21,20 @@ _ALWAYS = (
 
 def limits_of(subject: Subject) -> Iterator[str]:
     """Those of this deployment and period first."""
-    facts, settings = subject.facts, subject.settings
+    yield from _of_the_log(subject)
+    yield from _of_the_store(subject)
+    yield from _of_the_policy(subject)
+    yield from _ALWAYS
+
+
+def _of_the_log(subject: Subject) -> Iterator[str]:
+    facts = subject.facts
     if facts.records == 0:
         yield "No record was found in the period. Nothing is shown for it."
     if facts.problems:
         yield f"Not every record could be read, so every number may be too small: {facts.problems[0]}"
-    if isinstance(settings.store, DirectoryStore):
-        yield "The store is a local directory: tamper-evident, not write-once. Its administrator can delete all of it."
-    if facts.accepted:
-        yield f"A writer started with a bucket without Object Lock, by the words: {facts.accepted}"
-    found = subject.capabilities()
-    if found is None:
-        yield "The store was not inspected in the period: what it enforces is not shown."
-    else:
-        yield from found.sentences()[1:]
+    if subject.verify_exit:
+        yield "The log was not proven for the period. See the verifier's findings before anything else."
     if not subject.keys_in_kms():
         yield "Signing and content keys are files: 3.6.1.2 is not met. Whoever copies them can sign and read."
     if subject.anchored is None:
@@ -45,10 +45,28 @@ def limits_of(subject: Subject) -> Iterator[str]:
     else:
         signed = time_text(subject.anchored.seconds * 1000)
         yield f"The anchor {subject.anchored.name} last co-signed at {signed}; of what came later it knows nothing."
-    if subject.verify_exit:
-        yield "The log was not proven for the period. See the verifier's findings before anything else."
+
+
+def _of_the_store(subject: Subject) -> Iterator[str]:
+    if isinstance(subject.settings.store, DirectoryStore):
+        yield "The store is a local directory: tamper-evident, not write-once. Its administrator can delete all of it."
+    if subject.facts.accepted:
+        yield f"A writer started with a bucket without Object Lock, by the words: {subject.facts.accepted}"
+    found = subject.capabilities()
+    if found is None:
+        yield "The store was not inspected in the period: what it enforces is not shown."
+    else:
+        yield from found.sentences()[1:]
+
+
+def _of_the_policy(subject: Subject) -> Iterator[str]:
+    facts = subject.facts
+    if others := len(facts.policies.keys() - {subject.policy.digest}):
+        yield (
+            f"Records of the period name {others} other polic{'y' if others == 1 else 'ies'} than the one that is in "
+            "force now. What is said of rules and masking, and the self-test, is of the one in force now."
+        )
     if missed := subject.missed():
         yield f"The detectors answered {missed} case(s) of the self-test wrongly."
     if facts.not_inspected.total:
         yield f"{facts.not_inspected.total} image(s), sound(s) or file(s) went to models without being looked into."
-    yield from _ALWAYS

@@ -10,7 +10,7 @@ _IDP = "factors, lockout and session rules are the identity provider's"
 
 
 def _policy(subject: Subject) -> str:
-    return f"{len(subject.policy.rules)} rules of policy {subject.policy.digest}"
+    return f"policy {subject.policy.digest}: {len(subject.policy.rules)} rule(s)"
 
 
 def _granted(subject: Subject) -> int:
@@ -37,7 +37,7 @@ def _approved(subject: Subject) -> Judgement:
     return judged(
         (Status.ENFORCED, holds > 0 and _granted(subject) > 0),
         (Status.SUPPORTED, holds > 0 or opened > 0),
-        by=(f"{holds} rules that hold a request until another person decides",),
+        by=(f"{holds} rule(s) that hold a request until another person decides",),
         facts={"opened": opened, "granted": _granted(subject), "used": used},
         limits=(NO_FACTOR,),
     )

@@ -255,7 +255,11 @@ LOG = (
         "10.2.1.3",
         "10.2.3",
         "Access to the log is recorded",
-        _recorded(EventCode.AUDIT_READ, what="a reading is recorded before anything is shown"),
+        _recorded(
+            EventCode.AUDIT_READ,
+            what="a reading is recorded before anything is shown",
+            extra=("reading the store without `extproc`, and proving a copy of it, leave no record here",),
+        ),
     ),
     Requirement(
         "10.2.1.4",
