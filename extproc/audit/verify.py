@@ -116,6 +116,8 @@ class _Log:
             if not self.report.asked.is_before(head.seen_ms):
                 self._miss(Origin.parse(text), f"{head.size} records are remembered; it is gone from the store")
         self._report_missing()
+        if self.absent.keys() - self.shredded and self.report.asked.to_ms is not None:
+            self._look_for_shredding(local)
         self._report_absent()
         self._check_range(register, local)
 
@@ -184,6 +186,15 @@ class _Log:
             else:
                 names = ", ".join(sorted(epochs)[:3]) + (", …" if len(epochs) > 3 else "")
                 self.report.add(Name.WRITER_MISSING, writer, f"no epoch of it is here; {len(epochs)} known: {names}")
+
+    def _look_for_shredding(self, local: LocalSpool) -> None:
+        """What was lost within the range may have been shredded after it. Only proven records excuse."""
+        for origin, places in walk(self.store, local):
+            proof = EpochProof(Copies(self.store), origin, local.epoch(origin), self.key, self.now_ms, EVERYTHING)
+            for _ in proof.run(places):
+                pass
+            self.shredded |= proof.shredded
+            self.shredded_before_ms = max(self.shredded_before_ms, proof.shredded_before_ms)
 
     def _report_absent(self) -> None:
         """A transcript that the log says was shredded is no loss; the record may stand anywhere in the log."""
