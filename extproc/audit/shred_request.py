@@ -48,7 +48,8 @@ _SENTENCES = {
     ShredCode.EXCHANGE_UNKNOWN: "There is no such exchange.",
     ShredCode.UNDER_WAY: "The exchange has not ended. Try again after its end is recorded.",
     ShredCode.NOT_SEALED: "The exchange's key is in a journal that is not sealed. "
-    "Try again after the segment is sealed: within a minute, or at the service's next start.",
+    "Try again after the segment is sealed: within a minute, or, when its writer died, after the service's next start. "
+    "Where `extproc audit verify` says UNADOPTED, that comes first.",
 }
 
 
