@@ -4,7 +4,6 @@
 the fields that this class does not have.
 """
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,10 +42,10 @@ class JsonLines:
     suffix: ClassVar[str] = ".jsonl"
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("x", encoding="utf-8")
+        self._file = path.open("xb")
 
     def write(self, item: Evidence) -> None:
-        self._file.write(json.dumps(ocsf_event(item), ensure_ascii=False, separators=(",", ":")) + "\n")
+        self._file.write(msgspec.json.encode(ocsf_event(item)) + b"\n")
 
     def close(self) -> None:
         self._file.close()

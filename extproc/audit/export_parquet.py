@@ -13,6 +13,8 @@ from extproc.audit.reader import Evidence
 from extproc.core.record import ApprovalRef, Measures, PolicyRef
 
 ROWS_OF_A_GROUP = 50_000
+ROWS_AS_OBJECTS = 1_000
+"""Then they become columns of Arrow, which need a hundredth of the memory."""
 _TEXTS = "list<string>"
 COLUMNS: dict[str, str] = {
     "time": "timestamp",
@@ -140,24 +142,35 @@ class ParquetRows:
 
         self._writer = pq.ParquetWriter(path, arrow_schema(), compression="zstd")
         self._rows: list[dict[str, Any]] = []
+        self._tables: list[Any] = []
 
     def write(self, item: Evidence) -> None:
         self._rows.append(row_of(item))
-        if len(self._rows) >= ROWS_OF_A_GROUP:
-            self._write_group()
+        if len(self._rows) >= ROWS_AS_OBJECTS:
+            self._columns()
+            if len(self._tables) * ROWS_AS_OBJECTS >= ROWS_OF_A_GROUP:
+                self._write_group()
 
     def close(self) -> None:
         try:
-            if self._rows:
+            self._columns()
+            if self._tables:
                 self._write_group()
         finally:
             self._writer.close()
 
+    def _columns(self) -> None:
+        import pyarrow as pa  # noqa: PLC0415
+
+        if self._rows:
+            self._tables.append(pa.Table.from_pylist(self._rows, schema=arrow_schema()))
+            self._rows = []
+
     def _write_group(self) -> None:
         import pyarrow as pa  # noqa: PLC0415
 
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=arrow_schema()))
-        self._rows = []
+        self._writer.write_table(pa.concat_tables(self._tables), row_group_size=ROWS_OF_A_GROUP)
+        self._tables = []
 
 
 def arrow_schema() -> Any:

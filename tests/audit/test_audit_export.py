@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pyarrow.parquet
@@ -118,6 +119,26 @@ def test_rows_have_the_columns_and_types_that_are_promised(two_days: Path) -> No
     assert first["groups"] == ["analysts"]
     stored = show_exchange(Holdings.look(store_of(two_days), None, ""), first["exchange_id"])
     assert f"{first['origin']}#{first['seq']}" == stored.records[1].receipt
+
+
+@pytest.mark.parametrize("objects", [2, 4])
+def test_rows_go_in_groups_and_none_is_lost(two_days: Path, monkeypatch, objects: int) -> None:
+    monkeypatch.setattr("extproc.audit.export_parquet.ROWS_AS_OBJECTS", objects)
+    monkeypatch.setattr("extproc.audit.export_parquet.ROWS_OF_A_GROUP", 4)
+    assert run(two_days, "--format", "parquet", "--output", str(two_days / "out")).exit_code == 0
+    file = pyarrow.parquet.ParquetFile(two_days / "out" / "dt=2026-10-01" / "part-0000.parquet")
+    groups = [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
+    assert groups == [4, 2]
+    assert file.read(["seq"]).column("seq").to_pylist() == [1, 2, 3, 1, 2, 4]
+
+
+def test_a_person_at_a_terminal_sees_how_far_it_is(two_days: Path, monkeypatch) -> None:
+    monkeypatch.setattr("extproc.audit.export.REPORT_EVERY", 4)
+    quiet = run(two_days, "--format", "parquet", "--output", str(two_days / "quiet"))
+    monkeypatch.setattr("extproc.cli.audit_export.sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))
+    seen = run(two_days, "--format", "parquet", "--output", str(two_days / "seen"))
+    assert "\r" not in quiet.stderr
+    assert seen.stderr.startswith("\r4 records, 2026-10-01\r8 records, 2026-10-03\n")
 
 
 def test_files_stay_open_for_a_few_days_only_and_late_records_get_a_part(two_days: Path, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from extproc.audit.holdings import Holdings
 from extproc.audit.names import Part
 from extproc.audit.reader import CLOCK_SLACK_MS, Reader, Span, evidence_of, span_of_exchange
 from extproc.audit.settings import DirectoryStore
-from extproc.audit.store import Directory
+from extproc.audit.store import Directory, StoredObject
 from extproc.core.record import EventCode, Outcome
 from tests.audit.chronicle import DAY_MS, Epoch, exchange_of, record_of
 
@@ -27,6 +28,11 @@ class Counting(Directory):
     def __init__(self, folder: Path) -> None:
         super().__init__(DirectoryStore(folder / "store"))
         self.got: Counter[str] = Counter()
+        self.listed: list[str] = []
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        self.listed.append(prefix)
+        return super().list(prefix)
 
     def get(self, key: str, version: str = "") -> bytes:
         self.got[key.rpartition("/")[2].partition(".")[2]] += 1
@@ -71,9 +77,9 @@ def test_a_span_finds_what_is_in_it_and_reads_little_else(days: Path) -> None:
 
 
 def test_days_after_the_span_are_not_even_listed(days: Path) -> None:
-    holdings = Holdings.look(
-        Counting(days), None, "", listing=evidence_of("test", Span(0, START_MS + DAY_MS - HOUR_MS))
-    )
+    store = Counting(days)
+    holdings = Holdings.look(store, None, "", listing=evidence_of("test", Span(0, START_MS + DAY_MS - HOUR_MS)))
+    assert store.listed == ["v1/evidence/test/"]
     assert {origin.epoch[:8] for origin in holdings.epochs} == {"20261001"}
 
 

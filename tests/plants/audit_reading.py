@@ -135,4 +135,32 @@ PLANTS = (
         '"response_kinds": found(record.findings_request)',
         QUERIES + "test_who_saw_card_data",
     ),
+    Plant(
+        "export: the rows that do not fill a group are lost",
+        "audit/export_parquet.py",
+        "        try:\n            self._columns()\n",
+        "        try:\n",
+        EXPORT + "test_rows_go_in_groups_and_none_is_lost",
+    ),
+    Plant(
+        "export: a later part of a day takes the place of the first",
+        "audit/export.py",
+        "number = sum(1 for _ in folder.iterdir())",
+        "number = len(self._open)",
+        EXPORT + "test_files_stay_open_for_a_few_days_only_and_late_records_get_a_part",
+    ),
+    Plant(
+        "reading: a bucket is listed in all its planes",
+        "audit/reader.py",
+        'store.list(f"v1/evidence/{deployment}/" if deployment else "v1/evidence/")',
+        'store.list("v1/")',
+        LIST + "test_days_after_the_span_are_not_even_listed",
+    ),
+    Plant(
+        "replay: a refused exchange is silent",
+        "cli/audit_play.py",
+        "{_heading(exchange)}\\n{words}",
+        "",
+        REPLAY + "TestNothingCrossed::test_a_refused_exchange_says_why",
+    ),
 )
