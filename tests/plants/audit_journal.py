@@ -6,6 +6,9 @@ ALARMS = "tests/audit/test_audit_alarms.py::"
 SETBACKS = "tests/audit/test_audit_setbacks.py::"
 SYSCALLS = "tests/audit/test_audit_syscalls.py::"
 KILLS = "tests/audit/test_audit_kills.py::"
+DURABLE = "tests/edge/session/test_durable_first.py::test_nothing_goes_on_before_it_is_synced"
+DISK = "tests/audit/test_audit_disk.py::test_a_full_disk_refuses_says_so_and_goes_on_when_there_is_room"
+LOAD = "tests/audit/test_audit_load.py::test_256_streams_lose_nothing"
 
 
 PLANTS = (
@@ -127,5 +130,33 @@ PLANTS = (
         "        if error.errno in (errno.ENOSPC, errno.EDQUOT):\n            raise\n        raise Unadoptable",
         "        raise Unadoptable",
         SETBACKS + "test_a_full_disk_is_not_the_epochs_fault",
+    ),
+    Plant(
+        "p2: the session goes on before the journal's sync",
+        "audit/journal.py",
+        "            payloads = self._payloads(batch)\n            if payloads:",
+        "            self._release(batch.waiting, durable=True)\n            payloads = self._payloads(batch)\n            if payloads:",
+        DURABLE,
+    ),
+    Plant(
+        "a full disk takes no refusal either",
+        "audit/journal.py",
+        "            self._keeper.spend_reserve()\n",
+        "            raise\n",
+        DISK,
+    ),
+    Plant(
+        "a full disk is paused for by nobody",
+        "audit/alarms.py",
+        "        Cause.DISK_FULL: sight.disk_full,\n",
+        "",
+        DISK,
+    ),
+    Plant(
+        "of what comes during a sync the last piece is lost",
+        "audit/queue.py",
+        "            pieces, log.pending = log.pending, []\n",
+        "            pieces, log.pending = log.pending[:1], []\n",
+        LOAD,
     ),
 )
