@@ -64,16 +64,16 @@ class Report:
 class Watch(Protocol):
     """Told how far a verification is."""
 
-    def listed(self, objects: int, size: int) -> None:
+    def listed(self, segments: int, size: int) -> None:
         """So many segments, of so many bytes, are in the store. Called now and then, and with the totals at the end."""
 
-    def proven(self, size: int) -> None:
-        """One more segment, of so many stored bytes, is done with."""
+    def proven(self, segments: int, size: int) -> None:
+        """So many more segments (none: a registry entry), of so many stored bytes, are done with."""
 
 
 class Unwatched:
-    def listed(self, objects: int, size: int) -> None:
+    def listed(self, segments: int, size: int) -> None:
         pass
 
-    def proven(self, size: int) -> None:
+    def proven(self, segments: int, size: int) -> None:
         pass

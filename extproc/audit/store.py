@@ -134,7 +134,8 @@ class Directory:
 
     def get(self, key: str, version: str = "") -> bytes:
         try:
-            return (self._root / key).read_bytes()
+            with open(self._file(key), "rb") as file:
+                return file.read()
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -169,9 +170,13 @@ class Directory:
             if not name.startswith(TEMPORARY):
                 yield f"{folder}/{name}"
 
+    def _file(self, key: str) -> str:
+        """Not a `Path`: that interns each part of each name, and the interpreter's table of them grows with the log."""
+        return os.path.join(self._root, key)
+
     def _stored(self, key: str) -> StoredObject | None:
         try:
-            status = (self._root / key).stat()
+            status = os.stat(self._file(key))
         except FileNotFoundError:
             return None
         return StoredObject(key, size=status.st_size) if S_ISREG(status.st_mode) else None

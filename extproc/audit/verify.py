@@ -128,7 +128,10 @@ class _Log:
         document = copies.registry_document(first, mine.directory / REGISTRY if mine is not None else None)
         entry = register.add(origin, document) if document is not None else None
         head = self.heads.pop(str(origin), None)
-        places = itertools.chain((first,), places) if first.segment else places
+        if first.segment:
+            places = itertools.chain((first,), places)
+        else:
+            self.watch.proven(0, first.size)
         second = next(places, None)
         if second is None:
             self._without_evidence(origin, mine, entry, head)
@@ -138,13 +141,13 @@ class _Log:
         if self.report.asked.is_behind(origin.started_ms):
             self.goes_on = True
             for place in places:
-                self.watch.proven(place.size)
+                self.watch.proven(1, place.size)
             return
         if document is None and mine is None:
             self.report.add(Name.UNREGISTERED, str(origin), "the epoch has no registry entry")
         proof = EpochProof(copies, origin, mine, self.key, self.now_ms, self.report.asked, head)
         for place in proof.run(places):
-            self.watch.proven(place.size)
+            self.watch.proven(1, place.size)
         self._take_over(proof)
 
     def _take_over(self, proof: EpochProof) -> None:

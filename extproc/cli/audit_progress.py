@@ -18,17 +18,20 @@ class TerminalWatch:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
         self._segments = self._segments_listed = 0
+        self._size = self._size_listed = 0
 
-    def listed(self, objects: int, size: int) -> None:
-        self._segments_listed = objects
-        self._progress.update(self._task, total=size or None, megabytes=f"{size / _MB:.0f}", segments=self._count())
+    def listed(self, segments: int, size: int) -> None:
+        self._segments_listed, self._size_listed = segments, size
+        self._progress.update(self._task, total=size or None, done=self._done())
 
-    def proven(self, size: int) -> None:
-        self._segments += 1
-        self._progress.update(self._task, advance=size, segments=self._count())
+    def proven(self, segments: int, size: int) -> None:
+        self._segments += segments
+        self._size += size
+        self._progress.update(self._task, advance=size, done=self._done())
 
-    def _count(self) -> str:
-        return f"{self._segments}/{self._segments_listed} segments"
+    def _done(self) -> str:
+        megabytes = f"{self._size / _MB:.0f}/{self._size_listed / _MB:.0f} MB"
+        return f"{self._segments}/{self._segments_listed} segments, {megabytes}"
 
 
 @contextmanager
@@ -40,9 +43,8 @@ def watch_on_terminal() -> Iterator[Watch]:
     columns = (
         TextColumn("verify"),
         BarColumn(),
-        TextColumn("{task.fields[segments]}"),
-        TextColumn("{task.completed:.0f}/{task.total} bytes"),
+        TextColumn("{task.fields[done]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield TerminalWatch(progress, progress.add_task("verify", total=None, segments="listing"))
+        yield TerminalWatch(progress, progress.add_task("verify", total=None, done="listing"))
