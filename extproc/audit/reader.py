@@ -90,7 +90,6 @@ class Evidence:
 class _Seal(msgspec.Struct, frozen=True, kw_only=True):
     """What reading needs of a manifest, whichever version it has."""
 
-    records: int
     evidence: ObjectRef
     started_ms: int
     sealed_ms: int
