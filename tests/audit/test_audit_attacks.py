@@ -320,3 +320,9 @@ def test_of_a_broken_segment_the_first_is_named_and_no_other(world, part):
             ]
             world.bucket.versions[key] = data
     assert names(world.verify()) == set()
+
+
+def test_nothing_follows_the_end_that_could_be_dropped_unmissed(world):
+    """The last segment has records, so a segment that is gone is one whose records are missed."""
+    for writer in ("a", "b", "c"):
+        assert world.manifest(writer, world.last(writer)).records > 0
