@@ -17,6 +17,7 @@ from extproc.audit.line import parse_mark
 from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import line_digest
+from extproc.audit.settings import AuditSettings
 from extproc.audit.spool import NewEpoch, is_alive, measure
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Direction, EventCode
@@ -444,3 +445,16 @@ class TestOneWriterOneEpoch:
         monkeypatch.setattr(os, "fdatasync", second_fails)
         with pytest.raises(Unavailable):
             write_once(log.settings, log.keys, "cli", [record(EventCode.AUDIT_READ)])
+
+
+def test_at_20_exchanges_a_second_1000_of_them_are_at_most_5_objects(log, exchange):
+    """By the defaults, for exchanges as small as these: it is time that seals a segment, and a segment is 4 objects."""
+    rate, puts_a_segment = 20, 4
+    defaults = AuditSettings("test", log.settings.spool, log.settings.keys, log.settings.store)
+    journal = log.open()
+    before = len(journal_bytes(log))
+    exchange(journal, "x")
+    bytes_an_exchange = len(journal_bytes(log)) - before
+    journal.close()
+    assert bytes_an_exchange * rate * defaults.segment_seconds < defaults.segment_bytes
+    assert puts_a_segment * 1000 / (rate * defaults.segment_seconds) <= 5
