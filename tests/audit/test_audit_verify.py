@@ -311,3 +311,19 @@ def test_merkle_roots_are_those_of_rfc_6962(size):
         tree.append(leaf)
     assert tree.root() == reference(leaves)
     assert merkle_root([leaf_hash(leaf) for leaf in leaves]) == reference(leaves)
+
+
+def test_a_copy_in_the_spool_that_differs_from_the_stores_is_found(log, exchange, monkeypatch):
+    """The shipper died between storing and removing; both copies stay, and are the same until somebody changes one."""
+    journal = log.open()
+    exchange(journal, "x")
+    journal.close()
+    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+    log.ship()
+    monkeypatch.undo()
+    (path,) = (path for path in log.store_path.rglob("*.jsonl") if "/evidence/" in path.as_posix())
+    assert len(list(log.settings.spool.rglob(path.name))) == 1
+    assert log.verify().exit_code == 0
+    path.write_bytes(path.read_bytes().replace(b"analyst", b"analysu", 1))
+    report = log.verify()
+    assert (report.exit_code, names(report)) == (1, {Name.DIVERGENT_DUPLICATE})
