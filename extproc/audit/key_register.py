@@ -52,6 +52,15 @@ class KeyFact(msgspec.Struct, frozen=True, kw_only=True):
     def expired(self, now_ms: int) -> bool:
         return self.active and now_ms >= self.expires_ms
 
+    @property
+    def falls_short(self) -> bool:
+        """A secret for account data or the log that stands in a file: 3.6.1.2 is not met.
+
+        Digests are of masked text. A retired key still opens what it wrapped; of a retired signing key nothing is left.
+        """
+        is_there = self.active or self.purpose is not Purpose.SIGNING
+        return is_there and self.provider is Provider.FILE and self.purpose is not Purpose.DIGEST
+
     def days_left(self, now_ms: int) -> int:
         """Whole days; negative when it is over."""
         return (self.expires_ms - now_ms) // DAY_MS

@@ -54,18 +54,18 @@ _HEADINGS = ("PURPOSE", "STATE", "ALGORITHM", "PROVIDER", "CREATED", "EXPIRES", 
 def _print(facts: Sequence[KeyFact], now_ms: int, *, as_json: bool) -> None:
     import msgspec  # noqa: PLC0415
 
-    from extproc.audit.key_register import Provider, state_of  # noqa: PLC0415
+    from extproc.audit.key_register import state_of  # noqa: PLC0415
     from extproc.cli.columns import align  # noqa: PLC0415
 
     if as_json:
         for fact in facts:
-            note = NOT_MET if fact.provider is Provider.FILE else ""
+            note = NOT_MET if fact.falls_short else ""
             body = msgspec.to_builtins(fact) | {"state": state_of(fact, now_ms), "note": note}
             click.echo(msgspec.json.encode(body))
         return
     for line in align([_HEADINGS, *(_row(fact, now_ms) for fact in facts)]):
         click.echo(line)
-    if any(fact.provider is Provider.FILE and fact.active for fact in facts):
+    if any(fact.falls_short for fact in facts):
         click.echo(NOT_MET)
 
 

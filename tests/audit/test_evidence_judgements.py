@@ -65,6 +65,10 @@ def key(purpose: Purpose = Purpose.SIGNING, provider: Provider = Provider.KMS, *
     )
 
 
+def retired(fact: KeyFact) -> KeyFact:
+    return msgspec.structs.replace(fact, active=False)
+
+
 def subject(*records: Record, **changes: object) -> Subject:
     """A deployment on S3 with keys in a KMS, in which `records` happened."""
     facts = Facts(0, NOW)
@@ -125,6 +129,11 @@ CASES = [
     ),
     ("3.6.1.2", subject(), "enforced"),
     ("3.6.1.2", subject(keys=(key(), key(Purpose.CONTENT, Provider.FILE))), "not covered"),
+    ("3.6.1.2", subject(keys=(key(), key(Purpose.CONTENT), key(Purpose.MASK, Provider.FILE))), "not covered"),
+    ("3.6.1.2", subject(keys=(key(), key(Purpose.CONTENT), key(Purpose.DIGEST, Provider.FILE))), "enforced"),
+    ("3.6.1.2", subject(keys=(key(), retired(key(Purpose.CONTENT, Provider.FILE)))), "not covered"),
+    ("3.6.1.2", subject(keys=(key(), retired(key(Purpose.SIGNING, Provider.FILE)))), "enforced"),
+    ("3.6.1.2", subject(keys=()), "not covered"),
     ("3.7.4", subject(), "enforced"),
     ("3.7.4", subject(keys=(key(days=0),)), "not covered"),
     ("3.7.4", subject(keys=()), "not covered"),

@@ -64,9 +64,9 @@ PLANTS = (
     ),
     Plant(
         "evidence: key files meet 3.6.1.2",
-        "audit/evidence/subject.py",
-        "return bool(active) and all(key.provider is Provider.KMS for key in active)",
-        "return bool(active)",
+        "audit/key_register.py",
+        "return is_there and self.provider is Provider.FILE and self.purpose is not Purpose.DIGEST",
+        "return is_there and self.purpose is Purpose.MASK",
         NUMBERS + "test_callers_and_keys_and_the_store",
     ),
     Plant(

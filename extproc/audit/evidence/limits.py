@@ -36,7 +36,7 @@ def _of_the_log(subject: Subject) -> Iterator[str]:
     if subject.verify_exit:
         yield "The log was not proven for the period. See the verifier's findings before anything else."
     if not subject.keys_in_kms():
-        yield "Signing and content keys are files: 3.6.1.2 is not met. Whoever copies them can sign and read."
+        yield "Keys are in files: 3.6.1.2 is not met. Whoever copies them can sign or read."
     if subject.anchored is None:
         yield (
             "No anchor outside of the store was asked: that the newest epochs are gone together with their registry "

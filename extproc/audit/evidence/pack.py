@@ -118,6 +118,8 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     created: str
     expires: str
     state: str
+    falls_short: bool
+    """Of 3.6.1.2: a secret for account data or the log that stands in a file."""
 
 
 class PolicyRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -194,7 +194,7 @@ def _keys(pack: Pack) -> Element:
     )
     headings = ("Purpose", "State", "Algorithm", "Provider", "Created", "Cryptoperiod ends", "Key")
     notes = []
-    if any(each.provider == "file" and each.state != "retired" for each in pack.keys):
+    if any(each.falls_short for each in pack.keys):
         notes.append(element("p", "File provider: 3.6.1.2 is not met.", css="limit"))
     return section("Keys (3.7.4)", table(headings, rows), *notes)
 

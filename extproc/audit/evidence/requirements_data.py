@@ -117,7 +117,7 @@ def _key_storage(subject: Subject) -> Judgement:
     return judged(
         (Status.ENFORCED, in_kms),
         by=("`audit.kms`",) if in_kms else ("key files, mode 0600",),
-        facts={"keys in files": sum(key.provider == "file" and key.active for key in subject.keys)},
+        facts={"keys in files": sum(key.falls_short for key in subject.keys)},
         limits=() if in_kms else ("file provider: 3.6.1.2 is not met (key-encrypting keys belong into an HSM or KMS)",),
     )
 

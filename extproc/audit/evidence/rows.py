@@ -149,6 +149,7 @@ def key(fact: KeyFact, now_ms: int) -> KeyRow:
         created=moment(fact.created_ms),
         expires=moment(fact.expires_ms),
         state=state_of(fact, now_ms),
+        falls_short=fact.falls_short,
     )
 
 

@@ -6,7 +6,7 @@ from extproc.audit.anchored import Anchored
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.self_test import Answer
 from extproc.audit.inspect import Capabilities, capabilities
-from extproc.audit.key_register import KeyFact, Provider
+from extproc.audit.key_register import KeyFact
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.core.identity import Principal
 from extproc.core.masking.settings import Kind, Style
@@ -77,8 +77,8 @@ class Subject:
         return all(authorize(self.policy, each).effect is Effect.DENY for each in inputs)
 
     def keys_in_kms(self) -> bool:
-        active = [key for key in self.keys if key.active and key.purpose in ("signing", "content")]
-        return bool(active) and all(key.provider is Provider.KMS for key in active)
+        """Every secret key that protects account data, or the log."""
+        return bool(self.keys) and not any(key.falls_short for key in self.keys)
 
     def expired_keys(self) -> int:
         return sum(key.expired(self.now_ms) for key in self.keys)
