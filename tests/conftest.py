@@ -1,4 +1,7 @@
-"""What all tests share: a busy machine is no reason to fail, nor is luck; `make fuzz` draws anew."""
+"""What all tests share: a busy machine is no reason to fail, nor is luck; `make fuzz` draws anew.
+
+Of a planted bug no smallest example is looked for: that it is found says all.
+"""
 
 import gc
 import re
@@ -6,10 +9,11 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.register_profile("fuzz", settings.get_profile("any-machine"), derandomize=False, max_examples=20_000)
+settings.register_profile("planted", settings.get_profile("any-machine"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("any-machine")
 
 PACE_SECONDS = 0.03

@@ -4,22 +4,19 @@ Every plant changes one place in a copy of the package and runs the named test a
 longer found fails too: it moves with the code.
 """
 
-import os
 import queue
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.planting.copies import ROOT, Ran, Warm, make_copy, planted, start_warm
 from tests.plants.plant import Plant
 
-ROOT = Path(__file__).parents[1]
 PLANTS: tuple[Plant, ...] = tuple(
     plant
     for path in sorted((ROOT / "tests" / "plants").glob("*.py"))
@@ -28,77 +25,154 @@ PLANTS: tuple[Plant, ...] = tuple(
 )
 """Those of every file of `plants/`: a new area is a new file there."""
 
+BY_NAME = {plant.name: plant for plant in PLANTS}
 SOUND = "without a plant"
-"""The copy itself is sound, so that red means the plant."""
-Run = Callable[[str], subprocess.CompletedProcess[str]]
+COPIES = 2
 
 
-def make_copy(folder: Path) -> Path:
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "extproc", folder / "extproc", ignore=ignored)
-    for part in ("core", "edge", "audit"):
-        shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    for file in ("conftest.py", "test_app.py"):
-        shutil.copy(ROOT / "tests" / file, folder / "tests")
-    return folder
+class Planting:
+    """What became of each plant, by its name. As many run at a time as there are copies."""
 
+    def __init__(self, warm: Warm, folder: Path, names: list[str]) -> None:
+        self._warm = warm
+        self._copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for at in range(COPIES):
+            self._copies.put(make_copy(folder / str(at)))
+        self._pool = ThreadPoolExecutor(COPIES)
+        self._running = {name: self._pool.submit(self._run_planted, BY_NAME[name]) for name in names}
 
-def run_tests(copy: Path, tests: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    """Temporary folders of its own: pytest sweeps the shared ones, and fails where another run sweeps them as well."""
-    with TemporaryDirectory(prefix="planted-", ignore_cleanup_errors=True) as base:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
-        return subprocess.run(
-            [*command, f"--basetemp={base}/t", *tests],
-            cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
 
+    def ran(self, name: str) -> Ran:
+        return self._running[name].result()
 
-def run_planted(copy: Path, plant: Plant) -> subprocess.CompletedProcess[str]:
-    path = copy / "extproc" / plant.file
-    text = path.read_text("utf-8")
-    path.write_text(text.replace(plant.old, plant.new), "utf-8")
-    try:
-        return run_tests(copy, [plant.test], 110)
-    finally:
-        path.write_text(text, "utf-8")
+    def run_sound(self) -> list[Ran]:
+        """The tests that killed plants, in copies without one; shared out, so that no run is without a test."""
+        tests = sorted({test for running in self._running.values() for test in running.result().failed})
+        shares = [tests[at::COPIES] for at in range(min(COPIES, len(tests)))]
+        return list(self._pool.map(self._run, shares))
+
+    def _run_planted(self, plant: Plant) -> Ran:
+        with self._copy() as copy, planted(copy, plant):
+            return self._warm.run(copy, [plant.test], 110)
+
+    def _run(self, tests: list[str]) -> Ran:
+        with self._copy() as copy:
+            return self._warm.run(copy, tests, 500)
+
+    @contextmanager
+    def _copy(self) -> Iterator[Path]:
+        copy = self._copies.get()
+        try:
+            yield copy
+        finally:
+            self._copies.put(copy)
 
 
 @pytest.fixture(scope="module")
-def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """What became of a plant, by its name. Two run at a time, each in a copy of its own."""
-    copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
-    for at in range(2):
-        copies.put(make_copy(tmp_path_factory.mktemp(f"planted{at}")))
+def warm() -> Iterator[Warm]:
+    with start_warm() as warm:
+        yield warm
 
-    def run(name: str) -> subprocess.CompletedProcess[str]:
-        copy = copies.get()
-        try:
-            plant = next((plant for plant in PLANTS if plant.name == name), None)
-            tests = sorted({plant.test for plant in PLANTS})
-            return run_planted(copy, plant) if plant else run_tests(copy, tests, 300)
-        finally:
-            copies.put(copy)
 
-    names = [item.callspec.params["name"] for item in request.session.items if item.path == request.path]
-    with ThreadPoolExecutor(2) as pool:
-        running = {name: pool.submit(run, name) for name in names}
-        yield lambda name: running[name].result()
-        pool.shutdown(cancel_futures=True)
+@pytest.fixture(scope="module")
+def planting(
+    request: pytest.FixtureRequest, warm: Warm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Planting]:
+    asked = [item.callspec.params["name"] for item in request.session.items if "planting" in item.fixturenames]
+    names = [name for name in asked if name in BY_NAME]
+    with closing(Planting(warm, tmp_path_factory.mktemp("planted"), names)) as planting:
+        yield planting
+
+
+def test_a_plant_is_known_by_its_name() -> None:
+    assert len(BY_NAME) == len(PLANTS)
 
 
 @pytest.mark.timeout(600)  # they wait for each other
-@pytest.mark.parametrize("name", [SOUND, *(plant.name for plant in PLANTS)])
-def test_a_planted_bug_is_killed(outcome: Run, name: str) -> None:
-    plant = next((plant for plant in PLANTS if plant.name == name), None)
-    if plant is not None:
-        text = (ROOT / "extproc" / plant.file).read_text("utf-8")
-        assert text.count(plant.old) == 1, "the plant's place has moved"
-    result = outcome(name)
-    assert result.returncode == (1 if plant else 0), result.stdout[-2000:]
-    assert plant is None or "FAILED" in result.stdout, result.stdout[-2000:]
+@pytest.mark.parametrize("name", [*BY_NAME, SOUND])
+def test_a_planted_bug_is_killed(planting: Planting, name: str) -> None:
+    """And without it the tests that killed it pass in the same copies: red means the plant."""
+    if name == SOUND:
+        shares = planting.run_sound()
+        assert shares
+        assert all(ran.sound for ran in shares), "".join(ran.output[-2000:] for ran in shares)
+        return
+    ran = planting.ran(name)
+    assert ran.killed, f"exit code {ran.code}: {ran.output[-2000:]}"
+
+
+SUMS = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return 2 * a\n"
+TESTS = f"""
+import sys
+import pytest
+from extproc.sums import add
+
+@pytest.fixture
+def three():
+    assert add(1, 2) == 3
+    return 3
+
+def test_add():
+    assert add(1, 2) == 3
+
+def test_with_setup(three):
+    assert three == 3
+
+def test_with_code_from_elsewhere():
+    sys.path.insert(0, {str(ROOT)!r})
+    import bench
+"""
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> Path:
+    """A copy of a small package."""
+    for folder in ("extproc", "tests"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "extproc" / "sums.py").write_text(SUMS)
+    (tmp_path / "tests" / "test_sums.py").write_text(TESTS)
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def plant_in_sums(old: str, new: str, test: str) -> Plant:
+    return Plant("sums", "sums.py", old, new, f"tests/test_sums.py::{test}")
+
+
+def test_a_plant_is_killed_by_a_test_that_fails(warm: Warm, sums: Path) -> None:
+    plant = plant_in_sums("a + b", "a - b", "test_add")
+    assert warm.run(sums, [plant.test], 60).sound
+    with planted(sums, plant):
+        assert warm.run(sums, [plant.test], 60).killed
+    assert warm.run(sums, [plant.test], 60).sound
+
+
+SURVIVORS: dict[str, tuple[Plant, float]] = {
+    "its test passes": (plant_in_sums("2 * a", "3 * a", "test_add"), 60),
+    "its test cannot be collected": (plant_in_sums("a + b", "a +", "test_add"), 60),
+    "its test cannot be set up": (plant_in_sums("a + b", "a - b", "test_with_setup"), 60),
+    "its test is not there": (plant_in_sums("a + b", "a - b", "test_nothing"), 60),
+    "its test does not end": (plant_in_sums("    return a + b", "    while True: pass", "test_add"), 2),
+    "its test breaks the process": (
+        plant_in_sums("    return a", "    import os; os.abort()\n    return a", "test_add"),
+        60,
+    ),
+    "other code is tested": (plant_in_sums("2 * a", "3 * a", "test_with_code_from_elsewhere"), 60),
+}
+
+
+@pytest.mark.parametrize("case", SURVIVORS)
+def test_a_plant_is_not_killed_where(warm: Warm, sums: Path, case: str) -> None:
+    plant, seconds = SURVIVORS[case]
+    with planted(sums, plant):
+        ran = warm.run(sums, [plant.test], seconds)
+    assert not ran.killed, ran.output
+    assert ran.sound is (case == "its test passes"), ran.output
+
+
+def test_a_plant_whose_place_has_moved_is_an_error(sums: Path) -> None:
+    with pytest.raises(AssertionError, match="moved"), planted(sums, plant_in_sums("a * b", "a", "test_add")):
+        pass

@@ -47,7 +47,7 @@ PLANTS = (
         "core/dialects/carried.py",
         "if len(self._channels) + len(self._ended) >= self._max_channels:",
         "if len(self._channels) < 0:",
-        FLOOD + "test_ten_thousand_texts_are_refused_within_little_memory",
+        FLOOD + "test_ten_thousand_texts_are_refused_within_little_memory[a choice each]",
     ),
     Plant(
         "an event leaves while a text of it is open",

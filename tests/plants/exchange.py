@@ -50,7 +50,7 @@ PLANTS = (
         "core/ledger.py",
         " if answer and reason is not Reason.INTERNAL else ()",
         " if answer else ()",
-        "tests/edge/session/test_scanner_faults.py",
+        FAULTS + "test_a_scanner_that_breaks_ends_the_exchange_and_tells_nothing[Masker-mask_text-True-streamed]",
     ),
     Plant(
         "p1: the answer goes on as it came",

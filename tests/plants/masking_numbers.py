@@ -31,7 +31,7 @@ PLANTS = (
         "core/masking/walk.py",
         "short is not None and not _has_letters(text, first, short[1])",
         "short is not None",
-        SPLITS,
+        SPLITS + "::test_nasty_texts_survive_every_cut",
     ),
     Plant(
         "p1: a whole text is read from the middle of a number on",
