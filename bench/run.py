@@ -14,9 +14,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench.durability import durability_report, durability_rows, measure_durability
 from bench.extproc_variant import start_extproc
 from bench.load import Gate, chat, exchange_all, stream_all
 from bench.measure import machine_facts, middle, percentile
+from bench.row import Row
+from bench.stored import log_rows, measure_log
 from bench.variants import EXTPROC, FLOOR, PLAIN, Variant, start_child, start_floor, start_plain
 
 ROUNDS = 5
@@ -45,34 +48,6 @@ class Samples:
     large_ms: list[float]
     idle_mib: float = 0.0
     busy_mib: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. `budget` is of `value`, in its unit; None where the design sets none."""
-
-    measure: str
-    unit: str
-    floor: float | None
-    value: float | None
-    ratio: float | None
-    budget: float | None
-    budget_of: str
-
-    @property
-    def met(self) -> bool | None:
-        return None if self._judged is None or self.budget is None else self._judged <= self.budget
-
-    @property
-    def off_by(self) -> str:
-        """How far over its budget; `met` within it, empty without one."""
-        if self._judged is None or not self.budget:
-            return ""
-        return "met" if self.met else f"+{(self._judged / self.budget - 1) * 100:.0f} %"
-
-    @property
-    def _judged(self) -> float | None:
-        return self.ratio if self.budget_of == "ratio" else self.value
 
 
 async def measure_events(variant: Variant, samples: Samples) -> None:
@@ -197,7 +172,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
 
 
-def write_report(rows: list[Row], samples: dict[str, Samples], facts: dict[str, Any]) -> None:
+def write_report(rows: list[Row], samples: dict[str, Samples], audit: dict[str, Any], facts: dict[str, Any]) -> None:
     OUT.parent.mkdir(exist_ok=True)
     summary = {
         name: {
@@ -214,7 +189,8 @@ def write_report(rows: list[Row], samples: dict[str, Samples], facts: dict[str, 
     }
     table = [{**asdict(row), "met": row.met, "off_by": row.off_by} for row in rows]
     OUT.write_text(
-        json.dumps({"machine": facts, "rounds": ROUNDS, "table": table, "variants": summary}, indent=2) + "\n"
+        json.dumps({"machine": facts, "rounds": ROUNDS, "table": table, "variants": summary, "audit": audit}, indent=2)
+        + "\n"
     )
 
 
@@ -228,6 +204,19 @@ def _spread(values: list[float]) -> dict[str, float]:
     }
 
 
+def measure_audit(say: Callable[[str], None]) -> tuple[list[Row], dict[str, Any]]:
+    """The audit log alone, on the disk that holds temporary files: rows for the table, and the whole for the JSON."""
+    with tempfile.TemporaryDirectory(prefix="extproc-bench-") as folder:
+        waits = uvloop.run(measure_durability(Path(folder, "durability"), say))
+        stored, puts = measure_log(Path(folder), say)
+    report = {
+        "durability": durability_report(waits),
+        "stored": asdict(stored),
+        "puts": [{**asdict(of), "per_thousand": of.per_thousand} for of in puts],
+    }
+    return [*durability_rows(waits), *log_rows(stored, puts)], report
+
+
 def main() -> int:
     """0 when every budget is met, 1 when one is not, 2 when none could be judged."""
     console = Console()
@@ -237,9 +226,10 @@ def main() -> int:
         _, port = start_child(stack, "bench.upstream", log=folder / "upstream.log")
         variants = [start(stack, int(port), folder) for start in (start_plain, start_floor, start_extproc)]
         samples = uvloop.run(measure([each for each in variants if each is not None], console.log))
-    rows = compare(samples)
+    audit_rows, audit = measure_audit(console.log)
+    rows = [*compare(samples), *audit_rows]
     console.print(render(rows, facts))
-    write_report(rows, samples, facts)
+    write_report(rows, samples, audit, facts)
     console.print(f"written: {OUT}")
     return verdict(rows)
 
