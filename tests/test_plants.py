@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.planting.copies import ROOT, Ran, Warm, make_copy, planted, start_warm
+from tests.planting.copies import ROOT, Ran, Warm, compile_by_digest, make_copy, planted, start_warm
 from tests.plants.plant import Plant
 
 PLANTS: tuple[Plant, ...] = tuple(
@@ -49,7 +49,8 @@ class Planting:
 
     def run_sound(self) -> list[Ran]:
         """The tests that killed plants, in copies without one; shared out, so that no run is without a test."""
-        tests = sorted({test for running in self._running.values() for test in running.result().failed})
+        ended = [running.result() for running in self._running.values() if running.exception() is None]
+        tests = sorted({test for ran in ended for test in ran.failed})
         shares = [tests[at::COPIES] for at in range(min(COPIES, len(tests)))]
         return list(self._pool.map(self._run, shares))
 
@@ -135,6 +136,7 @@ def sums(tmp_path: Path) -> Path:
     (tmp_path / "tests" / "test_sums.py").write_text(TESTS)
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    compile_by_digest(tmp_path)
     return tmp_path
 
 

@@ -40,8 +40,13 @@ class Ran:
         return self.code == 0
 
 
+def compile_by_digest(copy: Path) -> None:
+    """Compiled code is taken by the digest of its source from now on. By time and size a plant could hide behind it."""
+    compiled = compileall.compile_dir(copy / "extproc", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    assert compiled, "the package does not compile"
+
+
 def make_copy(folder: Path) -> Path:
-    """Compiled code in it is taken by the digest of its source, so that no plant hides behind it."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "extproc", folder / "extproc", ignore=ignored)
     for part in PARTS:
@@ -49,8 +54,7 @@ def make_copy(folder: Path) -> Path:
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    compiled = compileall.compile_dir(folder / "extproc", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
-    assert compiled, "the package does not compile"
+    compile_by_digest(folder)
     return folder
 
 

@@ -24,7 +24,7 @@ PLANTS = (
         "core/masking/spots.py",
         "_VEILED.encode(), ",
         "",
-        "tests/core/masking/test_masking_view.py",
+        "tests/core/masking/test_masking_view.py::test_it_is_masked_in_every_cut",
     ),
     Plant(
         "letters are digits in a security code",
@@ -248,14 +248,14 @@ PLANTS = (
         "core/masking/track.py",
         "return WAIT if end == len(text) and end - at < MAX_TRACK and not final else end",
         "return end",
-        SPLITS,
+        SPLITS + "::test_nasty_texts_survive_every_cut",
     ),
     Plant(
         "p1: an expiry is judged before it has ended",
         "core/masking/short.py",
         "if not final and (date is None or len(text) - date.end() <= 1) and begun.match(text, first):",
         "if not final and date is None and begun.match(text, first):",
-        SPLITS,
+        SPLITS + "::test_nasty_texts_survive_every_cut",
     ),
     Plant(
         "p1: a PIN is looked for where a card was just named, and nowhere else",

@@ -36,7 +36,7 @@ PLANTS = (
         "core/masking/tape.py",
         "if self._names.awake or names_may_follow(before, text):",
         "if names_may_follow(before, text):",
-        SPLITS,
+        SPLITS + "::test_nasty_texts_survive_every_cut",
     ),
     Plant(
         "a key says nothing to rules",
@@ -169,7 +169,7 @@ PLANTS = (
         "core/masking/masker.py",
         "        if may_be_encoded(masked):\n",
         "        if False:\n",
-        "tests/core/masking/test_masking_view.py",
+        "tests/core/masking/test_masking_view.py::test_base64_and_hex_are_read_in_whole_texts",
     ),
     Plant(
         "p1: a card behind another that covers its beginning takes the gap between them",
