@@ -83,7 +83,7 @@ def test_days_after_the_span_are_not_even_listed(days: Path) -> None:
     assert {origin.epoch[:8] for origin in holdings.epochs} == {"20261001"}
 
 
-@pytest.mark.parametrize("beside", [-CLOCK_SLACK_MS + 60_000, CLOCK_SLACK_MS - 60_000])
+@pytest.mark.parametrize("beside", [-CLOCK_SLACK_MS + 60_000, CLOCK_SLACK_MS - 60_000], ids=["before", "behind"])
 def test_a_clock_that_was_set_a_little_hides_nothing(tmp_path: Path, beside: int) -> None:
     """The segment's own times are minutes outside of the span that its records are in."""
     at = START_MS + HOUR_MS

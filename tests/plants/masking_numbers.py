@@ -136,7 +136,7 @@ PLANTS = (
         "core/masking/context.py",
         "islice(self._gate.finditer(encoded), most)",
         "self._gate.finditer(encoded)",
-        "tests/core/masking/test_masking_cost.py::test_what_cannot_be_paid_for_is_not_looked_for",
+        "tests/core/masking/test_masking_cost.py::test_no_more_stretches_are_found_than_are_asked_for",
     ),
     Plant(
         "p3: what stands around a number in groups is read for nothing",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from extproc.core.masking.context import Words
 from extproc.core.masking.iin import passes_luhn
 from extproc.core.masking.masker import Masker
 from extproc.core.masking.scanner import Scanner
@@ -127,6 +128,13 @@ def test_what_cannot_be_paid_for_is_not_looked_for(label: Callable[[], Masker], 
     """Four times the stretches of numbers, far too many already, take no longer to find."""
     few, many = ("cvv 12 " * (size // 7) for size in (2**23, 2**25))
     assert judged(lambda: label().mask_text(many)) < 2.2 * judged(lambda: label().mask_text(few))
+
+
+@pytest.mark.parametrize("text", ["cvv 12 " * 50, "Prüfziffer cvv 12 " * 50], ids=["ascii", "other letters"])
+def test_no_more_stretches_are_found_than_are_asked_for(text: str) -> None:
+    words = Words()
+    assert len(words.spots(text, 10_000)) >= 50
+    assert 0 < len(words.spots(text, 10)) <= 20
 
 
 @pytest.mark.parametrize("value", ["4 4 4 4 4 4 4", "a", 1, 4111111111111111, {"k": 1}, []], ids=ascii)
