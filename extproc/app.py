@@ -23,10 +23,12 @@ from extproc.audit.journal import Journal
 from extproc.audit.keys import APPROVALS, AuditKeys, open_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.seal import open_bytes, seal_bytes
+from extproc.audit.sealed import Sealer, fingerprint, load_custodian_key
 from extproc.audit.spool import measure
 from extproc.core.document import Problem
 from extproc.core.masking.aliases import MaskKey
 from extproc.core.masking.scanner import Scanner
+from extproc.core.originals import SealOriginal
 from extproc.core.policy import Policy
 from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
@@ -66,6 +68,7 @@ class PolicyInForce:
     settings: Settings
     digest_key: Secret
     mask_key: MaskKey | None = None
+    seal: SealOriginal | None = None
     snapshot: Snapshot | None = None
 
     def put(self, policy: Policy) -> None:
@@ -75,6 +78,7 @@ class PolicyInForce:
             connections=self.connections,
             limits=self.settings.limits,
             digest_key=self.digest_key,
+            seal=self.seal,
         )
 
     def get(self) -> Snapshot:
@@ -116,6 +120,7 @@ class Worker:
         keys = open_keys(settings.audit)
         check_cryptoperiods(settings, keys, int(time.time() * 1000))
         keys.content.prepare(APPROVALS)
+        custodian = load_custodian_key(settings.audit.sealed_key) if settings.audit.sealed_key else None
         in_force = PolicyInForce(
             self._connections(),
             settings,
@@ -126,6 +131,8 @@ class Worker:
         journal = Journal.open(
             settings.audit, keys, writer=f"worker-{self._index}", deliver=lambda call: _deliver(loop, call)
         )
+        if custodian is not None:
+            in_force.seal = Sealer(custodian, journal.origin)
         try:
             await self._serve(in_force, journal, keys, telemetry)
         finally:
@@ -281,9 +288,14 @@ def _engines() -> dict[str, str]:
 
 
 def _introduced(settings: Settings, config: Path) -> Settings:
-    """With what the audit log says of the program that writes it, and of the files it was started with."""
+    """With what the audit log says of the program that writes it, and of the files it was started with.
+
+    Raises `AuditRefused`.
+    """
+    key = settings.audit.sealed_key
     audit = replace(
         settings.audit,
+        sealed_to=fingerprint(load_custodian_key(key)).hex() if key else "",
         program=program_name(),
         program_digest=digest_package(),
         configuration_digest=digest_file(config),

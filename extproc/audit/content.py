@@ -4,7 +4,8 @@ A content frame is `stream(8) | exchange(1+n) | number(4) | direction(1) | ciphe
 carries the commitment to its key; `stream` is the commitment's beginning. The head is authenticated with the
 ciphertext, and the key is derived for one origin and exchange, so a frame opens in its own place only. The plaintext is
 `count(4) | count times: at_us(8) length(4) | data`: one frame holds what arrived in one direction during one group
-commit, with the time and length of each piece.
+commit, with the time and length of each piece. A sealed original (`extproc.audit.sealed`) is a piece like any other, of
+a direction of its own: it shares the exchange's key, and goes with it.
 """
 
 import base64
@@ -26,7 +27,7 @@ from extproc.audit.keys import KEY_BYTES, AuditKeys, transcripts_of
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.seal import derive, open_in, seal_in
 from extproc.core.record import Direction
-from extproc.core.trust import Masked
+from extproc.core.trust import Masked, Sealed
 
 if TYPE_CHECKING:
     from extproc.audit.queue import CommitQueue, Done
@@ -37,18 +38,27 @@ _STREAM_BYTES = 8
 _PIECE = struct.Struct(">QI")
 _COUNT = struct.Struct(">I")
 _TAIL = struct.Struct(">IB")
-_DIRECTIONS = {Direction.TO_MODEL: 1, Direction.TO_CLIENT: 2}
+_DIRECTIONS = {
+    Direction.TO_MODEL: 1,
+    Direction.TO_CLIENT: 2,
+    Direction.SEALED_TO_MODEL: 3,
+    Direction.SEALED_TO_CLIENT: 4,
+}
+"""Readers of before 3 and 4 verify such a transcript and say of it that it does not open."""
 _BY_NUMBER = {number: direction for direction, number in _DIRECTIONS.items()}
 _US_MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What crossed the boundary at once. `at_us` is on the writer's monotonic clock, in microseconds."""
+    """What crossed the boundary at once, or a sealed original of that.
+
+    `at_us` is on the writer's monotonic clock, in microseconds.
+    """
 
     direction: Direction
     at_us: int
-    data: Masked = field(repr=False)
+    data: Masked | Sealed = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +208,7 @@ class ContentLog:
         self._digest = b""
         self._number = 0
 
-    def append(self, direction: Direction, at_us: int, data: Masked, done: "Done | None" = None) -> None:
+    def append(self, direction: Direction, at_us: int, data: Masked | Sealed, done: "Done | None" = None) -> None:
         """Queue masked bytes. Never blocks. Raises `Unavailable` when they cannot be recorded."""
         self._queue.put_content(self, Piece(direction, at_us, data), done)
 

@@ -255,6 +255,7 @@ def _start_detail(settings: AuditSettings, signer: Signer) -> Detail:
         "program_digest": settings.program_digest,
         "configuration_digest": settings.configuration_digest,
         "policy_digest": settings.policy_digest,
+        "sealed_to": settings.sealed_to,
     }
     return {
         "certificate": signer.certificate,

@@ -221,6 +221,9 @@ _ACTIVITIES = {
     EventCode.ADMIN_SHRED_DONE: DELETE,
     EventCode.ADMIN_SHRED_FAILED: DELETE,
     EventCode.ADMIN_SHRED_REFUSED: DELETE,
+    EventCode.SEALED_OPEN_REQUEST: READ,
+    EventCode.SEALED_OPEN: READ,
+    EventCode.SEALED_OPEN_REFUSED: READ,
     EventCode.AUDIT_RETENTION_CHECK: READ,
     EventCode.APPROVAL_OPEN: CREATE,
     EventCode.APPROVAL_ATTACH: READ,
@@ -247,6 +250,8 @@ _SEVERITIES = {
     EventCode.ADMIN_SHRED: _MEDIUM,
     EventCode.ADMIN_SHRED_FAILED: _MEDIUM,
     EventCode.ADMIN_SHRED_REFUSED: _MEDIUM,
+    EventCode.SEALED_OPEN: _HIGH,
+    EventCode.SEALED_OPEN_REFUSED: _MEDIUM,
     EventCode.LOG_PAUSE: _HIGH,
     EventCode.LOG_ADOPT: _LOW,
 }
@@ -258,6 +263,7 @@ _CONTROL = {
     EventCode.AUTH_FAIL: (_DENIED, 26),  # Unauthorized
     EventCode.POLICY_DENY: (_DENIED, 2),  # Blocked
     EventCode.ADMIN_SHRED_REFUSED: (_DENIED, 26),
+    EventCode.SEALED_OPEN_REFUSED: (_DENIED, 26),
     EventCode.REQUEST_REFUSE: (_DENIED, 25),  # Rejected
     EventCode.PROXY_REPLY: (_DENIED, 25),
     EventCode.APPROVAL_OPEN: (_UNKNOWN, 14),  # Delayed

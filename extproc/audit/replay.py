@@ -27,18 +27,23 @@ from extproc.audit.reader import Evidence, time_text
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import JournalFile, unpack_content
 from extproc.core.printable import printable_line
-from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE
+from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, Direction
 
+_CROSSED = (Direction.TO_MODEL, Direction.TO_CLIENT)
 _WITH_CONTENT = OPENS_EXCHANGE | ENDS_EXCHANGE
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Pieces in the order of their times. `closed`: the exchange's end is recorded and binds exactly these frames."""
+    """Pieces in the order of their times. `closed`: the exchange's end is recorded and binds exactly these frames.
+
+    `sealed` are originals that nobody here can open, with the epoch in which each was sealed.
+    """
 
     exchange: ExchangeRecords
     pieces: tuple[Piece, ...]
     closed: bool
+    sealed: tuple[tuple[str, Piece], ...] = ()
 
 
 def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Transcript | None:
@@ -50,6 +55,7 @@ def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Tr
     if exchange is None:
         return None
     pieces: list[Piece] = []
+    sealed: list[tuple[str, Piece]] = []
     gone = _why_gone(exchange)
     closed = True
     for origin in sorted({item.origin for item in exchange.records}):
@@ -67,8 +73,12 @@ def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Tr
             if found.digests.get(mark.content_frames) != mark.content_digest:
                 raise AuditRefused("the transcript is not the one that the exchange's end recorded")
         closed = closed and (bool(ends) or not found.frames)
-        pieces += found.pieces()
-    return Transcript(exchange, tuple(sorted(pieces, key=lambda piece: piece.at_us)), closed)
+        for piece in found.pieces():
+            if piece.direction in _CROSSED:
+                pieces.append(piece)
+            else:
+                sealed.append((str(origin), piece))
+    return Transcript(exchange, tuple(sorted(pieces, key=lambda piece: piece.at_us)), closed, tuple(sealed))
 
 
 def _segments(places: list[Evidence], last: int) -> range:

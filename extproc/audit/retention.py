@@ -142,7 +142,7 @@ def _oldest_ms(holdings: Holdings) -> int:
     return 0
 
 
-_COMMANDS = frozenset({"cli", "shred", "retention"})
+_COMMANDS = frozenset({"cli", "shred", "sealed", "retention"})
 
 
 def _newest_worker_ms(holdings: Holdings) -> int:

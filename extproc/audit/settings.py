@@ -110,5 +110,11 @@ class AuditSettings:
     """How long transcripts can be read; then `extproc audit retention-check` counts their keys as over-age (3.2.1)."""
     shredders: tuple[str, ...] = ()
     """Groups of which two people together may shred a transcript. Without one nobody may."""
+    sealed_key: Path | None = None
+    """The custodian's public key; None: no original is kept."""
+    sealed_to: str = ""
+    """Its fingerprint, which stands in `log.start`."""
+    openers: tuple[str, ...] = ()
+    """Groups of which two people together may open a sealed original. Without one nobody may."""
     kms: KmsKeys | None = None
     cryptoperiod_days: int = CRYPTOPERIOD_DAYS

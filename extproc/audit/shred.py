@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from extproc.audit.exchanges import ExchangeRecords, show_exchange
 from extproc.audit.holdings import Holdings
 from extproc.audit.settings import AuditSettings
-from extproc.audit.shred_request import (
-    ShredCode,
-    ShredRefused,
-    ShredRequest,
-    check_confirmer,
-    check_ended,
-    shred_record,
-)
+from extproc.audit.shred_request import SHRED, not_sealed
 from extproc.audit.shredding import find_keys, shipping_paused
 from extproc.audit.store import ObjectStore, StoreFailed
+from extproc.audit.two_people import PersonRequest
 from extproc.core.identity import Principal
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome, Record
@@ -44,19 +38,19 @@ class Shredder:
     def look(self) -> Holdings:
         return Holdings.look(self.store, self.settings.spool, self.settings.deployment)
 
-    def shred(self, request: ShredRequest, person: Principal, reason: str, now_ms: int) -> int:
+    def shred(self, request: PersonRequest, person: Principal, reason: str, now_ms: int) -> int:
         """Destroy what opens the transcript; how many key bags held it.
 
-        Raises `ShredRefused` when `person` may not or the exchange is not over, `ShredFailed`, `StoreFailed`, and
+        Raises `RequestRefused` when `person` may not or the exchange is not over, `ShredFailed`, `StoreFailed`, and
         whatever `write` raises: without the record nothing is destroyed. `reason` is masked.
         """
-        check_confirmer(self.settings, request, person, now_ms)
+        SHRED.check_confirmer(self.settings.shredders, request, person, now_ms)
         with shipping_paused(self.settings.spool):
             holdings = self.look()
-            exchange = check_ended(show_exchange(holdings, request.exchange_id))
+            exchange = SHRED.check_ended(show_exchange(holdings, request.exchange_id))
             found = find_keys(holdings, exchange)
             if found.journals:
-                raise ShredRefused(ShredCode.NOT_SEALED)
+                raise not_sealed()
             detail: dict[str, str | int | float | bool] = {
                 "request": request.id,
                 "requested_by": request.requester_uid,
@@ -92,7 +86,7 @@ class Shredder:
         status: Outcome = Outcome.SUCCEEDED,
     ) -> None:
         self.write(
-            [shred_record(event_code, person, exchange.exchange_id, source=self.source, detail=detail, status=status)]
+            [SHRED.record(event_code, person, exchange.exchange_id, source=self.source, detail=detail, status=status)]
         )
 
 

@@ -12,6 +12,7 @@ from extproc.cli.audit_keys import keys_command, rotate_command
 from extproc.cli.audit_list import list_command, show_command
 from extproc.cli.audit_replay import replay_command
 from extproc.cli.audit_retention import retention_command
+from extproc.cli.audit_sealed import open_sealed_command, sealed_key_command
 from extproc.cli.audit_shred import shred_command
 from extproc.cli.audit_verify import verify_command
 
@@ -26,8 +27,10 @@ command.add_command(export_command)
 command.add_command(inspect_command)
 command.add_command(keys_command)
 command.add_command(list_command)
+command.add_command(open_sealed_command)
 command.add_command(replay_command)
 command.add_command(rotate_command)
+command.add_command(sealed_key_command)
 command.add_command(show_command)
 command.add_command(verify_command)
 command.add_command(shred_command)

@@ -6,7 +6,7 @@ from extproc.core.approval import ApprovalRequest
 from extproc.core.identity import UnverifiedToken
 from extproc.core.reasons import Reason
 from extproc.core.record import Direction, Record, Summary
-from extproc.core.trust import Masked
+from extproc.core.trust import Masked, Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ class StoreRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoreContent:
-    """Append masked transcript bytes, encrypted. Answered by `Stored(ticket)` or `StoreFailed`."""
+    """Append transcript bytes, encrypted, or a sealed original. Answered by `Stored(ticket)` or `StoreFailed`."""
 
     direction: Direction
-    data: Masked = field(repr=False)
+    data: Masked | Sealed = field(repr=False)
     at: float
     ticket: int
 

@@ -8,16 +8,38 @@ from extproc.core.events import ResponseHeaders
 from extproc.core.forwarding import mutate_response, unmaskable_texts
 from extproc.core.judgement import carries_finding
 from extproc.core.masking.aliases import Aliases
+from extproc.core.masking.originals import OriginalMasker
 from extproc.core.masking.settings import Side
 from extproc.core.outbox import Outbox
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
-from extproc.core.trust import Masked
+from extproc.core.trust import Masked, Unmasked
 
 _NOTHING = Masked(b"")
 _NO_STATUS = 502
 """What a response counts as whose status is none."""
+
+
+class SecondPass:
+    """The same body through the same filter, with plain PANs as they were: each `feed` stands for what the first gave.
+
+    Which characters wait, and which go on, does not depend on what stands for a find.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, operation: Operation, status: int, content_type: str, aliases: Aliases | None
+    ) -> None:
+        self._masker: OriginalMasker = snapshot.scanner.original_masker(Side.RESPONSE, aliases, snapshot.digest_key)
+        self._filter = open_response(operation, status, content_type, self._masker, snapshot.limits)
+
+    def feed(self, data: bytes, *, end_of_stream: bool) -> Unmasked:
+        """What is decided now. Raises `Malformed`, as the first pass does."""
+        self._masker.renew()
+        out = self._filter.feed(data) if data else _NOTHING
+        if end_of_stream:
+            out = Masked(out + self._filter.finish())
+        return self._masker.original(out)
 
 
 class Answer:
@@ -33,6 +55,9 @@ class Answer:
         """None: there is no body, or none yet."""
         self._snapshot = snapshot
         self._masker = snapshot.scanner.masker(Side.RESPONSE)
+        self._aliases: Aliases | None = None
+        self._second: SecondPass | None = None
+        self._original: Unmasked | None = None
         self._watch = CredentialWatch(None)
         self._mutation = HeaderMutation()
         self._outbox = Outbox()
@@ -61,6 +86,7 @@ class Answer:
 
     def name_by(self, aliases: Aliases) -> None:
         """What the request named is named alike. Before anything is masked."""
+        self._aliases = aliases
         self._masker = self._snapshot.scanner.masker(Side.RESPONSE, aliases)
 
     def begin(
@@ -83,11 +109,14 @@ class Answer:
             self.filter = open_response(
                 operation, self.status, headers.content_type(), self._masker, self._snapshot.limits
             )
+            if self._snapshot.seal is not None:
+                self._second = SecondPass(self._snapshot, operation, self.status, headers.content_type(), self._aliases)
 
     def feed(self, data: bytes, *, end_of_stream: bool) -> Masked:
         """What of the body is decided now, masked. Raises `Malformed`."""
         if self.filter is None:
             raise Malformed(Reason.PROTOCOL)
+        self._original = None
         self._masker.renew()
         out = Masked(self.filter.feed(data)) if data else _NOTHING
         if end_of_stream:
@@ -96,7 +125,15 @@ class Answer:
                 out = Masked(out + rest)
         if not self._watch.passes(out):
             raise Malformed(Reason.RESPONSE_CREDENTIAL)
+        if self._second is not None:
+            original = self._second.feed(data, end_of_stream=end_of_stream)
+            self._original = original if original.data != out else None
         return out
+
+    def take_original(self) -> Unmasked | None:
+        """What stands for the bytes that `feed` returned last where it is to be sealed, once; else None."""
+        original, self._original = self._original, None
+        return original
 
     def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
         """The dialect's own error event, with which a running answer ends; empty where it has none."""

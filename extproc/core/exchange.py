@@ -56,7 +56,7 @@ from extproc.core.judgement import Judgement, judge
 from extproc.core.ledger import Ledger
 from extproc.core.policy import Effect
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
-from extproc.core.record import Direction, EventCode, Outcome
+from extproc.core.record import EventCode, Outcome
 from extproc.core.refusal import refusal_code, render_refusal
 from extproc.core.snapshot import Snapshot
 from extproc.core.storing import Storing
@@ -111,7 +111,7 @@ class Exchange:
         self._since = started_at
         self._answer = Answer(snapshot)
         self._aliases = snapshot.scanner.aliases()
-        self._storing = Storing(self._ledger, self._answer, snapshot.scanner, started_at)
+        self._storing = Storing(self._ledger, self._answer, snapshot, started_at)
         self._refusal: Respond | None = None
 
     @property
@@ -262,6 +262,7 @@ class Exchange:
         self._since = at
         judgement = judge(
             self._snapshot,
+            exchange_id=self.exchange_id,
             principal=self._principal,
             aliases=self._aliases,
             connection=incoming.connection,
@@ -349,8 +350,7 @@ class Exchange:
         self._since = at
         used = (self._storing.record(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
         intent = self._storing.intent(at)
-        body = self._judgement.forward.body
-        content = (self._storing.content(Direction.TO_MODEL, body, at),) if body else ()
+        content = self._storing.request(self._judgement.forward.body, self._judgement.sealed, at)
         return (*used, intent, *content)
 
     def _go_on(self, at: float) -> tuple[Action, ...]:
@@ -394,14 +394,14 @@ class Exchange:
             return self._close(out, event.at)
         if not out:
             return ()
-        stored = self._storing.content(Direction.TO_CLIENT, out, event.at)
+        stored = self._storing.answered(out, event.at)
         self._answer.queue(self._storing.ticket, out, end_of_stream=False)
-        return (stored,)
+        return stored
 
     def _respond_trailers(self, at: float) -> tuple[Action, ...]:
         """They end the body, whose last bytes then do not."""
         last = self._answer.feed(b"", end_of_stream=True)
-        content = (self._storing.content(Direction.TO_CLIENT, last, at),) if last else ()
+        content = self._storing.answered(last, at)
         end = self._storing.end(at, Outcome.COMPLETED)
         self._answer.queue(self._storing.ticket, last, end_of_stream=False)
         self._answer.queue_trailers(self._storing.ticket)
@@ -410,7 +410,7 @@ class Exchange:
 
     def _close(self, last: Masked, at: float, *, reason: Reason | None = None) -> tuple[Action, ...]:
         """The closing record, then the last byte. With a `reason`, the answer was cut."""
-        content = (self._storing.content(Direction.TO_CLIENT, last, at),) if last else ()
+        content = self._storing.answered(last, at)
         end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)
         self._answer.queue(self._storing.ticket, last, end_of_stream=True)
         self.phase = Phase.CLOSING

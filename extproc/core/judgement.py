@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from extproc.core.actions import ForwardRequest
-from extproc.core.dialects.form import mask_field
-from extproc.core.dialects.request import needs_body, parse_request
+from extproc.core.dialects.form import FormRequest, mask_field
+from extproc.core.dialects.request import ParsedRequest, needs_body, parse_request
 from extproc.core.dialects.routing import path_model
 from extproc.core.forwarding import mutate_request
 from extproc.core.headers import Headers
@@ -13,11 +13,13 @@ from extproc.core.identity import Principal
 from extproc.core.ledger import digest_request
 from extproc.core.masking.aliases import Aliases
 from extproc.core.masking.scanner import Scanner
-from extproc.core.masking.settings import Side
-from extproc.core.policy import Decision, DecisionInput, Facts, Operation, authorize
+from extproc.core.masking.settings import Kind, Side
+from extproc.core.originals import OriginalPlace
+from extproc.core.policy import Decision, DecisionInput, Effect, Facts, Operation, authorize
 from extproc.core.reasons import Malformed, Reason
+from extproc.core.record import Direction
 from extproc.core.snapshot import Connection, Snapshot
-from extproc.core.trust import Masked
+from extproc.core.trust import Masked, Sealed
 
 _MAX_ENCODINGS = 4
 """Of a URL, one inside the other; deeper ones are refused."""
@@ -34,6 +36,8 @@ class Judgement:
     stripped: tuple[str, ...]
     not_inspected: dict[str, int]
     request_digest: str
+    sealed: Sealed | None = field(default=None, repr=False)
+    """The original of a body with PANs, for the custodian; None where there is none, or it is not kept."""
 
 
 def carries_finding(scanner: Scanner, text: str) -> bool:
@@ -89,6 +93,7 @@ def _with_model(facts: Facts, named: str) -> Facts:
 def judge(
     snapshot: Snapshot,
     *,
+    exchange_id: str,
     principal: Principal,
     aliases: Aliases,
     connection: Connection,
@@ -102,6 +107,7 @@ def judge(
     `aliases` name what is masked.
     """
     masker = snapshot.scanner.masker(Side.REQUEST, aliases)
+    parsed: ParsedRequest | FormRequest | None = None
     facts, masked, changed = Facts(), None, False
     stripped: tuple[str, ...] = ()
     not_inspected: dict[str, int] = {}
@@ -113,6 +119,7 @@ def judge(
         request = parsed.mask(masker)
         masked, stripped, changed = request.body, request.stripped, request.changed
     facts = _with_model(facts, path_model(path))
+    holds_pan = masked is not None and masker.findings.get(Kind.PAN, 0) > 0
     mutation = mutate_request(headers, connection, masker)
     findings = dict(masker.findings)
     decision = authorize(
@@ -122,6 +129,9 @@ def judge(
         ),
     )
     target = headers.text(":path")
+    sealed = None
+    if holds_pan and parsed is not None and masked is not None and decision.effect is not Effect.DENY:
+        sealed = _sealed(snapshot, aliases, exchange_id, parsed, masked)
     return Judgement(
         decision=decision,
         facts=facts,
@@ -130,4 +140,18 @@ def judge(
         stripped=stripped,
         not_inspected=not_inspected,
         request_digest=digest_request(snapshot.digest_key, connection.name, operation, target, masked or Masked(b"")),
+        sealed=sealed,
     )
+
+
+def _sealed(
+    snapshot: Snapshot, aliases: Aliases, exchange_id: str, parsed: ParsedRequest | FormRequest, masked: Masked
+) -> Sealed | None:
+    """The body once more, with plain PANs as they were, sealed; None when that is no other body, or nothing seals."""
+    if snapshot.seal is None:
+        return None
+    masker = snapshot.scanner.original_masker(Side.REQUEST, aliases, snapshot.digest_key)
+    original = masker.original(parsed.mask(masker).body)
+    if original.data == masked:
+        return None
+    return snapshot.seal(OriginalPlace(exchange_id, Direction.TO_MODEL, 0, len(masked)), original)

@@ -32,6 +32,9 @@ class EventCode(StrEnum):
     ADMIN_SHRED_DONE = "admin.shred_done"  # 10.2.1.2
     ADMIN_SHRED_FAILED = "admin.shred_failed"  # 10.2.1.2: to be repeated
     ADMIN_SHRED_REFUSED = "admin.shred_refused"  # 10.2.1.4: asked or confirmed without the right to it
+    SEALED_OPEN_REQUEST = "sealed.open_request"  # 10.2.1.2: one person asks to see card numbers of an exchange
+    SEALED_OPEN = "sealed.open"  # 10.2.1.1: another one confirms; comes before anything is shown
+    SEALED_OPEN_REFUSED = "sealed.open_refused"  # 10.2.1.4: asked or confirmed without the right to it
     AUDIT_READ = "audit.read"  # 10.2.1.3
     AUDIT_RETENTION_CHECK = "audit.retention_check"  # 3.2.1: what is kept and for how long
     STORE_INSPECT = "store.inspect"  # 10.3.2: what the store was seen to enforce; and, before it, that it is asked
@@ -93,6 +96,14 @@ class Direction(StrEnum):
 
     TO_MODEL = "to_model"
     TO_CLIENT = "to_client"
+    SEALED_TO_MODEL = "sealed_to_model"
+    """A sealed original of a stretch of what went to the model server: it crossed nothing, and is no transcript."""
+    SEALED_TO_CLIENT = "sealed_to_client"
+
+    @property
+    def sealed(self) -> "Direction":
+        """Of a direction, under which its sealed originals are stored."""
+        return Direction.SEALED_TO_MODEL if self is Direction.TO_MODEL else Direction.SEALED_TO_CLIENT
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):

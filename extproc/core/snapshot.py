@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from extproc.core.masking.effort import MAX_STEPS
 from extproc.core.masking.scanner import Scanner
+from extproc.core.originals import SealOriginal
 from extproc.core.policy import Policy
 from extproc.core.trust import Secret
 
@@ -55,3 +56,5 @@ class Snapshot:
     limits: Limits
     digest_key: Secret
     """Keys `request_digest`: nothing stored can be compared with an unkeyed digest of a prompt."""
+    seal: SealOriginal | None = field(default=None, repr=False)
+    """Seals originals that hold a PAN; None: none are kept."""

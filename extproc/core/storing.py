@@ -5,21 +5,23 @@ from collections.abc import Mapping
 from extproc.core.actions import StoreContent, StoreRecord
 from extproc.core.answer import Answer
 from extproc.core.ledger import Ledger
-from extproc.core.masking.scanner import Scanner
+from extproc.core.originals import OriginalPlace
 from extproc.core.reasons import Reason
 from extproc.core.record import Direction, EventCode, Outcome, Record, Summary
-from extproc.core.trust import Masked
+from extproc.core.snapshot import Snapshot
+from extproc.core.trust import Masked, Sealed
 
 
 class Storing:
     """Makes the actions that store. The one who asks decides what is stored, and when."""
 
-    def __init__(self, ledger: Ledger, answer: Answer, scanner: Scanner, started_at: float) -> None:
+    def __init__(self, ledger: Ledger, answer: Answer, snapshot: Snapshot, started_at: float) -> None:
         self.ticket = 0
         """Of the last thing that is to be stored; 0 before the first."""
         self._ledger = ledger
         self._answer = answer
-        self._scanner = scanner
+        self._scanner = snapshot.scanner
+        self._seal = snapshot.seal
         self._intent_ticket = 0
         self._closing = ledger.record(EventCode.REQUEST_REFUSE, started_at, Outcome.FAILED)
 
@@ -80,10 +82,26 @@ class Storing:
         )
         return self._store(self._closing)
 
-    def content(self, direction: Direction, data: Masked, at: float) -> StoreContent:
+    def request(self, body: Masked | None, sealed: Sealed | None, at: float) -> tuple[StoreContent, ...]:
+        """What goes to the model server, and its original if that is kept."""
+        content = (self._content(Direction.TO_MODEL, body, at),) if body else ()
+        return content if sealed is None else (*content, self._content(Direction.SEALED_TO_MODEL, sealed, at))
+
+    def answered(self, data: Masked, at: float) -> tuple[StoreContent, ...]:
+        """What goes to the client, and its original if that is kept; nothing when nothing goes."""
+        if not data:
+            return ()
+        offset = self._ledger.recorded_bytes
+        self._ledger.recorded_bytes += len(data)
+        content = self._content(Direction.TO_CLIENT, data, at)
+        original = self._answer.take_original()
+        if original is None or self._seal is None:
+            return (content,)
+        place = OriginalPlace(self._ledger.exchange_id, Direction.TO_CLIENT, offset, len(data))
+        return (content, self._content(Direction.SEALED_TO_CLIENT, self._seal(place, original), at))
+
+    def _content(self, direction: Direction, data: Masked | Sealed, at: float) -> StoreContent:
         self.ticket += 1
-        if direction is Direction.TO_CLIENT:
-            self._ledger.recorded_bytes += len(data)
         return StoreContent(direction, data, at, self.ticket)
 
     def _store(self, record: Record) -> StoreRecord:

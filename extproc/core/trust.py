@@ -10,6 +10,9 @@ from typing import NewType
 Masked = NewType("Masked", bytes)
 """Bytes in which every finding has been replaced; safe to send on and to record (encrypted)."""
 
+Sealed = NewType("Sealed", bytes)
+"""Ciphertext that only the deployment's custodian opens; safe to record. Only a `SealOriginal` makes one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unmasked:

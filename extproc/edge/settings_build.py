@@ -138,6 +138,8 @@ def _audit(values: Values, deployment: str, folder: Path) -> AuditSettings:
         store=store,
         content_retention_days=_days(kept) if kept else store.retention_days,
         shredders=tuple(values.get("shredders", ())),
+        sealed_key=_path(folder, values.get("sealed_originals", {}), "public_key"),
+        openers=tuple(values.get("openers", ())),
         kms=KmsKeys(**values["kms"]) if "kms" in values else None,
         **period,
         **_plain(values, "refuse_unsynchronised_clock"),

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from extproc.audit.refusal import AuditRefused
 from extproc.core.document import DocumentInvalid, Problem, Report, parse_document, quoted, written
 from extproc.core.document import Path as Place
 from extproc.core.masking.aliases import MaskKey
@@ -79,6 +80,15 @@ def _read_key(path: Path) -> bytes:
     return data
 
 
+def _read_custodian_key(path: Path) -> object:
+    from extproc.audit.sealed import load_custodian_key  # noqa: PLC0415 - few have one
+
+    try:
+        return load_custodian_key(path)
+    except AuditRefused as error:
+        raise _invalid(path, str(error)) from None
+
+
 def _invalid(path: Path, message: str, hint: str = "") -> SettingsInvalid:
     return SettingsInvalid((Problem(str(path), 1, 1, message, hint),))
 
@@ -93,6 +103,7 @@ def _check_files(report: Report, folder: Path) -> None:
     for each in report.items(("mask_keys",)):
         _try(report, (*each, "file"), folder, read_digest_key)
     _check_keys_differ(report, folder)
+    _try(report, ("audit", "sealed_originals", "public_key"), folder, _read_custodian_key)
     for key in ("certificate", "key", "client_ca"):
         _try(report, ("listener", "tls", key), folder, _read_key)
     tls = report.sound(("listener", "tls"))

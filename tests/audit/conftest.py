@@ -31,6 +31,7 @@ from extproc.audit.verify import verify
 from extproc.cli.main import main
 from extproc.core.record import Actor, Direction, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.core.trust import Masked
+from extproc.local.issuer import RunningIssuer, start_issuer
 from extproc.local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -200,6 +201,14 @@ def run_exchange(journal: Journal, exchange_id: str, *, end: bool = True) -> Non
 @pytest.fixture
 def exchange() -> Callable[..., None]:
     return run_exchange
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunningIssuer]]:
+    """Its folder, and where it is."""
+    folder = tmp_path_factory.mktemp("issuer")
+    with start_issuer(folder) as running:
+        yield folder, running
 
 
 @pytest.fixture

@@ -17,19 +17,15 @@ from extproc.audit.names import Part
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.replay import read_transcript
 from extproc.audit.shred import Shredder, ShredFailed
-from extproc.audit.shred_request import (
-    REQUEST_SECONDS,
-    WRITER,
-    ShredCode,
-    ShredRefused,
-    ShredRequest,
-    check_shredder,
-    find_request,
-    open_requests,
-    request_id_of,
-    shred_record,
-)
+from extproc.audit.shred_request import SHRED, ShredCode
 from extproc.audit.store import StoreFailed
+from extproc.audit.two_people import (
+    REQUEST_SECONDS,
+    PersonRequest,
+    RequestCode,
+    RequestRefused,
+    request_id_of,
+)
 from extproc.core.identity import Principal
 from extproc.core.record import EventCode
 
@@ -49,7 +45,7 @@ class Two:
         self.erased: list[list[str]] = []
 
     def write(self, records) -> str:
-        return write_once(self.log.settings, self.log.keys, WRITER, records)
+        return write_once(self.log.settings, self.log.keys, SHRED.writer, records)
 
     def erase(self, approvals) -> int:
         self.erased.append(list(approvals))
@@ -58,16 +54,16 @@ class Two:
     def shredder(self, **changes) -> Shredder:
         return replace(Shredder(self.log.settings, self.log.store, self.write, self.erase, "host"), **changes)
 
-    def ask(self, exchange_id: str, person: Principal = ANNA) -> ShredRequest:
-        record = shred_record(
+    def ask(self, exchange_id: str, person: Principal = ANNA) -> PersonRequest:
+        record = SHRED.record(
             EventCode.ADMIN_SHRED_REQUEST, person, exchange_id, source="host", detail={"reason": REASON}
         )
         return self.find(request_id_of(self.write([record])))
 
-    def find(self, request_id: str) -> ShredRequest:
-        return find_request(self.log.look(), self.log.public, "test", request_id)
+    def find(self, request_id: str) -> PersonRequest:
+        return SHRED.find_request(self.log.look(), self.log.public, "test", request_id)
 
-    def confirm(self, request: ShredRequest, person: Principal = BERT, **changes) -> int:
+    def confirm(self, request: PersonRequest, person: Principal = BERT, **changes) -> int:
         return self.shredder(**changes).shred(request, person, "I agree", int(time.time() * 1000))
 
     def records(self, exchange_id: str):
@@ -131,15 +127,15 @@ def test_a_copy_that_was_made_before_is_the_exception(two, tmp_path: Path):
 @pytest.mark.parametrize(
     ("person", "shredders", "code"),
     [
-        (ANNA, (GROUP,), ShredCode.OWN_REQUEST),
-        (CARL, (GROUP,), ShredCode.NOT_A_SHREDDER),
-        (BERT, (), ShredCode.NOBODY_MAY),
+        (ANNA, (GROUP,), RequestCode.OWN_REQUEST),
+        (CARL, (GROUP,), RequestCode.NOT_IN_GROUP),
+        (BERT, (), RequestCode.NOBODY_MAY),
     ],
     ids=["the requester", "another group", "no group set"],
 )
 def test_who_may_not_confirm_destroys_nothing(two, person, shredders, code):
     request = two.ask("x-3")
-    with pytest.raises(ShredRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         two.confirm(request, person, settings=two.log.with_(shredders=shredders).settings)
     assert refused.value.code is code
     assert two.opens("x-3")
@@ -147,26 +143,26 @@ def test_who_may_not_confirm_destroys_nothing(two, person, shredders, code):
 
 
 def test_nobody_may_when_no_group_is_named(two):
-    with pytest.raises(ShredRefused) as refused:
-        check_shredder(two.log.with_(shredders=()).settings, ANNA)
+    with pytest.raises(RequestRefused) as refused:
+        SHRED.check_person((), ANNA)
     assert "audit.shredders" in refused.value.sentence
 
 
 @pytest.mark.parametrize("age_seconds", [REQUEST_SECONDS, -301])
 def test_a_request_has_a_day(two, age_seconds):
     request = two.ask("x-3")
-    assert open_requests(two.log.look(), two.log.public, "test", request.asked_ms) == [request]
+    assert SHRED.open_requests(two.log.look(), two.log.public, "test", request.asked_ms) == [request]
     later = request.asked_ms + age_seconds * 1000
-    assert open_requests(two.log.look(), two.log.public, "test", later) == []
-    with pytest.raises(ShredRefused) as refused:
+    assert SHRED.open_requests(two.log.look(), two.log.public, "test", later) == []
+    with pytest.raises(RequestRefused) as refused:
         two.shredder().shred(request, BERT, "late", later)
-    assert refused.value.code is ShredCode.REQUEST_EXPIRED
+    assert refused.value.code is RequestCode.REQUEST_EXPIRED
     assert two.opens("x-3")
 
 
 @pytest.mark.parametrize("request_id", ["", "../x", "x-3", "20260101T000000Z-00000000000000aa"])
 def test_what_is_no_request_is_none(two, request_id):
-    with pytest.raises(ShredRefused):
+    with pytest.raises(RequestRefused):
         two.find(request_id)
 
 
@@ -175,7 +171,7 @@ def test_a_forged_request_is_none(two):
     request = two.ask("x-3")
     (path,) = two.log.settings.spool.glob(f"epochs/*/{request.id}/*.jsonl")
     path.write_bytes(path.read_bytes().replace(b"idp.test|anna", b"idp.test|carl"))
-    with pytest.raises(ShredRefused):
+    with pytest.raises(RequestRefused):
         two.find(request.id)
 
 
@@ -194,7 +190,7 @@ class TestWhereTheKeyIs:
         journal = two.log.open()
         exchange(journal, "x-1")
         request = two.ask("x-1")
-        with pytest.raises(ShredRefused) as refused:
+        with pytest.raises(RequestRefused) as refused:
             two.confirm(request)
         assert refused.value.code is ShredCode.NOT_SEALED
         assert "after the segment is sealed" in refused.value.sentence
@@ -288,9 +284,9 @@ class TestWhereTheKeyIs:
     def test_an_exchange_under_way_is_not_shredded(self, two, exchange):
         journal = two.log.open()
         exchange(journal, "x-1", end=False)
-        with pytest.raises(ShredRefused) as refused:
+        with pytest.raises(RequestRefused) as refused:
             two.confirm(two.ask("x-1"))
-        assert refused.value.code is ShredCode.UNDER_WAY
+        assert refused.value.code is RequestCode.UNDER_WAY
         journal.close()
 
     def test_in_a_segment_far_from_its_records(self, two, record, acks):

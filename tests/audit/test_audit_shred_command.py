@@ -1,75 +1,20 @@
 """`extproc audit shred` with a real configuration and an issuer: two tokens, one transcript."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
-from extproc.cli.main import main
-from extproc.local.issuer import AUDIENCE, RunningIssuer, mint_token, start_issuer
+from extproc.local.issuer import RunningIssuer
+from tests.audit.people import Place, make_place
 
 PAN = "4111 1111 1111 1111"
 
 
-@dataclass(frozen=True)
-class Place:
-    folder: Path
-    issuer: str
-    issuer_folder: Path
-
-    def audit(self, *arguments: str, token: str = "") -> Result:
-        environment = {"EXTPROC_CONFIG": str(self.folder / "config.yaml"), "EXTPROC_TOKEN": token}
-        result = CliRunner().invoke(main, ["audit", *arguments], env=environment)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert not token or token not in result.output
-        return result
-
-    def token(self, subject: str, *groups: str) -> str:
-        return mint_token(
-            self.issuer_folder,
-            subject=subject,
-            groups=groups or ("privacy",),
-            name=subject.title(),
-            audience=AUDIENCE,
-            issuer=self.issuer,
-            ttl_seconds=600,
-        )
-
-    def every_byte(self) -> bytes:
-        return b"\n".join(path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
-
-
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunningIssuer]]:
-    folder = tmp_path_factory.mktemp("issuer")
-    with start_issuer(folder) as running:
-        yield folder, running
-
-
 @pytest.fixture
 def place(shipped, tmp_path: Path, issuer: tuple[Path, RunningIssuer]) -> Place:
-    folder, running = issuer
-    (tmp_path / "digest.key").write_text("0" * 64)
-    (tmp_path / "digest.key").chmod(0o600)
-    trusted = {"issuer": running.url, "discovery": True, "audiences": [AUDIENCE], "algorithms": ["ES256"]}
-    document = {
-        "apiVersion": "extproc/v1",
-        "kind": "Config",
-        "deployment": "test",
-        "run_directory": "run",
-        "connections": [{"name": "main", "upstream": "http://127.0.0.1:9"}],
-        "identity": {"issuers": [trusted]},
-        "policy": "policy.yaml",
-        "digest_key": "digest.key",
-        "approvals": {"database": "sqlite:///approvals.db"},
-        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}, "shredders": ["privacy"]},
-    }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
-    return Place(tmp_path, running.url, folder)
+    return make_place(tmp_path, issuer, shredders=["privacy"])
 
 
 def test_two_people_shred_and_the_log_tells_why(place: Place) -> None:

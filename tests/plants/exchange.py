@@ -178,8 +178,8 @@ PLANTS = (
     Plant(
         "p5: the transcript is what arrived",
         "core/exchange.py",
-        "stored = self._storing.content(Direction.TO_CLIENT, out, event.at)\n        self._answer.queue(",
-        "stored = self._storing.content(Direction.TO_CLIENT, Masked(event.data), event.at)\n        self._answer.queue(",
+        "stored = self._storing.answered(out, event.at)\n        self._answer.queue(",
+        "stored = self._storing.answered(Masked(event.data), event.at)\n        self._answer.queue(",
         PROMISES + "test_p5_no_account_data_in_records_or_reprs",
     ),
     Plant(

@@ -181,7 +181,7 @@ class _Joined:
     def replaced(self, found: Found, masks: Masks) -> dict[int, object]:
         """The values without the find, which is masked in the first."""
         replaced: dict[int, object] = {}
-        mask = masks.mask(found, self.text[found.start : found.end])
+        mask = masks.mask_apart(found, self.text[found.start : found.end])
         for index, start, end in self._parts(found):
             value = self._values[index]
             text = _text_of(value)

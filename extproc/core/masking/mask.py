@@ -87,6 +87,10 @@ class Masks:
             case _:
                 return label_of(kind)
 
+    def mask_apart(self, found: Found, text: str = "") -> str:
+        """The mask for one finding that lies in several values, which `text` joins."""
+        return self.mask(found, text)
+
     def replace(self, text: str, found: list[Found]) -> str:
         """The text with every finding replaced."""
         parts: list[str] = []

@@ -6,12 +6,14 @@ from extproc.core.masking.detectors import Detectors
 from extproc.core.masking.effort import MAX_STEPS, Effort
 from extproc.core.masking.iin import IinTable, Tier
 from extproc.core.masking.masker import Masker
+from extproc.core.masking.originals import OriginalMasker
 from extproc.core.masking.pan import PanJudge
 from extproc.core.masking.rule_catalogue import rules_of
 from extproc.core.masking.rules import RuleSet
 from extproc.core.masking.settings import BALANCED, PCI_STRICT, PROFILES, MaskingSettings, Side, Style
 from extproc.core.masking.styles import refused_style
 from extproc.core.masking.walk import Found, Walker
+from extproc.core.trust import Secret
 
 
 class Scanner:
@@ -58,3 +60,9 @@ class Scanner:
     def masker(self, side: Side = Side.REQUEST, aliases: Aliases | None = None) -> Masker:
         """A new masker, for one exchange and direction; `aliases` are those of the exchange."""
         return Masker(self._detectors, self.settings.styles(side), aliases or self.aliases(), self._max_steps)
+
+    def original_masker(self, side: Side, aliases: Aliases | None, secret: Secret) -> OriginalMasker:
+        """A new masker that finds the same and keeps plain PANs, for what is sealed and goes nowhere else."""
+        return OriginalMasker(
+            self._detectors, self.settings.styles(side), aliases or self.aliases(), self._max_steps, secret
+        )

@@ -27,6 +27,7 @@ from extproc.core.headers import Headers
 from extproc.core.identity import Principal
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
+from extproc.core.originals import SealOriginal
 from extproc.core.policy import AtLeast, Effect, HoldTerms, Match, Operation, Policy, Rule
 from extproc.core.record import Direction
 from extproc.core.snapshot import Connection, Limits, Snapshot
@@ -41,7 +42,9 @@ RULES = (
 )
 
 
-def make_snapshot(limits: Limits | None = None, rules: tuple[Rule, ...] = RULES) -> Snapshot:
+def make_snapshot(
+    limits: Limits | None = None, rules: tuple[Rule, ...] = RULES, seal: SealOriginal | None = None
+) -> Snapshot:
     masking = MaskingSettings()
     return Snapshot(
         policy=Policy(digest="sha256:test", name="test", rules=rules, masking=masking),
@@ -49,6 +52,7 @@ def make_snapshot(limits: Limits | None = None, rules: tuple[Rule, ...] = RULES)
         connections=(Connection(name="model", path_prefix="/", credential=Secret("model-key")),),
         limits=limits or Limits(),
         digest_key=Secret("k" * 32),
+        seal=seal,
     )
 
 
@@ -63,11 +67,12 @@ class Play:
     at: float = 1000.0
     auto_sync: bool = True
     accepting: bool = True
+    seal: SealOriginal | None = None
 
     def __post_init__(self) -> None:
         self.exchange = Exchange(
             "ex-1",
-            make_snapshot(self.limits),
+            make_snapshot(self.limits, seal=self.seal),
             started_unix=1_700_000_000.0,
             started_at=self.at,
             accepting=self.accepting,
