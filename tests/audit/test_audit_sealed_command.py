@@ -1,4 +1,4 @@
-"""`extproc audit open-sealed` for two people with tokens, and an exchange that went through the machine."""
+"""`extproc audit open-sealed` for two people with tokens, and the private key elsewhere."""
 
 import json
 from collections.abc import Callable

@@ -90,6 +90,10 @@ class Facts:
     model_administration: int = 0
     recovered: int = 0
     shreddings: list[Evidence] = field(default_factory=list)
+    sealed_to: set[str] = field(default_factory=set)
+    """Fingerprints of the keys that originals were sealed to."""
+    opened: Tally[str] = field(default_factory=Tally)
+    """Sealed originals, by who opened them."""
     accepted: str = ""
     """The sentence by which a bucket without Object Lock was taken, when a writer started with it."""
     retention_check: Evidence | None = None
@@ -171,11 +175,15 @@ class Facts:
             case EventCode.LOG_START:
                 if digest := detail.get("configuration_digest"):
                     self.configurations.add(str(digest))
+                if key := detail.get("sealed_to"):
+                    self.sealed_to.add(str(key))
                 self.accepted = str(detail.get("accept_no_object_lock", "")) or self.accepted
                 self._clock(record)
             case EventCode.LOG_HEARTBEAT:
                 self._clock(record)
                 self.lag_seconds_max = max(self.lag_seconds_max, _number(detail.get("store_lag_seconds")))
+            case EventCode.SEALED_OPEN:
+                self.opened.add(record.actor.uid)
             case EventCode.AUDIT_RETENTION_CHECK:
                 self.retention_check = _newer(self.retention_check, item)
             case EventCode.STORE_INSPECT if capabilities(detail) is not None:

@@ -67,6 +67,18 @@ def _displayed(subject: Subject) -> Judgement:
     )
 
 
+def _sealed_originals(subject: Subject) -> str:
+    """Whether card numbers are kept for a custodian, under which key, and who looked at them."""
+    keys = ", ".join(sorted(subject.facts.sealed_to))
+    if not keys and subject.settings.sealed_key is None:
+        kept = "off"
+    else:
+        kept = f"on, HPKE to the key {keys or 'of `audit.sealed_originals`'}"
+    opened = subject.facts.opened
+    who = ", ".join(f"{person} {count} times" for person, count in opened)
+    return f"{kept}; opened {opened.total} times{f' ({who})' if who else ''}"
+
+
 def _unreadable(subject: Subject) -> Judgement:
     opaque = subject.facts.not_inspected.total
     return judged(
@@ -77,6 +89,7 @@ def _unreadable(subject: Subject) -> Judgement:
             "exchanges": subject.requests,
             "card numbers masked": _found(subject, (Kind.PAN,)),
             "not inspected": opaque,
+            "sealed originals": _sealed_originals(subject),
         },
         limits=(_DETECTORS,),
     )
