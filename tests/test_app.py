@@ -1,11 +1,15 @@
 """What a worker does with a new policy: recorded, in force for new exchanges, and no reason to end."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from extproc.app import PolicyInForce, Worker
+from extproc.app import PolicyInForce, Worker, _introduced
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.sealed import Sealer, write_custodian_keys
 from extproc.core.document import Problem
 from extproc.core.policy import Policy
 from extproc.core.policy_document import parse_policy
@@ -107,3 +111,23 @@ def test_a_journal_that_is_full_keeps_no_policy_from_being_replaced(world: World
 
 def test_the_digest_key_does_not_print(world: World) -> None:
     assert SECRET not in repr(world.in_force)
+
+
+def test_originals_are_sealed_when_there_is_a_custodian_and_only_then(world: World) -> None:
+    assert world.in_force.get().seal is None
+    world.in_force.seal = Sealer(X25519PrivateKey.generate().public_key(), "here/worker-0/epoch")
+    world.in_force.put(world.new)
+    assert world.in_force.get().seal is world.in_force.seal
+
+
+def test_a_private_key_in_the_place_of_the_custodians_keeps_the_service_from_starting(tmp_path: Path) -> None:
+    write_custodian_keys(tmp_path / "custodian.key")
+    path = write_config(Wanted(tmp_path, "http://127.0.0.1:9"), "http://127.0.0.1:9", 9)
+    settings = load_settings(path)
+    for name, words in (("custodian.key", "private key"), ("custodian.key.pub", "")):
+        audit = replace(settings.audit, sealed_key=tmp_path / name)
+        if words:
+            with pytest.raises(AuditRefused, match=words):
+                _introduced(replace(settings, audit=audit), path)
+        else:
+            assert len(_introduced(replace(settings, audit=audit), path).audit.sealed_to) == 16

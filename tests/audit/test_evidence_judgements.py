@@ -249,3 +249,14 @@ def test_a_begun_inspection_is_none() -> None:
 def test_a_period_ends_before_its_end() -> None:
     at = [happened(EventCode.AUTH_FAIL, days_ago=days) for days in (100.00001, 100, 0.00001, 0)]
     assert subject(*at).facts.events == {EventCode.AUTH_FAIL: 2}
+
+
+def test_sealed_originals_are_said_with_their_key_and_who_opened_them() -> None:
+    off = JUDGES["3.5.1"](subject(REQUEST)).facts["sealed originals"]
+    assert off == "off; opened 0 times"
+    configured = subject(REQUEST, settings=on(sealed_key=Path("custodian.key.pub")))
+    assert str(JUDGES["3.5.1"](configured).facts["sealed originals"]).startswith("on, HPKE to the key of `audit.")
+    started = happened(EventCode.LOG_START, detail={"sealed_to": "00112233aabbccdd"})
+    seen = subject(REQUEST, started, happened(EventCode.SEALED_OPEN), happened(EventCode.SEALED_OPEN_REQUEST))
+    said = JUDGES["3.5.1"](seen).facts["sealed originals"]
+    assert said == f"on, HPKE to the key 00112233aabbccdd; opened 1 times ({ADA.uid} 1 times)"
