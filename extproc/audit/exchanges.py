@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from extproc.audit.holdings import Holdings
+from extproc.audit.line import parse_mark
 from extproc.audit.reader import Evidence, Reader, span_of_exchange
 from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, EventCode, PolicyRef, Record
 
@@ -36,9 +37,17 @@ class ExchangeRecords:
 
     @property
     def shredded(self) -> Record | None:
-        """The last record that its transcript is to become unreadable, with who and why."""
-        records = [item.record for item in self.records if item.record.event_code is EventCode.ADMIN_SHRED]
-        return records[-1] if records else None
+        """The first record by which its key was destroyed, with who and why."""
+        records = (item.record for item in self.records if item.record.event_code is EventCode.ADMIN_SHRED)
+        return next((record for record in records if record.detail.get("keys", 1)), None)
+
+    @property
+    def has_transcript(self) -> bool:
+        """Whether content was recorded of it. It may be unreadable by now."""
+        return any(
+            item.record.event_code is EventCode.INFERENCE_RECOVERED or parse_mark(item.line).content_frames
+            for item in self.records
+        )
 
     @property
     def ended(self) -> bool:

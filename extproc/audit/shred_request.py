@@ -20,11 +20,28 @@ _NOT_SEALED = (
 )
 
 
+_NO_TRANSCRIPT = "The exchange has no transcript: nothing crossed the boundary, so there is nothing to shred."
+_KEY_GONE = (
+    "The exchange's key is gone already, and no shredding of it is recorded: it is over-age or lost. "
+    "`extproc audit verify` says which."
+)
+
+
 class ShredCode(StrEnum):
     """Why a transcript is not shredded, beside what holds for every request. Stable: it is in records."""
 
     NOT_SEALED = "not_sealed"
+    NO_TRANSCRIPT = "no_transcript"
+    KEY_GONE = "key_gone"
 
 
 def not_sealed() -> RequestRefused:
     return RequestRefused(ShredCode.NOT_SEALED, _NOT_SEALED)
+
+
+def no_transcript() -> RequestRefused:
+    return RequestRefused(ShredCode.NO_TRANSCRIPT, _NO_TRANSCRIPT)
+
+
+def key_gone() -> RequestRefused:
+    return RequestRefused(ShredCode.KEY_GONE, _KEY_GONE)

@@ -37,6 +37,7 @@ def shred_command() -> None:
 def request_command(*, exchange_id: str, reason: str, token_file: Path | None, token_stdin: bool, config: Path) -> None:
     """Ask for it. Prints the id that another person confirms within 24 hours."""
     from extproc.audit.exchanges import show_exchange  # noqa: PLC0415
+    from extproc.audit.shred import check_shreddable  # noqa: PLC0415
     from extproc.audit.shred_request import SHRED  # noqa: PLC0415
     from extproc.audit.two_people import request_id_of  # noqa: PLC0415
     from extproc.core.record import EventCode  # noqa: PLC0415
@@ -46,7 +47,7 @@ def request_command(*, exchange_id: str, reason: str, token_file: Path | None, t
     find_where(config, None).record_read("audit.shred", {"exchange": exchange_id})
     with _shredder(settings) as shredder, refusals(SHRED, shredder.write, person, exchange_id):
         SHRED.check_person(settings.audit.shredders, person)
-        SHRED.check_ended(show_exchange(shredder.look(), exchange_id))
+        check_shreddable(show_exchange(shredder.look(), exchange_id))
         detail: dict[str, str | int | float | bool] = {"reason": said}
         origin = shredder.write(
             [SHRED.record(EventCode.ADMIN_SHRED_REQUEST, person, exchange_id, source=shredder.source, detail=detail)]
@@ -74,7 +75,7 @@ def confirm_command(*, request_id: str, reason: str, token_file: Path | None, to
             request = SHRED.find_request(shredder.look(), key, settings.deployment, request_id)
         with refusals(SHRED, shredder.write, person, request.exchange_id):
             count = shredder.shred(request, person, said, int(time.time() * 1000))
-    click.echo(f"{request.exchange_id} shredded" if count else f"{request.exchange_id} had no key that was left")
+    click.echo(f"{request.exchange_id} shredded" if count else f"{request.exchange_id} was shredded already")
 
 
 @shred_command.command("list")

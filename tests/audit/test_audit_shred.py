@@ -27,7 +27,7 @@ from extproc.audit.two_people import (
     request_id_of,
 )
 from extproc.core.identity import Principal
-from extproc.core.record import EventCode
+from extproc.core.record import EventCode, Outcome
 
 GROUP = "privacy"
 ANNA, BERT, CARL = (
@@ -114,6 +114,35 @@ def test_two_people_shred_one_transcript_and_the_others_stay(two):
     assert (shred.detail["reason"], shred.detail["confirmed"]) == (REASON, "I agree")
     assert shred.detail["keys_before"] != shred.detail["keys_after"]
     assert (done.event_code, done.detail["keys"]) == (EventCode.ADMIN_SHRED_DONE, 1)
+
+
+def test_a_second_confirmation_destroys_and_records_nothing(two):
+    first, second = two.ask("x-3"), two.ask("x-3")
+    assert two.confirm(first) == 1
+    before = two.records("x-3")
+    assert (two.confirm(first), two.confirm(second)) == (0, 0)
+    assert two.records("x-3") == before
+    assert show_exchange(two.log.look(), "x-3").shredded.detail["request"] == first.id
+
+
+def test_without_transcript_nothing_is_shredded(two, record):
+    journal = two.log.open()
+    journal.append_record(record(EventCode.POLICY_DENY, "x-no", status=Outcome.REFUSED, status_detail="policy_denied"))
+    journal.close()
+    with pytest.raises(RequestRefused) as refused:
+        two.confirm(two.ask("x-no"))
+    assert refused.value.code is ShredCode.NO_TRANSCRIPT
+    assert [entry.event_code for entry in two.records("x-no")] == [EventCode.ADMIN_SHRED_REQUEST]
+
+
+def test_a_key_that_was_lost_is_not_called_shredded(two):
+    """Otherwise two people could excuse what somebody else destroyed."""
+    for bag in two.log.store_path.rglob(f"*{Part.KEYS}"):
+        bag.unlink()
+    with pytest.raises(RequestRefused) as refused:
+        two.confirm(two.ask("x-3"))
+    assert refused.value.code is ShredCode.KEY_GONE
+    assert two.log.verify().exit_code == 1
 
 
 def test_a_copy_that_was_made_before_is_the_exception(two, tmp_path: Path):
@@ -369,6 +398,7 @@ def test_a_crash_at_each_step_is_finished_by_repeating(two, step):
     assert "x-3" not in two.keys_anywhere()
     last = two.records("x-3")[-1]
     assert (last.event_code, last.detail["request"]) == (EventCode.ADMIN_SHRED_DONE, request.id)
+    assert last.detail["keys"] == 1
     assert_tells(two.log.verify())
 
 

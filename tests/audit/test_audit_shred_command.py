@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from extproc.core.record import EventCode, Outcome
 from extproc.local.issuer import RunningIssuer
 from tests.audit.people import Place, make_place
 
@@ -33,7 +34,7 @@ def test_two_people_shred_and_the_log_tells_why(place: Place) -> None:
     done = place.audit("shred", "confirm", request, "--reason", "agreed", token=place.token("bert"))
     assert (done.exit_code, done.stdout) == (0, "x-3 shredded\n"), done.output
     again = place.audit("shred", "confirm", request, "--reason", "agreed", token=place.token("bert"))
-    assert (again.exit_code, again.stdout) == (0, "x-3 had no key that was left\n")
+    assert (again.exit_code, again.stdout) == (0, "x-3 was shredded already\n")
 
     replay = place.audit("replay", "x-3", "--no-wait")
     assert replay.exit_code == 1
@@ -64,6 +65,15 @@ def test_what_is_refused_is_recorded(place: Place, arguments, groups, code, word
     assert (result.exit_code, result.stdout) == (code, "")
     assert words in result.stderr
     assert b'"admin.shred_refused"' in place.every_byte()
+
+
+def test_an_exchange_without_transcript_is_not_asked_for(place: Place, shipped, record) -> None:
+    journal = shipped.open()
+    journal.append_record(record(EventCode.POLICY_DENY, "x-no", status=Outcome.REFUSED, status_detail="policy_denied"))
+    journal.close()
+    result = place.audit("shred", "request", "x-no", "--reason", "why", token=place.token("anna"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "has no transcript" in result.stderr
 
 
 def test_without_a_group_in_the_configuration_nobody_may(place: Place) -> None:

@@ -233,6 +233,21 @@ def test_what_an_inspection_saw_missing_is_a_limit() -> None:
     assert NO_OBJECT_LOCK_SENTENCE in limits(start)
 
 
+def test_shreddings_are_counted_by_what_they_destroyed() -> None:
+    done = [
+        happened(EventCode.ADMIN_SHRED_DONE, detail=detail)
+        for detail in (
+            {"exchange": "x", "keys": 1},
+            {"exchange": "x", "keys": 1},
+            {"exchange": "y", "keys": 0},
+            {"keys": 7},
+        )
+    ]
+    facts = JUDGES["3.2.1"](subject(*done)).facts
+    assert (facts["transcripts shredded by two people"], facts["over-age keys destroyed"]) == (1, 7)
+    assert JUDGES["12.10.7"](subject(*done)).facts["transcripts shredded by two people"] == 1
+
+
 def test_another_policy_than_the_one_in_force_now_is_a_limit() -> None:
     """`REQUEST` names the policy `d`, and the one in force is `sha256:d`."""
     assert any("other policy than" in limit for limit in limits_of(subject(REQUEST)))

@@ -90,6 +90,10 @@ class Facts:
     model_administration: int = 0
     recovered: int = 0
     shreddings: list[Evidence] = field(default_factory=list)
+    shredded: set[str] = field(default_factory=set)
+    """Exchanges whose key two people destroyed."""
+    over_age_keys: int = 0
+    """Keys that were destroyed because their time was over."""
     sealed_to: set[str] = field(default_factory=set)
     """Fingerprints of the keys that originals were sealed to."""
     opened: Tally[str] = field(default_factory=Tally)
@@ -188,10 +192,21 @@ class Facts:
                 self.retention_check = _newer(self.retention_check, item)
             case EventCode.STORE_INSPECT if capabilities(detail) is not None:
                 self.inspection = _newer(self.inspection, item)
-            case code if code.value.startswith("admin.shred") and len(self.shreddings) < MAX_LISTED:
-                self.shreddings.append(item)
+            case code if code.value.startswith("admin.shred"):
+                self._shredding(item)
             case _:
                 pass
+
+    def _shredding(self, item: Evidence) -> None:
+        """One that was repeated, or that found no key, destroyed nothing more."""
+        detail = item.record.detail
+        if item.record.event_code is EventCode.ADMIN_SHRED_DONE and (keys := int(_number(detail.get("keys")))):
+            if exchange := str(detail.get("exchange", "")):
+                self.shredded.add(exchange)
+            else:
+                self.over_age_keys += keys
+        if len(self.shreddings) < MAX_LISTED:
+            self.shreddings.append(item)
 
     def _clock(self, record: Record) -> None:
         detail = record.detail

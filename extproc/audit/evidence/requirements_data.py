@@ -50,7 +50,8 @@ def _retention(subject: Subject) -> Judgement:
         facts={
             "days since the newest retention check in the period": "none" if days is None else days,
             "over-age at that check": subject.check_said("over_age"),
-            "transcripts shredded": subject.count(EventCode.ADMIN_SHRED_DONE),
+            "transcripts shredded by two people": len(subject.facts.shredded),
+            "over-age keys destroyed": subject.facts.over_age_keys,
         },
         limits=("the business reason for each retention time is the deployment's to document",),
     )

@@ -215,11 +215,11 @@ def _weekly(subject: Subject) -> Judgement:
 
 
 def _unexpected(subject: Subject) -> Judgement:
-    found = sum(subject.facts.findings.values())
+    found, shredded = sum(subject.facts.findings.values()), len(subject.facts.shredded)
     return judged(
-        (Status.SUPPORTED, found + subject.count(EventCode.ADMIN_SHRED_DONE) > 0),
+        (Status.SUPPORTED, found + shredded > 0),
         by=("findings are counted by kind and person; `extproc audit shred` makes one transcript unreadable",),
-        facts={"findings": found, "transcripts shredded": subject.count(EventCode.ADMIN_SHRED_DONE)},
+        facts={"findings": found, "transcripts shredded by two people": shredded},
         limits=("the procedure for card data found where none should be is the deployment's",),
     )
 
