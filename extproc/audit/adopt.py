@@ -23,12 +23,13 @@ from extproc.audit.keys import AuditKeys
 from extproc.audit.line import encode_record, parse_mark, parse_record
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.own_records import Detail, log_record
+from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Registry
 from extproc.audit.segment import JournalFile, read_journal, seal_segment
 from extproc.audit.setbacks import Setbacks, Unadoptable, note_setback
 from extproc.audit.settings import AuditSettings
-from extproc.audit.signed import Role, Signer
+from extproc.audit.signed import Role, Signer, verify_certificate
 from extproc.audit.spool import (
     REGISTERED,
     REGISTRY,
@@ -104,6 +105,8 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
     if _is_remnant(directory):
         remove_epoch(directory)
         return None
+    with _blaming_the_epoch():
+        _require_ours(settings, origin, directory)
     (directory / RESERVE).unlink(missing_ok=True)
     Registry(settings.spool, keys).register(origin, now_ms)
     with _blaming_the_epoch():
@@ -113,6 +116,18 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
     signer = Signer.certified(keys.signing, str(origin), Role.ADOPT, now_ms)
     with _blaming_the_epoch():
         return _finish(found, signer, origin, directory, now_ms)
+
+
+def _require_ours(settings: AuditSettings, origin: Origin, directory: Path) -> None:
+    """Raises `AuditRefused` for a journal whose beginning the deployment never certified: adopting it would sign it."""
+    path = directory / segment_file(1, JOURNAL)
+    journal = read_journal(path) if path.exists() else None
+    if journal is None or not (lines := journal.lines()):
+        return
+    certificate = str(parse_record(lines[0]).detail.get("certificate", ""))
+    found = verify_certificate(load_public_key(settings.keys / PUBLIC_KEY), certificate)
+    if (found.origin, found.role) != (str(origin), Role.EPOCH):
+        raise AuditRefused("the epoch was begun with the certificate of another one")
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from stat import S_ISREG
 from typing import Protocol
 
 from extproc.audit.files import TEMPORARY, erase, replace_erased, write_new
@@ -134,7 +133,7 @@ class Directory:
 
     def get(self, key: str, version: str = "") -> bytes:
         try:
-            with open(self._file(key), "rb") as file:
+            with open(self._file(key), "rb", opener=_open_file) as file:
                 return file.read()
         except FileNotFoundError:
             raise
@@ -167,7 +166,7 @@ class Directory:
         except FileNotFoundError:
             return
         for name in names:
-            if not name.startswith(TEMPORARY):
+            if name.endswith("/") or not name.startswith(TEMPORARY):
                 yield f"{folder}/{name}"
 
     def _file(self, key: str) -> str:
@@ -175,11 +174,17 @@ class Directory:
         return os.path.join(self._root, key)
 
     def _stored(self, key: str) -> StoredObject | None:
+        """Whatever has the name, also what is no file: a stranger put it there, and `get` does not read it."""
         try:
-            status = os.stat(self._file(key))
+            status = os.lstat(self._file(key))
         except FileNotFoundError:
             return None
-        return StoredObject(key, size=status.st_size) if S_ISREG(status.st_mode) else None
+        return StoredObject(key, size=status.st_size)
+
+
+def _open_file(path: str, flags: int) -> int:
+    """What a link points to lies outside of the store, and may be another thing tomorrow."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _failed(error: OSError) -> StoreFailed:

@@ -103,7 +103,7 @@ class _Log:
         if local.head_refused:
             self.report.add(Name.ALTERED, "registry", local.head_refused)
         take_census(self.report, self.store, self.key, self.watch)
-        register = Register(self.key, self.report.asked)
+        register = Register(self.key, self.report.asked, self.now_ms)
         for origin, places in walk(self.store, local):
             self._epoch(register, local, origin, places)
         register.finish(local.head)
@@ -148,6 +148,8 @@ class _Log:
         proof = EpochProof(copies, origin, mine, self.key, self.now_ms, self.report.asked, head)
         for place in proof.run(places):
             self.watch.proven(1, place.size)
+        if document is None and mine is not None and proof.records and self.now_ms - origin.started_ms > _UNBORN_MS:
+            self.report.add(Name.UNREGISTERED, str(origin), "the epoch in the spool has no registry entry")
         self._take_over(proof)
 
     def _take_over(self, proof: EpochProof) -> None:

@@ -14,7 +14,7 @@ from extproc.audit.names import Origin, Part
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.remembered import RememberedHead
 from extproc.audit.segment import ZERO, JournalFile, Manifest, line_digest
-from extproc.audit.signed import Role, VerifyKey
+from extproc.audit.signed import Role, VerifyKey, verify_certificate
 from extproc.audit.span import Span
 from extproc.audit.spool import GIVEN_UP
 from extproc.audit.store import StoreFailed
@@ -67,6 +67,11 @@ class EpochProof:
     _tree: MerkleTree | None = field(default_factory=MerkleTree)
     """Of all records so far; None behind a break, where not all of them are known."""
     _transcripts: Transcripts = field(default_factory=Transcripts)
+    _shreddings: list[tuple[str, int]] = field(default_factory=list)
+    """What the segment at hand says was shredded: an exchange, or what was sealed before a moment. It excuses nothing
+    until the segment's signature and root hold."""
+    _version: int = 0
+    """Of the newest manifest: no later one is of an older form."""
     _epoch_key: str = ""
     _young_ms: int = 600_000
     _ended: bool = False
@@ -210,6 +215,9 @@ class EpochProof:
     def _sealed(self, place: Place, sealed: Sealed) -> None:
         self._claims = signed = verify_manifest(self.key, self.origin, place.segment, sealed.manifest)
         manifest = signed.manifest
+        if manifest.version < self._version:
+            raise Broken(Name.ALTERED, "the manifest is of an older form than those before it")
+        self._version = manifest.version
         self._signers.setdefault((signed.certificate.role, manifest.certificate), place.segment)
         self._compare_head(manifest.first_seq + manifest.records - 1, manifest.last)
         self._follow_on(place.segment, manifest.first_seq, manifest.prev, manifest.prev_root)
@@ -220,10 +228,16 @@ class EpochProof:
         if self._prev != manifest.last:
             raise Broken(Name.ALTERED, "the manifest names another last record")
         self._check_root(manifest)
+        self._believe_shreddings()
         self._prev_root = manifest.root
         self.last_ms = manifest.sealed_ms
         self.first_ms = self.first_ms or manifest.started_ms
         self._keys(place, sealed, manifest)
+
+    def _believe_shreddings(self) -> None:
+        for exchange, before_ms in self._shreddings:
+            self.shredded.add(exchange)
+            self.shredded_before_ms = max(self.shredded_before_ms, before_ms)
 
     def _follow_on(self, segment: int, first_seq: int, prev: str, prev_root: str) -> None:
         """Hold the segment against the one before it, then go by its own word."""
@@ -259,6 +273,7 @@ class EpochProof:
     def _lines(self, segment: int, lines: list[bytes], leaves: list[bytes], prev: str) -> None:
         """Each record is numbered one higher than the last and carries its digest."""
         seq, origin, tree = self._seq, str(self.origin), self._tree
+        self._shreddings.clear()
         head_size = self.head.size if self.head is not None else 0
         for line, leaf in zip(lines, leaves, strict=True):
             try:
@@ -291,9 +306,10 @@ class EpochProof:
     def _note(self, segment: int, code: EventCode, line: bytes) -> None:
         """Where the epoch begins and ends, whose keys it names, and what was shredded."""
         try:
-            detail = parse_record(line).detail
+            record = parse_record(line)
         except AuditRefused as error:
             raise Broken(Name.ALTERED, "a record does not parse") from error
+        detail = record.detail
         match code:
             case EventCode.LOG_START:
                 self._epoch_key = str(detail.get("certificate", ""))
@@ -301,9 +317,9 @@ class EpochProof:
                 if isinstance(waits[0], int | float) and isinstance(waits[1], int | float):
                     self._young_ms = int(1000 * (2 * waits[0] + waits[1]))
             case EventCode.ADMIN_SHRED:
-                self.shredded.add(str(detail.get("exchange", "")))
-                if isinstance(before_ms := detail.get("before_ms"), int):
-                    self.shredded_before_ms = max(self.shredded_before_ms, before_ms)
+                before_ms = detail.get("before_ms")
+                bound_ms = before_ms if isinstance(before_ms, int) and before_ms <= record.time_ms else 0
+                self._shreddings.append((str(detail.get("exchange", "")), bound_ms))
             case EventCode.LOG_ADOPT:
                 self._ended = True
                 self._adopters.add(str(detail.get("certificate", "")))
@@ -328,9 +344,20 @@ class EpochProof:
         lines = journal.lines()
         leaves = [leaf_hash(line) for line in lines]
         self._lines(segment, lines, leaves, header.prev)
+        if segment == 1 and lines:
+            self._check_beginning()
         self._prev_root = merkle_root(leaves).hex()
         self.first_ms = self.first_ms or header.started_ms
         self.last_ms = self.now_ms if self.local is not None and self.local.alive else header.started_ms
+
+    def _check_beginning(self) -> None:
+        """Nothing is signed yet; but whoever began the epoch had the deployment's certificate for it."""
+        try:
+            certificate = verify_certificate(self.key, self._epoch_key)
+        except AuditRefused as error:
+            raise Broken(Name.ALTERED, "the deployment did not certify who began the epoch") from error
+        if (certificate.origin, certificate.role) != (str(self.origin), Role.EPOCH):
+            raise Broken(Name.RELOCATED, f"the certificate belongs to {certificate.origin}")
 
     def _check_signers(self) -> None:
         """Manifests are signed by the key that `log.start` names or by one that a `log.adopt` names."""

@@ -16,6 +16,10 @@ from extproc.audit.segment import ZERO
 from extproc.audit.signed import Domain, VerifyKey, verify_document
 from extproc.audit.span import Span
 
+_KEPT_MS = 365 * 86_400_000
+"""An entry is kept for so long at least (PCI DSS 10.5.1). Its epoch may have lived on, so a younger one is missed also
+where the requested range begins later."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Link:
@@ -43,6 +47,7 @@ class Register:
 
     key: VerifyKey
     asked: Span
+    now_ms: int
     findings: list[Finding] = field(default_factory=list)
     _chains: dict[str, dict[int, _Link]] = field(default_factory=dict)
 
@@ -83,7 +88,7 @@ class Register:
             self._find(Name.ALTERED, chain[numbers[0]].origin, f"its registry entry has number {numbers[0]}")
         for before, number in zip([0, *numbers], numbers, strict=False):
             link = chain[number]
-            asked = begin is None or link.registered_ms >= begin
+            asked = begin is None or link.registered_ms >= min(begin, self.now_ms - _KEPT_MS)
             if number != before + 1 and asked:
                 self._missing(spool, before, number, link)
             elif number == before + 1 and link.prev != (chain[before].digest if before else bytes.fromhex(ZERO)):
@@ -92,7 +97,7 @@ class Register:
     def _missing(self, spool: str, before: int, number: int, link: _Link) -> None:
         where = f"registry of spool {spool} number {before + 1}"
         if before == 0 and self.asked.from_ms is not None:
-            # Entries before the oldest one may lie before the range, their retention over, or within it.
+            # Entries before the oldest one may lie before the range, their retention over, or reach into it.
             self._find(Name.SHORT, where, f"the entries before {link.origin} are not there, and may lie in the range")
             return
         more = f", and so is all up to number {number - 1}" if number - 1 > before + 1 else ""

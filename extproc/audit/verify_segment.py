@@ -42,6 +42,8 @@ def verify_manifest(key: VerifyKey, origin: Origin, segment: int, document: byte
     place = (str(origin), segment, origin.object_key(Part.MANIFEST, segment))
     if (manifest.origin, manifest.segment, manifest.location) != place or certificate.origin != str(origin):
         raise Broken(Name.RELOCATED, f"the manifest belongs to {manifest.origin} segment {manifest.segment}")
+    if manifest.version < 1:
+        raise Broken(Name.ALTERED, f"a manifest of version {manifest.version}, which there never was")
     if manifest.version > MANIFEST_VERSION:
         raise Broken(
             Name.UNREADABLE, f"a manifest of version {manifest.version}; this verifier knows {MANIFEST_VERSION}"

@@ -1,0 +1,50 @@
+"""Planted bugs: forgeries by somebody without the deployment's keys."""
+
+from tests.plants.plant import Plant
+
+FORGERIES = "tests/audit/test_audit_forgeries.py::"
+
+PLANTS = (
+    Plant(
+        "p4: a later range hides a writer that is gone",
+        "audit/verify_registry.py",
+        "link.registered_ms >= min(begin, self.now_ms - _KEPT_MS)",
+        "link.registered_ms >= begin",
+        FORGERIES + "TestAWriterThatIsGone::test_p4_a_range_that_begins_later_hides_nothing",
+    ),
+    Plant(
+        "p4: what nobody signed excuses a key that is gone",
+        "audit/verify_epoch.py",
+        "        if segment == 1 and lines:\n            self._check_beginning()",
+        "        self._believe_shreddings()",
+        FORGERIES + "TestAJournalOfOnesOwn::test_p4_what_nobody_signed_excuses_nothing",
+    ),
+    Plant(
+        "p4: a shredding excuses what comes after it",
+        "audit/verify_epoch.py",
+        "before_ms <= record.time_ms",
+        "before_ms",
+        FORGERIES + "TestAJournalOfOnesOwn::test_the_deployments_own_words_excuse_once_they_are_sealed",
+    ),
+    Plant(
+        "p4: a stranger's journal is adopted",
+        "audit/adopt.py",
+        "        _require_ours(settings, origin, directory)",
+        "        pass",
+        FORGERIES + "TestAJournalOfOnesOwn::test_p4_it_is_not_adopted",
+    ),
+    Plant(
+        "a link counts as the object",
+        "audit/store.py",
+        "flags | os.O_NOFOLLOW",
+        "flags",
+        FORGERIES + "TestLinksAndHiddenFolders::test_a_link_is_no_object",
+    ),
+    Plant(
+        "a hidden folder is not seen",
+        "audit/store.py",
+        'if name.endswith("/") or not name',
+        "if not name",
+        FORGERIES + "TestLinksAndHiddenFolders::test_a_folder_that_nobody_made_is_a_stranger",
+    ),
+)
