@@ -27,6 +27,10 @@ class Report:
     first_ms: int = 0
     last_ms: int = 0
     worst: Level = Level.TELLS
+    against: int = 0
+    """Findings that keep the log from being proven; the others only tell."""
+    begins_ms: int = 0
+    """When the first epoch was registered that is there, where the register shows none before it; else 0."""
 
     @property
     def exit_code(self) -> int:
@@ -39,6 +43,7 @@ class Report:
     def extend(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             self.worst = max(self.worst, finding.level)
+            self.against += finding.level > Level.TELLS
             if len(self.findings) < MAX_FINDINGS:
                 self.findings.append(finding)
             else:
@@ -56,7 +61,9 @@ class Report:
         """The proven range is as long as the requested one."""
         begin, end = self.asked.from_ms, self.asked.to_ms
         if begin is not None and self.first_ms > begin:
-            self.add(Name.SHORT, f"{time_text(begin)} .. {time_text(self.first_ms)}", "nothing is proven of it")
+            why = f": the log begins at {time_text(self.begins_ms)}" if self.begins_ms > begin else ""
+            where = f"{time_text(begin)} .. {time_text(self.first_ms)}"
+            self.add(Name.SHORT, where, "nothing is proven of it" + why)
         if end is not None and self.last_ms < end:
             self.add(Name.SHORT, f"{time_text(self.last_ms)} .. {time_text(end)}", "nothing is proven of it")
 

@@ -222,6 +222,7 @@ class _Log:
         report, asked = self.report, self.report.asked
         if not report.records:
             return
+        report.begins_ms = register.begins_ms()
         if asked.from_ms is not None and (report.first_ms <= asked.from_ms or register.reaches_back_to(asked.from_ms)):
             report.first_ms = asked.from_ms
         if asked.to_ms is not None:

@@ -81,6 +81,12 @@ class Register:
         """Whether an epoch had been registered by then: what came between it and the next one would be missing here."""
         return any(link.registered_ms <= moment_ms for chain in self._chains.values() for link in chain.values())
 
+    def begins_ms(self) -> int:
+        """When the oldest entry was made, if each spool's entries are there from number 1 on; else 0."""
+        if not self._chains or any(1 not in chain for chain in self._chains.values()):
+            return 0
+        return min(chain[1].registered_ms for chain in self._chains.values())
+
     def _check_chain(self, spool: str, chain: dict[int, _Link]) -> None:
         begin = self.asked.from_ms
         numbers = sorted(chain)

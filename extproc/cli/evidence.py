@@ -182,9 +182,13 @@ def _program() -> str:
 
 
 def _tell(pack: Pack, output: Path) -> None:
+    from extproc.audit.evidence.page import verdict_of  # noqa: PLC0415
+
     statuses = Counter(row.status for row in pack.requirements)
     told = ", ".join(f"{count} {status}" for status, count in statuses.items())
     click.echo(f"{output / HTML_FILE}, {output / JSON_FILE}")
-    click.echo(f"{pack.records} record(s); requirements: {told}; the log: {pack.proof.verdict}")
+    click.echo(f"{pack.records} record(s); requirements: {told}; the log: {verdict_of(pack)}")
+    if pack.not_read:
+        click.echo(f"Not every record could be read: {pack.not_read[0]}", err=True)
     if pack.empty:
         click.echo("No record was found in the period: the pack shows nothing.", err=True)

@@ -169,3 +169,21 @@ def test_a_key_that_was_shredded_after_the_range_is_no_loss(story, record):
     for asked in ({"end": end}, {}):
         told = story.verify(**asked, spool=False)
         assert (told.exit_code, names(told)) == (0, [Name.CONTENT_KEY_ABSENT])
+
+
+def test_a_register_without_its_first_entry_does_not_say_when_the_log_began(story, exchange):
+    before = story.manifests[0].sealed_ms - 3_600_000
+    (first,) = [path for path in story.log.store_path.rglob("*.json") if "/registry/" in path.as_posix()]
+    journal = story.log.open()
+    exchange(journal, "x-later")
+    journal.close()
+    story.log.ship()
+    whole = story.verify(begin=before)
+    assert before < whole.begins_ms <= story.manifests[0].sealed_ms
+    (short,) = whole.findings
+    assert (short.name, whole.exit_code) == (Name.SHORT, 2)
+    assert "the log begins at" in short.what
+    first.unlink()
+    lacking = story.verify(begin=before)
+    assert lacking.begins_ms == 0
+    assert not any("the log begins at" in finding.what for finding in lacking.findings)

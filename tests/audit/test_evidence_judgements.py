@@ -6,8 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from extproc.audit.anchor_head import AlarmName
+from extproc.audit.anchored import Anchored
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.limits import limits_of
+from extproc.audit.evidence.requirement import Status
 from extproc.audit.evidence.requirements import REQUIREMENTS
 from extproc.audit.evidence.self_test import run_self_test
 from extproc.audit.evidence.subject import Listener, Subject
@@ -15,6 +18,7 @@ from extproc.audit.inspect import MEANINGS, Finding, Inspection, Result, Rule
 from extproc.audit.key_register import DAY_MS, KeyFact, Provider, Purpose
 from extproc.audit.names import Origin
 from extproc.audit.reader import Evidence
+from extproc.audit.remembered import Remembered
 from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, AuditSettings, DirectoryStore, S3Store
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings, Style
@@ -213,6 +217,38 @@ def test_no_requirement_says_enforced_where_nothing_was_seen_and_nothing_holds()
     )
     said = {number: judge(bare).status.value for number, judge in JUDGES.items()}
     assert [number for number, status in said.items() if status == "enforced"] == []
+
+
+SHOWN = {Status.ENFORCED, Status.SUPPORTED}
+
+
+def anchored(alarm: str) -> Anchored:
+    return Anchored("anchor.test", Remembered({}), 0, {(alarm, "test"): "what it saw"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"verify_exit": 1}, {"anchored": anchored(AlarmName.MEMORY_ROLLED_BACK)}],
+    ids=["a finding", "an open alarm"],
+)
+def test_what_rests_on_records_is_not_shown_by_a_log_that_does_not_hold(changes: dict[str, object]) -> None:
+    doubted = subject(REQUEST, BEAT, FAILED, RESTORED, inspected(), **changes)
+    answers = {each.number: each.answer(doubted) for each in REQUIREMENTS}
+    assert {each.number for each in REQUIREMENTS if answers[each.number].status in SHOWN} == {
+        "3.6.1.1", "3.6.1.2", "3.7.4", "3.7.5", "4.2.1"
+    }  # fmt: skip
+    assert answers["10.2.1.1"].status is Status.NOT_PROVEN
+    assert answers["10.2.1.1"].limits[0].endswith("what records say is not proven")
+
+
+def test_a_silent_writer_and_an_incomplete_proof_leave_records_what_they_are() -> None:
+    for changes in ({"anchored": anchored(AlarmName.SILENT)}, {"verify_exit": 2}):
+        quiet = subject(REQUEST, **changes)
+        assert {each.answer(quiet).status for each in REQUIREMENTS} == {*SHOWN, Status.NOT_COVERED}
+
+
+def test_a_period_without_records_shows_nothing() -> None:
+    assert {each.answer(subject()).status for each in REQUIREMENTS} == {Status.NOT_SHOWN, Status.NOT_COVERED}
 
 
 def test_numbers_and_facts_are_there_for_every_requirement() -> None:

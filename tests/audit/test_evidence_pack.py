@@ -407,7 +407,7 @@ class TestOutcomes:
         assert result.exit_code == 2
         pack = read(tmp_path)
         assert (pack.empty, pack.exit_code, pack.records) == (True, 2, 0)
-        assert {each.number for each in pack.requirements if each.status == "enforced"} == {"3.7.4"}, "keys are now's"
+        assert {each.status for each in pack.requirements} == {"not shown in this period", "not covered"}
         assert "This pack shows nothing" in (tmp_path / "pack" / "evidence.html").read_text()
 
     def test_a_finding_of_the_verifier_is_exit_code_1_and_in_the_pack(self, told, run, tmp_path):
@@ -419,6 +419,19 @@ class TestOutcomes:
         assert (pack.exit_code, pack.proof.verdict) == (1, "not proven: findings")
         assert "ALTERED" in {each.name for each in pack.proof.findings}
         assert row(pack, "10.3.4").status == "not covered"
+        assert (row(pack, "10.2.2").status, row(pack, "3.7.4").status) == ("not proven", "enforced")
+        assert row(pack, "10.2.2").limits[0].startswith("the verifier has a finding")
+        assert "finding" in {each.level for each in pack.proof.findings}
+
+    def test_a_period_that_begins_before_the_log_is_said_to(self, told, run, tmp_path):
+        result = run("--from", "2024-12-01", "--to", PERIOD[3])
+        assert result.exit_code == 2
+        assert "incomplete: the log begins at 2025-01-01T00:53:2" in result.stdout
+        pack = read(tmp_path)
+        assert pack.proof.begins.startswith("2025-01-01T00:53:2")
+        assert [each.name for each in pack.proof.findings] == ["SHORT"]
+        assert "the log begins at" in pack.proof.findings[0].what
+        assert row(pack, "10.2.2").status == "enforced"
 
     def test_a_record_that_cannot_be_read_is_said_and_the_others_are_counted(self, told, run, tmp_path):
         path = next(path for path in told.rglob("*.jsonl") if "worker-0" in str(path))
@@ -513,6 +526,7 @@ class TestOutcomes:
             "log.start": 1,
         }
         assert (pack.proof.verdict, [each.name for each in pack.proof.findings]) == ("proven", ["LIVE"])
+        assert pack.proof.findings_total == 0, "it only tells"
 
     def test_a_failed_write_leaves_no_half_pack(self, told, run, tmp_path, monkeypatch):
         import extproc.audit.evidence.files as module

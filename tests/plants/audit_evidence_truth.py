@@ -34,4 +34,47 @@ PLANTS = (
         'and (keys := 1 + int(_number(detail.get("keys")))):',
         JUDGED + "test_shreddings_are_counted_by_what_they_destroyed",
     ),
+    Plant(
+        "evidence: a log that does not hold shows what it says",
+        "audit/evidence/requirement.py",
+        "        if doubt and self.basis is Basis.RECORDS:",
+        "        if False:",
+        JUDGED + "test_what_rests_on_records_is_not_shown_by_a_log_that_does_not_hold",
+    ),
+    Plant(
+        "evidence: an open alarm is no doubt",
+        "audit/evidence/subject.py",
+        "        if any(name != AlarmName.SILENT for name, _ in alarms):",
+        "        if False:",
+        JUDGED + "test_what_rests_on_records_is_not_shown_by_a_log_that_does_not_hold",
+    ),
+    Plant(
+        "evidence: today's settings show a period without records",
+        "audit/evidence/requirement.py",
+        "        if subject.facts.records == 0:",
+        "        if False:",
+        JUDGED + "test_a_period_without_records_shows_nothing",
+    ),
+    Plant(
+        "a register that lacks its first entry says when the log began",
+        "audit/verify_registry.py",
+        "any(1 not in chain for chain in self._chains.values())",
+        "not any(1 in chain for chain in self._chains.values())",
+        "tests/audit/test_audit_range.py::test_a_register_without_its_first_entry_does_not_say_when_the_log_began",
+    ),
+    Plant(
+        "evidence: why a period is incomplete is not said",
+        "audit/evidence/rows.py",
+        "if begin is not None and report.begins_ms > begin and",
+        "if begin is None and",
+        "tests/audit/test_evidence_pack.py::TestOutcomes::test_a_period_that_begins_before_the_log_is_said_to",
+    ),
+    Plant(
+        "evidence: what only tells counts as a finding",
+        "audit/report.py",
+        "            self.against += finding.level > Level.TELLS",
+        "            self.against += 1",
+        "tests/audit/test_evidence_pack.py::TestOutcomes"
+        "::test_beside_a_living_worker_what_it_has_written_counts_and_is_proven",
+    ),
 )

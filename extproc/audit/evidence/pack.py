@@ -20,7 +20,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class RequirementRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`status`: enforced, supported or not covered, each taken from `facts`."""
+    """`status`: enforced, supported or not covered, each taken from `facts`. In their place, with the reason among
+    `limits`: not proven (it rests on records, and the log does not hold) or not shown in this period (no record)."""
 
     number: str
     old_number: str
@@ -32,9 +33,12 @@ class RequirementRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`level`: finding, incomplete or tells; an alarm of an anchor has none."""
+
     name: str
     where: str
     what: str
+    level: str = ""
 
 
 class AnchorRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +55,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     exit_code: int
     verdict: str
+    reason: str = ""
+    """Why it is not proven, in words; empty when it is."""
+    begins: str = ""
+    """When the log's first epoch was registered; empty where the register does not reach back to it."""
     requested: Span
     proven: Span
     epochs: int
@@ -58,6 +66,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     records: int
     findings: tuple[Finding, ...]
     findings_total: int
+    """Without those that only tell."""
     anchor: AnchorRow | None
     """None: nobody outside of the store was asked."""
 

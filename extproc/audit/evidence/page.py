@@ -50,10 +50,16 @@ def _head(pack: Pack) -> list[Content]:
         ("Asked for", _between(pack.requested)),
         ("Made", f"{pack.generated} by {pack.generated_by}, with {pack.program}"),
         ("Records in the period", str(pack.records)),
-        ("The log in the period", pack.proof.verdict),
+        ("The log in the period", verdict_of(pack)),
         ("Requirements", tally),
     ]
     return [*told, table((), rows, css="facts")]
+
+
+def verdict_of(pack: Pack) -> str:
+    """The verifier's answer with what decided it."""
+    proof = pack.proof
+    return f"{proof.verdict}: {proof.reason}" if proof.reason else proof.verdict
 
 
 def _between(span: Span) -> str:
@@ -67,7 +73,8 @@ def _limits(pack: Pack) -> Element:
 def _requirements(pack: Pack) -> Element:
     key = (
         "Enforced: the service made it so, and the period shows it at work. Supported: the service does its part, the "
-        "rest is elsewhere or did not occur. Not covered: nothing here meets it. The wording is our own."
+        "rest is elsewhere or did not occur. Not proven: it rests on records, and the log does not hold. Not shown in "
+        "this period: it has no record. Not covered: nothing here meets it. The wording is our own."
     )
     rows: list[tuple[Content, ...]] = [
         (row.number, row.old_number, row.title, _status(row.status), _grounds(row)) for row in pack.requirements
@@ -96,14 +103,16 @@ def _grounds(row: RequirementRow) -> Element:
 def _proof(pack: Pack) -> Element:
     proof = pack.proof
     rows = [
-        ("Answer", f"{proof.verdict} (exit code {proof.exit_code})"),
+        ("Answer", verdict_of(pack)),
         ("Requested", _between(proof.requested)),
         ("Proven", _between(proof.proven)),
         ("Looked at", f"{proof.epochs} epoch(s), {proof.segments} segment(s), {proof.records} record(s)"),
-        ("Findings", str(proof.findings_total)),
+        ("The log's first epoch was registered", proof.begins or "not known"),
+        ("Findings, without what only tells", str(proof.findings_total)),
         ("Remembered outside of the store", _outside(proof.anchor)),
     ]
-    findings = table(("Finding", "Where", "What"), ((each.name, each.where, each.what) for each in proof.findings))
+    rows_found = ((each.name, each.level, each.where, each.what) for each in proof.findings)
+    findings = table(("Finding", "Weighs", "Where", "What"), rows_found)
     return section("Is the log whole?", table((), rows, css="facts"), *([findings] if proof.findings else []))
 
 

@@ -1,7 +1,7 @@
 """What a row of the requirement table is, and how its answer is said."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from extproc.audit.evidence.subject import Subject
@@ -14,8 +14,20 @@ class Status(StrEnum):
     """The service itself made it so, and the period's facts show it at work."""
     SUPPORTED = "supported"
     """The service does its part or says what it knows; the rest is done elsewhere, or the facts show no case."""
+    NOT_PROVEN = "not proven"
+    """It rests on records, and the log of the period does not hold: the verifier or an anchor has a finding."""
+    NOT_SHOWN = "not shown in this period"
+    """The period has no record: today's settings say nothing of it."""
     NOT_COVERED = "not covered"
     """Nothing here meets it."""
+
+
+class Basis(StrEnum):
+    """What an answer is taken from."""
+
+    RECORDS = "records"
+    SETTINGS = "settings"
+    """And the keys: what is in force now, whatever the log says."""
 
 
 Value = str | int
@@ -30,6 +42,10 @@ class Judgement:
     facts: dict[str, Value]
     limits: tuple[str, ...] = ()
 
+    def instead(self, status: Status, why: str) -> "Judgement":
+        """With another status, its reason the first of the limits."""
+        return replace(self, status=status, limits=(why, *self.limits))
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -39,6 +55,19 @@ class Requirement:
     old: str
     title: str
     judge: Callable[[Subject], Judgement]
+    basis: Basis = Basis.RECORDS
+
+    def answer(self, subject: Subject) -> Judgement:
+        """What the facts say, as far as the log that they are counted from holds."""
+        judgement = self.judge(subject)
+        if judgement.status is Status.NOT_COVERED:
+            return judgement
+        if subject.facts.records == 0:
+            return judgement.instead(Status.NOT_SHOWN, "the period has no record; today's settings do not show it")
+        doubt = subject.doubt()
+        if doubt and self.basis is Basis.RECORDS:
+            return judgement.instead(Status.NOT_PROVEN, f"{doubt}: what records say is not proven")
+        return judgement
 
 
 def judged(

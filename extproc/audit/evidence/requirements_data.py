@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from extproc.audit.evidence.requirement import Judgement, Requirement, Status, judged
+from extproc.audit.evidence.requirement import Basis, Judgement, Requirement, Status, judged
 from extproc.audit.evidence.subject import CHECK_DAYS, Subject
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.record import EventCode
@@ -182,9 +182,17 @@ DATA = (
     Requirement("3.5.1", "3.4", "Card numbers are unreadable wherever they are stored", _unreadable),
     Requirement("3.5.1.1", "new", "Hashes of card numbers are keyed", _hashes),
     Requirement("3.5.1.2", "new", "Disk encryption alone does not make card numbers unreadable", _disks),
-    Requirement("3.6.1.1", "3.5.1", "The cryptographic architecture is documented", _architecture),
-    Requirement("3.6.1.2", "3.5.3", "Secret keys are kept in a secure device or service, or encrypted", _key_storage),
-    Requirement("3.7.4", "3.6.4", "Every key has a cryptoperiod, and is changed at its end", _cryptoperiods),
-    Requirement("3.7.5", "3.6.5", "Retired keys are no longer used to encrypt", _retirement),
-    Requirement("4.2.1", "4.1", "Card numbers are encrypted on open networks", _transport),
+    Requirement("3.6.1.1", "3.5.1", "The cryptographic architecture is documented", _architecture, Basis.SETTINGS),
+    Requirement(
+        "3.6.1.2",
+        "3.5.3",
+        "Secret keys are kept in a secure device or service, or encrypted",
+        _key_storage,
+        Basis.SETTINGS,
+    ),
+    Requirement(
+        "3.7.4", "3.6.4", "Every key has a cryptoperiod, and is changed at its end", _cryptoperiods, Basis.SETTINGS
+    ),
+    Requirement("3.7.5", "3.6.5", "Retired keys are no longer used to encrypt", _retirement, Basis.SETTINGS),
+    Requirement("4.2.1", "4.1", "Card numbers are encrypted on open networks", _transport, Basis.SETTINGS),
 )

@@ -1,5 +1,6 @@
 """From counters to the pack's rows. Every text from a token, a request or an object's name goes through `clean`."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from extproc.audit.anchored import Anchored
@@ -21,7 +22,8 @@ from extproc.audit.evidence.pack import (
     Span,
 )
 from extproc.audit.evidence.requirements import REQUIREMENTS
-from extproc.audit.evidence.subject import Subject
+from extproc.audit.evidence.subject import PROVEN, Subject
+from extproc.audit.findings import Name
 from extproc.audit.key_register import KeyFact, state_of
 from extproc.audit.reader import Evidence, time_text
 from extproc.audit.report import Report
@@ -47,7 +49,7 @@ def requirements(subject: Subject, clean: Clean) -> tuple[RequirementRow, ...]:
     """Every row of the table, judged."""
     found = []
     for each in REQUIREMENTS:
-        judgement = each.judge(subject)
+        judgement = each.answer(subject)
         row = RequirementRow(
             number=each.number,
             old_number=each.old,
@@ -64,21 +66,38 @@ def requirements(subject: Subject, clean: Clean) -> tuple[RequirementRow, ...]:
 def proof(subject: Subject, report: Report, clean: Clean) -> Proof:
     facts = subject.facts
     findings = [
-        Finding(name=str(each.name), where=clean(each.where), what=clean(each.what))
+        Finding(name=str(each.name), where=clean(each.where), what=clean(each.what), level=each.level.name.lower())
         for each in report.findings[:MAX_FINDINGS]
     ]
     return Proof(
         exit_code=report.exit_code,
         verdict=VERDICTS[report.exit_code],
+        reason=clean(_reason(report)),
+        begins=moment(report.begins_ms),
         requested=span(facts.from_ms, facts.to_ms),
         proven=span(report.first_ms, report.last_ms) if report.records else Span(),
         epochs=report.epochs,
         segments=report.segments,
         records=report.records,
         findings=tuple(findings),
-        findings_total=len(report.findings) + report.more_findings,
+        findings_total=report.against,
         anchor=_anchor(subject.anchored, clean),
     )
+
+
+def _reason(report: Report) -> str:
+    """What decided the answer, in words."""
+    weighty = [each for each in report.findings if each.level is report.worst]
+    if report.exit_code == PROVEN or not weighty:
+        return ""
+    begin = report.asked.from_ms
+    if begin is not None and report.begins_ms > begin and report.against == 1 and weighty[0].name is Name.SHORT:
+        return (
+            f"the log begins at {moment(report.begins_ms)}; it is proven from {moment(report.first_ms)} on, "
+            "and of the time before nothing is there to prove"
+        )
+    names = Counter(str(each.name) for each in weighty)
+    return ", ".join(f"{count} {name}" for name, count in names.items()) + f"; the first: {weighty[0].what}"
 
 
 def _anchor(anchored: Anchored | None, clean: Clean) -> AnchorRow | None:

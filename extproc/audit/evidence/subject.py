@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from extproc.audit.anchor_head import AlarmName
 from extproc.audit.anchored import Anchored
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.self_test import Answer
@@ -14,7 +15,7 @@ from extproc.core.policy import DecisionInput, Effect, Operation, Policy, author
 from extproc.core.policy import Facts as RequestFacts
 from extproc.core.record import EventCode
 
-PROVEN = 0
+PROVEN, FINDING = 0, 1
 INSPECTION_DAYS = CHECK_DAYS = 92
 """Three months: how old an inspection of the store or a retention check may be (PCI DSS v4.0.1 3.2.1)."""
 _NOBODY = Principal("nobody", "nobody", "", ())
@@ -42,6 +43,15 @@ class Subject:
     now_ms: int
     anchored: Anchored | None = None
     """What somebody outside of the store remembers of the log, when it was asked."""
+
+    def doubt(self) -> str:
+        """Why the records are not to be relied on; empty when nothing speaks against them."""
+        if self.verify_exit == FINDING:
+            return "the verifier has a finding"
+        alarms = self.anchored.open_alarms if self.anchored else {}
+        if any(name != AlarmName.SILENT for name, _ in alarms):
+            return "an alarm of the anchor is open"
+        return ""
 
     def count(self, *codes: EventCode) -> int:
         """Events of these kinds in the period."""
