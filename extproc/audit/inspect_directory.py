@@ -11,7 +11,10 @@ from extproc.audit.store import Directory, Divergent, StoreFailed
 
 
 def inspect_directory(settings: DirectoryStore) -> Inspection:
-    """Asks with files of its own, which it takes away. Raises `StoreFailed` when nothing can be written."""
+    """Asks with files of its own, which it takes away. Raises `StoreFailed` when nothing can be written, or when there
+    is no such directory: it is not created.
+    """
+    Directory(settings).require_root()
     place = settings.directory / f"inspect-{os.urandom(8).hex()}"
     store = Directory(DirectoryStore(place))
     try:

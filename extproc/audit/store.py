@@ -90,7 +90,10 @@ class ObjectStore(Protocol):
 
 
 class Directory:
-    """Objects as files: tamper-evident, not write-once against an administrator."""
+    """Objects as files: tamper-evident, not write-once against an administrator.
+
+    Reading creates nothing, and a root that is not there is no empty store: it may be misspelt, or not mounted.
+    """
 
     def __init__(self, settings: DirectoryStore) -> None:
         self._root = settings.directory
@@ -136,15 +139,22 @@ class Directory:
             with open(self._file(key), "rb", opener=_open_file) as file:
                 return file.read()
         except FileNotFoundError:
+            self.require_root()
             raise
         except OSError as error:
             raise _failed(error) from error
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
+        self.require_root()
         try:
             yield from self._list(prefix.rstrip("/"))
         except OSError as error:
             raise StoreFailed(f"directory: {type(error).__name__}") from error
+
+    def require_root(self) -> None:
+        """Raises `StoreFailed` where there is no such directory."""
+        if not self._root.is_dir():
+            raise StoreFailed(f"{self._root} is not there", Fault.UNREACHABLE)
 
     def _list(self, folder: str) -> Iterator[StoredObject]:
         """Depth first. In memory: the names of one folder at each level."""

@@ -1,6 +1,7 @@
 """`extproc audit retention-check`: is anything kept for longer than it may be, and the evidence for as long as it must?
 
-Exit codes: 0 nothing is over-age; 1 something is, or evidence is not at hand or not locked; 2 incomplete.
+Exit codes: 0 nothing is over-age; 1 something is, or evidence is not at hand or not locked; 2 incomplete,
+or there is no evidence at all.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ def retention_command(*, config: Path, enforce: bool, as_json: bool) -> None:
         sys.exit(EXIT_INPUT)
     if found.over_age or found.out_of_reach or found.unlocked:
         sys.exit(EXIT_FINDING)
+    if not found.evidence:
+        fail("Nothing is shown by this: there is no evidence in the store. Is it the right one?")
 
 
 @contextmanager

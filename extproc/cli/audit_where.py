@@ -117,6 +117,8 @@ def find_where(config: Path | None, store: Path | None) -> Where:
     from extproc.audit.store import Directory, open_store  # noqa: PLC0415
 
     if store is not None:
+        if not (store / "v1").is_dir():
+            fail(f"{store} holds no audit log (no v1/ in it)")
         return Where(None, Directory(DirectoryStore(store)), "")
     if config is None:
         raise click.UsageError("give --config (or EXTPROC_CONFIG) or --store")

@@ -56,7 +56,9 @@ def alarms(passed: Pass) -> list[tuple[str, str]]:
 
 
 def copies_in(directory: Path) -> Directory:
-    return Directory(DirectoryStore(directory))
+    store = Directory(DirectoryStore(directory))
+    store.check()
+    return store
 
 
 class Marked:

@@ -94,6 +94,7 @@ class Log:
 
 def make_log(folder: Path) -> Log:
     """A deployment with spool, keys and store in `folder`."""
+    (folder / "store").mkdir(exist_ok=True)
     settings = AuditSettings(
         deployment="test",
         spool=folder / "spool",

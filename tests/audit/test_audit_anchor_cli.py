@@ -203,6 +203,16 @@ def test_the_store_is_only_read(log, shipped, config):
     assert sorted((path, path.stat().st_mtime_ns) for path in log.store_path.rglob("*")) == before
 
 
+def test_a_store_that_is_not_there_is_no_loss_and_the_pass_is_not_finished(log, shipped, config, tmp_path):
+    assert run(config(), "--once")[0].exit_code == 0
+    log.store_path.rename(tmp_path / "elsewhere")
+    result, (line,) = run(config(), "--once")
+    assert (result.exit_code, line["state"]) == (2, "incomplete")
+    assert f"{log.store_path} is not there" in line["why"]
+    (tmp_path / "elsewhere").rename(log.store_path)
+    assert run(config(), "--once")[0].exit_code == 0
+
+
 def test_a_damaged_memory_ends_with_2(shipped, config, tmp_path):
     run(config(), "--once")
     (tmp_path / "anchor" / "memory" / "memory.sqlite3").write_bytes(b"no database")

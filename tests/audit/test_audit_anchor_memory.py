@@ -34,7 +34,7 @@ def grow(log, exchange):
 
 @pytest.fixture
 def store(log, memory, grow):
-    log.store_path.mkdir()
+    log.store_path.mkdir(exist_ok=True)
     store = memory(log.store_path)
     grow(store)
     return store

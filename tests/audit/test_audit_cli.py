@@ -147,6 +147,20 @@ class TestVerify:
         assert run("list", "--since", "yesterday").exit_code == 2
 
 
+@pytest.mark.parametrize("command", [("list",), ("verify",), ("replay", "x-1")])
+def test_a_store_that_is_not_there_is_not_an_empty_one_and_is_not_created(run, shipped, log, tmp_path, command):
+    log.store_path.rename(tmp_path / "elsewhere")
+    result = run(*command)
+    assert (result.exit_code, f"{log.store_path} is not there" in result.output) == (2, True)
+    assert not log.store_path.exists()
+
+
+def test_a_folder_without_a_log_is_not_an_empty_one(run, tmp_path):
+    (tmp_path / "other").mkdir()
+    result = run("list", "--store", str(tmp_path / "other"), configured=False)
+    assert (result.exit_code, "holds no audit log (no v1/ in it)" in result.output) == (2, True)
+
+
 def test_an_exchange_is_shown_by_its_end_also_when_something_follows(record) -> None:
     """A decision, and a grant that is used up for nobody, may come after."""
     codes = (EventCode.APPROVAL_OPEN, EventCode.REQUEST_REFUSE, EventCode.APPROVAL_DECIDE, EventCode.APPROVAL_USE)

@@ -214,6 +214,13 @@ class TestOnADirectory:
         assert capabilities(done.detail).write_once
         assert capabilities(done.detail).shreddable
 
+    def test_one_that_is_not_there_is_not_created(self, run, tmp_path):
+        (tmp_path / "store").rmdir()
+        answer = run({"directory": "store"})
+        assert answer.exit_code == 2
+        assert f"{tmp_path / 'store'} is not there" in answer.output
+        assert not (tmp_path / "store").exists()
+
     def test_json(self, run):
         body = json.loads(run({"directory": "store"}, "--json").output)
         assert body["exit_code"] == 1
@@ -248,7 +255,7 @@ def test_nothing_is_asked_that_cannot_be_recorded(run, tmp_path):
     (tmp_path / "spool").write_text("no folder")
     answer = run({"directory": "store"})
     assert answer.exit_code == 2
-    assert not (tmp_path / "store").exists()
+    assert list((tmp_path / "store").iterdir()) == []
 
 
 class TestWhatFollows:

@@ -54,6 +54,9 @@ class Month:
         model = self._random.choice(["tiny", "large"])
         fate = self._random.choice(["done", "done", "card", "cards", "deny", "cut", "refuse"])
         exchange_id = f"{at:012x}-{self._number:016x}"
+        address = self._random.choice(["192.0.2.7", "2001:db8::7", "local"])
+        port = 40_000 + self._number  # another one at each connection
+        source = {"192.0.2.7": f"192.0.2.7:{port}", "2001:db8::7": f"[2001:db8::7]:{port}"}.get(address, address)
         ended, outcome, effect, more = at + 1000, Outcome.COMPLETED, "allow", {}
         if fate in ("card", "cards"):
             kinds = {"pan": self._random.randint(1, 3)} | ({"security_code": 1} if fate == "cards" else {})
@@ -73,15 +76,18 @@ class Month:
                     person=person,
                     model=model,
                     effect=effect,
+                    source=source,
                     status=outcome,
                     status_detail=reason,
                 )
             ]
         else:
-            records = list(exchange_of(self._number, at, person=person, model=model, status=outcome, **more))
+            records = list(
+                exchange_of(self._number, at, person=person, model=model, source=source, status=outcome, **more)
+            )
         if outcome is not Outcome.COMPLETED:
             reason = records[-1].status_detail
-            self.refused[person, "192.0.2.7:4711", str(outcome), reason] += 1
+            self.refused[person, address, str(outcome), reason] += 1
         if person == "ann":
             self.asked.append((ended, exchange_id, model, effect, str(outcome)))
         return records
@@ -133,6 +139,7 @@ def test_who_was_refused(ask, october) -> None:
     answers = ask("who was refused")
     assert {(row[1], row[2], row[3], row[4]): row[6] for row in answers} == month.refused
     assert {row[3] for row in answers} == {"refused", "cut"}
+    assert {row[2] for row in answers} == {"192.0.2.7", "2001:db8::7", "local"}
 
 
 def test_what_this_person_asked(ask, october) -> None:

@@ -1,6 +1,7 @@
 """Retention: what is over-age is counted, shredded only when asked and recorded first; evidence is at hand."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -233,6 +234,15 @@ class TestCommand:
         after = run("--json")
         assert (after.exit_code, json.loads(after.stdout)["over_age"]) == (0, 0)
         assert kept.records(EventCode.AUDIT_READ)
+
+    def test_a_store_that_is_not_there_or_empty_is_no_success(self, run, log):
+        shutil.rmtree(log.settings.spool)
+        empty = run()
+        assert (empty.exit_code, "there is no evidence in the store" in empty.output) == (2, True)
+        log.store_path.rmdir()
+        gone = run()
+        assert (gone.exit_code, f"{log.store_path} is not there" in gone.output) == (2, True)
+        assert not log.store_path.exists()
 
     def test_incomplete_is_no_success(self, run, kept):
         kept.log.ship()
