@@ -18,6 +18,7 @@ from extproc.audit.exchanges import ExchangeRecords
 from extproc.audit.reader import time_text
 from extproc.audit.replay import Transcript
 from extproc.audit.said import Said
+from extproc.core.policy import DEFAULT_DENY, DEFAULT_DENY_TEXT
 from extproc.core.printable import printable, printable_line
 from extproc.core.reasons import REFUSALS, Reason
 from extproc.core.record import Direction, EventCode
@@ -193,7 +194,7 @@ def ending(exchange: ExchangeRecords) -> str:
     if measures and (measures.input_tokens or measures.output_tokens):
         facts.append(f"{measures.input_tokens} tokens in, {measures.output_tokens} out")
     facts += last.finish_reasons
-    facts += [f"{kind} found {count} times" for kind, count in exchange.findings.items()]
+    facts += [f"{kind}: {count}" for kind, count in exchange.findings.items()]
     said = [", ".join([str(last.status), *facts]), _why(exchange)]
     return printable_line(": ".join(part for part in said if part))
 
@@ -203,10 +204,7 @@ def _why(exchange: ExchangeRecords) -> str:
     last = exchange.last
     if not last.status_detail:
         return ""
-    try:
-        sentence = REFUSALS[Reason(last.status_detail)].sentence
-    except ValueError:  # of another version
-        sentence = ""
+    sentence = _sentence(exchange)
     more = [last.status_detail]
     if exchange.rule:
         more.append(f"rule {exchange.rule}")
@@ -215,3 +213,14 @@ def _why(exchange: ExchangeRecords) -> str:
         if last.approval.decided_by:
             more.append(f"decided by {last.approval.decided_by}")
     return f"{sentence} ({', '.join(more)})".strip()
+
+
+def _sentence(exchange: ExchangeRecords) -> str:
+    """What the client was told. A rule's own text is in no record, so of a rule only its name is said."""
+    reason = exchange.last.status_detail
+    if reason == Reason.POLICY_DENIED and exchange.rule:
+        return DEFAULT_DENY_TEXT if exchange.rule == DEFAULT_DENY else f"The rule {exchange.rule} refused it."
+    try:
+        return REFUSALS[Reason(reason)].sentence
+    except ValueError:  # of another version
+        return ""

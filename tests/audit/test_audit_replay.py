@@ -3,9 +3,11 @@
 import json
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from extproc.core.record import ApprovalRef, EventCode, Measures, Outcome
+from extproc.core.policy import DEFAULT_DENY, DEFAULT_DENY_TEXT
+from extproc.core.record import ApprovalRef, EventCode, Measures, Outcome, PolicyRef
 from extproc.core.trust import Masked
 
 PROMPT = (
@@ -66,7 +68,7 @@ def test_a_conversation_has_roles_texts_and_tool_calls(run, recorded) -> None:
         '           {"a": 1}',
         "    0.020s assistant, answer 2",
         "           No idea",
-        "completed, HTTP 200, 3 tokens in, 4 out, stop, pan found 1 times",
+        "completed, HTTP 200, 3 tokens in, 4 out, stop, pan: 1",
     ]
 
 
@@ -76,7 +78,7 @@ def test_a_conversation_as_json_has_whole_turns(run, recorded) -> None:
         ("assistant", "It is \x1b[2J"),
         ("assistant", "No idea"),
         ("tool call look", '{"a": 1}'),
-        ("end", "completed, HTTP 200, 3 tokens in, 4 out, stop, pan found 1 times"),
+        ("end", "completed, HTTP 200, 3 tokens in, 4 out, stop, pan: 1"),
     ]
     assert turns[4]["answer"] == 1
     assert "\x1b" not in run("replay", "x-1", "--json").stdout
@@ -118,12 +120,20 @@ class TestNothingCrossed:
         result = run("replay", "x-no")
         assert result.exit_code == 0, result.output
         assert result.stdout.splitlines()[1] == (
-            "refused, HTTP 403: The policy does not allow this request. (policy_denied, rule analysts)."
+            "refused, HTTP 403: The rule analysts refused it. (policy_denied, rule analysts)."
             " Nothing crossed the boundary, so there is nothing to replay."
         )
         assert run("replay", "x-no", "--raw").stdout == result.stdout
         (line,) = run("replay", "x-no", "--json").stdout.splitlines()
         assert json.loads(line)["text"] == result.stdout.splitlines()[1]
+
+    def test_a_denial_by_default_has_the_words_that_the_client_got(self, run, log, record) -> None:
+        journal = log.open()
+        policy = PolicyRef(digest="d", effect="deny", rule=DEFAULT_DENY)
+        denied = record(EventCode.POLICY_DENY, "x-no", status=Outcome.REFUSED, status_detail="policy_denied")
+        journal.append_record(msgspec.structs.replace(denied, policy=policy))
+        journal.close()
+        assert f"refused: {DEFAULT_DENY_TEXT} (policy_denied" in run("replay", "x-no").stdout
 
     def test_a_held_one_names_its_approval(self, run, log, record) -> None:
         journal = log.open()

@@ -284,6 +284,27 @@ def test_shreddings_are_counted_by_what_they_destroyed() -> None:
     assert JUDGES["12.10.7"](subject(*done)).facts["transcripts shredded by two people"] == 1
 
 
+def test_a_client_that_left_was_refused_by_nobody() -> None:
+    left = happened(EventCode.REQUEST_REFUSE, status=Outcome.ABANDONED, status_detail="client_gone")
+    refused = happened(EventCode.REQUEST_REFUSE, status=Outcome.REFUSED, status_detail="body_malformed")
+    facts = subject(left, refused).facts
+    assert (facts.abandoned, list(facts.refusals)) == (1, [(("request.refuse", "body_malformed"), 1)])
+    said = JUDGES["10.2.1.4"](subject(left, refused)).facts
+    assert (said["request.refuse"], said["not refused: the client left"]) == (1, 1)
+    assert JUDGES["10.2.1.4"](subject(left)).status == "supported"
+    shown = JUDGES["3.4.1"](subject(REQUEST, happened(EventCode.INFERENCE_END), left, refused)).facts
+    assert (shown["exchanges let through"], shown["exchanges ended in all"]) == (1, 3)
+
+
+def test_keys_are_counted_as_the_table_lists_them() -> None:
+    keys = tuple(key(purpose, Provider.FILE) for purpose in Purpose)
+    assert JUDGES["3.6.1.2"](subject(keys=keys)).facts == {
+        "keys in files": 4,
+        "of them for account data or the log": 3,
+    }
+    assert JUDGES["3.5.1.1"](subject(keys=keys)).facts["mask keys in use"] == 1
+
+
 def test_another_policy_than_the_one_in_force_now_is_a_limit() -> None:
     """`REQUEST` names the policy `d`, and the one in force is `sha256:d`."""
     assert any("other policy than" in limit for limit in limits_of(subject(REQUEST)))

@@ -133,7 +133,7 @@ OTHERS = [
     make(EventCode.APPROVAL_DECIDE, 140, actor=caller("carol"), approval=ApprovalRef(id="b", state="refused")),
     make(EventCode.ADMIN_SHRED_DONE, 150, actor=caller("carol"), detail={"exchange": "x-9", "keys": 1}),
     make(EventCode.AUDIT_RETENTION_CHECK, 160, detail={"over_age": 4, "incomplete": False}),
-    make(EventCode.AUDIT_RETENTION_CHECK, 170, detail={"over_age": 0, "incomplete": False}),
+    make(EventCode.AUDIT_RETENTION_CHECK, 170, detail={"over_age": 0, "incomplete": False, "oldest_key_bag_ms": T0}),
     control(EventCode.CONTROL_FAILURE, 3 * HOUR, "audit_store", "AccessDenied"),
     control(EventCode.CONTROL_FAILURE, -HOUR, "audit_store", "before the period"),
     make(EventCode.AUDIT_READ, 24 * HOUR, actor=Actor(uid="os|late")),
@@ -300,7 +300,7 @@ class TestNumbers:
         assert [(each.digest, each.records) for each in pack.policies] == [("sha256:d2", 4), ("sha256:d1", 8)]
         assert rows(pack.decisions) == [(f"{ISSUER}|carol", "granted", 1), (f"{ISSUER}|carol", "refused", 1)]
         assert [each.said for each in pack.shreddings] == [{"exchange": "x-9", "keys": 1}]
-        assert pack.retention_check.said == {"over_age": 0, "incomplete": False}
+        assert pack.retention_check.said == {"over_age": 0, "incomplete": False, "oldest_key_bag_ms": T0}
         assert row(pack, "3.2.1").status == "supported"
         assert pack.clock.reports == {"synchronised": 3, "unsynchronised": 1}
         assert (pack.clock.error_ms_max, pack.clock.step_ms_max, pack.store.lag_seconds_max) == (16.0, 7, 12.5)
@@ -361,6 +361,12 @@ class TestHtml:
             assert each.old in page.cells
             assert each.title in page.cells
         assert {each.status for each in pack.requirements} == {"enforced", "supported", "not covered"}
+
+    def test_what_records_say_is_shown_in_words(self, made):
+        page = Page()
+        page.feed((made / "pack" / "evidence.html").read_text("utf-8"))
+        assert {"over age", "incomplete", "no", "oldest key bag", "2025-01-01T02:53:20.000+00:00"} <= page.cells
+        assert not {"over_age", "False", "oldest_key_bag_ms", str(T0)} & page.cells
 
     def test_no_card_number_is_in_either_file(self, pack, made):
         for name in ("evidence.html", "evidence.json"):

@@ -49,6 +49,7 @@ def build_pack(subject: Subject, occasion: Occasion, report: Report, objects: Ma
         proof=rows.proof(subject, report, clean),
         events=tuple(rows.event(facts, code, clean) for code in EventCode),
         refusals=rows.counts(facts.refusals, clean),
+        abandoned=facts.abandoned,
         access_to_log=rows.counts(facts.readers, clean),
         people=rows.counts(facts.people, clean),
         people_not_listed=facts.people.unnamed,

@@ -69,6 +69,8 @@ class Facts:
     outcomes: Counter[tuple[EventCode, Outcome]] = field(default_factory=Counter)
     refusals: Tally[tuple[str, str]] = field(default_factory=Tally)
     """By event and reason."""
+    abandoned: int = 0
+    """Exchanges whose client left before anything was let through: nobody refused them."""
     default_denials: int = 0
     identified: int = 0
     """Exchanges that a model was asked for, and whose caller an issuer vouched for."""
@@ -138,6 +140,8 @@ class Facts:
             return
         if code is EventCode.INFERENCE_RECOVERED:
             self.recovered += 1
+        elif record.status is Outcome.ABANDONED:
+            self.abandoned += code is not EventCode.INFERENCE_END
         elif code is not EventCode.INFERENCE_END:
             self.refusals.add((code.value, record.status_detail or "not said"))
         if code is EventCode.POLICY_DENY and record.policy is not None and record.policy.rule == DEFAULT_DENY:

@@ -89,4 +89,4 @@ class Incidents:
 def _cause(record: Record) -> str:
     """What the record says beside the control's name."""
     words = {key: value for key, value in record.detail.items() if key not in ("control", "certificate")}
-    return ", ".join(f"{key} {value}" for key, value in words.items()) or "not said"
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in words.items()) or "not said"

@@ -5,9 +5,12 @@ from importlib.resources import files
 from xml.etree.ElementTree import Element
 
 from extproc.audit.evidence.html import Content, document, element, items, section, table
-from extproc.audit.evidence.pack import AnchorRow, Count, Note, Pack, RequirementRow, Sample, Span
+from extproc.audit.evidence.pack import AnchorRow, Count, Note, Pack, RequirementRow, Sample, Span, Value
+from extproc.audit.reader import time_text
 
 _NONE = "none"
+_A_MOMENT_MS = 100_000_000_000
+"""1973 in Unix milliseconds: a larger number is a moment, a smaller one a length of time."""
 
 
 def render_page(pack: Pack) -> bytes:
@@ -68,6 +71,24 @@ def _between(span: Span) -> str:
 
 def _limits(pack: Pack) -> Element:
     return section("What this pack does not show", items(pack.limits))
+
+
+def _label(name: str) -> str:
+    """A name of a record's detail, in words."""
+    return name.removesuffix("_ms").replace("_", " ")
+
+
+def _said(name: str, value: Value) -> str:
+    """Its value as people write it: yes and no, moments in UTC, lengths of time with their unit."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() | float() if name.endswith("_ms"):
+            if not value:
+                return _NONE
+            return time_text(int(value)) if value >= _A_MOMENT_MS else f"{value:g} ms"
+        case _:
+            return str(value)
 
 
 def _requirements(pack: Pack) -> Element:
@@ -134,6 +155,7 @@ def _events(pack: Pack) -> Element:
         table(fields, (_sample(sample) for sample in samples), css="samples"),
         element("h3", "Refused, by event and reason"),
         _counts(("Event", "Reason"), pack.refusals),
+        element("p", f"Left by their clients before anything was let through, refused by nobody: {pack.abandoned}."),
         element("h3", "Approvals, by who decided"),
         _counts(("Who", "Decision"), pack.decisions),
     )
@@ -260,7 +282,7 @@ def _clock(pack: Pack) -> Element:
 def _store(pack: Pack) -> Element:
     store = pack.store
     rows = [
-        *((f"Setting: {name}", str(value)) for name, value in store.settings.items()),
+        *((f"Setting: {_label(name)}", _said(name, value)) for name, value in store.settings.items()),
         *((f"Objects: {plane}", str(count)) for plane, count in store.objects.items()),
         ("Longest lag in a heartbeat, seconds", f"{store.lag_seconds_max:g}"),
         ("Accepted in words", store.accepted or "nothing"),
@@ -278,7 +300,12 @@ def _store(pack: Pack) -> Element:
 def _retention(pack: Pack) -> Element:
     check = _note(pack.retention_check) if pack.retention_check else element("p", "No check in the period.")
     rows = [
-        (each.time, each.event, each.person, ", ".join(f"{name} {value}" for name, value in each.said.items()))
+        (
+            each.time,
+            each.event,
+            each.person,
+            ", ".join(f"{_label(name)} {_said(name, value)}" for name, value in each.said.items()),
+        )
         for each in pack.shreddings
     ]
     return section(
@@ -294,6 +321,6 @@ def _note(note: Note) -> Element:
     rows = [
         ("When, by whom", f"{note.time}, {note.person}"),
         ("Place in the log", note.place),
-        *((name, str(value)) for name, value in note.said.items()),
+        *((_label(name), _said(name, value)) for name, value in note.said.items()),
     ]
     return table((), rows, css="facts")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from extproc.audit.evidence.requirement import Basis, Judgement, Requirement, Status, judged
 from extproc.audit.evidence.subject import CHECK_DAYS, Subject
+from extproc.audit.key_register import Provider
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.record import EventCode
 
@@ -30,7 +31,7 @@ def _excised(*kinds: Kind) -> Callable[[Subject], Judgement]:
             (Status.SUPPORTED, subject.detects(*kinds)),
             by=(_masking(subject), "taken out in memory before anything is written or sent on; no setting keeps it"),
             facts={
-                "exchanges": subject.requests,
+                **subject.exchanges(),
                 "found and taken out": _found(subject, kinds),
                 "not inspected": opaque,
                 "self-test": "every case found" if subject.detects(*kinds) else "a case was missed",
@@ -63,7 +64,7 @@ def _displayed(subject: Subject) -> Judgement:
         (Status.ENFORCED, subject.detects(Kind.PAN) and subject.requests > 0),
         (Status.SUPPORTED, subject.detects(Kind.PAN)),
         by=(_masking(subject), f"card numbers are shown as: {', '.join(sorted(styles))}"),
-        facts={"exchanges": subject.requests, "card numbers masked": _found(subject, (Kind.PAN,))},
+        facts={**subject.exchanges(), "card numbers masked": _found(subject, (Kind.PAN,))},
         limits=("at most the first six and last four digits are ever shown, to whoever reads", _DETECTORS),
     )
 
@@ -87,7 +88,7 @@ def _unreadable(subject: Subject) -> Judgement:
         (Status.SUPPORTED, subject.detects(Kind.PAN)),
         by=(_masking(subject), "transcripts hold masked text only, each encrypted with AES-256-GCM under its own key"),
         facts={
-            "exchanges": subject.requests,
+            **subject.exchanges(),
             "card numbers masked": _found(subject, (Kind.PAN,)),
             "not inspected": opaque,
             "sealed originals": _sealed_originals(subject),
@@ -104,7 +105,11 @@ def _hashes(subject: Subject) -> Judgement:
         (Status.ENFORCED, subject.requests > 0 and (mask_keys > 0 or not tokens)),
         (Status.SUPPORTED, mask_keys > 0 or not tokens),
         by=(how, "digests of requests are keyed and cover masked text"),
-        facts={"exchanges": subject.requests, "keys that make tokens": mask_keys if tokens else 0},
+        facts={
+            **subject.exchanges(),
+            "mask keys in use": mask_keys,
+            "tokens of card numbers": "made" if tokens else "none made",
+        },
     )
 
 
@@ -113,7 +118,7 @@ def _disks(subject: Subject) -> Judgement:
         (Status.ENFORCED, subject.requests > 0 and subject.expired_keys() == 0),
         (Status.SUPPORTED, subject.expired_keys() == 0),
         by=("transcripts are encrypted by the application; encryption of the disk is not relied on",),
-        facts={"exchanges": subject.requests, "keys past their cryptoperiod": subject.expired_keys()},
+        facts={**subject.exchanges(), "keys past their cryptoperiod": subject.expired_keys()},
     )
 
 
@@ -131,7 +136,10 @@ def _key_storage(subject: Subject) -> Judgement:
     return judged(
         (Status.ENFORCED, in_kms),
         by=("`audit.kms`",) if in_kms else ("key files, mode 0600",),
-        facts={"keys in files": sum(key.falls_short for key in subject.keys)},
+        facts={
+            "keys in files": sum(key.provider is Provider.FILE for key in subject.keys),
+            "of them for account data or the log": sum(key.falls_short for key in subject.keys),
+        },
         limits=() if in_kms else ("file provider: 3.6.1.2 is not met (key-encrypting keys belong into an HSM or KMS)",),
     )
 
@@ -165,7 +173,7 @@ def _transport(subject: Subject) -> Judgement:
     return judged(
         (Status.SUPPORTED, subject.listener.tls),
         by=(how, *mutual),
-        facts={"exchanges": subject.requests},
+        facts={**subject.exchanges()},
         limits=("the way from Envoy to the model server is not encrypted by this service",),
     )
 

@@ -6,7 +6,7 @@ from extproc.audit.clock import Synchronised
 from extproc.audit.evidence.requirement import Judgement, Requirement, Status, judged
 from extproc.audit.evidence.subject import INSPECTION_DAYS, PROVEN, Subject
 from extproc.audit.settings import DirectoryStore, S3Store
-from extproc.core.record import EventCode
+from extproc.core.record import EventCode, Outcome
 
 MONTHS_12_DAYS = 365
 _GAP = "a gateway that an attacker controls can leave something out before it records"
@@ -17,16 +17,25 @@ def _recorded(*codes: EventCode, what: str, extra: tuple[str, ...] = ()) -> Call
     """For kinds of events that must be in the log: shown by those of the period."""
 
     def judge(subject: Subject) -> Judgement:
-        facts: dict[str, str | int] = {code.value: subject.facts.events[code] for code in codes}
+        counts = {code: _without_abandoned(subject, code) for code in codes}
+        facts: dict[str, str | int] = {code.value: count for code, count in counts.items()}
+        if EventCode.REQUEST_REFUSE in codes:
+            facts["not refused: the client left"] = subject.facts.abandoned
         return judged(
-            (Status.ENFORCED, subject.count(*codes) > 0 and subject.facts.incomplete == 0),
+            (Status.ENFORCED, any(counts.values()) and subject.facts.incomplete == 0),
             (Status.SUPPORTED, subject.facts.records > 0),
             by=(what,),
             facts=facts,
-            limits=extra if subject.count(*codes) else (*extra, "no such event in the period"),
+            limits=extra if any(counts.values()) else (*extra, "no such event in the period"),
         )
 
     return judge
+
+
+def _without_abandoned(subject: Subject, code: EventCode) -> int:
+    """Where a client left before anything was let through, `request.refuse` is recorded, and nobody refused."""
+    left = subject.facts.outcomes[code, Outcome.ABANDONED] if code is EventCode.REQUEST_REFUSE else 0
+    return subject.facts.events[code] - left
 
 
 def _active(subject: Subject) -> Judgement:

@@ -13,7 +13,7 @@ from extproc.core.identity import Principal
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.policy import DecisionInput, Effect, Operation, Policy, authorize
 from extproc.core.policy import Facts as RequestFacts
-from extproc.core.record import EventCode
+from extproc.core.record import ENDS_EXCHANGE, EventCode
 
 PROVEN, FINDING = 0, 1
 INSPECTION_DAYS = CHECK_DAYS = 92
@@ -61,6 +61,10 @@ class Subject:
     def requests(self) -> int:
         """Exchanges that a model was asked for."""
         return self.count(EventCode.INFERENCE_REQUEST)
+
+    def exchanges(self) -> dict[str, int]:
+        """Those that a model was asked for, beside all, in words."""
+        return {"exchanges let through": self.requests, "exchanges ended in all": self.count(*ENDS_EXCHANGE)}
 
     @property
     def s3(self) -> bool:
