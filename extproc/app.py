@@ -19,8 +19,9 @@ from google.protobuf.internal import api_implementation
 from extproc.approvals.desk import Desk
 from extproc.approvals.late_store import LateStore
 from extproc.approvals.store import open_store
+from extproc.audit.first_keys import first_keys
 from extproc.audit.journal import Journal
-from extproc.audit.keys import APPROVALS, AuditKeys, open_keys
+from extproc.audit.keys import APPROVALS, AuditKeys
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.audit.sealed import Sealer, fingerprint, load_custodian_key
@@ -117,7 +118,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        keys = open_keys(settings.audit)
+        keys = first_keys(settings.audit)
         check_cryptoperiods(settings, keys, int(time.time() * 1000))
         keys.content.prepare(APPROVALS)
         custodian = load_custodian_key(settings.audit.sealed_key) if settings.audit.sealed_key else None

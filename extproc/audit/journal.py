@@ -71,6 +71,7 @@ class Journal:
         now, clock = time.time(), ClockWatch()
         origin = Origin.parse(f"{settings.deployment}/{writer}/{new_epoch(now)}")
         keys.refuse_expired(int(now * 1000))
+        Registry(settings.spool, keys).refuse_another_key()
         keys.content.prepare(transcripts_of(str(origin)))
         signer = Signer.certified(keys.signing, str(origin), Role.EPOCH, int(now * 1000))
         epoch = NewEpoch.create(settings.spool, origin)

@@ -12,7 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from extproc.audit.files import replace, sync_directory, write_new
 from extproc.audit.key_register import KeyRegister, public_fingerprint, secret_fingerprint
-from extproc.audit.keys import CONTENT_KEY, KEY_BYTES, SIGNING_KEY, AuditKeys, finish_rotation, locked, read_secret
+from extproc.audit.keys import (
+    CONTENT_KEY,
+    KEY_BYTES,
+    SIGNING_KEY,
+    AuditKeys,
+    finish_rotation,
+    locked,
+    read_secret,
+    refuse_no_keys,
+)
 from extproc.audit.public_keys import put_first
 from extproc.audit.settings import AuditSettings
 
@@ -22,6 +31,7 @@ def rotate_keys(settings: AuditSettings, now_ms: int) -> None:
 
     Raises `AuditRefused` or OSError; repeating it after a crash is harmless.
     """
+    refuse_no_keys(settings)
     if settings.kms is not None:
         from extproc.audit.kms import KmsSigningKey, connect  # noqa: PLC0415 - boto3 takes a second to import
 

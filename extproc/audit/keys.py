@@ -30,7 +30,7 @@ from extproc.audit.key_register import refuse_expired as refuse_expired_keys
 from extproc.audit.public_keys import PUBLIC_KEY, algorithm_of, load_public_key, pin_public_key
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import CRYPTOPERIOD_DAYS, AuditSettings
-from extproc.audit.signed import SigningKey
+from extproc.audit.signed import Domain, SigningKey, verify_document
 
 KEY_BYTES = 32
 SIGNING_KEY = "deployment.key"
@@ -104,6 +104,8 @@ class AuditKeys:
     signing: SigningKey = field(repr=False)
     content: ContentKeys = field(repr=False)
     facts: tuple[KeyFact, ...] = field(default=(), repr=False)
+    directory: Path = field(default=Path())
+    """Where `deployment.pub` is."""
 
     @classmethod
     def load_or_create(cls, directory: Path, cryptoperiod_days: int = CRYPTOPERIOD_DAYS) -> "AuditKeys":
@@ -117,7 +119,17 @@ class AuditKeys:
             signing = Ed25519PrivateKey.from_private_bytes(read_secret(directory / SIGNING_KEY))
             content = FileContentKeys(read_secret(directory / CONTENT_KEY), retired_content_keys(directory))
             pin_public_key(directory, signing.public_key())
-            return cls(signing, content, tuple(_file_facts(directory, content, cryptoperiod_days)))
+            return cls(signing, content, tuple(_file_facts(directory, content, cryptoperiod_days)), directory)
+
+    def verify(self, domain: Domain, document: bytes) -> bytes:
+        """The body of what this deployment signed, with this key or with another one that it has or had.
+
+        Raises `AuditRefused`. The file is read now: another process may have rotated the keys.
+        """
+        try:
+            return verify_document(self.signing.public_key(), domain, document)
+        except AuditRefused:
+            return verify_document(load_public_key(self.directory / PUBLIC_KEY), domain, document)
 
     def refuse_expired(self, now_ms: int) -> None:
         """Raises `AuditRefused` when a key is past its cryptoperiod: nothing new is signed or encrypted with it."""
@@ -128,8 +140,31 @@ class AuditKeys:
         return replace(self, content=NoContentKeys())
 
 
+def there_are_keys(settings: AuditSettings) -> bool:
+    """Whether this deployment has begun to have keys where the settings say. With a KMS it is the public file."""
+    names = (SIGNING_KEY, CONTENT_KEY, PUBLIC_KEY) if settings.kms is None else (PUBLIC_KEY,)
+    return any((settings.keys / name).exists() for name in names)
+
+
+def refuse_no_keys(settings: AuditSettings) -> None:
+    """Raises `AuditRefused` where there are none. A command that made some would sign the log with a foreign key."""
+    if not there_are_keys(settings):
+        raise AuditRefused(
+            f"there are no keys in {settings.keys}: is `audit.keys` right? the service makes them when it first starts"
+        )
+
+
 def open_keys(settings: AuditSettings) -> AuditKeys:
-    """The keys that the settings name. Raises `AuditRefused`, also when a key management service cannot be reached."""
+    """The keys that there are, never new ones.
+
+    Raises `AuditRefused`, also when a key management service cannot be reached.
+    """
+    refuse_no_keys(settings)
+    return open_or_make_keys(settings)
+
+
+def open_or_make_keys(settings: AuditSettings) -> AuditKeys:
+    """Whether they may be made is for `first_keys` to say. Raises like `open_keys`."""
     if settings.kms is None:
         return AuditKeys.load_or_create(settings.keys, settings.cryptoperiod_days)
     from extproc.audit.kms import open_kms_keys  # noqa: PLC0415 - boto3 takes a second to import

@@ -56,7 +56,7 @@ def open_kms_keys(settings: AuditSettings, kms: KmsKeys) -> AuditKeys:
             *retired_facts(directory, period),
         ]
     facts = (_fact(signing.described, Purpose.SIGNING, period), _fact(content, Purpose.CONTENT, period), *retired)
-    return AuditKeys(signing, KmsContentKeys(client, content.arn, settings.deployment, files), facts)
+    return AuditKeys(signing, KmsContentKeys(client, content.arn, settings.deployment, files), facts, directory)
 
 
 def connect(kms: KmsKeys) -> "KMSClient":

@@ -26,6 +26,8 @@ def load_public_key(path: Path) -> TrustedKeys:
         if not blocks or b"".join(blocks) != data.lstrip() or len(data) > MAX_PUBLIC_BYTES:
             raise ValueError  # noqa: TRY301 - the same answer as from the parser
         keys = tuple(_known(load_pem_public_key(block), path) for block in blocks)
+    except FileNotFoundError as error:
+        raise AuditRefused(f"{path} is not there") from error
     except (OSError, ValueError) as error:
         raise AuditRefused(f"{path} is not a readable public key") from error
     return TrustedKeys(keys)

@@ -56,13 +56,28 @@ class Registry:
         lock = os.open(self.spool / "registry" / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            head = read_head(self.spool)
+            head = self._own_head()
             if head is not None:
                 self._place(head)
             if not (epoch_path(self.spool, origin) / REGISTRY).exists():
                 self._append(head, origin, now_ms)
         finally:
             os.close(lock)
+
+    def refuse_another_key(self) -> None:
+        """Raises `AuditRefused` when the spool's log was begun with a key that is not this deployment's."""
+        self._own_head()
+
+    def _own_head(self) -> Head | None:
+        head = read_head(self.spool)
+        if head is not None:
+            try:
+                self.keys.verify(Domain.REGISTRY, head.document.encode())
+            except AuditRefused as error:
+                raise AuditRefused(
+                    f"the log in {self.spool} was begun with another key: is `audit.keys` right?"
+                ) from error
+        return head
 
     def _append(self, head: Head | None, origin: Origin, now_ms: int) -> None:
         spool = head.spool if head else os.urandom(16).hex()

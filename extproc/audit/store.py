@@ -112,7 +112,7 @@ class Directory:
                 if hashlib.sha256(path.read_bytes()).digest() != hashlib.sha256(data).digest():
                     raise Divergent(key) from None
         except OSError as error:
-            raise _failed(error) from error
+            raise _failed(self._root, error) from error
 
     def replace_key_bag(self, key: str, data: bytes) -> None:
         require_key_bag(key)
@@ -123,7 +123,7 @@ class Directory:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise _failed(error) from error
+            raise _failed(self._root, error) from error
 
     def delete_for_good(self, key: str) -> None:
         require_key_bag(key)
@@ -132,7 +132,7 @@ class Directory:
             erase(path)
             _erase_unfinished(path.parent)
         except OSError as error:
-            raise _failed(error) from error
+            raise _failed(self._root, error) from error
 
     def get(self, key: str, version: str = "") -> bytes:
         try:
@@ -142,14 +142,14 @@ class Directory:
             self.require_root()
             raise
         except OSError as error:
-            raise _failed(error) from error
+            raise _failed(self._root, error) from error
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         self.require_root()
         try:
             yield from self._list(prefix.rstrip("/"))
         except OSError as error:
-            raise StoreFailed(f"directory: {type(error).__name__}") from error
+            raise _failed(self._root, error) from error
 
     def require_root(self) -> None:
         """Raises `StoreFailed` where there is no such directory."""
@@ -197,9 +197,17 @@ def _open_file(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _failed(error: OSError) -> StoreFailed:
+_WORDS: dict[type[OSError], str] = {
+    NotADirectoryError: "is, or has on its way, a file where a folder must be: name a folder in the settings",
+    PermissionError: "may not be used by this user: look at its owner and mode",
+}
+
+
+def _failed(root: Path, error: OSError) -> StoreFailed:
+    """Names the store's folder, not the object: the same trouble has the same words, and is said once."""
+    words = _WORDS.get(type(error), "cannot be used")
     denied = isinstance(error, PermissionError)
-    return StoreFailed(f"directory: {type(error).__name__}", Fault.DENIED if denied else Fault.OTHER)
+    return StoreFailed(f"directory: {root} {words} ({type(error).__name__})", Fault.DENIED if denied else Fault.OTHER)
 
 
 def _erase_unfinished(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """`extproc audit`: search, show, replay and verify the audit log.
 
-Reading works beside a running service. Every reading is first recorded itself (PCI DSS v4.0.1 10.2.1.3).
+Reading works beside a running service. Every reading is first recorded itself (PCI DSS v4.0.1 10.2.1.3),
+but for one of a copy (`--store`), beside which there is no journal.
 """
 
 import click

@@ -36,7 +36,7 @@ _DAY_MS = 86_400_000
 @click.option("--once", is_flag=True, help="One pass, for a CronJob. Otherwise a pass every `interval`.")
 @click.option("--show-key", is_flag=True, help="Print the verifier key of the co-signatures, and do nothing else.")
 @click.option("--acknowledge", metavar="ID", default="", help="Close an open alarm; with --reason.")
-@click.option("--reason", default="", help="What was found out; kept in the anchor's log.")
+@click.option("--reason", default="", help="What was found out; kept in the anchor's log, with card data masked.")
 def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: str, reason: str) -> None:
     """Witness the log from outside. Exit 0 nothing is wrong, 1 an alarm is open, 2 not finished, or nothing there."""
     from extproc.audit.anchor_settings import load_anchor_settings, load_signer  # noqa: PLC0415
@@ -62,6 +62,7 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: str, reason: str)
     from extproc.audit.anchor_settings import load_signer  # noqa: PLC0415
     from extproc.audit.public_keys import load_public_key  # noqa: PLC0415
     from extproc.audit.store import StoreFailed, open_objects  # noqa: PLC0415
+    from extproc.cli.person import mask_reason  # noqa: PLC0415
 
     copies = open_objects(settings.copies) if settings.copies else None
     with open_memory(settings.memory, settings.name, settings.deployment) as memory:
@@ -81,7 +82,8 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: str, reason: str)
         if not acknowledge:
             return _watch(anchor, 0.0 if once else settings.interval_seconds)
         try:
-            alarm = anchor.acknowledge(acknowledge, getpass.getuser(), reason.strip(), int(time.time() * 1000))
+            said = mask_reason(reason.strip())
+            alarm = anchor.acknowledge(acknowledge, getpass.getuser(), said, int(time.time() * 1000))
         except (StoreFailed, RolledBack) as error:
             fail(f"the acknowledgement could not be kept ({error})")
         _say(acknowledged=alarm.name, where=alarm.where, by=alarm.acknowledged_by, reason=alarm.reason)

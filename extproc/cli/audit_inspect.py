@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from extproc.cli.audit_where import config_option, fail, find_where, json_option
+from extproc.cli.audit_where import config_option, fail, find_configured, json_option
 
 if TYPE_CHECKING:
     from extproc.audit.inspect import Inspection
@@ -39,9 +39,8 @@ def inspect_command(*, config: Path | None, as_json: bool) -> None:
     from extproc.audit.store import StoreFailed  # noqa: PLC0415
     from extproc.core.record import EventCode  # noqa: PLC0415
 
-    where = find_where(config, None)
-    if where.settings is None:
-        raise click.UsageError("inspect-store needs --config")
+    where = find_configured(config)
+    assert where.settings is not None  # noqa: S101 - a configuration was given
     operation = "audit.inspect-store"
     where.record(
         EventCode.STORE_INSPECT, operation, {STATE: BEGUN}, "the inspection could not be recorded, so nothing is asked"

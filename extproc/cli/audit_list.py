@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from extproc.cli.audit_where import (
-    EXIT_FINDING,
     config_option,
     find_where,
     json_option,
+    no_such_exchange,
     span_of,
     span_options,
     store_failures,
@@ -110,5 +109,4 @@ def show_command(*, exchange_id: str, config: Path | None, store: Path | None, a
         print_records(exchange, as_json=as_json)
     print_problems(reader.problems)
     if exchange is None:
-        click.echo("no such exchange; `extproc audit list` shows which there are", err=True)
-        sys.exit(EXIT_FINDING)
+        no_such_exchange(exchange_id)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from extproc.cli.audit_where import EXIT_FINDING, Where, config_option, find_where, json_option, store_failures
+from extproc.cli.audit_where import (
+    EXIT_FINDING,
+    Where,
+    config_option,
+    find_configured,
+    json_option,
+    no_such_exchange,
+    store_failures,
+)
 
 if TYPE_CHECKING:
     from extproc.audit.replay import Transcript
@@ -35,9 +43,8 @@ def replay_command(
         print_events,
     )
 
-    where = find_where(config, None)
-    if where.settings is None:
-        raise click.UsageError("replay needs --config")
+    where = find_configured(config)
+    assert where.settings is not None  # noqa: S101 - a configuration was given
     where.record_read("audit.replay", {"exchange": exchange_id[:128], "view": "raw" if raw else "conversation"})
     transcript = _read(where, where.settings, exchange_id)
     pace = Pace.begin(0.0 if no_wait else 1 / speed)
@@ -73,6 +80,5 @@ def _read(where: Where, settings: AuditSettings, exchange_id: str) -> Transcript
         click.echo("the content key does not open: it is another deployment's, or was changed", err=True)
         sys.exit(EXIT_FINDING)
     if transcript is None:
-        click.echo("no such exchange; `extproc audit list` shows which there are", err=True)
-        sys.exit(EXIT_FINDING)
+        no_such_exchange(exchange_id)
     return transcript

@@ -44,7 +44,7 @@ def verify_command(
     from extproc.cli.audit_report import print_report  # noqa: PLC0415
 
     where = find_where(config, store)
-    asked = Span(since_ms(begin) if begin else None, since_ms(end) if end else None)
+    asked = Span(since_ms(begin, "--from") if begin else None, since_ms(end, "--to") if end else None)
     if asked.from_ms is not None and asked.is_behind(asked.from_ms):
         raise click.UsageError("--from lies behind --to")
     if public_key is None and where.settings is None:

@@ -56,12 +56,17 @@ class Where:
             return Holdings.look(self.store, self.spool, self.deployment, listing=listing)
 
     def record_read(self, operation: str, detail: dict[str, str | int | float | bool]) -> None:
-        """Before anything is shown. Without settings there is no journal to write to."""
+        """Before anything is shown. Without settings there is no journal to write to.
+
+        What a person typed may be a card number: every text of `detail` is masked, because a record is never changed.
+        """
+        from extproc.cli.person import mask_reason  # noqa: PLC0415
         from extproc.core.record import EventCode  # noqa: PLC0415
 
         if self.settings is not None:
+            masked = {name: mask_reason(value) if isinstance(value, str) else value for name, value in detail.items()}
             self.record(
-                EventCode.AUDIT_READ, operation, detail, "the reading could not be recorded, so nothing is shown"
+                EventCode.AUDIT_READ, operation, masked, "the reading could not be recorded, so nothing is shown"
             )
 
     def record(
@@ -128,6 +133,13 @@ def find_where(config: Path | None, store: Path | None) -> Where:
     return Where(settings, open_store(settings), settings.deployment)
 
 
+def find_configured(config: Path | None) -> Where:
+    """For a command that has no `--store`."""
+    if config is None:
+        raise click.UsageError("give --config (or EXTPROC_CONFIG)")
+    return find_where(config, None)
+
+
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -153,8 +165,17 @@ def span_options(function: Callable[..., Any]) -> Callable[..., Any]:
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
 
 
-def since_ms(text: str) -> int:
-    """Unix milliseconds of an ISO 8601 time, or of a span before now; 0 for nothing."""
+def no_such_exchange(exchange_id: str) -> NoReturn:
+    """End with exit code 2, and name it. A card number that was typed for an id is masked here too."""
+    from extproc.cli.person import mask_reason  # noqa: PLC0415
+    from extproc.core.printable import printable_line  # noqa: PLC0415
+
+    said = printable_line(mask_reason(exchange_id[:128]))
+    fail(f"there is no exchange `{said}`; `extproc audit list` shows which there are")
+
+
+def since_ms(text: str, option: str) -> int:
+    """Unix milliseconds of an ISO 8601 time, or of a span before now; 0 for nothing. What is neither is wrong use."""
     if not text:
         return 0
     if match := _SPAN.fullmatch(text):
@@ -162,7 +183,8 @@ def since_ms(text: str) -> int:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
-        raise click.BadParameter("a span like `24h`, or an ISO 8601 time") from error
+        said = f"{text!a} is neither a span like `24h` nor an ISO 8601 time"
+        raise click.BadParameter(said, param_hint=option) from error
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)
 
 
@@ -170,7 +192,9 @@ def span_of(since: str, until: str) -> Span:
     """Of the two options; a span that holds nothing is wrong use."""
     from extproc.audit.reader import FOREVER_MS, Span  # noqa: PLC0415
 
-    span = Span(since_ms(since), min(since_ms(until), FOREVER_MS) if until else FOREVER_MS)
+    since_at, until_at = since_ms(since, "--since (--from)"), since_ms(until, "--until (--to)")
+    span = Span(since_at, min(until_at, FOREVER_MS) if until else FOREVER_MS)
     if span.since_ms >= span.until_ms:
-        raise click.BadParameter("`--since` must be before `--until`")
+        ends = [f"begins at {since!a}"] * bool(since) + [f"ends before {until!a}"] * bool(until)
+        raise click.UsageError(f"the span that {' and '.join(ends)} holds nothing; `2h` is two hours ago, `1h` one")
     return span

@@ -54,7 +54,7 @@ def command(*, config: Path | None, begin: str, end: str, output: Path, anchor: 
     if config is None:
         raise click.UsageError("give --config (or EXTPROC_CONFIG)")
     now_ms = int(time.time() * 1000)
-    from_ms, to_ms = since_ms(begin), since_ms(end) if end else now_ms
+    from_ms, to_ms = since_ms(begin, "--from"), since_ms(end, "--to") if end else now_ms
     if not 0 < from_ms < min(to_ms, now_ms):
         fail("the period is empty: --from must be before --to, and before now")
     try:

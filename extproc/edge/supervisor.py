@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extproc.audit.adopt import adopt_orphans
-from extproc.audit.keys import open_keys
+from extproc.audit.first_keys import first_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.shipper import Shipper, ShippingFailed
 from extproc.audit.store import Fault, StoreFailed, open_store
@@ -55,7 +55,7 @@ class Supervisor:
         self._config = config
         self._clock = clock
         self._stopping = threading.Event()
-        self._keys = open_keys(settings.audit)
+        self._keys = first_keys(settings.audit)
         self._shipper = Shipper(settings.audit)
         self._alarm = StoreAlarm(settings.audit, self._keys)
 

@@ -242,7 +242,7 @@ def test_the_readmes_example_is_one(tmp_path):
         ({"store": {"directory": "a", "s3": {"bucket": "b"}}}, "either a `directory` or `s3`"),
         ({"interval": "soon"}, "duration"),
         ({"interval": "0s"}, "interval"),
-        ({"public_key": "missing.pub"}, "not a readable public key"),
+        ({"public_key": "missing.pub"}, "missing.pub is not there"),
         ({"unknown": 1}, "unknown"),
         ({"kind": "Config"}, "kind"),
     ],
@@ -292,3 +292,17 @@ def test_it_goes_on_until_it_is_told_to_stop(shipped, config, tmp_path):
     assert [line["moved"] for line in lines] == [2, 0, 0]
     key = VerifierKey.parse(run(config(), "--show-key")[0].output.strip())
     assert len(read_anchored(tmp_path / "anchor" / "memory", key).remembered.heads) == 2
+
+
+def test_a_card_number_in_a_reason_is_kept_nowhere(log, shipped, config, tmp_path):
+    assert run(config(), "--once")[0].exit_code == 0
+    drop_last(log)
+    alarm = run(config(), "--once")[1][0]
+    result, (line,) = run(config(), "--acknowledge", alarm["id"], "--reason", "asked about 4111 1111 1111 1111 by mail")
+    assert result.exit_code == 0
+    assert line["reason"].startswith("asked about ")
+    assert line["reason"].endswith(" by mail")
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "anchor").rglob("*") if path.is_file())
+    assert b"by mail" in kept
+    assert b"4111 1111 1111 1111" not in kept
+    assert "4111 1111 1111 1111" not in result.output

@@ -51,7 +51,7 @@ def test_show_prints_every_record_with_its_receipt(run, living):
     assert "inference.end" in result.stdout
     lines = run("show", "x-1", "--json").stdout.splitlines()
     assert [json.loads(line)["metadata"]["event_code"] for line in lines] == ["inference.request", "inference.end"]
-    assert run("show", "x-9").exit_code == 1
+    assert run("show", "x-9").exit_code == 2
 
 
 def test_replay_prints_both_directions_with_their_times(run, living, story):
@@ -62,7 +62,7 @@ def test_replay_prints_both_directions_with_their_times(run, living, story):
     assert lines[1] == "    0.001s <- data: one"
     pieces = [json.loads(line) for line in run("replay", "x-2", "--raw", "--json").stdout.splitlines()]
     assert [piece["data"].encode() for piece in pieces] == [story[0], *story[1]]
-    assert run("replay", "x-9").exit_code == 1
+    assert run("replay", "x-9").exit_code == 2
 
 
 def test_replay_waits_as_long_as_it_took(run, living):
@@ -167,3 +167,51 @@ def test_an_exchange_is_shown_by_its_end_also_when_something_follows(record) -> 
     items = [Evidence("o", seq, 1, record(code, "ex-1"), b"") for seq, code in enumerate(codes)]
     assert ExchangeRecords("ex-1", items).last.event_code is EventCode.REQUEST_REFUSE
     assert ExchangeRecords("ex-1", [items[0], items[2]]).last.event_code is EventCode.APPROVAL_OPEN
+
+
+@pytest.mark.parametrize("command", ["list", "export"])
+def test_a_wrong_span_is_told_in_the_words_that_were_typed(run, log, command):
+    more = {"list": [], "export": ["--format", "ocsf-jsonl", "--output", "none"]}[command]
+    bad = run(command, *more, "--from", "yesterday")
+    assert bad.exit_code == 2
+    assert "--since (--from)" in bad.stderr
+    assert "'yesterday' is neither a span like `24h` nor an ISO 8601 time" in bad.stderr
+    bad = run(command, *more, "--until", "soon")
+    assert "--until (--to)" in bad.stderr
+    empty = run(command, *more, "--from", "1h", "--to", "2h")
+    assert empty.exit_code == 2
+    assert "the span that begins at '1h' and ends before '2h' holds nothing" in empty.stderr
+    assert "since" not in empty.stderr
+    assert run("verify", "--to", "soon").stderr.count("--to: 'soon'") == 1
+
+
+def test_an_unknown_exchange_is_named_and_wrong_input(run, living):
+    for command in ("show", "replay"):
+        result = run(command, "x-9\x1b[2J")
+        assert result.exit_code == 2
+        assert "there is no exchange `x-9" in result.stderr
+        assert "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [("replay", "x-1"), ("inspect-store",)])
+def test_a_command_without_store_does_not_advise_it(run, command):
+    result = run(*command, configured=False)
+    assert result.exit_code == 2
+    assert "give --config (or EXTPROC_CONFIG)" in result.stderr
+    assert "--store" not in result.stderr
+
+
+def test_a_missing_public_key_is_said_to_be_missing(run, shipped):
+    path = shipped.settings.keys / PUBLIC_KEY
+    path.unlink()
+    result = run("verify")
+    assert result.exit_code == 2
+    assert f"{path} is not there" in result.stderr
+
+
+def test_a_store_that_is_a_file_is_named(run, shipped, tmp_path):
+    shutil.rmtree(shipped.store_path)
+    shipped.store_path.write_text("no folder")
+    result = run("list")
+    assert result.exit_code == 2
+    assert f"{shipped.store_path} is, or has on its way, a file where a folder must be" in result.stderr

@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 
 from extproc.audit import kms
 from extproc.audit.content import WrappedKey
+from extproc.audit.first_keys import first_keys
 from extproc.audit.key_register import DAY_MS, Provider, Purpose
 from extproc.audit.key_rotation import rotate_keys
 from extproc.audit.keys import APPROVALS, AuditKeys, open_keys, transcripts_of
@@ -60,7 +61,7 @@ def settings_of(moto_url, arns, s3_credentials) -> Callable[..., KmsKeys]:
 def in_kms(log, settings_of, tmp_path):
     """The same deployment with keys in a KMS, and an empty folder of keys."""
     settings = log.with_(kms=settings_of(), keys=tmp_path / "kms-keys").settings
-    return type(log)(settings, open_keys(settings))
+    return type(log)(settings, first_keys(settings))
 
 
 def test_the_log_is_signed_by_the_kms_and_proven_offline_from_the_pem_alone(in_kms, exchange, moto_url):
@@ -137,7 +138,7 @@ def test_a_kms_that_is_away_lets_nothing_start(log, settings_of, tmp_path, monke
     monkeypatch.setattr(kms, "_CONFIG", Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=1))
     away = log.with_(kms=settings_of(url=f"http://127.0.0.1:{free_port()}"), keys=tmp_path / "empty").settings
     with pytest.raises(AuditRefused, match="kms:DescribeKey could not be asked"):
-        open_keys(away)
+        first_keys(away)
     assert not (tmp_path / "empty").exists()
 
 
@@ -161,7 +162,7 @@ def test_an_epoch_of_records_needs_no_data_key(in_kms, record):
 def test_an_unfit_signing_key_is_refused(log, settings_of, tmp_path, signing):
     settings = log.with_(kms=settings_of(signing=signing), keys=tmp_path / "empty").settings
     with pytest.raises(AuditRefused, match="must have key spec ECC_NIST_P256"):
-        open_keys(settings)
+        first_keys(settings)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_an_unfit_signing_key_is_refused(log, settings_of, tmp_path, signing):
 )
 def test_an_unfit_content_key_is_refused(log, settings_of, tmp_path, content, why):
     with pytest.raises(AuditRefused, match=why):
-        open_keys(log.with_(kms=settings_of(content=content), keys=tmp_path / "empty").settings)
+        first_keys(log.with_(kms=settings_of(content=content), keys=tmp_path / "empty").settings)
 
 
 def test_a_signature_that_does_not_hold_is_not_believed(in_kms, arns):
