@@ -14,6 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from extproc.approvals.store import ApprovalStore
+from extproc.audit.keys import AuditKeys
 from extproc.cli.approvals import command
 from extproc.core.approval import ApprovalRequest, ApprovalState
 from extproc.core.record import EventCode
@@ -266,6 +267,10 @@ def test_a_decision_that_cannot_be_recorded_is_not_carried_out(place: Place, hel
 def test_keys_that_do_not_open_the_preview(place: Place, held: str) -> None:
     for file in (place.folder / "keys").iterdir():
         file.unlink()
+    absent = place.run("show", held)
+    assert absent.exit_code == 2
+    assert "there are no keys in" in absent.stderr
+    AuditKeys.load_or_create(place.folder / "keys")
     result = place.run("show", held)
     assert result.exit_code == 2
     assert "cannot be opened" in result.stderr
