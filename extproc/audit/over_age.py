@@ -42,7 +42,7 @@ class RetentionJob:
     def check(self, now_ms: int) -> Retention:
         """Count, and record the result. Raises `StoreFailed`, and what `write` raises."""
         found = check_retention(self.settings, self._look(), now_ms)
-        self._record(EventCode.AUDIT_RETENTION_CHECK, result_of(self.settings, found))
+        self._record(EventCode.AUDIT_RETENTION_CHECK, result_of(self.settings, found), now_ms)
         return found
 
     def enforce(self, now_ms: int) -> Retention:
@@ -68,7 +68,9 @@ class RetentionJob:
             digest.update(bag.key.encode() + b"\x00" + hashlib.sha256(data).hexdigest().encode() + b"\n")
         told: Detail = {"policy": POLICY, "before_ms": found.limit_ms, "bags": len(found.over_age), "keys": keys}
         after = hashlib.sha256().hexdigest()
-        self._record(EventCode.ADMIN_SHRED, {**told, "keys_before": digest.hexdigest(), "keys_after": after})
+        self._record(
+            EventCode.ADMIN_SHRED, {**told, "keys_before": digest.hexdigest(), "keys_after": after}, found.now_ms
+        )
         try:
             # The bags last: while one is left, a repetition does all of it.
             told["previews"] = self.erase_previews_before(found.limit_ms / 1000)
@@ -79,9 +81,9 @@ class RetentionJob:
                     erase(bag.path)
         except (StoreFailed, Unavailable, OSError) as error:
             told["error"] = type(error).__name__
-            self._record(EventCode.ADMIN_SHRED_FAILED, told, Outcome.FAILED)
+            self._record(EventCode.ADMIN_SHRED_FAILED, told, found.now_ms, Outcome.FAILED)
             raise ShredFailed(type(error).__name__) from error
-        self._record(EventCode.ADMIN_SHRED_DONE, told)
+        self._record(EventCode.ADMIN_SHRED_DONE, told, found.now_ms)
 
     def _read(self, bag: KeyBag) -> bytes:
         with suppress(FileNotFoundError):
@@ -94,10 +96,11 @@ class RetentionJob:
     def _look(self) -> Holdings:
         return Holdings.look(self.store, self.settings.spool, self.settings.deployment)
 
-    def _record(self, event_code: EventCode, detail: Detail, status: Outcome = Outcome.SUCCEEDED) -> None:
+    def _record(self, event_code: EventCode, detail: Detail, now_ms: int, status: Outcome = Outcome.SUCCEEDED) -> None:
+        """Not before the moment that the check went by: the verifier takes no shredding for one of what is younger."""
         record = Record(
             event_code=event_code,
-            time_ms=int(time.time() * 1000),
+            time_ms=max(now_ms, int(time.time() * 1000)),
             actor=self.actor,
             status=status,
             src_address=self.source,

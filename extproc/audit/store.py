@@ -153,6 +153,8 @@ class Directory:
 
     def require_root(self) -> None:
         """Raises `StoreFailed` where there is no such directory."""
+        if self._root.exists() and not self._root.is_dir():
+            raise _failed(self._root, NotADirectoryError())
         if not self._root.is_dir():
             raise StoreFailed(f"{self._root} is not there", Fault.UNREACHABLE)
 

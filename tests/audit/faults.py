@@ -165,6 +165,7 @@ def is_subsequence(part: list[Any], whole: list[Any]) -> bool:
 def finish(root: Path, deployment: Deployment) -> Report:
     """Adopt what is dead and verify all of it, as if an hour later."""
     settings = settings_of(root, deployment.path)
+    open_store(settings).check()  # as a service does when it starts
     adopt_orphans(settings, deployment.keys)
     return verify(
         open_store(settings),

@@ -79,6 +79,7 @@ class TestAJournalOfOnesOwn:
     def test_p4_what_nobody_signed_excuses_nothing(self, emptied: Log, forger: Log, record, acks) -> None:
         """A shredding that stands in no sealed segment, by whom the deployment certified no key."""
         head = (emptied.settings.spool / "registry/head.json").read_bytes()
+        (emptied.settings.spool / "registry/head.json").unlink()  # else a journal with other keys is not opened
         journal = forger.open("worker-9")
         shred = record(EventCode.ADMIN_SHRED, "")
         journal.append_record(replace_detail(shred, before_ms=shred.time_ms), acks)

@@ -26,7 +26,7 @@ from extproc.audit.evidence.requirements import REQUIREMENTS
 from extproc.audit.evidence.tally import MAX_NAMES, Tally
 from extproc.audit.holdings import Holdings
 from extproc.audit.journal import Journal
-from extproc.audit.keys import open_keys
+from extproc.audit.keys import open_keys, open_or_make_keys
 from extproc.audit.reader import find_records
 from extproc.audit.shipper import Shipper
 from extproc.audit.store import open_store
@@ -165,7 +165,7 @@ def configure(folder: Path) -> None:
 def tell(folder: Path) -> None:
     """The log of the story above: a service before the period, a worker that closed in it, and a command's epoch."""
     settings = load_settings(folder / "config.yaml").audit
-    keys = open_keys(settings)
+    keys = open_or_make_keys(settings)
     real = time.time
     with pytest.MonkeyPatch.context() as patch:
         for module in (journal_module, keeper_module):
