@@ -51,4 +51,6 @@ def test_what_is_no_card_number_is_recorded_as_it_was_typed(shipped, place, line
     assert place.audit("show", "x-1").exit_code == 0
     shipped.ship()
     details = [line["detail"] for line in lines_of(shipped) if line["event_code"] == "audit.read"]
-    assert details == [{"since": "24h", "person": "analyst"}, {"exchange": "x-1"}]
+    assert len(details) == 2  # two epochs of one second are stored in any order
+    for said in ({"since": "24h", "person": "analyst"}, {"exchange": "x-1"}):
+        assert said in details
