@@ -86,8 +86,8 @@ PLANTS = (
     Plant(
         "a register that lacks its first entry says when the log began",
         "audit/verify_registry.py",
-        "any(1 not in chain for chain in self._chains.values())",
-        "not any(1 in chain for chain in self._chains.values())",
+        "            return 0\n        return min(chain[1].registered_ms for chain in self._chains.values())",
+        "            pass\n        return min(min(chain.values(), key=lambda link: link.registered_ms).registered_ms for chain in self._chains.values())",
         "tests/audit/test_audit_range.py::test_a_register_without_its_first_entry_does_not_say_when_the_log_began",
     ),
     Plant(
