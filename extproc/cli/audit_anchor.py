@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import signal
 import sys
 import threading
 import time
@@ -92,9 +91,10 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: str, reason: str)
 
 def _watch(anchor: Anchor, interval_seconds: float) -> int:
     """Passes until a signal comes; one, when there is no interval. The exit code of the last."""
+    from extproc.edge.stop_signals import set_on_signal  # noqa: PLC0415
+
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    set_on_signal(stop)
     while True:
         started = time.monotonic()
         code = _pass(anchor)

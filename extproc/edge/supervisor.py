@@ -23,6 +23,7 @@ from extproc.edge.hardening import die_with_parent
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
+from extproc.edge.stop_signals import set_on_signal
 
 RESTART_SECONDS = 1.0
 """Between a worker's death and its next start, doubled while it keeps dying at once."""
@@ -61,8 +62,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
+        set_on_signal(self._stopping)
         if (parent := os.environ.pop(PARENT_VARIABLE, "")) and parent.isdecimal():
             die_with_parent(signal.SIGTERM)
             if os.getppid() != int(parent):  # it ended before we could ask

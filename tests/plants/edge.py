@@ -167,4 +167,11 @@ PLANTS = (
         "found",
         EDGE + "test_a_traceparent_that_names_an_account_is_no_traceparent",
     ),
+    Plant(
+        "a signal within a wait is a deadlock",
+        "edge/stop_signals.py",
+        'threading.Thread(target=ended.set, name="stop").start()',
+        "ended.set()",
+        "tests/edge/test_stop_signals.py",
+    ),
 )
