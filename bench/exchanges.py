@@ -30,7 +30,7 @@ STREAMED = Shape("100 streamed events", prompt_bytes=2_000, events=100, event_by
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Settings as they are by default, and keys."""
+    """Settings as they are by default, keys, and the folder of a store."""
 
     settings: AuditSettings
     keys: AuditKeys
@@ -38,6 +38,7 @@ class Deployment:
     @classmethod
     def create(cls, folder: Path) -> "Deployment":
         store = DirectoryStore(folder / "store")
+        store.directory.mkdir(exist_ok=True, parents=True)  # as a deployment finds it: reading creates none
         settings = AuditSettings(deployment="bench", spool=folder / "spool", keys=folder / "keys", store=store)
         return cls(settings, AuditKeys.load_or_create(settings.keys))
 
