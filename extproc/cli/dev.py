@@ -1,12 +1,12 @@
 """`extproc dev`: tokens and an issuer for development on one machine. Never for a deployment."""
 
 import re
-import signal
 from pathlib import Path
 from threading import Event
 
 import click
 
+from extproc.edge.stop_signals import set_on_signal
 from extproc.local.issuer import ALGORITHMS, AUDIENCE, mint_token, read_issuer_file, start_issuer
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -81,8 +81,7 @@ def token(*, subject: str, groups: str, name: str, ttl: int, algorithm: str, dir
 def issuer(port: int, audience: str, directory: Path) -> None:
     """Run the issuer in the foreground; its URL is the first line printed."""
     ended = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    set_on_signal(ended)
     try:
         running = start_issuer(directory, port, audience=audience)
     except (OSError, ValueError) as error:

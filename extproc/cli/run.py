@@ -27,14 +27,14 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
     from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
     from extproc.edge.policy_file import Fitness  # noqa: PLC0415
     from extproc.edge.settings_file import SettingsInvalid, read_credential  # noqa: PLC0415
+    from extproc.edge.stop_signals import set_on_signal  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
     from extproc.local.guard import Wanted, start_guard  # noqa: PLC0415
     from extproc.local.own_command import own_command, shell_path  # noqa: PLC0415
     from extproc.local.service_process import NotStarted  # noqa: PLC0415
 
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopped.set())
+    set_on_signal(stopped, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         credential = read_credential(credential_file).value if credential_file else ""
     except SettingsInvalid as error:

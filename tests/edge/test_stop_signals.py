@@ -3,9 +3,11 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
+import extproc
 from extproc.edge.stop_signals import set_on_signal
 
 
@@ -20,3 +22,10 @@ def test_a_signal_within_a_call_of_the_event_sets_it_all_the_same() -> None:
         assert ended.wait(4)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_no_other_code_sets_an_event_in_a_handler() -> None:
+    """The demo's handler sets none: it leaves."""
+    package = Path(extproc.__file__).parent
+    own = {str(path.relative_to(package)) for path in package.rglob("*.py") if "signal.signal(" in path.read_text()}
+    assert own == {"edge/stop_signals.py", "cli/demo.py"}

@@ -174,4 +174,18 @@ PLANTS = (
         "ended.set()",
         "tests/edge/test_stop_signals.py",
     ),
+    Plant(
+        "the development issuer sets an event in a handler",
+        "cli/dev.py",
+        "    set_on_signal(ended)\n",
+        "    import signal\n\n    signal.signal(signal.SIGTERM, lambda *_: ended.set())\n",
+        "tests/edge/test_stop_signals.py",
+    ),
+    Plant(
+        "`run` sets an event in a handler",
+        "cli/run.py",
+        "    set_on_signal(stopped, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))\n",
+        "    signal.signal(signal.SIGTERM, lambda *_: stopped.set())\n",
+        "tests/edge/test_stop_signals.py",
+    ),
 )
