@@ -19,8 +19,11 @@ from extproc.audit.anchor_log import AlarmAcknowledged, AlarmRaised, EpochExpire
 from extproc.audit.anchor_look import MAX_SEGMENTS, Found, Look
 from extproc.audit.anchor_memory import Alarm, Memory
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.signed import VerifyKey
+from extproc.audit.signed import UNNAMED_KEY, VerifyKey
 from extproc.audit.store import ObjectStore
+
+_KEY_FILE = "the public key file"
+_NAMED = "it holds the key now, and what the key signed is proven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +112,36 @@ class Anchor:
         if look.now_ms - alive_ms > self.silence_ms:
             look.found.append((AlarmName.SILENT, ledger.deployment, "no writer lives"))
         raised, over = self._alarms(look)
+        named = self._named_since(look)
         moved = list(look.moved.values())
         statements: list[Line] = [_seen(head, look.now_ms) for head in moved if self._is_news(head)]
         statements += [EpochExpired(time_ms=look.now_ms, origin=origin) for origin in look.expired]
         statements += [
             AlarmRaised(time_ms=look.now_ms, name=each.name, where=each.where, what=each.what) for each in raised
         ]
+        statements += [
+            AlarmAcknowledged(time_ms=look.now_ms, name=each.name, where=each.where, by=_KEY_FILE, reason=_NAMED)
+            for each in named
+        ]
         ledger = msgspec.structs.replace(
             ledger, alive_ms=alive_ms, turn=ledger.turn + 1, signed_seconds=look.now_ms // 1000
         )
+        over += [each.id for each in named]
         self.memory.commit(ledger, heads=moved, alarms=raised, over=over, statements=statements)
+
+    def _named_since(self, look: Look) -> list[Alarm]:
+        """Alarms of a key that was not in the public key file, once whoever keeps the file has put it there: all that
+        was not believed holds now. They are forgotten, so that the same is told again if it comes again."""
+        wrong = {(name, where) for name, where, _ in look.found}
+        return [
+            alarm
+            for alarm in self.memory.alarms.values()
+            if alarm.what == UNNAMED_KEY
+            and not alarm.acknowledged_by
+            and alarm.where in look.moved
+            and alarm.where not in look.behind
+            and (alarm.name, alarm.where) not in wrong
+        ]
 
     def _is_news(self, head: Head) -> bool:
         """Whether the head says more than that the epoch exists, or that it is gone."""

@@ -17,7 +17,7 @@ from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import ZERO, line_digest
-from extproc.audit.signed import Role, VerifyKey
+from extproc.audit.signed import UNNAMED_KEY, Role, VerifyKey
 from extproc.audit.verify_segment import verify_evidence, verify_manifest
 from extproc.core.record import EventCode
 
@@ -105,6 +105,8 @@ class Follower:
             signed = verify_manifest(self.key, Origin.parse(head.origin), segment, document)
             lines, leaves = verify_evidence(signed.manifest, lambda _: evidence)
         except Broken as broken:
+            if broken.what == UNNAMED_KEY:
+                raise Contradiction(AlarmName.ALTERED, broken.what) from broken
             name = AlarmName.UNREADABLE if broken.name is Name.UNREADABLE else AlarmName.ALTERED
             raise Contradiction(name, f"segment {segment}: {broken.what}") from broken
         manifest = signed.manifest

@@ -9,11 +9,11 @@ import msgspec
 
 from extproc.audit.anchor_days import Days
 from extproc.audit.anchor_head import UNBORN_SECONDS, AlarmName, Contradiction, Follower, Head
+from extproc.audit.findings import Broken
 from extproc.audit.names import Origin, Part, parse_key
-from extproc.audit.refusal import AuditRefused
-from extproc.audit.registry import Entry
-from extproc.audit.signed import Domain, VerifyKey, verify_document
+from extproc.audit.signed import UNNAMED_KEY, VerifyKey
 from extproc.audit.store import ObjectStore, StoredObject
+from extproc.audit.verify_registry import verify_entry
 
 Found = tuple[AlarmName, str, str]
 """Name, where, what."""
@@ -41,6 +41,8 @@ class Look:
     expired: list[str] = field(default_factory=list)
     behind: set[str] = field(default_factory=set)
     """Origins that have more than this pass read."""
+    unnamed: set[str] = field(default_factory=set)
+    """Origins of which something is signed by a key that the public key file does not hold."""
 
     def run(self, turn: int) -> None:
         """Look at everything that is due. Raises `StoreFailed`."""
@@ -110,14 +112,16 @@ class Look:
                 head = follower.head
         except Contradiction as contradiction:
             self.found.append((contradiction.name, origin, contradiction.what))
+            if contradiction.what == UNNAMED_KEY:
+                self.unnamed.add(origin)
         if head != before or origin not in self.heads:
             self.moved[origin] = head
 
     def _entry(self, head: Head, stored: StoredObject | None) -> Head:
         """The head with its registry entry, which is signed, in its place, and the one that is remembered."""
-        key = Origin.parse(head.origin).registry_key
+        origin = Origin.parse(head.origin)
         try:
-            document = self.store.get(key, stored.versions[0] if stored else "")
+            document = self.store.get(origin.registry_key, stored.versions[0] if stored else "")
         except FileNotFoundError:
             if head.entry:
                 return head  # found missing by the list
@@ -127,11 +131,9 @@ class Look:
                 raise Contradiction(AlarmName.FORKED, "its registry entry is another than the one that was seen")
             return head
         try:
-            entry = msgspec.json.decode(verify_document(self.key, Domain.REGISTRY, document), type=Entry)
-        except (AuditRefused, ValueError) as error:
-            raise Contradiction(AlarmName.ALTERED, "the registry entry or its signature does not hold") from error
-        if (entry.origin, entry.location) != (head.origin, key):
-            raise Contradiction(AlarmName.ALTERED, f"the registry entry belongs to {entry.origin}")
+            verify_entry(self.key, origin, document)
+        except Broken as broken:
+            raise Contradiction(AlarmName.ALTERED, broken.what) from broken
         return msgspec.structs.replace(head, entry=_digest(document))
 
     def _held(self, head: Head, stored: Objects) -> None:
@@ -202,6 +204,8 @@ class Look:
             head = self.head(origin)
             if head.ended or head.expired or origin in self.gone or origin in self.behind or self._is_old(head):
                 continue
+            if origin in self.unnamed:
+                continue  # what it says cannot be believed, and that is an alarm already
             if head.segment and head.is_quiet(self.now_ms):
                 self.found.append((AlarmName.SILENT, origin, f"nothing after record {head.size}, and no end"))
             elif not head.segment and self.now_ms - head.first_seen_ms > UNBORN_SECONDS * 1000:

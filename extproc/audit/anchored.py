@@ -11,6 +11,7 @@ from extproc.audit.note import Algorithm, VerifierKey, verify_note
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.remembered import Remembered, RememberedHead
 from extproc.audit.report import Report
+from extproc.audit.signed import UNNAMED_KEY
 
 
 @dataclass(slots=True)
@@ -56,9 +57,15 @@ def read_anchored(directory: Path, key: VerifierKey) -> Anchored:
 
 def report_alarms(report: Report, anchored: Anchored) -> None:
     """What the anchor saw and nobody has acknowledged is a finding of the verifier's, too; its silence is only told."""
+    unnamed = []
     for (name, where), what in anchored.open_alarms.items():
-        if name in set(Name):
+        if what == UNNAMED_KEY:
+            unnamed.append(where)
+        elif name in set(Name):
             report.add(Name(name), where, f"an open alarm of {anchored.name}: {what}")
+    if unnamed:
+        more = f" (this and {len(unnamed) - 1} more epochs)" if len(unnamed) > 1 else ""
+        report.add(Name.ALTERED, unnamed[0], f"an open alarm of {anchored.name}: {UNNAMED_KEY}{more}")
 
 
 def _check_note(directory: Path, key: VerifierKey, head: HeadSeen) -> None:

@@ -1,11 +1,12 @@
 """The verifier's answer, and how it is followed while it is worked out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from extproc.audit.findings import Finding, Level, Name
 from extproc.audit.reader import time_text
+from extproc.audit.signed import UNNAMED_KEY
 from extproc.audit.span import Span
 
 PROVEN, FINDING, UNPROVEN = 0, 1, 2
@@ -31,6 +32,10 @@ class Report:
     """Findings that keep the log from being proven; the others only tell."""
     begins_ms: int = 0
     """When the first epoch was registered that is there, where the register shows none before it; else 0."""
+    _unnamed: int = 0
+    """Objects that a key signed which was not given. Of Ed25519 nobody can say how many keys they are: one finding."""
+    _unnamed_at: int = 0
+    """Where in `findings` it stands."""
 
     @property
     def exit_code(self) -> int:
@@ -42,12 +47,25 @@ class Report:
 
     def extend(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
+            if finding.what == UNNAMED_KEY and self._is_told_again():
+                continue
             self.worst = max(self.worst, finding.level)
             self.against += finding.level > Level.TELLS
             if len(self.findings) < MAX_FINDINGS:
                 self.findings.append(finding)
             else:
                 self.more_findings += 1
+
+    def _is_told_again(self) -> bool:
+        """Whether an object of such a key was told before; then that finding counts one more."""
+        self._unnamed += 1
+        if self._unnamed == 1:
+            self._unnamed_at = len(self.findings)
+            return False
+        if self._unnamed_at < len(self.findings):
+            what = f"{UNNAMED_KEY} (this and {self._unnamed - 1} more objects)"
+            self.findings[self._unnamed_at] = replace(self.findings[self._unnamed_at], what=what)
+        return True
 
     def count(self, segments: int, records: int, first_ms: int, last_ms: int) -> None:
         """One epoch more."""

@@ -42,6 +42,18 @@ class TrustedKeys:
 
 VerifyKey = PublicKey | TrustedKeys
 
+UNNAMED_KEY = (
+    "signed by a key that is not in the public key file: rotated, or forged? Fetch the new deployment.pub, which holds "
+    "all keys, from a source that you trust, and try again"
+)
+
+
+class UnnamedKey(AuditRefused):
+    """A document of the right form that none of the verifier's keys signed. A forger's key looks like a new one."""
+
+    def __init__(self) -> None:
+        super().__init__(UNNAMED_KEY)
+
 
 class SigningKey(Protocol):
     """A deployment's key: Ed25519 from a file, or P-256 in a KMS."""
@@ -140,10 +152,19 @@ class Signer:
         return cls(key, document.decode())
 
 
-def verify_certificate(key: VerifyKey, document: str) -> Certificate:
-    """Raises `AuditRefused`."""
-    body = verify_document(key, Domain.CERTIFICATE, document.encode())
+def unverified_certificate(document: str) -> Certificate:
+    """What it says, whoever signed it. Raises `AuditRefused`."""
     try:
-        return msgspec.json.decode(body, type=Certificate)
+        return msgspec.json.decode(split_document(document.encode())[0], type=Certificate)
     except ValueError as error:
         raise AuditRefused("the certificate is not one") from error
+
+
+def verify_certificate(key: VerifyKey, document: str) -> Certificate:
+    """Raises `AuditRefused`; `UnnamedKey` where it is a certificate, and none of the given keys signed it."""
+    certificate = unverified_certificate(document)
+    try:
+        verify_document(key, Domain.CERTIFICATE, document.encode())
+    except AuditRefused as error:
+        raise UnnamedKey from error
+    return certificate

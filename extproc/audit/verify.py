@@ -134,7 +134,7 @@ class _Log:
             self.watch.proven(0, first.size)
         second = next(places, None)
         if second is None:
-            self._without_evidence(origin, mine, entry, head)
+            self._without_evidence(register, origin, mine, entry, head)
             return
         self.present.add(_writer(origin))
         places = itertools.chain((second,), places)
@@ -165,11 +165,18 @@ class _Log:
         self.goes_on = self.goes_on or proof.over
 
     def _without_evidence(
-        self, origin: Origin, mine: LocalEpoch | None, entry: Entry | None, head: RememberedHead | None
+        self,
+        register: Register,
+        origin: Origin,
+        mine: LocalEpoch | None,
+        entry: Entry | None,
+        head: RememberedHead | None,
     ) -> None:
         if head is not None:
             self._miss(origin, f"{head.size} records are remembered, and there is no evidence of it")
             return
+        if str(origin) in register.unnamed:
+            return  # told by its entry; nothing that could be believed says that evidence should be there
         if mine is not None and mine.alive:
             return
         registered_ms = entry.registered_ms if entry is not None else origin.started_ms

@@ -14,7 +14,7 @@ from extproc.audit.names import Origin, Part
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.remembered import RememberedHead
 from extproc.audit.segment import ZERO, JournalFile, Manifest, line_digest
-from extproc.audit.signed import Role, VerifyKey, verify_certificate
+from extproc.audit.signed import UNNAMED_KEY, Role, UnnamedKey, VerifyKey, verify_certificate
 from extproc.audit.span import Span
 from extproc.audit.spool import GIVEN_UP
 from extproc.audit.store import StoreFailed
@@ -354,6 +354,8 @@ class EpochProof:
         """Nothing is signed yet; but whoever began the epoch had the deployment's certificate for it."""
         try:
             certificate = verify_certificate(self.key, self._epoch_key)
+        except UnnamedKey as error:
+            raise Broken(Name.ALTERED, str(error)) from error
         except AuditRefused as error:
             raise Broken(Name.ALTERED, "the deployment did not certify who began the epoch") from error
         if (certificate.origin, certificate.role) != (str(self.origin), Role.EPOCH):
@@ -415,6 +417,8 @@ class EpochProof:
                 return
         elif self._seq > head.size:
             return
+        elif any(found.what == UNNAMED_KEY for found in self.findings):
+            return  # it may be in what those keys signed, which is not proven, but there
         self.findings = [found for found in self.findings if found.name not in (Name.TRUNCATED, Name.OPEN)]
         what = f"{head.size} records are remembered; here are {self._seq - 1}"
         self._find(head.segment, Name.TRUNCATED, what)

@@ -13,7 +13,7 @@ from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Entry, Head
 from extproc.audit.segment import ZERO
-from extproc.audit.signed import Domain, VerifyKey, verify_document
+from extproc.audit.signed import UNNAMED_KEY, Domain, VerifyKey, split_document, verify_document
 from extproc.audit.span import Span
 
 _KEPT_MS = 365 * 86_400_000
@@ -31,13 +31,23 @@ class _Link:
 
 def verify_entry(key: VerifyKey, origin: Origin, document: bytes) -> Entry:
     """Raises `Broken`."""
+    entry = _unverified(document)
     try:
-        entry = msgspec.json.decode(verify_document(key, Domain.REGISTRY, document), type=Entry)
+        verify_document(key, Domain.REGISTRY, document)
+    except AuditRefused as error:
+        raise Broken(Name.ALTERED, UNNAMED_KEY) from error
+    if entry.origin != str(origin) or entry.location != origin.registry_key:
+        raise Broken(Name.RELOCATED, f"the registry entry belongs to {entry.origin}")
+    return entry
+
+
+def _unverified(document: bytes) -> Entry:
+    """What it says, whoever signed it. Raises `Broken`."""
+    try:
+        entry = msgspec.json.decode(split_document(document)[0], type=Entry)
         bytes.fromhex(entry.prev)
     except (AuditRefused, ValueError) as error:
         raise Broken(Name.ALTERED, "the registry entry or its signature does not hold") from error
-    if entry.origin != str(origin) or entry.location != origin.registry_key:
-        raise Broken(Name.RELOCATED, f"the registry entry belongs to {entry.origin}")
     return entry
 
 
@@ -49,7 +59,11 @@ class Register:
     asked: Span
     now_ms: int
     findings: list[Finding] = field(default_factory=list)
+    unnamed: set[str] = field(default_factory=set)
+    """Origins whose entry none of the given keys signed."""
     _chains: dict[str, dict[int, _Link]] = field(default_factory=dict)
+    _unnamed_links: dict[tuple[str, int], str] = field(default_factory=dict)
+    """By spool and number: the digest of such an entry. It proves nothing, but it is no entry that is missing."""
 
     def add(self, origin: Origin, document: bytes) -> Entry | None:
         """The epoch's entry, or None when it does not hold."""
@@ -57,6 +71,10 @@ class Register:
             entry = verify_entry(self.key, origin, document)
         except Broken as broken:
             self._find(broken.name, origin.registry_key, broken.what)
+            if broken.what == UNNAMED_KEY:
+                self.unnamed.add(str(origin))
+                claims = _unverified(document)
+                self._unnamed_links[claims.spool, claims.number] = hashlib.sha256(document).hexdigest()
             return None
         chain = self._chains.setdefault(entry.spool, {})
         if entry.number in chain:
@@ -75,7 +93,8 @@ class Register:
 
     def knows(self, head: Head) -> bool:
         """Whether the entry that the spool remembers is there."""
-        return head.number in self._chains.get(head.spool, {})
+        known = head.number in self._chains.get(head.spool, {})
+        return known or self._unnamed_links.get((head.spool, head.number)) == head.digest
 
     def reaches_back_to(self, moment_ms: int) -> bool:
         """Whether an epoch had been registered by then: what came between it and the next one would be missing here."""
@@ -101,6 +120,8 @@ class Register:
                 self._find(Name.FORKED, link.origin, "its registry entry follows another history")
 
     def _missing(self, spool: str, before: int, number: int, link: _Link) -> None:
+        if all((spool, each) in self._unnamed_links for each in range(before + 1, number)):
+            return  # they are there, and that they are not proven is told already
         where = f"registry of spool {spool} number {before + 1}"
         if before == 0 and self.asked.from_ms is not None:
             # Entries before the oldest one may lie before the range, their retention over, or reach into it.

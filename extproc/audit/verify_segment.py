@@ -16,7 +16,16 @@ from extproc.audit.merkle import leaf_hash, merkle_root
 from extproc.audit.names import Origin, Part
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import MANIFEST_VERSION, Manifest, ObjectRef, key_digest
-from extproc.audit.signed import Certificate, Domain, VerifyKey, split_document, verify_certificate, verify_document
+from extproc.audit.signed import (
+    Certificate,
+    Domain,
+    UnnamedKey,
+    VerifyKey,
+    split_document,
+    unverified_certificate,
+    verify_certificate,
+    verify_document,
+)
 
 Read = Callable[[Part], bytes | None]
 
@@ -31,12 +40,15 @@ class Signed:
 
 def verify_manifest(key: VerifyKey, origin: Origin, segment: int, document: bytes) -> Signed:
     """1 parses, 2 signed by a key that the deployment certified, 3 for this origin, 4 about this place, 5 of a known
-    form."""
+    form. What is damaged fails before it is asked whose key signed the certificate."""
     try:
         manifest = msgspec.json.decode(split_document(document)[0], type=Manifest)
-        certificate = verify_certificate(key, manifest.certificate)
-        signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(certificate.public_key))
+        certified = unverified_certificate(manifest.certificate)
+        signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(certified.public_key))
         verify_document(signer, Domain.MANIFEST, document)
+        certificate = verify_certificate(key, manifest.certificate)
+    except UnnamedKey as error:
+        raise Broken(Name.ALTERED, str(error)) from error
     except (AuditRefused, ValueError) as error:
         raise Broken(Name.ALTERED, "the manifest or its signature does not hold") from error
     place = (str(origin), segment, origin.object_key(Part.MANIFEST, segment))

@@ -117,4 +117,5 @@ def rotate_command(*, config: Path | None) -> None:
         fail(f"the keys cannot be rotated ({error})")
     _record_rotation(settings)
     click.echo("Rotated. Restart the service: workers go on with the old keys until then.")
-    click.echo(f"Give verifiers the new {settings.audit.keys / 'deployment.pub'}; it proves the old epochs too.")
+    public = settings.audit.keys / "deployment.pub"
+    click.echo(f"Give the anchor, and whoever verifies, the new {public}: it holds all keys, the old ones too.")

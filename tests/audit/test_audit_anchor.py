@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -15,15 +16,19 @@ from extproc.audit.anchor_days import OLD_DAYS, Days
 from extproc.audit.anchor_given import Giver, note_path
 from extproc.audit.anchor_head import Head
 from extproc.audit.anchor_memory import open_memory
-from extproc.audit.anchored import read_anchored
+from extproc.audit.anchored import read_anchored, report_alarms
 from extproc.audit.checkpoint import Checkpoint
+from extproc.audit.key_rotation import rotate_keys
+from extproc.audit.keys import open_keys
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin, Part
 from extproc.audit.note import Algorithm, verify_note
 from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
+from extproc.audit.report import Report
 from extproc.audit.segment import MANIFEST_VERSION, Manifest, line_digest, object_ref
 from extproc.audit.settings import DirectoryStore
-from extproc.audit.signed import Domain, Role, Signer, sign_document, split_document
+from extproc.audit.signed import UNNAMED_KEY, Domain, Role, Signer, sign_document, split_document
+from extproc.audit.span import EVERYTHING
 from extproc.audit.verify_epoch import Name
 from tests.audit.anchoring import (
     DAY_MS,
@@ -124,6 +129,52 @@ def test_a_growing_epoch_is_followed_segment_by_segment(log, exchange, memory, w
     second = witness.watch(memory(log.store_path))
     assert (first.moved, second.moved, second.epochs) == (1, 1, 2)
     assert second.records == 2 * first.records
+
+
+class TestRotation:
+    """The anchor still has the public key file of before."""
+
+    @pytest.fixture
+    def rotated(self, log, memory, witness) -> Log:
+        log = log.with_(keys=shutil.copytree(log.settings.keys, log.settings.spool.with_name("keys")))
+        rotate_keys(log.settings, int(time.time() * 1000))
+        after = Log(log.settings, open_keys(log.settings))
+        for writer in ("worker-1", "worker-2"):
+            after.open(writer).close()
+        after.ship()
+        passed = witness.watch(memory(after.store_path))
+        assert [(alarm.name, alarm.what) for alarm in passed.open_alarms] == [("ALTERED", UNNAMED_KEY)] * 2
+        return after
+
+    def test_the_alarms_of_a_new_key_close_once_the_public_key_file_holds_it(self, rotated, memory, witness):
+        later = witness.watch(memory(rotated.store_path), later_ms=3_000_000)
+        assert len(later.open_alarms) == 2, "one cause has one alarm, also when it lasts"
+        told = read_anchored(witness.directory, witness.signer.verifier(Algorithm.COSIGNATURE))
+        report = Report(EVERYTHING)
+        report_alarms(report, told)
+        assert [finding.what.endswith(f"{UNNAMED_KEY} (this and 1 more epochs)") for finding in report.findings] == [
+            True
+        ]
+        witness.public = load_public_key(rotated.settings.keys / PUBLIC_KEY)
+        passed = witness.watch(memory(rotated.store_path))
+        assert (passed.exit_code, passed.epochs) == (0, 2)
+        told = read_anchored(witness.directory, witness.signer.verifier(Algorithm.COSIGNATURE))
+        assert (told.open_alarms, len(told.remembered.heads)) == ({}, 2)
+
+    def test_what_a_forger_signed_stays_open_also_behind_a_part_that_holds(self, rotated, memory, witness):
+        store = memory(rotated.store_path)
+        (forged,), (other,) = epochs_of(store, "worker-1"), epochs_of(store, "worker-2")
+        rewrite(store, Ed25519PrivateKey.generate(), forged)
+        witness.public = load_public_key(rotated.settings.keys / PUBLIC_KEY)
+        passed = witness.watch(store)
+        assert [(alarm.where, alarm.what) for alarm in passed.open_alarms] == [(str(forged), UNNAMED_KEY)]
+        assert witness.watch(store).exit_code == 1
+        assert passed.records < witness.watch(memory(rotated.store_path)).records
+        assert witness.watch(memory(rotated.store_path)).exit_code == 0
+        assert (
+            str(other)
+            in read_anchored(witness.directory, witness.signer.verifier(Algorithm.COSIGNATURE)).remembered.heads
+        )
 
 
 class TestAttacks:

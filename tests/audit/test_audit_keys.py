@@ -19,9 +19,11 @@ from extproc.audit.key_rotation import rotate_keys
 from extproc.audit.keys import AuditKeys, open_keys
 from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
 from extproc.audit.refusal import AuditRefused
+from extproc.audit.remembered import Remembered, RememberedHead
 from extproc.audit.replay import read_transcript
 from extproc.audit.signed import (
     P256_ORDER,
+    UNNAMED_KEY,
     Domain,
     TrustedKeys,
     sign_document,
@@ -184,6 +186,42 @@ class TestRotation:
         assert secret not in kept, "the retired signing key is destroyed"
         assert len(set(log.settings.keys.iterdir()) - before) == 1
         assert [fact.active for fact in fresh.keys.facts] == [True, False, True, False]
+
+    def test_with_the_old_public_keys_what_the_new_one_signed_is_told_once_and_by_its_cause(self, log, exchange):
+        """By a verifier with the store alone, and by one with the spool, which remembers its newest entry."""
+        log.open("old").close()
+        log.ship()
+        rotate_keys(log.settings, int(time.time() * 1000))
+        after = type(log)(log.settings, open_keys(log.settings))
+        origins = []
+        for name in ("new-1", "new-2"):
+            journal = after.open(name)
+            exchange(journal, name)
+            journal.close()
+            origins.append(str(journal.origin))
+        after.ship()
+        heads = Remembered(dict.fromkeys(origins, RememberedHead(3, "00" * 32, 1)))
+        for spool in (False, True):
+            (finding,) = after.verify(key=log.public, spool=spool, remembered=heads).findings
+            assert (finding.name, finding.what) == ("ALTERED", f"{UNNAMED_KEY} (this and 3 more objects)")
+        assert after.verify(key=log.public).exit_code == 1
+        assert after.verify(key=load_public_key(log.settings.keys / PUBLIC_KEY)).exit_code == 0
+
+    def test_a_living_epoch_of_another_key_is_told_once_too_and_damage_is_told_as_damage(self, log, exchange):
+        log.open("old").close()
+        rotate_keys(log.settings, int(time.time() * 1000))
+        after = type(log)(log.settings, open_keys(log.settings))
+        after.ship()
+        journal = after.open("new")
+        exchange(journal, "x")
+        (finding,) = after.verify(key=log.public, later=False).findings
+        assert finding.what == f"{UNNAMED_KEY} (this and 1 more objects)"
+        journal.close()
+        after.ship()
+        (path,) = [each for each in log.store_path.rglob("*.manifest.json") if "/new/" in each.as_posix()]
+        path.write_bytes(path.read_bytes().replace(b'issued_ms\\":1', b'issued_ms\\":2', 1))
+        found = {finding.what for finding in after.verify(key=log.public, spool=False).findings}
+        assert found == {UNNAMED_KEY, "the manifest or its signature does not hold"}
 
     def test_a_crash_between_the_two_files_leaves_one_signing_key_in_force(self, tmp_path, log, monkeypatch):
         """Before the public file names it the new key is dropped; behind that it takes its place."""

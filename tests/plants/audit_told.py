@@ -1,0 +1,91 @@
+"""Planted bugs: what verify and the anchor say of what they cannot prove, and of which part of it."""
+
+from tests.plants.plant import Plant
+
+_ROTATED = "tests/audit/test_audit_keys.py::TestRotation::"
+_TOLD_ONCE = f"{_ROTATED}test_with_the_old_public_keys_what_the_new_one_signed_is_told_once_and_by_its_cause"
+_LIVING = f"{_ROTATED}test_a_living_epoch_of_another_key_is_told_once_too_and_damage_is_told_as_damage"
+_CLOSED = "tests/audit/test_audit_anchor.py::TestRotation::test_the_alarms_of_a_new_key_close_once_the_public_key_file_holds_it"
+_FORGED = (
+    "tests/audit/test_audit_anchor.py::TestRotation::test_what_a_forger_signed_stays_open_also_behind_a_part_that_holds"
+)
+
+PLANTS = (
+    Plant(
+        "a key that is not in the public key file is taken for damage",
+        "audit/verify_segment.py",
+        "    except UnnamedKey as error:\n        raise Broken(Name.ALTERED, str(error)) from error\n",
+        "",
+        _TOLD_ONCE,
+    ),
+    Plant(
+        "a key that is not in the public key file is told for each object",
+        "audit/report.py",
+        "if finding.what == UNNAMED_KEY and self._is_told_again():",
+        "if False:",
+        _TOLD_ONCE,
+    ),
+    Plant(
+        "the spool's newest entry is missed where its key is not known",
+        "audit/verify_registry.py",
+        "return known or self._unnamed_links.get((head.spool, head.number)) == head.digest",
+        "return known",
+        _TOLD_ONCE,
+    ),
+    Plant(
+        "a head that is remembered of a key that is not known is cut",
+        "audit/verify_epoch.py",
+        "elif any(found.what == UNNAMED_KEY for found in self.findings):",
+        "elif False:",
+        _TOLD_ONCE,
+    ),
+    Plant(
+        "the key of a living epoch that is not known is taken for damage",
+        "audit/verify_epoch.py",
+        "        except UnnamedKey as error:\n            raise Broken(Name.ALTERED, str(error)) from error\n",
+        "",
+        _LIVING,
+    ),
+    Plant(
+        "a damaged certificate is taken for one of another key",
+        "audit/verify_segment.py",
+        "        verify_document(signer, Domain.MANIFEST, document)\n        certificate =",
+        "        certificate =",
+        _LIVING,
+    ),
+    Plant(
+        "an alarm of a key that came into the public key file stays open",
+        "audit/anchor.py",
+        "over += [each.id for each in named]",
+        "pass",
+        _CLOSED,
+    ),
+    Plant(
+        "an alarm that the anchor closed stays open in what it gives out",
+        "audit/anchor.py",
+        "            for each in named\n        ]\n",
+        "            for each in named[:0]\n        ]\n",
+        _CLOSED,
+    ),
+    Plant(
+        "an epoch of a key that is not known falls silent as well",
+        "audit/anchor_look.py",
+        "            if origin in self.unnamed:\n",
+        "            if False:\n",
+        _CLOSED,
+    ),
+    Plant(
+        "the alarms of a key that is not known are a finding each",
+        "audit/anchored.py",
+        "        if what == UNNAMED_KEY:\n",
+        "        if False:\n",
+        _CLOSED,
+    ),
+    Plant(
+        "a forger's alarm closes with those of the new key",
+        "audit/anchor.py",
+        "            and (alarm.name, alarm.where) not in wrong\n",
+        "",
+        _FORGED,
+    ),
+)
