@@ -15,9 +15,12 @@ MARKER = ".extproc-demo"
 
 @click.command("demo")
 @click.option("--directory", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True)
-@click.option("--keep", is_flag=True, help="Leave it running afterwards and print the addresses.")
+@click.option("--keep", is_flag=True, help="Leave it running until Ctrl-C, and print the addresses.")
 def command(directory: Path, keep: bool) -> None:
-    """Start Envoy, two workers, an issuer and a model server, and walk through the story. Exit 1 if a step fails."""
+    """Start Envoy, two workers, an issuer and a model server, and walk through the story. Exit 1 if a step fails.
+
+    When it ends, its folder is removed, with the audit log and all keys. `extproc run` keeps its folder.
+    """
     from extproc.edge.settings_file import SettingsInvalid  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
     from extproc.local.service_process import NotStarted  # noqa: PLC0415

@@ -110,7 +110,7 @@ def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str 
         "digest_key": "digest.key",
         "mask_keys": [{"id": "k1", "file": "mask.key"}],
         "approvals": {"database": f"sqlite:///{(directory / 'approvals.db').resolve()}"},
-        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
+        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}, "shredders": ["privacy"]},
         "telemetry": {"metrics_port": wanted.metrics_port, "otlp_endpoint": wanted.otlp_endpoint},
     }
     for key, value in (wanted.overrides or {}).items():

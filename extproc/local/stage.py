@@ -97,7 +97,7 @@ class Stage:
         for line in (
             f"\nrunning: {guard.url}/v1   config {guard.config}   tokens {self._directory}/*.token",
             f"audit:   {own_command()} audit list --config {shell_path(guard.config)}",
-            "stop with Ctrl-C",
+            f"stop with Ctrl-C; then {shell_path(self._directory)} is removed, with the audit log and all keys",
         ):
             self._console.print(line, markup=False, soft_wrap=True)
         try:

@@ -178,6 +178,7 @@ def test_a_demo_that_is_kept_answers_its_own_curl_lines_until_ctrl_c(tmp_path: P
             assert line, said
             said += line
         assert "8 of 8 steps" in said, said
+        assert "is removed, with the audit log" in said
         started = psutil.Process(demo.pid).children(recursive=True)
         assert len(started) >= 4, "the model server, Envoy, the service and its workers"
         second = subprocess.run(
@@ -199,6 +200,7 @@ def test_a_demo_that_is_kept_answers_its_own_curl_lines_until_ctrl_c(tmp_path: P
         os.killpg(demo.pid, signal.SIGINT)
         assert demo.wait(60) == 0
         assert [process for process in started if process.is_running()] == []
+        assert not (tmp_path / "the demo").exists()
     finally:
         demo.kill()
         demo.wait()

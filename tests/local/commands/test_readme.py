@@ -9,7 +9,13 @@ from pathlib import Path
 import jwt
 import pytest
 
+from extproc.audit.first_keys import first_keys
+from extproc.audit.journal import Journal
+from extproc.audit.shipper import Shipper
+from extproc.edge.settings_file import load_settings
+from extproc.local.guard import AUDIENCE, Wanted, write_config
 from extproc.local.issuer import start_issuer
+from tests.audit.conftest import run_exchange
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -115,3 +121,33 @@ def test_a_command_of_a_table_row_is_there(command: str) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert re.match(rf"Usage: .*{command} ", result.stdout)
+
+
+def test_the_lines_that_shred_do_so_on_the_log_of_make_run(tmp_path: Path) -> None:
+    """As they stand, but for the exchange's id, with the configuration that `make run` writes."""
+    (shred,) = (block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "shred confirm" in block)
+    lines = shred.replace("ID=the-id-of-an-exchange", "ID=x-1")
+    assert lines != shred
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    folder = tmp_path / ".run"
+    with start_issuer(folder / "issuer", audience=AUDIENCE) as issuer:
+        settings = load_settings(write_config(Wanted(folder, "http://127.0.0.1:9"), issuer.url, 9)).audit
+        journal = Journal.open(settings, first_keys(settings), writer="worker-0", deliver=lambda run: run())
+        run_exchange(journal, "x-1")
+        journal.close()
+        assert Shipper(settings).ship_pending().shipped
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        for name in ("EXTPROC_DEV_DIRECTORY", "EXTPROC_TOKEN"):
+            environment.pop(name, None)
+        result = subprocess.run(
+            ["/bin/sh", "-e", "-c", lines],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    assert result.returncode == 0, result.stderr
+    assert "x-1 shredded\n" in result.stdout
+    assert "the transcript of x-1 was shredded" in result.stdout
