@@ -87,18 +87,28 @@ class Anchor:
         """What is open when a pass could not be finished."""
         return self._passed(0, [])
 
-    def acknowledge(self, alarm_id: str, by: str, reason: str, now_ms: int) -> Alarm:
-        """A person has dealt with it; it stays in the anchor's log. Raises `AuditRefused` for no such alarm."""
-        alarm = self.memory.alarms.get(alarm_id)
-        if alarm is None or alarm.acknowledged_by:
-            raise AuditRefused(f"there is no open alarm {alarm_id}")
+    def acknowledge(self, alarm_ids: Sequence[str], by: str, reason: str, now_ms: int) -> list[Alarm]:
+        """A person has dealt with them; they stay in the anchor's log. All or none.
+
+        Raises `AuditRefused`, which names the alarms that are not there or not open.
+        """
+        alarms = self.memory.alarms
+        closed = [each for each in alarm_ids if each not in alarms or alarms[each].acknowledged_by]
+        if closed:
+            raise AuditRefused(f"there is no open alarm {', '.join(closed)}; nothing was acknowledged")
         self.giver.give(self.memory)
-        alarm = msgspec.structs.replace(alarm, acknowledged_by=by, reason=reason)
-        line = AlarmAcknowledged(time_ms=now_ms, name=alarm.name, where=alarm.where, by=by, reason=reason)
+        done = [
+            msgspec.structs.replace(alarms[each], acknowledged_by=by, reason=reason)
+            for each in dict.fromkeys(alarm_ids)
+        ]
+        lines = [
+            AlarmAcknowledged(time_ms=now_ms, name=alarm.name, where=alarm.where, by=by, reason=reason)
+            for alarm in done
+        ]
         ledger = msgspec.structs.replace(self.memory.ledger, signed_seconds=now_ms // 1000)
-        self.memory.commit(ledger, alarms=[alarm], statements=[line])
+        self.memory.commit(ledger, alarms=done, statements=lines)
         self.giver.give(self.memory)
-        return alarm
+        return done
 
     def _passed(self, moved: int, more: Sequence[Alarm], behind: int = 0) -> Pass:
         heads = self.memory.heads.values()

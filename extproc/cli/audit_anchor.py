@@ -34,9 +34,11 @@ _DAY_MS = 86_400_000
 )
 @click.option("--once", is_flag=True, help="One pass, for a CronJob. Otherwise a pass every `interval`.")
 @click.option("--show-key", is_flag=True, help="Print the verifier key of the co-signatures, and do nothing else.")
-@click.option("--acknowledge", metavar="ID", default="", help="Close an open alarm; with --reason.")
+@click.option(
+    "--acknowledge", metavar="ID", multiple=True, help="Close an open alarm; with --reason. Once for each alarm."
+)
 @click.option("--reason", default="", help="What was found out; kept in the anchor's log, with card data masked.")
-def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: str, reason: str) -> None:
+def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: tuple[str, ...], reason: str) -> None:
     """Witness the log from outside. Exit 0 nothing is wrong, 1 an alarm is open, 2 not finished, or nothing there."""
     from extproc.audit.anchor_settings import load_anchor_settings, load_signer  # noqa: PLC0415
     from extproc.audit.note import Algorithm  # noqa: PLC0415
@@ -54,7 +56,7 @@ def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: str
         fail(str(error))
 
 
-def _run(settings: AnchorSettings, *, once: bool, acknowledge: str, reason: str) -> int:
+def _run(settings: AnchorSettings, *, once: bool, acknowledge: tuple[str, ...], reason: str) -> int:
     from extproc.audit.anchor import Anchor  # noqa: PLC0415
     from extproc.audit.anchor_given import Giver, RolledBack  # noqa: PLC0415
     from extproc.audit.anchor_memory import open_memory  # noqa: PLC0415
@@ -82,10 +84,11 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: str, reason: str)
             return _watch(anchor, 0.0 if once else settings.interval_seconds)
         try:
             said = mask_reason(reason.strip())
-            alarm = anchor.acknowledge(acknowledge, getpass.getuser(), said, int(time.time() * 1000))
+            alarms = anchor.acknowledge(acknowledge, getpass.getuser(), said, int(time.time() * 1000))
         except (StoreFailed, RolledBack) as error:
             fail(f"the acknowledgement could not be kept ({error})")
-        _say(acknowledged=alarm.name, where=alarm.where, by=alarm.acknowledged_by, reason=alarm.reason)
+        for alarm in alarms:
+            _say(acknowledged=alarm.name, where=alarm.where, by=alarm.acknowledged_by, reason=alarm.reason)
         return 0
 
 

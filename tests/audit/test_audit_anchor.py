@@ -484,7 +484,7 @@ class TestSilence:
         witness.watch(living)
         (alarm,) = witness.watch(living, later_ms=self.QUIET_MS).open_alarms
         with witness.anchor(living) as anchor:
-            anchor.acknowledge(alarm.id, "kim", "the node was drained", 1)
+            anchor.acknowledge([alarm.id], "kim", "the node was drained", 1)
         assert witness.watch(living, later_ms=self.QUIET_MS).open_alarms == ()
         living.objects.update(self.end)
         assert witness.watch(living, later_ms=self.QUIET_MS).open_alarms == ()
@@ -526,9 +526,9 @@ class TestAlarms:
         alarm, _ = alarmed
         before = witness.notes()
         with witness.anchor(store) as anchor:
-            anchor.acknowledge(alarm.id, "kim", "restored from the second bucket", 1)
+            anchor.acknowledge([alarm.id], "kim", "restored from the second bucket", 1)
             with pytest.raises(Exception, match="no open alarm"):
-                anchor.acknowledge(alarm.id, "kim", "again", 1)
+                anchor.acknowledge([alarm.id], "kim", "again", 1)
         assert witness.watch(store).open_alarms == ()
         assert witness.notes() == before
 
@@ -539,7 +539,7 @@ class TestAlarms:
         del store.objects[origin.object_key(Part.EVIDENCE, 1)]
         (gap,) = [alarm for alarm in witness.watch(store).open_alarms if alarm.name == "GAP"]
         with witness.anchor(store) as anchor:
-            anchor.acknowledge(gap.id, "kim", "lost", 1)
+            anchor.acknowledge([gap.id], "kim", "lost", 1)
         store.objects.update(held)
         del store.objects[origin.object_key(Part.EVIDENCE, 2)]
         assert [alarm.what for alarm in witness.watch(store).open_alarms if alarm.name == "GAP"] == [

@@ -213,6 +213,20 @@ def test_a_store_that_is_not_there_is_no_loss_and_the_pass_is_not_finished(log, 
     assert run(config(), "--once")[0].exit_code == 0
 
 
+def test_several_alarms_are_acknowledged_at_once_all_or_none(log, shipped, config):
+    run(config(), "--once")
+    for path in log.store_path.rglob("0000000001.jsonl"):
+        path.unlink()
+    result, (one, other, _) = run(config(), "--once")
+    assert result.exit_code == 1
+    wrong, _ = run(config(), "--acknowledge", one["id"], "--acknowledge", "0123", "--reason", "told")
+    assert (wrong.exit_code, "0123" in wrong.stderr) == (2, True)
+    assert len(run(config(), "--once")[1]) == 3, "nothing was acknowledged"
+    result, lines = run(config(), "--acknowledge", one["id"], "--acknowledge", other["id"], "--reason", "told")
+    assert (result.exit_code, {line["where"] for line in lines}) == (0, {one["where"], other["where"]})
+    assert run(config(), "--once")[0].exit_code == 0
+
+
 def test_a_damaged_memory_ends_with_2(shipped, config, tmp_path):
     run(config(), "--once")
     (tmp_path / "anchor" / "memory" / "memory.sqlite3").write_bytes(b"no database")

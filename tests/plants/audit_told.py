@@ -6,6 +6,7 @@ _ROTATED = "tests/audit/test_audit_keys.py::TestRotation::"
 _TOLD_ONCE = f"{_ROTATED}test_with_the_old_public_keys_what_the_new_one_signed_is_told_once_and_by_its_cause"
 _LIVING = f"{_ROTATED}test_a_living_epoch_of_another_key_is_told_once_too_and_damage_is_told_as_damage"
 _CLOSED = "tests/audit/test_audit_anchor.py::TestRotation::test_the_alarms_of_a_new_key_close_once_the_public_key_file_holds_it"
+_SEVERAL = "tests/audit/test_audit_anchor_cli.py::test_several_alarms_are_acknowledged_at_once_all_or_none"
 _FORGED = (
     "tests/audit/test_audit_anchor.py::TestRotation::test_what_a_forger_signed_stays_open_also_behind_a_part_that_holds"
 )
@@ -87,5 +88,19 @@ PLANTS = (
         "            and (alarm.name, alarm.where) not in wrong\n",
         "",
         _FORGED,
+    ),
+    Plant(
+        "of several alarms one is acknowledged",
+        "cli/audit_anchor.py",
+        "anchor.acknowledge(acknowledge, ",
+        "anchor.acknowledge(acknowledge[:1], ",
+        _SEVERAL,
+    ),
+    Plant(
+        "of several alarms one that is not there is passed over",
+        "audit/anchor.py",
+        "        if closed:\n",
+        "        alarm_ids = [each for each in alarm_ids if each not in closed]\n        if False:\n",
+        _SEVERAL,
     ),
 )
