@@ -5,7 +5,6 @@ Each pass prints JSON lines: one for each open alarm, and one that says how the 
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 import threading
@@ -63,7 +62,7 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: tuple[str, ...], 
     from extproc.audit.anchor_settings import load_signer  # noqa: PLC0415
     from extproc.audit.public_keys import load_public_key  # noqa: PLC0415
     from extproc.audit.store import StoreFailed, open_objects  # noqa: PLC0415
-    from extproc.cli.person import mask_reason  # noqa: PLC0415
+    from extproc.cli.person import account, mask_reason  # noqa: PLC0415
 
     copies = open_objects(settings.copies) if settings.copies else None
     with open_memory(settings.memory, settings.name, settings.deployment) as memory:
@@ -84,7 +83,7 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: tuple[str, ...], 
             return _watch(anchor, 0.0 if once else settings.interval_seconds)
         try:
             said = mask_reason(reason.strip())
-            alarms = anchor.acknowledge(acknowledge, getpass.getuser(), said, int(time.time() * 1000))
+            alarms = anchor.acknowledge(acknowledge, account(), said, int(time.time() * 1000))
         except (StoreFailed, RolledBack) as error:
             fail(f"the acknowledgement could not be kept ({error})")
         for alarm in alarms:

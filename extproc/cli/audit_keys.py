@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import time
 from pathlib import Path
@@ -83,10 +82,11 @@ def _record_rotation(settings: Settings) -> None:
     from extproc.audit.journal import write_once  # noqa: PLC0415
     from extproc.audit.keys import open_keys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.cli.person import account  # noqa: PLC0415
     from extproc.core.reasons import ExchangeError  # noqa: PLC0415
     from extproc.core.record import Actor, EventCode, Outcome, Record, Resource  # noqa: PLC0415
 
-    user = getpass.getuser()
+    user = account()
     try:
         keys = open_keys(settings.audit)
         record = Record(

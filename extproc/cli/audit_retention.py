@@ -7,7 +7,6 @@ or there is no evidence at all.
 from __future__ import annotations
 
 import functools
-import getpass
 import json
 import socket
 import sys
@@ -70,10 +69,11 @@ def _job(settings: Settings) -> Iterator[RetentionJob]:
     from extproc.audit.seal import open_bytes, seal_bytes  # noqa: PLC0415
     from extproc.audit.shred import ShredFailed  # noqa: PLC0415
     from extproc.audit.store import StoreFailed, open_store  # noqa: PLC0415
+    from extproc.cli.person import account  # noqa: PLC0415
     from extproc.core.reasons import Unavailable  # noqa: PLC0415
     from extproc.core.record import Actor  # noqa: PLC0415
 
-    user = getpass.getuser()
+    user = account()
     try:
         keys = open_keys(settings.audit)
         approvals = open_approvals(

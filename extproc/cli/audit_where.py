@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import re
 import sys
 import time
@@ -76,12 +75,13 @@ class Where:
         from extproc.audit.journal import write_once  # noqa: PLC0415
         from extproc.audit.keys import open_keys  # noqa: PLC0415
         from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+        from extproc.cli.person import account  # noqa: PLC0415
         from extproc.core.reasons import ExchangeError  # noqa: PLC0415
         from extproc.core.record import Actor, Outcome, Record, Resource  # noqa: PLC0415
 
         if self.settings is None:
             raise ValueError("without settings there is no journal to write to")
-        user = getpass.getuser()
+        user = account()
         record = Record(
             event_code=event_code,
             time_ms=int(time.time() * 1000),

@@ -7,7 +7,6 @@ pack is written with each of them but for wrong input, and says the same.
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import sys
 import time
 from collections import Counter
@@ -71,6 +70,7 @@ def _make(config: Path, requested: tuple[int, int], now_ms: int, anchored: Ancho
     """The reading is recorded first. A period that goes on is shown up to now, without this reading."""
     from extproc.audit.evidence.build import Occasion, build_pack  # noqa: PLC0415
     from extproc.cli.config import settings_or_exit  # noqa: PLC0415
+    from extproc.cli.person import account  # noqa: PLC0415
     from extproc.core.masking.scanner import Scanner  # noqa: PLC0415
     from extproc.edge.settings_file import read_mask_keys  # noqa: PLC0415
 
@@ -82,7 +82,7 @@ def _make(config: Path, requested: tuple[int, int], now_ms: int, anchored: Ancho
     report = _read(where, settings, subject)
     scanner = Scanner(subject.policy.masking, key=next(iter(read_mask_keys(settings)), None))
     subject = _answered(subject, scanner, report)
-    occasion = Occasion(now_ms, f"os|{getpass.getuser()}", _program(), from_ms, to_ms)
+    occasion = Occasion(now_ms, f"os|{account()}", _program(), from_ms, to_ms)
     return build_pack(subject, occasion, report, _objects(where), _cleaner(scanner))
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import pwd
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,8 @@ from extproc.edge.settings import Settings
 IDENTITY_SECONDS = 10.0
 """For the issuer's keys; a person waits."""
 EXIT_INPUT = 2
+_OWN_ID = re.compile(r"(?:[0-9a-f]{12}|\d{8}T\d{6}Z)-[0-9a-f]{16}", re.ASCII)
+"""Of an exchange or a request. One in some ten thousand has digits that could be a card number, and none is one."""
 
 _options: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option("--reason", required=True, help="Why; kept in the audit log, with card data masked."),
@@ -70,12 +74,22 @@ async def _verify(settings: Settings, token: UnverifiedToken) -> Principal:
             await asyncio.wait([fetching])
 
 
+def account() -> str:
+    """The account that runs the command, as the machine knows it: `LOGNAME` and `USER` are anybody's to set."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user that no file names
+        return str(os.getuid())
+
+
 def mask_reason(reason: str) -> str:
-    """What a person typed, as it may be kept."""
+    """What a person typed, as it may be kept: an id of ours as it is. What is no text is written as `\\udcff`."""
     from extproc.core.masking.scanner import Scanner  # noqa: PLC0415
     from extproc.core.masking.settings import MaskingSettings  # noqa: PLC0415
 
-    return Scanner(MaskingSettings()).masker().mask_text(reason)
+    if _OWN_ID.fullmatch(reason):
+        return reason
+    return Scanner(MaskingSettings()).masker().mask_text(reason.encode("utf-8", "backslashreplace").decode())
 
 
 def _leave(sentence: str) -> NoReturn:
