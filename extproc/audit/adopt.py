@@ -16,17 +16,18 @@ from pathlib import Path
 
 import msgspec
 
-from extproc.audit.dead_epoch import DeadEpoch, next_position, read_dead_epoch, replay
+from extproc.audit.dead_epoch import DeadEpoch, read_dead_epoch, replay
 from extproc.audit.files import replace, sync_directory
 from extproc.audit.frames import Kind
+from extproc.audit.journal_file import open_journal
 from extproc.audit.keys import AuditKeys
-from extproc.audit.line import encode_record, parse_mark, parse_record
+from extproc.audit.line import encode_record, parse_record
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.own_records import Detail, log_record
 from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Registry
-from extproc.audit.segment import JournalFile, read_journal, seal_segment
+from extproc.audit.segment_files import seal_segment
 from extproc.audit.setbacks import Setbacks, Unadoptable, note_setback
 from extproc.audit.settings import AuditSettings
 from extproc.audit.signed import Role, Signer, verify_certificate
@@ -120,11 +121,14 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
 
 def _require_ours(settings: AuditSettings, origin: Origin, directory: Path) -> None:
     """Raises `AuditRefused` for a journal whose beginning the deployment never certified: adopting it would sign it."""
-    path = directory / segment_file(1, JOURNAL)
-    journal = read_journal(path) if path.exists() else None
-    if journal is None or not (lines := journal.lines()):
+    try:
+        with open_journal(directory / segment_file(1, JOURNAL)) as journal:
+            line = journal.first_line() if journal is not None else b""
+    except FileNotFoundError:
         return
-    certificate = str(parse_record(lines[0]).detail.get("certificate", ""))
+    if not line:
+        return
+    certificate = str(parse_record(line).detail.get("certificate", ""))
     found = verify_certificate(load_public_key(settings.keys / PUBLIC_KEY), certificate)
     if (found.origin, found.role) != (str(origin), Role.EPOCH):
         raise AuditRefused("the epoch was begun with the certificate of another one")
@@ -202,19 +206,14 @@ def _drop_sealed(directory: Path, now_ms: int) -> None:
     sealed = [segment for segment in numbers if (directory / segment_file(segment, Part.MANIFEST)).exists()]
     if not sealed:
         return
-    last = read_journal(directory / segment_file(sealed[-1], JOURNAL))
-    if sealed[-1] == numbers[-1] and last is not None and not last.scan.torn_bytes and not _is_ended(last):
-        chain = replay(last)
-        chain.next_segment()
-        SegmentFile(directory, chain, now_ms, next_position(last.scan)).close()
+    with open_journal(directory / segment_file(sealed[-1], JOURNAL)) as journal:
+        last = replay(journal) if journal is not None and sealed[-1] == numbers[-1] else None
+    if last is not None and not last.torn_bytes and last.last_code not in _ENDS:
+        last.chain.next_segment()
+        SegmentFile(directory, last.chain, now_ms, last.position).close()
     for segment in sealed:
         (directory / segment_file(segment, JOURNAL)).unlink()
     sync_directory(directory)
-
-
-def _is_ended(journal: JournalFile) -> bool:
-    lines = journal.lines()
-    return bool(lines) and parse_mark(lines[-1]).event_code in _ENDS
 
 
 def _put_headless_aside(spool: Path, origin: Origin, directory: Path) -> int | None:
@@ -225,8 +224,9 @@ def _put_headless_aside(spool: Path, origin: Origin, directory: Path) -> int | N
     lost: int | None = None
     for segment in segments(directory, JOURNAL):
         path = directory / segment_file(segment, JOURNAL)
-        if read_journal(path) is not None:
-            break
+        with open_journal(path) as journal:
+            if journal is not None:
+                break
         lost = (lost or 0) + path.stat().st_size
         _put_aside(spool, origin, path)
         path.unlink()
@@ -239,7 +239,7 @@ def _put_aside(spool: Path, origin: Origin, path: Path) -> None:
     """Keep a damaged file for people to look at."""
     shelter = spool / "quarantine"
     make_directory(shelter)
-    replace(shelter / f"{origin.writer}-{origin.epoch}-{path.name}", path.read_bytes())
+    replace(shelter / f"{origin.writer}-{origin.epoch}-{path.name}", path)
 
 
 def _quarantine(spool: Path, origin: Origin, directory: Path, found: DeadEpoch) -> None:

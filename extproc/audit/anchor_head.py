@@ -5,6 +5,7 @@ the old one because it was computed from it.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,7 +19,7 @@ from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.segment import ZERO, line_digest
 from extproc.audit.signed import UNNAMED_KEY, Role, VerifyKey
-from extproc.audit.verify_segment import verify_evidence, verify_manifest
+from extproc.audit.verify_segment import lines_of, verify_evidence, verify_manifest
 from extproc.core.record import EventCode
 
 UNBORN_SECONDS = 1500.0
@@ -103,7 +104,7 @@ class Follower:
         head, segment = self.head, self.head.segment + 1
         try:
             signed = verify_manifest(self.key, Origin.parse(head.origin), segment, document)
-            lines, leaves = verify_evidence(signed.manifest, lambda _: evidence)
+            _, leaves = verify_evidence(signed.manifest, lambda _: evidence)
         except Broken as broken:
             if broken.what == UNNAMED_KEY:
                 raise Contradiction(AlarmName.ALTERED, broken.what) from broken
@@ -122,7 +123,7 @@ class Follower:
         if manifest.epoch_root and manifest.epoch_root != tree.root().hex():
             raise Contradiction(AlarmName.FORKED, f"the epoch up to segment {segment} does not hash to its signed root")
         after = msgspec.structs.replace(
-            self._follow_lines(lines),
+            self._follow_lines(lines_of(evidence)),
             segment=segment,
             size=tree.size,
             peaks=tuple(peak.hex() for peak in tree.peaks),
@@ -137,7 +138,7 @@ class Follower:
             )
         self.head = after
 
-    def _follow_lines(self, lines: list[bytes]) -> Head:
+    def _follow_lines(self, lines: Iterable[bytes]) -> Head:
         """Numbers and digests from record to record, the epoch's beginning and its end."""
         head = self.head
         for seq, line in enumerate(lines, head.size + 1):

@@ -1,6 +1,8 @@
 """The first pass over a store's listing: how much there is, what is not the log's, what lies over what is."""
 
 import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from extproc.audit.findings import Broken, Name
 from extproc.audit.names import ObjectName, Part, parse_key
@@ -38,23 +40,30 @@ def _check_versions(report: Report, store: ObjectStore, key: VerifyKey, name: Ob
     differing: set[bytes] = set()
     signed = 0
     for version in stored.versions:
-        data = store.get(stored.key, version)
-        digest = hashlib.sha256(data).digest()
+        digest = _digest(store.pieces(stored.key, version))
         if digest not in differing:
             differing.add(digest)
-            signed += _is_signed(key, name, data)
+            signed += _is_signed(key, name, partial(store.get, stored.key, version))
     if signed > 1:
         report.add(Name.DIVERGENT_DUPLICATE, stored.key, f"{signed} versions that differ, signed by the log's own keys")
     elif len(differing) > 1:
         report.add(Name.SHADOWED, stored.key, f"{len(stored.versions)} versions that differ")
 
 
-def _is_signed(key: VerifyKey, name: ObjectName, data: bytes) -> bool:
+def _digest(pieces: Iterator[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
+
+
+def _is_signed(key: VerifyKey, name: ObjectName, read: Callable[[], bytes]) -> bool:
+    """Whether this version, which only a manifest or a registry entry is read for, bears a signature of the log's."""
     try:
         if name.part is Part.MANIFEST:
-            verify_manifest(key, name.origin, name.segment, data)
+            verify_manifest(key, name.origin, name.segment, read())
         elif name.part is None:
-            verify_entry(key, name.origin, data)
+            verify_entry(key, name.origin, read())
         else:
             return False
     except Broken:

@@ -6,19 +6,28 @@ from pathlib import Path
 
 from extproc.audit.content import chain_digest, parse_content_frame
 from extproc.audit.files import sync_directory
-from extproc.audit.frames import Kind, Scan
+from extproc.audit.frames import Frame, Kind
+from extproc.audit.journal_file import OpenJournal, open_journal
 from extproc.audit.line import parse_mark
 from extproc.audit.names import JOURNAL, segment_file
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import ChainState, JournalFile, read_journal
+from extproc.audit.segment import ChainState
 from extproc.audit.spool import segments
 from extproc.audit.writing import Position
+from extproc.core.record import EventCode
 
 
-def next_position(scan: Scan) -> Position:
-    """Where the next frame goes."""
-    last = scan.frames[-1]
-    return Position(last.commit + 1, last.number + 1, last.digest)
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a journal comes to: the chain behind its last good frame, where the next one goes, and what lies there."""
+
+    chain: ChainState
+    position: Position
+    good_bytes: int
+    torn_bytes: int
+    corrupt: bool
+    last_code: EventCode | None
+    """Of its newest record; None when it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +48,16 @@ def read_dead_epoch(directory: Path) -> DeadEpoch | None:
     numbers = segments(directory, JOURNAL)
     for index, segment in enumerate(numbers):
         path = directory / segment_file(segment, JOURNAL)
-        journal = read_journal(path)
         behind = tuple(numbers[index:])
-        if journal is None or (found and not _follows(found, journal)):
-            if found is None:
-                raise AuditRefused(f"{path} has no header that can be read")
-            return _stopped_at(directory, found, behind, corrupt=journal is not None or len(behind) > 1)
-        scan = journal.scan
-        found = DeadEpoch(
-            replay(journal),
-            next_position(scan),
-            scan.good_bytes,
-            scan.torn_bytes,
-            scan.corrupt,
-            (segment,) if scan.corrupt else (),
-        )
-        if scan.torn_bytes:
+        with open_journal(path) as journal:
+            if journal is None or (found and not _follows(found, journal)):
+                if found is None:
+                    raise AuditRefused(f"{path} has no header that can be read")
+                return _stopped_at(directory, found, behind, corrupt=journal is not None or len(behind) > 1)
+            end = replay(journal)
+        lost = (segment,) if end.corrupt else ()
+        found = DeadEpoch(end.chain, end.position, end.good_bytes, end.torn_bytes, end.corrupt, lost)
+        if end.torn_bytes:
             rest = behind[1:]
             return _stopped_at(directory, found, rest, corrupt=True) if rest else found
     return found
@@ -73,27 +76,34 @@ def _stopped_at(directory: Path, found: DeadEpoch, behind: tuple[int, ...], *, c
     )
 
 
-def _follows(found: DeadEpoch, journal: JournalFile) -> bool:
-    header, chain, first = journal.header, found.chain, journal.scan.frames[0]
+def _follows(found: DeadEpoch, journal: OpenJournal) -> bool:
+    header, chain = journal.header, found.chain
     return (
         header.segment == chain.segment + 1
         and header.first_seq == chain.next_seq
         and header.prev == chain.prev
         and header.prev_root == chain.tree.root().hex()
-        and first.previous == found.position.previous
+        and journal.first.previous == found.position.previous
     )
 
 
-def replay(journal: JournalFile) -> ChainState:
-    """The chain's state behind the journal's last good frame."""
-    chain = ChainState.begin(journal.header)
-    for frame in journal.frames:
-        if frame.kind is Kind.RECORD:
-            mark = parse_mark(frame.payload)
-            chain.follow(mark.event_code, mark.exchange_id, frame.payload)
-        elif frame.kind is Kind.CONTENT:
-            content = parse_content_frame(frame.payload)
+def replay(journal: OpenJournal) -> Replayed:
+    """Follow all of it. Raises `AuditRefused` for a frame that no writer wrote."""
+    chain, last_code = ChainState.begin(journal.header), None
+    walk, last = journal.walk(), journal.first
+    for last in walk:
+        if last.kind is Kind.RECORD:
+            mark = parse_mark(last.payload)
+            last_code = mark.event_code
+            chain.follow(mark.event_code, mark.exchange_id, last.payload)
+        elif last.kind is Kind.CONTENT:
+            content = parse_content_frame(last.payload)
             before = chain.open.get(content.exchange_id)
             digest = bytes.fromhex(before.content_digest) if before and content.number else b""
-            chain.note_content(content.exchange_id, chain_digest(digest, frame.payload).hex(), content.number)
-    return chain
+            chain.note_content(content.exchange_id, chain_digest(digest, last.payload).hex(), content.number)
+    return Replayed(chain, _behind(last), walk.good_bytes, walk.torn_bytes, walk.corrupt, last_code)
+
+
+def _behind(last: Frame) -> Position:
+    """Where the next frame goes."""
+    return Position(last.commit + 1, last.number + 1, last.digest)

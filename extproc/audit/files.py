@@ -1,11 +1,43 @@
 """Files that are there whole and durable, or not there."""
 
+import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 TEMPORARY = ".tmp-"
 """How the name of a file that is not whole yet begins."""
+PIECE_BYTES = 256 * 1024
+"""What is in memory of a large file at a time. No file is mapped: who cuts it kills the process that maps it."""
+UNSYNCED_BYTES = 4 * 1024 * 1024
+"""What a growing file holds that is not on the disk yet. A file system may make others that sync wait for all of it."""
 _ZEROS = 64 * 1024
+Body = bytes | Path
+"""Bytes, or the file that holds them."""
+
+
+def pieces_of_file(file: BinaryIO) -> Iterator[bytes]:
+    """From where it stands to its end, in pieces of `PIECE_BYTES`."""
+    while piece := file.read(PIECE_BYTES):
+        yield piece
+
+
+def pieces_of(body: Body) -> Iterator[bytes]:
+    """Raises OSError."""
+    if isinstance(body, bytes):
+        yield body
+        return
+    with body.open("rb", buffering=0) as file:
+        yield from pieces_of_file(file)
+
+
+def sha256_of(body: Body) -> bytes:
+    """Raises OSError."""
+    digest = hashlib.sha256()
+    for piece in pieces_of(body):
+        digest.update(piece)
+    return digest.digest()
 
 
 def sync_directory(directory: Path) -> None:
@@ -17,18 +49,24 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | bytearray) -> None:
     """Write every byte; a short write goes on where it stopped."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
-def _write_temporary(path: Path, data: bytes, mode: int) -> Path:
+def _create_temporary(path: Path, mode: int) -> tuple[Path, int]:
+    """Beside `path`; its name, and its descriptor."""
     temporary = path.with_name(f"{TEMPORARY}{os.urandom(8).hex()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+
+def _write_temporary(path: Path, body: Body, mode: int) -> Path:
+    temporary, fd = _create_temporary(path, mode)
     try:
-        write_all(fd, data)
+        for piece in pieces_of(body):
+            write_all(fd, piece)
         os.fsync(fd)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -74,9 +112,9 @@ def replace_erased(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.close(fd)
 
 
-def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write_new(path: Path, body: Body, mode: int = 0o644) -> None:
     """Create `path` durably and whole. Raises FileExistsError, and then changes nothing, when it exists."""
-    temporary = _write_temporary(path, data, mode)
+    temporary = _write_temporary(path, body, mode)
     try:
         os.link(temporary, path)
     finally:
@@ -84,7 +122,64 @@ def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
     sync_directory(path.parent)
 
 
-def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put `data` at `path`, durably: a reader sees the old bytes or the new ones."""
-    os.replace(_write_temporary(path, data, mode), path)
+def replace(path: Path, body: Body, mode: int = 0o600) -> None:
+    """Put `body` at `path`, durably: a reader sees the old bytes or the new ones."""
+    os.replace(_write_temporary(path, body, mode), path)
     sync_directory(path.parent)
+
+
+class GrowingFile:
+    """A file that is written piece by piece under another name, and takes `path`'s once it is whole.
+
+    Little of it is in memory, and little of it is not on the disk yet. Every method raises OSError.
+    """
+
+    def __init__(self, path: Path, mode: int = 0o600) -> None:
+        self.size = 0
+        """Up to the newest `sha256`."""
+        self._path = path
+        self._kept = False
+        self._temporary, self._fd = _create_temporary(path, mode)
+        self._digest = hashlib.sha256()
+        self._held = bytearray()
+        self._unsynced = 0
+
+    def write(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) >= PIECE_BYTES:
+            self._flush()
+
+    def sha256(self) -> str:
+        """Of all that was written, in hex."""
+        self._flush()
+        return self._digest.hexdigest()
+
+    def keep(self) -> None:
+        """Durable under its name; a reader sees what was there before, or all of this."""
+        self._flush()
+        os.fsync(self._fd)
+        self._close()
+        os.replace(self._temporary, self._path)
+        self._kept = True
+        sync_directory(self._path.parent)
+
+    def discard(self) -> None:
+        """Take it away unless it was kept."""
+        self._close()
+        if not self._kept:
+            self._temporary.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, bytearray()
+        self._digest.update(held)
+        write_all(self._fd, held)
+        self.size += len(held)
+        self._unsynced += len(held)
+        if self._unsynced >= UNSYNCED_BYTES:
+            os.fdatasync(self._fd)
+            self._unsynced = 0
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

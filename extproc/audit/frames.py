@@ -7,12 +7,16 @@ durable, so damage that is followed by a later commit is no torn tail.
 """
 
 import hashlib
+import io
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import BinaryIO
 
 import google_crc32c
+
+from extproc.audit.files import PIECE_BYTES
 
 MARK = b"\xf5XP1"
 _HEAD = struct.Struct(">4sIBIQ32s")
@@ -66,8 +70,8 @@ def pack_commit(
     return b"".join(frames), number, previous
 
 
-def parse_at(data: bytes, offset: int) -> Frame | None:
-    """The whole, undamaged frame at `offset`, or None."""
+def parse_at(data: bytes, offset: int, base: int = 0) -> Frame | None:
+    """The whole, undamaged frame at `offset`, or None. `base`: where in the file `data` begins."""
     if offset + OVERHEAD > len(data) or data[offset : offset + 4] != MARK:
         return None
     _, length, flagged, commit, number, previous = _HEAD.unpack_from(data, offset)
@@ -79,7 +83,92 @@ def parse_at(data: bytes, offset: int) -> Frame | None:
     if _CRC.unpack_from(data, end - 4)[0] != google_crc32c.value(body):
         return None
     digest = hashlib.sha256(data[offset:end]).digest()
-    return Frame(Kind(kind), commit, number, previous, bool(flagged & _ENDS_COMMIT), body[_HEAD.size :], digest, end)
+    ends_commit = bool(flagged & _ENDS_COMMIT)
+    return Frame(Kind(kind), commit, number, previous, ends_commit, body[_HEAD.size :], digest, base + end)
+
+
+class _Window:
+    """The first `size` bytes of a file by their offsets, of which little is in memory at a time."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self.size = file, size
+        self._start, self._data = 0, b""
+
+    def frame_at(self, offset: int) -> Frame | None:
+        """The whole, undamaged frame at `offset`, or None."""
+        frame = parse_at(self._data, offset - self._start, self._start)
+        if frame is None and self._hold(offset, _HEAD.size):
+            mark, length, *_ = _HEAD.unpack_from(self._data, offset - self._start)
+            if mark == MARK and length <= MAX_PAYLOAD_BYTES and self._hold(offset, OVERHEAD + length):
+                frame = parse_at(self._data, offset - self._start, self._start)
+        return frame
+
+    def find_mark(self, offset: int) -> int:
+        """Where the next one is from `offset` on, or -1."""
+        while self._hold(offset, len(MARK)):
+            if (at := self._data.find(MARK, offset - self._start)) >= 0:
+                return self._start + at
+            offset = self._start + len(self._data) - len(MARK) + 1
+        return -1
+
+    def _hold(self, offset: int, count: int) -> bool:
+        """Have these bytes in memory, and a piece behind them; False when the file ends before."""
+        behind = self._start + len(self._data)
+        if offset + count > self.size:
+            return False
+        if offset + count > behind:
+            self._file.seek(behind)
+            kept = self._data[offset - self._start :]
+            wanted = max(offset + count - behind, PIECE_BYTES)
+            self._data = kept + self._file.read(min(wanted, self.size - behind))
+            self._start = offset
+        return offset + count <= self._start + len(self._data)
+
+
+class FrameWalk:
+    """The chained frames of a journal file, one at a time from its start, up to the first that is not whole or not in
+    its place. Memory: a frame and a piece of the file.
+
+    Once all of them are taken, `good_bytes`, `torn_bytes` and `corrupt` are as in `Scan`.
+    """
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        """Of `file`, which can seek, the first `size` bytes."""
+        self._window = _Window(file, size)
+        self.last: Frame | None = None
+        """The newest that was taken."""
+        self.good_bytes = 0
+        self.torn_bytes = 0
+        self.corrupt = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        last = self.last
+        while (frame := self._window.frame_at(self.good_bytes)) is not None:
+            if last is not None and (frame.previous != last.digest or frame.number != last.number + 1):
+                break
+            self.last = last = frame
+            self.good_bytes = frame.end
+            yield frame
+        self.torn_bytes = self._window.size - self.good_bytes
+        self.corrupt = self._is_corrupt()
+
+    def _is_corrupt(self) -> bool:
+        later = {frame.commit for frame in self._find_behind()}
+        if self.last is not None:
+            damaged = self.last.commit + 1 if self.last.ends_commit else self.last.commit
+        else:
+            damaged = min(later, default=0)
+        return max(later, default=0) > damaged
+
+    def _find_behind(self) -> Iterator[Frame]:
+        offset = self.good_bytes
+        while (offset := self._window.find_mark(offset)) >= 0:
+            frame = self._window.frame_at(offset)
+            if frame is None:
+                offset += 1
+            else:
+                yield frame
+                offset = frame.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +187,6 @@ class Scan:
 
 def scan(data: bytes) -> Scan:
     """Every frame that is whole and in its place, up to the first that is not."""
-    frames: list[Frame] = []
-    offset = 0
-    while (frame := parse_at(data, offset)) is not None:
-        if frames and (frame.previous != frames[-1].digest or frame.number != frames[-1].number + 1):
-            break
-        frames.append(frame)
-        offset = frame.end
-    later = {frame.commit for frame in _find_behind(data, offset)}
-    if frames:
-        damaged = frames[-1].commit + 1 if frames[-1].ends_commit else frames[-1].commit
-    else:
-        damaged = min(later, default=0)
-    corrupt = max(later, default=0) > damaged
-    return Scan(tuple(frames), offset, len(data) - offset, corrupt)
-
-
-def _find_behind(data: bytes, offset: int) -> Iterator[Frame]:
-    while (offset := data.find(MARK, offset)) >= 0:
-        frame = parse_at(data, offset)
-        if frame is None:
-            offset += 1
-        else:
-            yield frame
-            offset = frame.end
+    walk = FrameWalk(io.BytesIO(data), len(data))
+    frames = tuple(walk)
+    return Scan(frames, walk.good_bytes, walk.torn_bytes, walk.corrupt)

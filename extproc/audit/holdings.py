@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from extproc.audit.journal_file import JournalFile, read_journal
 from extproc.audit.names import JOURNAL, ObjectName, Origin, Part, parse_key, segment_file
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Head, read_head
-from extproc.audit.segment import JournalFile, read_journal
 from extproc.audit.spool import REGISTRY, epoch_path, epochs, is_alive, segments, strays
 from extproc.audit.store import ObjectStore, StoredObject
 

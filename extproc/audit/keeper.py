@@ -13,7 +13,7 @@ from extproc.audit.line import encode_record
 from extproc.audit.own_records import Detail, log_record
 from extproc.audit.queue import CommitQueue
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import seal_segment
+from extproc.audit.segment_files import seal_segment
 from extproc.audit.settings import AuditSettings
 from extproc.audit.signed import Signer
 from extproc.audit.spool import RESERVE, measure

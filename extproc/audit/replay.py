@@ -20,12 +20,13 @@ from extproc.audit.content import (
 from extproc.audit.exchanges import ExchangeRecords, show_exchange
 from extproc.audit.frames import Kind
 from extproc.audit.holdings import Epoch, Holdings, SealedSegment
+from extproc.audit.journal_file import JournalFile
 from extproc.audit.keys import AuditKeys
 from extproc.audit.line import parse_mark
 from extproc.audit.names import Origin, Part, parse_key
 from extproc.audit.reader import Evidence, time_text
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import JournalFile, unpack_content
+from extproc.audit.segment import unpack_content
 from extproc.core.printable import printable_line
 from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, Direction
 

@@ -13,9 +13,10 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from extproc.audit.files import Body
 from extproc.audit.names import Plane
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.s3_wire import NO_VERSION, Conflict, Taken, Version, Wire, sha256_text
+from extproc.audit.s3_wire import NO_VERSION, Conflict, Taken, Version, Wire, checksum_of, sha256_text
 from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, LockMode, S3Store
 from extproc.audit.store import Divergent, Fault, StoredObject, StoreFailed, require_key_bag
 
@@ -66,19 +67,19 @@ class Bucket:
         found = answer["ObjectLockConfiguration"]
         return found if found.get("ObjectLockEnabled") == "Enabled" else None
 
-    def put_once(self, key: str, data: bytes) -> None:
+    def put_once(self, key: str, body: Body) -> None:
         """One conditional, checksummed, locked PUT. A lost answer is settled by comparing what is there."""
-        lock = self._lock(Plane.of(key))
+        lock, checksum = self._lock(Plane.of(key)), sha256_text(body)
         for attempt in range(CONFLICT_TRIES):
             try:
-                answer = self.wire.put(self.buckets(key)[0], self.prefix + key, data, IfNoneMatch="*", **lock)
+                answer = self.wire.put(self.buckets(key)[0], self.prefix + key, body, checksum, IfNoneMatch="*", **lock)
             except Taken:
-                return self._compare(key, data)
+                return self._compare(key, checksum)
             except Conflict:
                 time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))  # noqa: S311 - jitter
                 continue
             if "ChecksumSHA256" not in answer:  # the store may have looked neither at it nor at our condition
-                self._read_back(key, data)
+                self._read_back(key, checksum)
             return None
         raise StoreFailed("ConditionalRequestConflict", Fault.BUSY)
 
@@ -93,7 +94,7 @@ class Bucket:
         until = self.wire.clock.retain_until(settings.retention_days, settings.max_retention_days)
         return {"ObjectLockMode": mode.value, "ObjectLockRetainUntilDate": until}
 
-    def _compare(self, key: str, data: bytes) -> None:
+    def _compare(self, key: str, checksum: str) -> None:
         place = {"Bucket": self.buckets(key)[0], "Key": self.prefix + key}
         try:
             head = self.wire.call(self.wire.client.head_object, **place, ChecksumMode="ENABLED")
@@ -101,19 +102,19 @@ class Bucket:
             raise StoreFailed(VANISHED) from error
         stored = head.get("ChecksumSHA256")
         if stored is None:
-            self._read_back(key, data)
-        elif stored != sha256_text(data):
+            self._read_back(key, checksum)
+        elif stored != checksum:
             raise Divergent(key)
 
-    def _read_back(self, key: str, data: bytes) -> None:
+    def _read_back(self, key: str, checksum: str) -> None:
         """The oldest version is the one that counts."""
         bucket = self.buckets(key)[0]
         kept = [version for version in self._versions_of(bucket, key) if not version.marker]
         try:
-            stored = self.wire.get(bucket, self.prefix + key, kept[-1].id if kept else "")
+            stored = checksum_of(self.wire.pieces(bucket, self.prefix + key, kept[-1].id if kept else ""))
         except FileNotFoundError as error:
             raise StoreFailed(VANISHED) from error
-        if stored != data:
+        if stored != checksum:
             raise Divergent(key)
 
     def replace_key_bag(self, key: str, data: bytes) -> None:
@@ -122,7 +123,7 @@ class Bucket:
         if not any(not version.marker for bucket in self.buckets(key) for version in self._versions_of(bucket, key)):
             raise FileNotFoundError(key)
         first, *others = self.buckets(key)
-        answer = self.wire.put(first, self.prefix + key, data)
+        answer = self.wire.put(first, self.prefix + key, data, sha256_text(data))
         self._remove_versions(first, key, keep=answer.get("VersionId", NO_VERSION))
         for bucket in others:
             self._remove_versions(bucket, key, keep="")
@@ -145,11 +146,15 @@ class Bucket:
             raise StoreFailed("a version of a key bag is left")
 
     def get(self, key: str, version: str = "") -> bytes:
+        return b"".join(self.pieces(key, version))
+
+    def pieces(self, key: str, version: str = "") -> Iterator[bytes]:
         *before, last = self.buckets(key)
         for bucket in before:
             with suppress(FileNotFoundError):
-                return self.wire.get(bucket, self.prefix + key, version)
-        return self.wire.get(last, self.prefix + key, version)
+                yield from self.wire.pieces(bucket, self.prefix + key, version)
+                return
+        yield from self.wire.pieces(last, self.prefix + key, version)
 
     def lock_of(self, key: str, version: str) -> tuple[str, datetime | None]:
         """The lock's mode and end; empty and None without one. Raises FileNotFoundError or `StoreFailed`."""

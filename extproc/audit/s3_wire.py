@@ -2,17 +2,19 @@
 
 import base64
 import hashlib
+import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
 from botocore.exceptions import ConnectionError as NoConnection
 
+from extproc.audit.files import PIECE_BYTES, Body, pieces_of
 from extproc.audit.settings import S3Store
 from extproc.audit.store import Fault, StoreFailed
 from extproc.audit.store_clock import CLOCK_DIFFERS, StoreClock
@@ -90,24 +92,25 @@ class Wire:
         self._note_time(answer)
         return answer
 
-    def put(self, bucket: str, key: str, data: bytes, **more: Any) -> Any:
-        """One PUT whose SHA-256 the store compares."""
-        checksum = sha256_text(data)
+    def put(self, bucket: str, key: str, body: Body, checksum: str, **more: Any) -> Any:
+        """One PUT whose SHA-256, `checksum`, the store compares."""
         sums: dict[str, Any] = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": checksum}
         place = {"Bucket": bucket, "Key": key, "ContentType": "application/octet-stream"}
         try:
-            answer: Any = self.call(self.client.put_object, **place, **sums, Body=data, **more)
+            with _sendable(body) as data:
+                answer: Any = self.call(self.client.put_object, **place, **sums, Body=data, **more)
         except FileNotFoundError as error:
             raise StoreFailed("404") from error
         if answer.get("ChecksumSHA256", checksum) != checksum:
             raise StoreFailed("the store received other bytes")
         return answer
 
-    def get(self, bucket: str, key: str, version: str = "") -> bytes:
+    def pieces(self, bucket: str, key: str, version: str = "") -> Iterator[bytes]:
         """The whole object, of `version` or the current one."""
         which: dict[str, Any] = {"VersionId": version} if version else {}
         try:
-            return self.call(self.client.get_object, Bucket=bucket, Key=key, **which)["Body"].read()
+            with closing(self.call(self.client.get_object, Bucket=bucket, Key=key, **which)["Body"]) as body:
+                yield from body.iter_chunks(PIECE_BYTES)
         except BotoCoreError as error:
             raise failure(error) from error
         except StoreFailed as error:
@@ -140,9 +143,27 @@ class Wire:
             self.clock.note(date)
 
 
-def sha256_text(data: bytes) -> str:
-    """As S3 writes it."""
-    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+def checksum_of(pieces: Iterable[bytes]) -> str:
+    """Their SHA-256, as S3 writes it."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return base64.b64encode(digest.digest()).decode()
+
+
+def sha256_text(body: Body) -> str:
+    """As S3 writes it. Raises OSError."""
+    return checksum_of(pieces_of(body))
+
+
+@contextmanager
+def _sendable(body: Body) -> Iterator[bytes | BinaryIO]:
+    """A file for what is large: of a file, S3 is first asked whether it wants it at all, which takes another way."""
+    if isinstance(body, bytes):
+        yield body
+        return
+    with body.open("rb") as file:
+        yield file.read() if os.fstat(file.fileno()).st_size <= PIECE_BYTES else file
 
 
 def code_of(error: ClientError) -> str:

@@ -1,19 +1,16 @@
-"""One segment: the journal file that is written, and the objects and signed manifest it becomes."""
+"""One segment: where the chains stand in its journal, and the objects and the signed manifest that it becomes."""
 
 import hashlib
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
-from extproc.audit.files import replace, sync_directory
-from extproc.audit.frames import Frame, Kind, Scan, scan
 from extproc.audit.line import line_head
 from extproc.audit.merkle import MerkleTree, leaf_hash
-from extproc.audit.names import JOURNAL, Origin, Part, segment_file
+from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.signed import Domain, Signer, sign_document
 from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, EventCode
 
 ZERO = "0" * 64
@@ -185,33 +182,6 @@ class ChainState:
         self.segment += 1
 
 
-@dataclass(frozen=True, slots=True)
-class JournalFile:
-    """A journal file as found: its header and the chained frames behind it."""
-
-    header: Header
-    scan: Scan
-
-    @property
-    def frames(self) -> tuple[Frame, ...]:
-        return self.scan.frames[1:]
-
-    def lines(self) -> list[bytes]:
-        """The evidence lines."""
-        return [frame.payload for frame in self.frames if frame.kind is Kind.RECORD]
-
-
-def read_journal(path: Path) -> JournalFile | None:
-    """None when not even the header is whole: nothing in it was ever acknowledged. Raises FileNotFoundError."""
-    found = scan(path.read_bytes())
-    if not found.frames or found.frames[0].kind is not Kind.HEADER:
-        return None
-    try:
-        return JournalFile(msgspec.json.decode(found.frames[0].payload, type=Header), found)
-    except ValueError as error:
-        raise AuditRefused(f"{path} has a header that does not parse") from error
-
-
 def object_ref(key: str, data: bytes) -> ObjectRef:
     return ObjectRef(key=key, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
@@ -223,72 +193,37 @@ def pack_content(payloads: list[bytes]) -> bytes:
 
 def unpack_content(data: bytes) -> list[bytes]:
     """The content frames of a content object. Raises `AuditRefused`."""
-    return [bytes(payload) for payload in split_content(data)]
+    return [bytes(payload) for payload in split_content([data])]
 
 
-def split_content(data: bytes) -> list[memoryview]:
-    """The content frames of a content object, where they lie. Raises `AuditRefused`."""
-    if not data.startswith(CONTENT_MAGIC):
-        raise AuditRefused("a content object does not begin like one")
-    view, payloads = memoryview(data), []
-    offset, size = len(CONTENT_MAGIC), len(data)
-    while offset + CONTENT_LENGTH.size <= size:
-        (length,) = CONTENT_LENGTH.unpack_from(data, offset)
-        offset += CONTENT_LENGTH.size
-        payloads.append(view[offset : offset + length])
-        offset += length
-    if offset != size:
-        raise AuditRefused("a content object ends within a frame")
-    return payloads
+def split_content(pieces: Iterable[bytes]) -> Iterator[memoryview]:
+    """The content frames of a content object that comes in pieces. In memory: a frame and a piece.
 
-
-def seal_segment(directory: Path, segment: int, signer: Signer, sealed_ms: int) -> Manifest:
-    """Turn a finished journal file into evidence, content, key bag and, last, the manifest that vouches for them.
-
-    Repeating it after a crash is harmless. Raises `AuditRefused` when the journal is not whole, and OSError.
+    A view is good until the next is asked for. Raises `AuditRefused`.
     """
-    path = directory / segment_file(segment, JOURNAL)
-    journal = read_journal(path)
-    if journal is None or journal.scan.torn_bytes:
-        raise AuditRefused(f"{path} is not whole")
-    origin, lines = Origin.parse(journal.header.origin), journal.lines()
-    tree, epoch_tree = MerkleTree(), journal.header.epoch_tree()
-    for line in lines:
-        tree.append(line)
-        if epoch_tree is not None:
-            epoch_tree.append(line)
-    evidence = b"".join(line + b"\n" for line in lines)
-    contents = [frame.payload for frame in journal.frames if frame.kind is Kind.CONTENT]
-    content = pack_content(contents) if contents else b""
-    keys = [frame.payload for frame in journal.frames if frame.kind is Kind.KEY]
-    manifest = Manifest(
-        version=MANIFEST_VERSION,
-        origin=str(origin),
-        segment=segment,
-        first_seq=journal.header.first_seq,
-        records=len(lines),
-        prev=journal.header.prev,
-        last=line_digest(lines[-1]) if lines else journal.header.prev,
-        prev_root=journal.header.prev_root,
-        root=tree.root().hex(),
-        location=origin.object_key(Part.MANIFEST, segment),
-        evidence=object_ref(origin.object_key(Part.EVIDENCE, segment), evidence),
-        content=object_ref(origin.object_key(Part.CONTENT, segment), content) if content else None,
-        content_keys=len(keys),
-        key_lines=tuple(key_digest(line) for line in keys),
-        started_ms=journal.header.started_ms,
-        sealed_ms=sealed_ms,
-        certificate=signer.certificate,
-        epoch_size=epoch_tree.size if epoch_tree else 0,
-        epoch_root=epoch_tree.root().hex() if epoch_tree else "",
-    )
-    replace(directory / segment_file(segment, Part.EVIDENCE), evidence)
-    if content:
-        replace(directory / segment_file(segment, Part.CONTENT), content)
-    if keys:
-        replace(directory / segment_file(segment, Part.KEYS), b"".join(line + b"\n" for line in keys))
-    document = sign_document(signer.key, Domain.MANIFEST, msgspec.json.encode(manifest))
-    replace(directory / segment_file(segment, Part.MANIFEST), document)
-    path.unlink()
-    sync_directory(directory)
-    return manifest
+    held, size, wanted, begun = [], 0, len(CONTENT_MAGIC), False
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size < wanted:
+            continue
+        data, offset = b"".join(held), 0
+        if not begun:
+            if not data.startswith(CONTENT_MAGIC):
+                break
+            offset, begun = len(CONTENT_MAGIC), True
+        view = memoryview(data)
+        wanted = CONTENT_LENGTH.size
+        while offset + CONTENT_LENGTH.size <= size:
+            (length,) = CONTENT_LENGTH.unpack_from(data, offset)
+            if offset + CONTENT_LENGTH.size + length > size:
+                wanted = CONTENT_LENGTH.size + length
+                break
+            offset += CONTENT_LENGTH.size
+            yield view[offset : offset + length]
+            offset += length
+        held, size = [data[offset:]], size - offset
+    if not begun:
+        raise AuditRefused("a content object does not begin like one")
+    if size:
+        raise AuditRefused("a content object ends within a frame")

@@ -125,7 +125,7 @@ class Shipper:
             for part in _ORDER:
                 path = directory / segment_file(segment, part)
                 if path.exists():
-                    _put(store, origin.object_key(part, segment), path.read_bytes(), part)
+                    _put(store, origin.object_key(part, segment), path, part)
             # The manifest goes last here too: while it is there, the segment is shipped again, to the same keys.
             for part in _ORDER:
                 (directory / segment_file(segment, part)).unlink(missing_ok=True)
@@ -146,12 +146,12 @@ class Shipper:
             lock.release()
 
 
-def _put(store: ObjectStore, key: str, data: bytes, part: Part) -> None:
+def _put(store: ObjectStore, key: str, path: Path, part: Part) -> None:
     """A key bag that is in the store with fewer keys was shredded since a shipper died over its removal here."""
     try:
-        store.put_once(key, data)
+        store.put_once(key, path)
     except Divergent:
-        if part is not Part.KEYS or not set(store.get(key).splitlines()) < set(data.splitlines()):
+        if part is not Part.KEYS or not set(store.get(key).splitlines()) < set(path.read_bytes().splitlines()):
             raise
 
 

@@ -1,14 +1,14 @@
 """Where sealed objects are kept for good. Written once; what is there is never replaced."""
 
-import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
-from extproc.audit.files import TEMPORARY, erase, replace_erased, write_new
+from extproc.audit.files import TEMPORARY, Body, erase, pieces_of_file, replace_erased, sha256_of, write_new
 from extproc.audit.names import Plane
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
@@ -63,10 +63,10 @@ class ObjectStore(Protocol):
     def check(self) -> None:
         """Raise `AuditRefused` when the store cannot keep its promise, `StoreFailed` when it cannot be reached."""
 
-    def put_once(self, key: str, data: bytes) -> None:
+    def put_once(self, key: str, body: Body) -> None:
         """Store durably, or find the same bytes there already. Raises `Divergent` or `StoreFailed`.
 
-        The key's `Plane` says under which lock.
+        The key's `Plane` says under which lock. A file is read while it is sent, and must stay as it is.
         """
 
     def replace_key_bag(self, key: str, data: bytes) -> None:
@@ -85,6 +85,9 @@ class ObjectStore(Protocol):
     def get(self, key: str, version: str = "") -> bytes:
         """Raises `StoreFailed`, or FileNotFoundError."""
 
+    def pieces(self, key: str, version: str = "") -> Iterator[bytes]:
+        """The same bytes, little of them in memory at a time. Raises as `get` does, once the first is asked for."""
+
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every key, in order. Raises `StoreFailed`."""
 
@@ -102,14 +105,14 @@ class Directory:
         """Create the directory when it is missing."""
         make_directory(self._root)
 
-    def put_once(self, key: str, data: bytes) -> None:
+    def put_once(self, key: str, body: Body) -> None:
         path = self._root / key
         try:
             make_directory(path.parent)
             try:
-                write_new(path, data, mode=0o600)
+                write_new(path, body, mode=0o600)
             except FileExistsError:
-                if hashlib.sha256(path.read_bytes()).digest() != hashlib.sha256(data).digest():
+                if sha256_of(path) != sha256_of(body):
                     raise Divergent(key) from None
         except OSError as error:
             raise _failed(self._root, error) from error
@@ -135,9 +138,18 @@ class Directory:
             raise _failed(self._root, error) from error
 
     def get(self, key: str, version: str = "") -> bytes:
+        with self._open(key) as file:
+            return file.read()
+
+    def pieces(self, key: str, version: str = "") -> Iterator[bytes]:
+        with self._open(key) as file:
+            yield from pieces_of_file(file)
+
+    @contextmanager
+    def _open(self, key: str) -> Iterator[BinaryIO]:
         try:
-            with open(self._file(key), "rb", opener=_open_file) as file:
-                return file.read()
+            with open(self._file(key), "rb", buffering=0, opener=_open_file) as file:
+                yield file
         except FileNotFoundError:
             self.require_root()
             raise

@@ -1,15 +1,34 @@
 """The transcripts of one epoch, followed frame by frame, so that the record that ends an exchange can be held to it.
 
-Remembers one digest for each exchange that is under way, and the frames of one segment.
+Remembers one digest for each exchange that is under way, and 32 bytes for each frame of one segment.
 """
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from extproc.audit.content import parse_content_head
 from extproc.audit.findings import Broken, Name
 from extproc.audit.line import Mark
-from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import split_content
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+@dataclass(slots=True)
+class _Run:
+    """Frames of one exchange, one behind the other: the number of the first, and the digest up to each."""
+
+    first: int
+    digests: bytearray
+
+    @property
+    def next(self) -> int:
+        return self.first + len(self.digests) // _DIGEST_BYTES
+
+    def digest(self, number: int) -> bytes:
+        """Of one that is in it."""
+        start = (number - self.first) * _DIGEST_BYTES
+        return bytes(self.digests[start : start + _DIGEST_BYTES])
 
 
 class Transcripts:
@@ -20,8 +39,9 @@ class Transcripts:
         """Whether everything from the epoch's beginning on has been followed."""
         self._streams: dict[str, tuple[bytes | None, int]] = {}
         """By exchange: the digest up to its newest frame (None: not known), and that frame's number."""
-        self._digests: dict[tuple[str, int], bytes | None] = {}
-        """Up to each frame of the segment: a record may close an exchange before the segment's last frame of it."""
+        self._runs: dict[str, list[_Run]] = {}
+        """The segment's frames by exchange, where their digests are known: a record may close an exchange before the
+        segment's last frame of it."""
         self.opened: list[tuple[str, str]] = []
         """Exchange and stream of each transcript that begins in the segment."""
 
@@ -30,16 +50,9 @@ class Transcripts:
         self.whole = False
         self._streams = {exchange: (None, number) for exchange, (_, number) in self._streams.items()}
 
-    def follow_object(self, content: bytes) -> None:
-        """All frames of a segment's content object. Raises `Broken`."""
-        try:
-            self.follow(split_content(content) if content else [])
-        except AuditRefused as error:
-            raise Broken(Name.ALTERED, str(error)) from error
-
-    def follow(self, payloads: list[memoryview]) -> None:
-        """All frames of a segment. Raises `AuditRefused`."""
-        self._digests.clear()
+    def follow(self, payloads: Iterable[memoryview]) -> None:
+        """All frames of a segment. Raises `AuditRefused`; what it then knows of the segment must be torn."""
+        self._runs.clear()
         self.opened.clear()
         for payload in payloads:
             stream, exchange, number = parse_content_head(payload)
@@ -55,15 +68,24 @@ class Transcripts:
                 running.update(payload)
                 digest = running.digest()
             self._streams[exchange] = (digest, number)
-            self._digests[exchange, number] = digest
+            if digest is not None:
+                self._remember(exchange, number, digest)
+
+    def _remember(self, exchange: str, number: int, digest: bytes) -> None:
+        runs = self._runs.setdefault(exchange, [])
+        if not runs or runs[-1].next != number:
+            runs.append(_Run(number, bytearray()))
+        runs[-1].digests += digest
 
     def close(self, mark: Mark) -> None:
         """The record that ends an exchange binds its frames. Raises `Broken`."""
         latest = self._streams.pop(mark.exchange_id, None)
-        frame = (mark.exchange_id, mark.content_frames)
-        if frame in self._digests:
-            known = self._digests[frame]
-        elif latest is not None and latest[1] == mark.content_frames:
+        runs, number = self._runs.get(mark.exchange_id, ()), mark.content_frames
+        run = next((run for run in reversed(runs) if run.first <= number < run.next), None)
+        known: bytes | None
+        if run is not None:
+            known = run.digest(number)
+        elif latest is not None and latest[1] == number:
             known = latest[0]
         else:
             known = None if not self.whole else b""

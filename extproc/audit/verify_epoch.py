@@ -3,23 +3,31 @@
 Remembers of what went by: the last record's digest and number, the tree's peaks, a digest of each exchange under way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from extproc.audit.findings import Broken, Finding, Name
 from extproc.audit.frames import Kind
+from extproc.audit.journal_file import OpenJournal
 from extproc.audit.line import Mark, parse_mark, parse_record
 from extproc.audit.merkle import MerkleTree, leaf_hash, merkle_root
 from extproc.audit.names import Origin, Part
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.remembered import RememberedHead
-from extproc.audit.segment import ZERO, JournalFile, Manifest, line_digest
+from extproc.audit.segment import ZERO, Manifest, line_digest
 from extproc.audit.signed import UNNAMED_KEY, Role, UnnamedKey, VerifyKey, verify_certificate
 from extproc.audit.span import Span
 from extproc.audit.spool import GIVEN_UP
 from extproc.audit.store import StoreFailed
 from extproc.audit.transcripts import Transcripts
-from extproc.audit.verify_segment import Signed, verify_content, verify_evidence, verify_keys, verify_manifest
+from extproc.audit.verify_segment import (
+    Signed,
+    lines_of,
+    verify_content,
+    verify_evidence,
+    verify_keys,
+    verify_manifest,
+)
 from extproc.audit.walk import Copies, LocalEpoch, Place, Sealed
 from extproc.core.record import EventCode
 
@@ -140,10 +148,11 @@ class EpochProof:
         if place.segment != 1:
             return
         try:
-            if isinstance(sealed := self.copies.open(place, self.local), Sealed):
-                signed = verify_manifest(self.key, self.origin, 1, sealed.manifest)
-                lines, _ = verify_evidence(signed.manifest, sealed.read)
-                self._note(1, EventCode.LOG_START, lines[0] if lines else b"")
+            with self.copies.open(place, self.local) as sealed:
+                if isinstance(sealed, Sealed):
+                    signed = verify_manifest(self.key, self.origin, 1, sealed.manifest)
+                    evidence, _ = verify_evidence(signed.manifest, sealed.read)
+                    self._note(1, EventCode.LOG_START, next(lines_of(evidence), b""))
         except (Broken, AuditRefused):
             return  # it is outside of the range; the certificates are then held against each other
 
@@ -198,18 +207,19 @@ class EpochProof:
 
     def _segment(self, place: Place, *, last: bool) -> None:
         is_local = self.local is not None and (self.local.alive or bool(self.local.segments))
-        match self.copies.open(place, self.local):
-            case Sealed() as sealed:
-                self._sealed(place, sealed)
-            case JournalFile() as journal:
-                self._journal(place.segment, journal, last=last)
-            case None if last and is_local:
-                return  # a file just begun, without a header yet
-            case None if not last or is_local:
-                raise Broken(Name.GAP, "the segment's manifest is missing")
-            case None:
-                # Evidence without a manifest at the very end: on its way to the store, or its end was taken away.
-                raise Broken(Name.TRUNCATED if self._is_old() else Name.OPEN, "the last segment has no manifest")
+        with self.copies.open(place, self.local) as found:
+            match found:
+                case Sealed() as sealed:
+                    self._sealed(place, sealed)
+                case OpenJournal() as journal:
+                    self._journal(place.segment, journal, last=last)
+                case None if last and is_local:
+                    return  # a file just begun, without a header yet
+                case None if not last or is_local:
+                    raise Broken(Name.GAP, "the segment's manifest is missing")
+                case None:
+                    # Evidence without a manifest at the very end: on its way to the store, or its end was taken away.
+                    raise Broken(Name.TRUNCATED if self._is_old() else Name.OPEN, "the last segment has no manifest")
         self.segments += 1
 
     def _sealed(self, place: Place, sealed: Sealed) -> None:
@@ -221,10 +231,9 @@ class EpochProof:
         self._signers.setdefault((signed.certificate.role, manifest.certificate), place.segment)
         self._compare_head(manifest.first_seq + manifest.records - 1, manifest.last)
         self._follow_on(place.segment, manifest.first_seq, manifest.prev, manifest.prev_root)
-        lines, leaves = verify_evidence(manifest, sealed.read)
-        content = verify_content(manifest, sealed.read, listed=Part.CONTENT in place.stored)
-        self._transcripts.follow_object(content)
-        self._lines(place.segment, lines, leaves, manifest.prev)
+        evidence, leaves = verify_evidence(manifest, sealed.read)
+        verify_content(manifest, sealed.content, self._transcripts.follow, listed=Part.CONTENT in place.stored)
+        self._lines(place.segment, lines_of(evidence), leaves, manifest.prev)
         if self._prev != manifest.last:
             raise Broken(Name.ALTERED, "the manifest names another last record")
         self._check_root(manifest)
@@ -270,7 +279,7 @@ class EpochProof:
             gone = (exchange for exchange, stream in opened if (exchange, stream) not in bag.streams)
             self.absent += [(exchange, place.segment, manifest.sealed_ms) for exchange in gone]
 
-    def _lines(self, segment: int, lines: list[bytes], leaves: list[bytes], prev: str) -> None:
+    def _lines(self, segment: int, lines: Iterable[bytes], leaves: list[bytes], prev: str) -> None:
         """Each record is numbered one higher than the last and carries its digest."""
         seq, origin, tree = self._seq, str(self.origin), self._tree
         self._shreddings.clear()
@@ -293,8 +302,8 @@ class EpochProof:
             if tree is not None:
                 tree.append_leaf(leaf)
             seq += 1
-        self.records += len(lines)
-        self._silent = self._silent and not lines
+        self.records += len(leaves)
+        self._silent = self._silent and not leaves
         self._seq, self._prev = seq, prev
 
     def _check_ends(self, mark: Mark) -> None:
@@ -332,16 +341,17 @@ class EpochProof:
             case _:
                 self._ended = True
 
-    def _journal(self, segment: int, journal: JournalFile, *, last: bool) -> None:
+    def _journal(self, segment: int, journal: OpenJournal, *, last: bool) -> None:
         """What is not sealed yet: chained and numbered, not signed."""
         header = journal.header
         if (header.origin, header.segment) != (str(self.origin), segment):
             raise Broken(Name.RELOCATED, f"the journal belongs to {header.origin} segment {header.segment}")
-        if journal.scan.corrupt or (journal.scan.torn_bytes and not last):
+        walk = journal.walk()
+        lines = [frame.payload for frame in walk if frame.kind is Kind.RECORD]
+        if walk.corrupt or (walk.torn_bytes and not last):
             raise Broken(Name.ALTERED, "the journal is damaged before its end")
         self._follow_on(segment, header.first_seq, header.prev, header.prev_root)
-        self._transcripts.follow([memoryview(frame.payload) for frame in journal.frames if frame.kind is Kind.CONTENT])
-        lines = journal.lines()
+        self._transcripts.follow(memoryview(frame.payload) for frame in journal.walk() if frame.kind is Kind.CONTENT)
         leaves = [leaf_hash(line) for line in lines]
         self._lines(segment, lines, leaves, header.prev)
         if segment == 1 and lines:

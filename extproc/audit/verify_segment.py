@@ -4,7 +4,7 @@ Each check raises `Broken`. What follows from the segments before is not looked 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,7 +15,7 @@ from extproc.audit.findings import Broken, Name
 from extproc.audit.merkle import leaf_hash, merkle_root
 from extproc.audit.names import Origin, Part
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import MANIFEST_VERSION, Manifest, ObjectRef, key_digest
+from extproc.audit.segment import MANIFEST_VERSION, Manifest, ObjectRef, key_digest, split_content
 from extproc.audit.signed import (
     Certificate,
     Domain,
@@ -28,6 +28,7 @@ from extproc.audit.signed import (
 )
 
 Read = Callable[[Part], bytes | None]
+ReadPieces = Callable[[], Iterator[bytes] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +64,69 @@ def verify_manifest(key: VerifyKey, origin: Origin, segment: int, document: byte
     return Signed(manifest, certificate)
 
 
-def verify_evidence(manifest: Manifest, read: Read) -> tuple[list[bytes], list[bytes]]:
-    """The evidence lines and their leaf hashes."""
+def lines_of(evidence: bytes) -> Iterator[bytes]:
+    """The lines of an evidence object, each without its newline."""
+    start = 0
+    while (end := evidence.find(b"\n", start)) >= 0:
+        yield evidence[start:end]
+        start = end + 1
+
+
+def verify_evidence(manifest: Manifest, read: Read) -> tuple[bytes, list[bytes]]:
+    """The evidence, and the leaf hashes of its lines."""
     evidence = read(Part.EVIDENCE)
     if evidence is None:
         raise Broken(Name.GAP, "the evidence object is missing")
     _verify_object(manifest.evidence, evidence, "evidence")
-    lines = evidence.split(b"\n")
-    if lines.pop() != b"" or len(lines) != manifest.records:
+    if not (b"\n" + evidence).endswith(b"\n") or evidence.count(b"\n") != manifest.records:
         raise Broken(Name.ALTERED, "the evidence object has another number of records than was signed")
-    leaves = [leaf_hash(line) for line in lines]
+    leaves = [leaf_hash(line) for line in lines_of(evidence)]
     if merkle_root(leaves).hex() != manifest.root:
         raise Broken(Name.ALTERED, "the records do not hash to the signed root")
-    return lines, leaves
+    return evidence, leaves
 
 
-def verify_content(manifest: Manifest, read: Read, *, listed: bool) -> bytes:
-    """The content object; empty where the segment has none. `listed`: the store lists one."""
+def verify_content(
+    manifest: Manifest, read: ReadPieces, follow: Callable[[Iterable[memoryview]], None], *, listed: bool
+) -> None:
+    """`follow` is given the content's frames, none where the segment has no content, while they are read: what it makes
+    of them holds only if nothing is raised. `listed`: the store lists a content object."""
     if manifest.content is None:
         if listed:
             raise Broken(Name.STRANGER, "a content object that was not signed")
-        return b""
-    content = read(Part.CONTENT)
-    if content is None:
+        follow(())
+        return
+    pieces = read()
+    if pieces is None:
         raise Broken(Name.GAP, "the content object is missing")
-    _verify_object(manifest.content, content, "content")
-    return content
+    digest, size = hashlib.sha256(), 0
+
+    def digested() -> Iterator[bytes]:
+        nonlocal size
+        for piece in pieces:
+            digest.update(piece)
+            size += len(piece)
+            yield piece
+
+    refused: AuditRefused | None = None
+    rest = digested()
+    try:
+        follow(split_content(rest))
+    except AuditRefused as error:
+        refused = error
+    for _ in rest:  # what is altered is altered, whatever its frames say
+        pass
+    _verify_digest(manifest.content, size, digest.hexdigest(), "content")
+    if refused is not None:
+        raise Broken(Name.ALTERED, str(refused)) from refused
 
 
 def _verify_object(ref: ObjectRef, data: bytes, what: str) -> None:
-    if len(data) != ref.size or hashlib.sha256(data).hexdigest() != ref.sha256:
+    _verify_digest(ref, len(data), hashlib.sha256(data).hexdigest(), what)
+
+
+def _verify_digest(ref: ObjectRef, size: int, sha256: str, what: str) -> None:
+    if (size, sha256) != (ref.size, ref.sha256):
         raise Broken(Name.ALTERED, f"the {what} object is not what was signed")
 
 

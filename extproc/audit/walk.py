@@ -5,17 +5,19 @@ merged. What the spool still holds is merged in.
 """
 
 import contextlib
+import hashlib
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from extproc.audit.files import pieces_of
 from extproc.audit.findings import Broken, Name
+from extproc.audit.journal_file import OpenJournal, open_journal
 from extproc.audit.names import JOURNAL, Origin, Part, Plane, parse_key, segment_file
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Head, read_head
-from extproc.audit.segment import JournalFile, read_journal
 from extproc.audit.spool import epoch_path, epochs, is_alive, segments, strays
 from extproc.audit.store import ObjectStore, StoredObject, StoreFailed
 
@@ -150,20 +152,29 @@ class Copies:
         """Of any segment, without a listing: the newest version."""
         return self._get(origin.object_key(Part.MANIFEST, segment))
 
-    def open(self, place: Place, local: LocalEpoch | None) -> "Sealed | JournalFile | None":
+    @contextlib.contextmanager
+    def open(self, place: Place, local: LocalEpoch | None) -> "Iterator[Sealed | OpenJournal | None]":
         """One segment; None when it is nowhere. Raises `StoreFailed`, and `AuditRefused` for a journal's header."""
-        directory = local.directory if local is not None else None
+        with contextlib.ExitStack() as files:
+            yield self._find(place, local.directory if local is not None else None, files)
+
+    def _find(self, place: Place, directory: Path | None, files: contextlib.ExitStack) -> "Sealed | OpenJournal | None":
         for _ in range(_ATTEMPTS):
             manifest = self.part(place, Part.MANIFEST, directory)
             if manifest is not None:
-                return Sealed(manifest, lambda part: self.part(place, part, directory))
+                return Sealed(
+                    manifest,
+                    lambda part: self.part(place, part, directory),
+                    lambda: self._content(place, directory),
+                )
             if directory is None:
                 return None
             try:
-                if (journal := read_journal(directory / segment_file(place.segment, JOURNAL))) is not None:
-                    return journal
+                journal = files.enter_context(open_journal(directory / segment_file(place.segment, JOURNAL)))
             except FileNotFoundError:
                 continue
+            if journal is not None:
+                return journal
         return None
 
     def part(self, place: Place, part: Part, directory: Path | None) -> bytes | None:
@@ -179,6 +190,17 @@ class Copies:
         if data is not None and kept is not None and data != kept:
             raise Broken(Name.DIVERGENT_DUPLICATE, f"the spool and the store differ in {part.value[1:]}")
         return kept if data is None else data
+
+    def _content(self, place: Place, directory: Path | None) -> Iterator[bytes] | None:
+        """As `part`, in pieces. That two copies differ is raised behind the last."""
+        stored, kept, data = place.stored.get(Part.CONTENT), None, None
+        if directory is not None:
+            data = _begun(pieces_of(directory / segment_file(place.segment, Part.CONTENT)))
+        if stored is not None:
+            kept = _begun(self.store.pieces(stored.key, stored.versions[0]))
+        elif data is None:
+            kept = _begun(self.store.pieces(place.origin.object_key(Part.CONTENT, place.segment)))
+        return _compared(data, kept) if data is not None and kept is not None else data or kept
 
     def _listed(self, stored: StoredObject) -> bytes | None:
         try:
@@ -199,3 +221,25 @@ class Sealed:
 
     manifest: bytes
     read: Callable[[Part], bytes | None]
+    content: Callable[[], Iterator[bytes] | None]
+    """Its content object in pieces."""
+
+
+def _begun(pieces: Iterator[bytes]) -> Iterator[bytes] | None:
+    """The same, with what they come from held open; None where that is not there."""
+    try:
+        return itertools.chain((next(pieces, b""),), pieces)
+    except FileNotFoundError:
+        return None
+
+
+def _compared(data: Iterator[bytes], kept: Iterator[bytes]) -> Iterator[bytes]:
+    """What the store keeps. Raises `Broken` behind its last piece when the spool's copy is another."""
+    in_store, in_spool = hashlib.sha256(), hashlib.sha256()
+    for piece in kept:
+        in_store.update(piece)
+        yield piece
+    for piece in data:
+        in_spool.update(piece)
+    if in_store.digest() != in_spool.digest():
+        raise Broken(Name.DIVERGENT_DUPLICATE, f"the spool and the store differ in {Part.CONTENT.value[1:]}")

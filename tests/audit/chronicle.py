@@ -9,7 +9,8 @@ from extproc.audit.keys import AuditKeys
 from extproc.audit.line import encode_record
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin, Part, segment_file
-from extproc.audit.segment import ZERO, ChainState, seal_segment
+from extproc.audit.segment import ZERO, ChainState
+from extproc.audit.segment_files import seal_segment
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.signed import Role, Signer
 from extproc.audit.store import Directory

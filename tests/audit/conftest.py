@@ -128,6 +128,9 @@ class Memory:
         except KeyError:
             raise FileNotFoundError(key) from None
 
+    def pieces(self, key: str, version: str = "") -> Iterator[bytes]:
+        yield self.get(key, version)
+
     def list(self, prefix: str) -> Iterator[StoredObject]:
         return (StoredObject(key) for key in sorted(self.objects) if key.startswith(prefix))
 

@@ -18,7 +18,7 @@ from extproc.audit.findings import Name
 from extproc.audit.frames import Kind, scan
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.replay import read_transcript
-from extproc.audit.segment import seal_segment
+from extproc.audit.segment_files import seal_segment
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
 

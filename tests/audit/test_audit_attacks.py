@@ -33,6 +33,9 @@ class Bucket:
             raise FileNotFoundError(key)
         return data
 
+    def pieces(self, key: str, version: str = "") -> Iterator[bytes]:
+        yield self.get(key, version)
+
     def keys(self, epoch: str, segment: int | None = None) -> list[str]:
         """Of all planes, the registry only with the whole epoch."""
         return [key for key in self.versions if epoch in key and (segment is None or parse_key(key).segment == segment)]

@@ -124,8 +124,9 @@ PLANTS = (
     Plant(
         "the verifier remembers every content object",
         "audit/transcripts.py",
-        "        self._digests.clear()\n",
-        "        self.__dict__.setdefault('kept', []).append(payloads)\n        self._digests.clear()\n",
+        "            self._streams[exchange] = (digest, number)\n",
+        "            self._streams[exchange] = (digest, number)\n"
+        "            self.__dict__.setdefault('kept', []).append(bytes(payload))\n",
         MEMORY + "test_memory_does_not_grow_with_the_number_of_segments",
     ),
     Plant(
