@@ -24,6 +24,10 @@ OPENING = TwoPeople(
 )
 
 
+class NothingToOpen(AuditRefused):
+    """There is no original of what was asked for, or none for this key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What arrived in one direction, but for what is never kept."""
@@ -51,16 +55,16 @@ class Opener:
     ) -> list[Opened]:
         """Those of `directions` that have originals; `person` was checked before, and `reason` is masked.
 
-        Raises `AuditRefused` when there are none, or they do not open, and whatever `write` raises: without the record
-        nothing is decrypted.
+        Raises `NothingToOpen` when there are none, `AuditRefused` when they do not open, and whatever `write` raises:
+        without the record nothing is decrypted.
         """
         wanted = {direction.sealed for direction in directions}
         sealed = [(origin, piece) for origin, piece in transcript.sealed if piece.direction in wanted]
         if not sealed:
-            raise AuditRefused("the exchange has no sealed original: there was no card number, or none were kept")
+            raise NothingToOpen("the exchange has no sealed original: there was no card number, or none were kept")
         others = {sealed_to(piece.data) for _, piece in sealed} - {fingerprint(key.public_key())}
         if others:
-            raise AuditRefused(f"the original is sealed to the key {min(others).hex()}, and this is another one")
+            raise NothingToOpen(f"the original is sealed to the key {min(others).hex()}, and this is another one")
         detail: dict[str, str | int | float | bool] = {
             "request": request.id,
             "requested_by": request.requester_uid,

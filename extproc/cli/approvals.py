@@ -1,7 +1,7 @@
 """`extproc approvals`: who waits, what for, and the decision.
 
-Exit codes: 0 done; 1 refused (own request, wrong group, not pending, a token that is not accepted, no audit record);
-2 usage, configuration, or a store that cannot be reached.
+Exit codes: 0 done; 1 refused (own request, wrong group, not pending); 2 usage, configuration, an unknown approval, a
+token or a reason that is not accepted, or a store or an audit log that cannot be reached.
 """
 
 import functools
@@ -24,6 +24,7 @@ from extproc.approvals.store import ApprovalStore, open_store
 from extproc.audit.keys import open_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.cli.approvals_view import as_json, print_list, print_one
+from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
 from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify_person
 from extproc.core.approval import SENTENCES, ApprovalState, DecisionRefused, TransitionCode
 from extproc.core.reasons import REFUSALS, Malformed, Reason, Unavailable, Unverified
@@ -32,15 +33,12 @@ from extproc.edge.settings import Settings
 
 MAX_LISTED = 1000
 _ANY = "all"
-_EXIT_REFUSED, _EXIT_INPUT = 1, 2
-
-_config = click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="EXTPROC_CONFIG",
-    required=True,
-    help="The service's config.yaml. [env: EXTPROC_CONFIG]",
-)
+_WRONG_INPUT = {
+    TransitionCode.UNKNOWN,
+    TransitionCode.REASON_EMPTY,
+    TransitionCode.REASON_TOO_LONG,
+    TransitionCode.REASON_UNPRINTABLE,
+}
 _json = click.option("--json", "as_machine", is_flag=True, help="For machines.")
 
 
@@ -57,12 +55,12 @@ def command() -> None:
     show_default=True,
 )
 @_json
-@_config
+@config_file_option
 def list_(*, state: str, as_machine: bool, config: Path) -> None:
     """Show the newest approvals, newest first."""
     states = list(ApprovalState) if state == _ANY else [ApprovalState(state)]
     now = time.time()
-    with _exit_codes(), _store(_settings(config)) as store:
+    with _exit_codes(), _store(settings_or_exit(config)) as store:
         approvals = store.search(states, now, MAX_LISTED)
     if as_machine:
         click.echo(json.dumps([as_json(approval, now) for approval in approvals], indent=2))
@@ -73,14 +71,14 @@ def list_(*, state: str, as_machine: bool, config: Path) -> None:
 @command.command()
 @click.argument("approval_id", metavar="ID")
 @_json
-@_config
+@config_file_option
 def show(*, approval_id: str, as_machine: bool, config: Path) -> None:
     """Show one approval with its masked request."""
     now = time.time()
-    with _exit_codes(), _store(_settings(config)) as store:
+    with _exit_codes(), _store(settings_or_exit(config)) as store:
         approval, preview = store.find(approval_id, now), store.read_preview(approval_id)
         if approval is None or preview is None:
-            _leave(SENTENCES[TransitionCode.UNKNOWN], _EXIT_REFUSED)
+            _leave(SENTENCES[TransitionCode.UNKNOWN], EXIT_INPUT)
         turns = read_conversation(preview)
     if as_machine:
         said = [{"role": turn.role, "text": turn.text} for turn in turns]
@@ -91,7 +89,7 @@ def show(*, approval_id: str, as_machine: bool, config: Path) -> None:
 
 def _deciding(function: Callable[..., None]) -> Callable[..., None]:
     """The options of a decision."""
-    return click.argument("approval_id", metavar="ID")(said_by_a_person(_json(_config(function))))
+    return click.argument("approval_id", metavar="ID")(said_by_a_person(_json(config_file_option(function))))
 
 
 @command.command()
@@ -119,7 +117,7 @@ def _decide(
     config: Path,
 ) -> None:
     token = read_token(token_file, from_stdin=token_stdin)
-    settings = _settings(config)
+    settings = settings_or_exit(config)
     with _exit_codes(), _store(settings) as store:
         decider = verify_person(settings, token)
         verdict = Verdict(grant, mask_reason(reason))
@@ -139,13 +137,7 @@ def _write(settings: Settings, records: Sequence[Record]) -> None:
     try:
         write_once(settings.audit, open_keys(settings.audit), f"cli-{os.getpid()}", records)
     except (AuditRefused, Unavailable, OSError):
-        _leave("The decision cannot be recorded and is not carried out.", _EXIT_REFUSED)
-
-
-def _settings(config: Path) -> Settings:
-    from extproc.cli.config import settings_or_exit  # noqa: PLC0415
-
-    return settings_or_exit(config)
+        _leave("The decision cannot be recorded and is not carried out.", EXIT_INPUT)
 
 
 @contextmanager
@@ -171,17 +163,15 @@ def _exit_codes() -> Iterator[None]:
     try:
         yield
     except DecisionRefused as refused:
-        _leave(refused.sentence, _EXIT_REFUSED)
+        _leave(refused.sentence, EXIT_INPUT if refused.code in _WRONG_INPUT else EXIT_FINDING)
     except Malformed as error:
         if error.reason is not Reason.TOKEN_MALFORMED:
-            _leave("The masked request cannot be opened with the keys of this configuration.", _EXIT_INPUT)
-        _leave(REFUSALS[error.reason].sentence, _EXIT_REFUSED)
-    except Unverified as error:
-        _leave(REFUSALS[error.reason].sentence, _EXIT_REFUSED)
-    except Unavailable as error:
-        _leave(REFUSALS[error.reason].sentence, _EXIT_INPUT)
+            _leave("The masked request cannot be opened with the keys of this configuration.", EXIT_INPUT)
+        _leave(REFUSALS[error.reason].sentence, EXIT_INPUT)
+    except (Unverified, Unavailable) as error:
+        _leave(REFUSALS[error.reason].sentence, EXIT_INPUT)
     except AuditRefused as error:
-        _leave(f"The keys cannot be used: {error}", _EXIT_INPUT)
+        _leave(f"The keys cannot be used: {error}", EXIT_INPUT)
 
 
 def _leave(sentence: str, code: int) -> NoReturn:

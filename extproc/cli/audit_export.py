@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from extproc.cli.audit_where import (
-    EXIT_FINDING,
     config_option,
     fail,
     find_where,
@@ -18,6 +17,7 @@ from extproc.cli.audit_where import (
     store_failures,
     store_option,
 )
+from extproc.cli.config import EXIT_FINDING
 
 FORMATS = ("ocsf-jsonl", "parquet")
 

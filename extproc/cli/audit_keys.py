@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from extproc.cli.audit_where import EXIT_FINDING, config_option, fail, json_option
+from extproc.cli.audit_where import config_option, fail, json_option
+from extproc.cli.config import EXIT_FINDING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

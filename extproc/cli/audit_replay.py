@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from extproc.cli.audit_where import (
-    EXIT_FINDING,
     Where,
     config_option,
     find_configured,
@@ -17,6 +16,7 @@ from extproc.cli.audit_where import (
     no_such_exchange,
     store_failures,
 )
+from extproc.cli.config import EXIT_FINDING
 
 if TYPE_CHECKING:
     from extproc.audit.replay import Transcript

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from extproc.cli.audit_where import EXIT_FINDING, EXIT_INPUT, fail, find_where, json_option
+from extproc.cli.audit_destroy import destroying
+from extproc.cli.audit_where import fail, find_where, json_option
+from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
 
 if TYPE_CHECKING:
     from extproc.audit.over_age import RetentionJob
@@ -27,19 +29,12 @@ if TYPE_CHECKING:
 
 
 @click.command("retention-check")
-@click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="EXTPROC_CONFIG",
-    required=True,
-    help="The service's config.yaml. [env: EXTPROC_CONFIG]",
-)
+@config_file_option
 @click.option("--enforce", is_flag=True, help="Shred what is older than `audit.content_retention`.")
 @json_option
 def retention_command(*, config: Path, enforce: bool, as_json: bool) -> None:
     """Count what is kept, and how old it is (PCI DSS 3.2.1, 10.5.1). At least every three months."""
     from extproc.audit.over_age import result_of  # noqa: PLC0415
-    from extproc.cli.config import settings_or_exit  # noqa: PLC0415
 
     settings = settings_or_exit(config)
     find_where(config, None).record_read("audit.retention_check", {"enforce": enforce})
@@ -61,41 +56,22 @@ def retention_command(*, config: Path, enforce: bool, as_json: bool) -> None:
 
 @contextmanager
 def _job(settings: Settings) -> Iterator[RetentionJob]:
-    from extproc.approvals.store import open_store as open_approvals  # noqa: PLC0415
     from extproc.audit.journal import write_once  # noqa: PLC0415
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
     from extproc.audit.over_age import WRITER, RetentionJob  # noqa: PLC0415
-    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.seal import open_bytes, seal_bytes  # noqa: PLC0415
-    from extproc.audit.shred import ShredFailed  # noqa: PLC0415
-    from extproc.audit.store import StoreFailed, open_store  # noqa: PLC0415
+    from extproc.audit.store import open_store  # noqa: PLC0415
     from extproc.cli.person import account  # noqa: PLC0415
-    from extproc.core.reasons import Unavailable  # noqa: PLC0415
     from extproc.core.record import Actor  # noqa: PLC0415
 
     user = account()
-    try:
-        keys = open_keys(settings.audit)
-        approvals = open_approvals(
-            settings.approvals, functools.partial(seal_bytes, keys), functools.partial(open_bytes, keys)
+    with destroying(settings, "Repeat it.") as (keys, approvals):
+        yield RetentionJob(
+            settings.audit,
+            open_store(settings.audit),
+            functools.partial(write_once, settings.audit, keys, WRITER),
+            approvals.erase_previews_before,
+            Actor(uid=f"os|{user}", name=user),
+            socket.gethostname(),
         )
-        try:
-            yield RetentionJob(
-                settings.audit,
-                open_store(settings.audit),
-                functools.partial(write_once, settings.audit, keys, WRITER),
-                approvals.erase_previews_before,
-                Actor(uid=f"os|{user}", name=user),
-                socket.gethostname(),
-            )
-        finally:
-            approvals.close()
-    except ShredFailed as failed:
-        fail(f"Recorded, and not done to the end ({failed}). Repeat it.")
-    except (AuditRefused, StoreFailed, OSError) as error:
-        fail(f"Not done: {error}")
-    except Unavailable:
-        fail("Not done: the approval store cannot be reached, or nothing can be recorded.")
 
 
 def _print(found: Retention, limit_days: int) -> None:

@@ -1,25 +1,22 @@
 """`extproc audit open-sealed` and `sealed-key`: card numbers of one exchange, for two people and the custodian's key.
 
-Exit codes: 0 shown; 1 refused (own request, wrong group, unknown or expired request), shredded, or nothing to open;
-2 usage, configuration, or it cannot be recorded.
+Exit codes: 0 shown; 1 the person may not (own request, wrong group), it was shredded, or does not open as stored; 2
+wrong input (unknown or expired request, another key, nothing to open), configuration, or it cannot be recorded.
 """
 
 from __future__ import annotations
 
-import functools
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from extproc.cli.audit_where import EXIT_FINDING, fail, find_where, json_option, store_failures
-from extproc.cli.person import mask_reason, said_by_a_person
-from extproc.cli.two_people import begin, config_file_option, list_requests, refusals, write_records
+from extproc.cli.audit_where import fail, find_where, store_failures
+from extproc.cli.config import EXIT_FINDING
+from extproc.cli.two_people import Step, ask, find_asked, listing, refusals, step_of, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +25,15 @@ if TYPE_CHECKING:
     from extproc.audit.keys import AuditKeys
     from extproc.audit.open_sealed import Opened
     from extproc.audit.replay import Transcript
-    from extproc.audit.two_people import PersonRequest
-    from extproc.core.record import Record
-    from extproc.edge.settings import Settings
+    from extproc.audit.two_people import PersonRequest, TwoPeople
 
 _OTHERWISE = "Nothing is shown without its record; repeat it."
+
+
+def _act() -> TwoPeople:
+    from extproc.audit.open_sealed import OPENING  # noqa: PLC0415
+
+    return OPENING
 
 
 @click.command("sealed-key")
@@ -58,34 +59,15 @@ def open_sealed_command() -> None:
 
 
 @open_sealed_command.command("request")
-@click.argument("exchange_id")
-@said_by_a_person
-@config_file_option
-def request_command(*, exchange_id: str, reason: str, token_file: Path | None, token_stdin: bool, config: Path) -> None:
+@step_of("EXCHANGE_ID")
+def request_command(step: Step) -> None:
     """Ask for it. Prints the id that another person confirms within 24 hours."""
-    from extproc.audit.exchanges import show_exchange  # noqa: PLC0415
-    from extproc.audit.open_sealed import OPENING  # noqa: PLC0415
-    from extproc.audit.two_people import request_id_of  # noqa: PLC0415
-    from extproc.core.record import EventCode  # noqa: PLC0415
-
-    settings, person, said = begin(config, token_file, reason, token_stdin=token_stdin)
-    exchange_id = mask_reason(exchange_id[:128])
-    where = find_where(config, None)
-    where.record_read(OPENING.operation, {"exchange": exchange_id})
-    with _log(settings) as (_, write), refusals(OPENING, write, person, exchange_id):
-        OPENING.check_person(settings.audit.openers, person)
-        OPENING.check_ended(show_exchange(where.look(), exchange_id))
-        record = OPENING.record(
-            EventCode.SEALED_OPEN_REQUEST, person, exchange_id, source=socket.gethostname(), detail={"reason": said}
-        )
-        origin = write([record])
-    click.echo(request_id_of(origin))
-    click.echo("requested; another person confirms it with `extproc audit open-sealed confirm` in 24 hours", err=True)
+    act = _act()
+    ask(act, step, step.settings.audit.openers, act.check_ended, _OTHERWISE)
 
 
 @open_sealed_command.command("confirm")
-@click.argument("request_id")
-@said_by_a_person
+@step_of("REQUEST_ID")
 @click.option(
     "--key",
     "key_file",
@@ -94,74 +76,39 @@ def request_command(*, exchange_id: str, reason: str, token_file: Path | None, t
     help="The custodian's private key.",
 )
 @click.option("--direction", type=click.Choice(["to_model", "to_client"]), help="One of them; else what there is.")
-@config_file_option
-def confirm_command(
-    *,
-    request_id: str,
-    reason: str,
-    token_file: Path | None,
-    token_stdin: bool,
-    key_file: Path,
-    direction: str | None,
-    config: Path,
-) -> None:
+def confirm_command(step: Step, *, key_file: Path, direction: str | None) -> None:
     """Confirm another person's request, and print what arrived, byte for byte but for what is never kept."""
-    from extproc.audit.open_sealed import OPENING, Opener  # noqa: PLC0415
-    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.open_sealed import NothingToOpen, Opener  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.audit.sealed import load_private_key  # noqa: PLC0415
     from extproc.core.record import Direction  # noqa: PLC0415
 
-    settings, person, said = begin(config, token_file, reason, token_stdin=token_stdin)
     try:
         key = load_private_key(key_file)
     except AuditRefused as error:
         fail(f"Not opened: {error}")
-    request_id = mask_reason(request_id[:64])
-    where = find_where(config, None)
-    where.record_read(OPENING.operation, {"request": request_id})
-    with _log(settings) as (keys, write):
-        with refusals(OPENING, write, person, ""):
-            OPENING.check_person(settings.audit.openers, person)
-            trusted = load_public_key(settings.audit.keys / PUBLIC_KEY)
-            request = OPENING.find_request(where.look(), trusted, settings.deployment, request_id)
-        with refusals(OPENING, write, person, request.exchange_id):
-            OPENING.check_confirmer(settings.audit.openers, request, person, int(time.time() * 1000))
+    act, openers = _act(), step.settings.audit.openers
+    where = find_where(step.config, None)
+    where.record_read(act.operation, {"request": step.target})
+    with writing(act, step.settings, _OTHERWISE) as (keys, write):
+        request = find_asked(act, step, openers, write, where.look)
+        with refusals(act, write, step.person, request.exchange_id):
+            act.check_confirmer(openers, request, step.person, int(time.time() * 1000))
         try:
             with store_failures():
                 transcript = _transcript(where.look(), keys, request)
             directions = [Direction(direction)] if direction else [Direction.TO_MODEL, Direction.TO_CLIENT]
             opener = Opener(write, socket.gethostname())
-            opened = opener.open(transcript, directions, key, request=request, person=person, reason=said)
+            opened = opener.open(transcript, directions, key, request=request, person=step.person, reason=step.reason)
+        except NothingToOpen as nothing:
+            fail(f"Not opened: {nothing}")
         except AuditRefused as error:
             click.echo(f"Not opened: {error}", err=True)
             sys.exit(EXIT_FINDING)
     _show(opened)
 
 
-@open_sealed_command.command("list")
-@json_option
-@config_file_option
-def list_command(*, as_json: bool, config: Path) -> None:
-    """Requests of the last 24 hours."""
-    from extproc.audit.open_sealed import OPENING  # noqa: PLC0415
-
-    list_requests(OPENING, config, as_json=as_json)
-
-
-@contextmanager
-def _log(settings: Settings) -> Iterator[tuple[AuditKeys, Callable[[Sequence[Record]], str]]]:
-    """The deployment's keys, and what writes records. A log that cannot be read or written ends the command."""
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
-    from extproc.audit.open_sealed import OPENING  # noqa: PLC0415
-    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.store import StoreFailed  # noqa: PLC0415
-
-    try:
-        keys = open_keys(settings.audit)
-        yield keys, functools.partial(write_records, settings, keys, OPENING.writer, _OTHERWISE)
-    except (AuditRefused, StoreFailed, OSError) as error:
-        fail(f"Not done: {error}")
+open_sealed_command.add_command(listing(_act))
 
 
 def _transcript(holdings: Holdings, keys: AuditKeys, request: PersonRequest) -> Transcript:

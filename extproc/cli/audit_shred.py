@@ -1,7 +1,8 @@
 """`extproc audit shred`: two people make one transcript unreadable, in every copy; the log still verifies.
 
-Exit codes: 0 done; 1 refused (own request, wrong group, unknown or expired request, exchange not over); 2 usage,
-configuration, or not done to the end: confirm again.
+Exit codes: 0 done; 1 the person may not (own request, wrong group), or the key is gone and no record tells why; 2 wrong
+input (unknown or expired request, unknown exchange or one that is not over), configuration, or not done to the end:
+confirm again.
 """
 
 from __future__ import annotations
@@ -9,20 +10,24 @@ from __future__ import annotations
 import functools
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from extproc.cli.audit_where import fail, find_where, json_option
-from extproc.cli.person import mask_reason, said_by_a_person
-from extproc.cli.two_people import begin, config_file_option, list_requests, refusals, write_records
+from extproc.cli.audit_destroy import destroying
+from extproc.cli.audit_where import find_where
+from extproc.cli.two_people import Step, ask, find_asked, listing, refusals, step_of, write_records
 
 if TYPE_CHECKING:
-    from extproc.audit.shred import Shredder
-    from extproc.edge.settings import Settings
+    from extproc.audit.two_people import TwoPeople
+
+_OTHERWISE = "Nothing is destroyed without its record; repeat it."
+
+
+def _act() -> TwoPeople:
+    from extproc.audit.shred_request import SHRED  # noqa: PLC0415
+
+    return SHRED
 
 
 @click.group("shred")
@@ -31,94 +36,32 @@ def shred_command() -> None:
 
 
 @shred_command.command("request")
-@click.argument("exchange_id")
-@said_by_a_person
-@config_file_option
-def request_command(*, exchange_id: str, reason: str, token_file: Path | None, token_stdin: bool, config: Path) -> None:
+@step_of("EXCHANGE_ID")
+def request_command(step: Step) -> None:
     """Ask for it. Prints the id that another person confirms within 24 hours."""
-    from extproc.audit.exchanges import show_exchange  # noqa: PLC0415
     from extproc.audit.shred import check_shreddable  # noqa: PLC0415
-    from extproc.audit.shred_request import SHRED  # noqa: PLC0415
-    from extproc.audit.two_people import request_id_of  # noqa: PLC0415
-    from extproc.core.record import EventCode  # noqa: PLC0415
 
-    settings, person, said = begin(config, token_file, reason, token_stdin=token_stdin)
-    exchange_id = mask_reason(exchange_id[:128])
-    find_where(config, None).record_read("audit.shred", {"exchange": exchange_id})
-    with _shredder(settings) as shredder, refusals(SHRED, shredder.write, person, exchange_id):
-        SHRED.check_person(settings.audit.shredders, person)
-        check_shreddable(show_exchange(shredder.look(), exchange_id))
-        detail: dict[str, str | int | float | bool] = {"reason": said}
-        origin = shredder.write(
-            [SHRED.record(EventCode.ADMIN_SHRED_REQUEST, person, exchange_id, source=shredder.source, detail=detail)]
-        )
-    click.echo(request_id_of(origin))
-    click.echo("requested; another person confirms it with `extproc audit shred confirm` within 24 hours", err=True)
+    ask(_act(), step, step.settings.audit.shredders, check_shreddable, _OTHERWISE)
 
 
 @shred_command.command("confirm")
-@click.argument("request_id")
-@said_by_a_person
-@config_file_option
-def confirm_command(*, request_id: str, reason: str, token_file: Path | None, token_stdin: bool, config: Path) -> None:
+@step_of("REQUEST_ID")
+def confirm_command(step: Step) -> None:
     """Confirm another person's request, and destroy the key. Repeat it when it was not done to the end."""
-    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
-    from extproc.audit.shred_request import SHRED  # noqa: PLC0415
+    from extproc.audit.shred import Shredder  # noqa: PLC0415
+    from extproc.audit.store import open_store  # noqa: PLC0415
 
-    settings, person, said = begin(config, token_file, reason, token_stdin=token_stdin)
-    request_id = mask_reason(request_id[:64])
-    find_where(config, None).record_read("audit.shred", {"request": request_id})
-    with _shredder(settings) as shredder:
-        with refusals(SHRED, shredder.write, person, ""):
-            SHRED.check_person(settings.audit.shredders, person)
-            key = load_public_key(settings.audit.keys / PUBLIC_KEY)
-            request = SHRED.find_request(shredder.look(), key, settings.deployment, request_id)
-        with refusals(SHRED, shredder.write, person, request.exchange_id):
-            count = shredder.shred(request, person, said, int(time.time() * 1000))
+    act, settings = _act(), step.settings
+    find_where(step.config, None).record_read(act.operation, {"request": step.target})
+    with destroying(settings, "Confirm again.") as (keys, approvals):
+        write = functools.partial(write_records, settings, keys, act.writer, _OTHERWISE)
+        shredder = Shredder(
+            settings.audit, open_store(settings.audit), write, approvals.erase_previews, socket.gethostname()
+        )
+        request = find_asked(act, step, settings.audit.shredders, write, shredder.look)
+        with refusals(act, write, step.person, request.exchange_id):
+            count = shredder.shred(request, step.person, step.reason, int(time.time() * 1000))
     click.echo(f"{request.exchange_id} shredded" if count else f"{request.exchange_id} was shredded already")
 
 
-@shred_command.command("list")
-@json_option
-@config_file_option
-def list_command(*, as_json: bool, config: Path) -> None:
-    """Requests of the last 24 hours."""
-    from extproc.audit.shred_request import SHRED  # noqa: PLC0415
-
-    list_requests(SHRED, config, as_json=as_json)
-
-
-@contextmanager
-def _shredder(settings: Settings) -> Iterator[Shredder]:
-    from extproc.approvals.store import open_store as open_approvals  # noqa: PLC0415
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
-    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.seal import open_bytes, seal_bytes  # noqa: PLC0415
-    from extproc.audit.shred import Shredder, ShredFailed  # noqa: PLC0415
-    from extproc.audit.shred_request import SHRED  # noqa: PLC0415
-    from extproc.audit.store import StoreFailed, open_store  # noqa: PLC0415
-    from extproc.core.reasons import Unavailable  # noqa: PLC0415
-
-    try:
-        keys = open_keys(settings.audit)
-        approvals = open_approvals(
-            settings.approvals, functools.partial(seal_bytes, keys), functools.partial(open_bytes, keys)
-        )
-        try:
-            yield Shredder(
-                settings.audit,
-                open_store(settings.audit),
-                functools.partial(
-                    write_records, settings, keys, SHRED.writer, "Nothing is destroyed without its record; repeat it."
-                ),
-                approvals.erase_previews,
-                socket.gethostname(),
-            )
-        finally:
-            approvals.close()
-    except ShredFailed as failed:
-        fail(f"Recorded, and not done to the end ({failed}). Confirm again.")
-    except (AuditRefused, StoreFailed, OSError) as error:
-        fail(f"Not done: {error}")
-    except Unavailable:
-        fail("Not done: the approval store cannot be reached.")
+shred_command.add_command(listing(_act))

@@ -10,8 +10,8 @@ import click
 
 from extproc.audit.exchanges import ExchangeRecords
 from extproc.audit.reader import time_text
-from extproc.cli.audit_where import EXIT_INPUT
 from extproc.cli.columns import align
+from extproc.cli.config import EXIT_INPUT
 from extproc.core.printable import printable_line
 
 _ROWS_OF_A_PAGE = 1000

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from extproc.cli.config import EXIT_INPUT, settings_or_exit
+
 if TYPE_CHECKING:
     from extproc.audit.holdings import Holdings
     from extproc.audit.reader import Span
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from extproc.audit.store import ObjectStore
     from extproc.core.record import EventCode
 
-EXIT_FINDING = 1
-EXIT_INPUT = 2
 _SPAN = re.compile(r"(\d+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -127,8 +127,6 @@ def find_where(config: Path | None, store: Path | None) -> Where:
         return Where(None, Directory(DirectoryStore(store)), "")
     if config is None:
         raise click.UsageError("give --config (or EXTPROC_CONFIG) or --store")
-    from extproc.cli.config import settings_or_exit  # noqa: PLC0415
-
     settings = settings_or_exit(config).audit
     return Where(settings, open_store(settings), settings.deployment)
 

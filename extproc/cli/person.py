@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 
 import click
 
+from extproc.cli.config import EXIT_INPUT
 from extproc.core.identity import Principal, UnverifiedToken
 from extproc.edge.settings import Settings
 
 IDENTITY_SECONDS = 10.0
 """For the issuer's keys; a person waits."""
-EXIT_INPUT = 2
 _OWN_ID = re.compile(r"(?:[0-9a-f]{12}|\d{8}T\d{6}Z)-[0-9a-f]{16}", re.ASCII)
 """Of an exchange or a request. One in some ten thousand has digits that could be a card number, and none is one."""
 

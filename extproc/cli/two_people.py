@@ -2,52 +2,96 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from extproc.cli.audit_where import EXIT_FINDING, EXIT_INPUT, fail, find_where
-from extproc.cli.person import mask_reason, read_token, verify_person
+from extproc.cli.audit_where import fail, find_where, json_option
+from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
+from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify_person
 
 if TYPE_CHECKING:
+    from enum import StrEnum
+
+    from extproc.audit.exchanges import ExchangeRecords
+    from extproc.audit.holdings import Holdings
     from extproc.audit.keys import AuditKeys
-    from extproc.audit.two_people import TwoPeople
+    from extproc.audit.two_people import PersonRequest, TwoPeople
     from extproc.core.identity import Principal
     from extproc.core.record import Record
     from extproc.edge.settings import Settings
 
-config_file_option = click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="EXTPROC_CONFIG",
-    required=True,
-    help="The service's config.yaml. [env: EXTPROC_CONFIG]",
-)
+    Write = Callable[[Sequence[Record]], str]
 
 
-def begin(config: Path, token_file: Path | None, reason: str, *, token_stdin: bool) -> tuple[Settings, Principal, str]:
-    """The settings, who it is, and the reason as it may be kept. Anything wrong ends the command."""
-    from extproc.cli.config import settings_or_exit  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the two, by a person who is known. `target` is an exchange's or a request's id.
+
+    What was typed, `reason` and `target`, is masked.
+    """
+
+    config: Path
+    settings: Settings
+    person: Principal
+    reason: str
+    target: str
+
+
+def step_of(target: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of one step: the command is given the `Step` first. Anything wrong with it ends the command."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @click.argument("target", metavar=target)
+        @said_by_a_person
+        @config_file_option
+        @functools.wraps(function)
+        def command(
+            *, target: str, reason: str, token_file: Path | None, token_stdin: bool, config: Path, **more: Any
+        ) -> None:
+            function(_begin(config, target, token_file, reason, token_stdin=token_stdin), **more)
+
+        return command
+
+    return decorate
+
+
+def _begin(config: Path, target: str, token_file: Path | None, reason: str, *, token_stdin: bool) -> Step:
     from extproc.core.approval import DecisionRefused, checked_reason  # noqa: PLC0415
-    from extproc.core.reasons import REFUSALS, Malformed, Unavailable, Unverified  # noqa: PLC0415
+    from extproc.core.reasons import REFUSALS, ExchangeError  # noqa: PLC0415
 
     token = read_token(token_file, from_stdin=token_stdin)
     settings = settings_or_exit(config)
     try:
-        return settings, verify_person(settings, token), checked_reason(mask_reason(reason))
+        person = verify_person(settings, token)
+        return Step(config, settings, person, checked_reason(mask_reason(reason)), mask_reason(target[:128]))
     except DecisionRefused as refused:
-        _leave(refused.sentence, EXIT_FINDING)
-    except (Malformed, Unverified) as error:
-        _leave(REFUSALS[error.reason].sentence, EXIT_FINDING)
-    except Unavailable as error:
-        _leave(REFUSALS[error.reason].sentence, EXIT_INPUT)
+        fail(refused.sentence)
+    except ExchangeError as error:
+        fail(REFUSALS[error.reason].sentence)
+
+
+@contextmanager
+def writing(act: TwoPeople, settings: Settings, otherwise: str) -> Iterator[tuple[AuditKeys, Write]]:
+    """The deployment's keys, and what writes records. A log that cannot be read or written ends the command."""
+    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+
+    try:
+        keys = open_keys(settings.audit)
+        yield keys, functools.partial(write_records, settings, keys, act.writer, otherwise)
+    except (AuditRefused, StoreFailed, OSError) as error:
+        fail(f"Not done: {error}")
 
 
 def write_records(settings: Settings, keys: AuditKeys, writer: str, otherwise: str, records: Sequence[Record]) -> str:
@@ -63,9 +107,7 @@ def write_records(settings: Settings, keys: AuditKeys, writer: str, otherwise: s
 
 
 @contextmanager
-def refusals(
-    act: TwoPeople, write: Callable[[Sequence[Record]], str], person: Principal, exchange_id: str
-) -> Iterator[None]:
+def refusals(act: TwoPeople, write: Write, person: Principal, exchange_id: str) -> Iterator[None]:
     """A try without the right to it is evidence as well (PCI DSS 10.2.1.4)."""
     from extproc.audit.two_people import RequestRefused  # noqa: PLC0415
     from extproc.core.record import Outcome  # noqa: PLC0415
@@ -85,10 +127,69 @@ def refusals(
                 )
             ]
         )
-        _leave(refused.sentence, EXIT_FINDING)
+        _leave(refused.sentence, refused.code)
 
 
-def list_requests(act: TwoPeople, config: Path, *, as_json: bool) -> None:
+def _leave(sentence: str, code: StrEnum) -> NoReturn:
+    """With 1 where who asks may not, or the log lacks a key; with 2 where there is nothing of what was asked for."""
+    from extproc.audit.shred_request import ShredCode  # noqa: PLC0415
+    from extproc.audit.two_people import RequestCode  # noqa: PLC0415
+
+    click.echo(sentence, err=True)
+    findings = {RequestCode.NOT_IN_GROUP, RequestCode.OWN_REQUEST, ShredCode.KEY_GONE}
+    sys.exit(EXIT_FINDING if code in findings else EXIT_INPUT)
+
+
+def ask(
+    act: TwoPeople,
+    step: Step,
+    groups: tuple[str, ...],
+    check: Callable[[ExchangeRecords | None], object],
+    otherwise: str,
+) -> None:
+    """Record the request, and print its id. `check` raises `RequestRefused` for an exchange that is none for it."""
+    from extproc.audit.exchanges import show_exchange  # noqa: PLC0415
+    from extproc.audit.two_people import request_id_of  # noqa: PLC0415
+
+    where = find_where(step.config, None)
+    where.record_read(act.operation, {"exchange": step.target})
+    with writing(act, step.settings, otherwise) as (_, write), refusals(act, write, step.person, step.target):
+        act.check_person(groups, step.person)
+        check(show_exchange(where.look(), step.target))
+        said: dict[str, str | int | float | bool] = {"reason": step.reason}
+        origin = write([act.record(act.asked, step.person, step.target, source=socket.gethostname(), detail=said)])
+    click.echo(request_id_of(origin))
+    command = act.operation.replace(".", " ")
+    click.echo(f"requested; another person confirms it with `extproc {command} confirm` within 24 hours", err=True)
+
+
+def find_asked(
+    act: TwoPeople, step: Step, groups: tuple[str, ...], write: Write, look: Callable[[], Holdings]
+) -> PersonRequest:
+    """The request that this step confirms. What is refused is recorded, and ends the command."""
+    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+
+    with refusals(act, write, step.person, ""):
+        act.check_person(groups, step.person)
+        key = load_public_key(step.settings.audit.keys / PUBLIC_KEY)
+        return act.find_request(look(), key, step.settings.deployment, step.target)
+    raise AssertionError("what is refused ends the command")
+
+
+def listing(act: Callable[[], TwoPeople]) -> click.Command:
+    """The command that lists what was asked."""
+
+    @click.command("list")
+    @json_option
+    @config_file_option
+    def list_command(*, as_json: bool, config: Path) -> None:
+        """Requests of the last 24 hours."""
+        _list(act(), config, as_json=as_json)
+
+    return list_command
+
+
+def _list(act: TwoPeople, config: Path, *, as_json: bool) -> None:
     """Those of the last 24 hours; the reading is recorded first."""
     from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
     from extproc.audit.reader import time_text  # noqa: PLC0415
@@ -116,8 +217,3 @@ def list_requests(act: TwoPeople, config: Path, *, as_json: bool) -> None:
         else:
             words = (row[name] for name in ("request", "time", "exchange", "requester", "reason"))
             click.echo("  ".join(map(printable_line, words)))
-
-
-def _leave(sentence: str, code: int) -> NoReturn:
-    click.echo(sentence, err=True)
-    sys.exit(code)

@@ -200,19 +200,19 @@ def test_card_data_in_a_reason_reaches_no_disk(place: Place, held: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("subject", "groups", "reason", "said"),
+    ("subject", "groups", "reason", "code", "said"),
     [
-        ("analyst", ("approvers",), "mine", "own request"),
-        ("outsider", ("staff",), "fine", "none of the groups"),
-        ("approver", ("approvers",), " ", "needs a reason"),
-        ("approver", ("approvers",), "x" * 1001, "longer than"),
+        ("analyst", ("approvers",), "mine", 1, "own request"),
+        ("outsider", ("staff",), "fine", 1, "none of the groups"),
+        ("approver", ("approvers",), " ", 2, "needs a reason"),
+        ("approver", ("approvers",), "x" * 1001, 2, "longer than"),
     ],
 )
 def test_who_may_not_decide(  # noqa: PLR0917 - a table
-    place: Place, held: str, subject: str, groups: tuple[str, ...], reason: str, said: str
+    place: Place, held: str, subject: str, groups: tuple[str, ...], reason: str, code: int, said: str
 ) -> None:
     result = place.run("grant", held, "--reason", reason, token=place.token(subject, *groups))
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert said in result.stderr
     assert place.state(held) is ApprovalState.PENDING
     assert b'"refused"' in place.recorded(), "the attempt is recorded"
@@ -229,7 +229,7 @@ def test_nothing_is_decided_twice(place: Place, held: str) -> None:
 @pytest.mark.parametrize("arguments", [("show", "apr-none"), ("grant", "apr-none", "--reason", "x")])
 def test_an_unknown_approval(place: Place, arguments: tuple[str, ...]) -> None:
     result = place.run(*arguments, token=place.token("approver", "approvers"))
-    assert (result.exit_code, result.stderr) == (1, "There is no such approval.\n")
+    assert (result.exit_code, result.stderr) == (2, "There is no such approval.\n")
 
 
 def test_tokens_that_are_not_accepted(place: Place, held: str) -> None:
@@ -241,7 +241,7 @@ def test_tokens_that_are_not_accepted(place: Place, held: str) -> None:
         "x" * 99,
     ):
         result = place.run("grant", held, "--reason", "fine", token=token)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "token" in result.stderr
     assert place.state(held) is ApprovalState.PENDING
 
@@ -260,7 +260,7 @@ def test_wrong_usage(place: Place, held: str) -> None:
 def test_a_decision_that_cannot_be_recorded_is_not_carried_out(place: Place, held: str) -> None:
     (place.folder / "spool").write_text("in the way")
     result = place.run("grant", held, "--reason", "fine", token=place.token("approver", "approvers"))
-    assert (result.exit_code, result.stderr) == (1, "The decision cannot be recorded and is not carried out.\n")
+    assert (result.exit_code, result.stderr) == (2, "The decision cannot be recorded and is not carried out.\n")
     assert place.state(held) is ApprovalState.PENDING
 
 

@@ -113,7 +113,7 @@ def test_who_may_not_sees_nothing(place: Place, key: str, person: str, groups: t
 def test_a_request_to_shred_is_none_to_open(place: Place, key: str) -> None:
     other = place.audit("shred", "request", "s-1", "--reason", "why", token=place.token("anna")).stdout.strip()
     result = confirm(place, other, key)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "no such request" in result.stderr
 
 
@@ -129,7 +129,7 @@ def test_without_its_record_nothing_is_shown(place: Place, key: str, monkeypatch
         monkeypatch.setattr("extproc.audit.journal.write_once", full)
         return original(*arguments)
 
-    monkeypatch.setattr("extproc.cli.audit_sealed.write_records", failing)
+    monkeypatch.setattr("extproc.cli.two_people.write_records", failing)
     result = confirm(place, wanted, key)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Nothing is shown without its record" in result.stderr
@@ -138,14 +138,14 @@ def test_without_its_record_nothing_is_shown(place: Place, key: str, monkeypatch
 def test_another_key_opens_nothing_and_that_is_no_opening(place: Place, tmp_path: Path) -> None:
     write_custodian_keys(tmp_path / "other.key")
     result = confirm(place, request(place), str(tmp_path / "other.key"))
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "this is another one" in result.stderr
     assert b'"sealed.open"' not in place.every_byte()
 
 
 def test_an_exchange_without_an_original_has_nothing_to_open(place: Place, key: str) -> None:
     result = confirm(place, request(place, "x-3"), key)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "no sealed original" in result.stderr
 
 

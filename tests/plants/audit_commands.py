@@ -5,6 +5,8 @@ from tests.plants.plant import Plant
 FIRST_KEYS = "tests/audit/test_audit_first_keys.py::"
 TYPED = "tests/audit/test_audit_typed_numbers.py::"
 CLI = "tests/audit/test_audit_cli.py::"
+SHRED = "tests/audit/test_audit_shred_command.py::"
+SEALED = "tests/audit/test_audit_sealed_command.py::"
 ANCHOR = "tests/audit/test_audit_anchor_cli.py::"
 
 PLANTS = (
@@ -84,6 +86,27 @@ PLANTS = (
         '    fail(f"there is no exchange',
         '    sys.exit(f"there is no exchange',
         CLI + "test_an_unknown_exchange_is_named_and_wrong_input",
+    ),
+    Plant(
+        "commands: an unknown request is a finding",
+        "cli/two_people.py",
+        "EXIT_FINDING if code in findings else EXIT_INPUT",
+        "EXIT_FINDING",
+        SHRED + "test_what_is_refused_is_recorded[no request]",
+    ),
+    Plant(
+        "commands: another custodian's key is a finding",
+        "cli/audit_sealed.py",
+        '        except NothingToOpen as nothing:\n            fail(f"Not opened: {nothing}")\n',
+        "",
+        SEALED + "test_another_key_opens_nothing_and_that_is_no_opening",
+    ),
+    Plant(
+        "commands: a token that is not accepted is a finding",
+        "cli/two_people.py",
+        "    except ExchangeError as error:\n        fail(",
+        "    except ExchangeError as error:\n        sys.exit(",
+        SHRED + "test_a_bad_reason_or_token_changes_nothing[no token of the issuer]",
     ),
     Plant(
         "commands: a missing public key is said to be broken",

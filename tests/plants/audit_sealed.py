@@ -103,8 +103,8 @@ PLANTS = (
     Plant(
         "sealed: one person opens alone",
         "cli/audit_sealed.py",
-        "            OPENING.check_confirmer(settings.audit.openers, request, person, int(time.time() * 1000))",
-        "            OPENING.check_person(settings.audit.openers, person)",
+        "            act.check_confirmer(openers, request, step.person, int(time.time() * 1000))",
+        "            act.check_person(openers, step.person)",
         COMMAND + "test_who_may_not_sees_nothing",
     ),
     Plant(
