@@ -8,6 +8,7 @@ certifies for adopting this one origin. Dying in the middle leaves an epoch that
 import contextlib
 import dataclasses
 import errno
+import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from extproc.audit.dead_epoch import DeadEpoch, read_dead_epoch, replay
+from extproc.audit.dead_epoch import Damage, DeadEpoch, read_dead_epoch, replay
 from extproc.audit.files import replace, sync_directory
 from extproc.audit.frames import Kind
 from extproc.audit.journal_file import open_journal
@@ -73,8 +74,11 @@ def adopt_orphans(settings: AuditSettings, keys: AuditKeys) -> list[Adopted]:
     for origin, directory in list(epochs(settings.spool, settings.deployment)):
         try:
             lock = EpochLock.take(directory)
-        except FileNotFoundError:
-            continue  # shipped to its end meanwhile
+        except OSError as error:
+            if directory.exists():  # else it was shipped to its end meanwhile
+                _log.error("an epoch has no lock (%s)", type(error).__name__, extra={"origin": str(origin)})
+                failed = True
+            continue
         if lock is None:
             continue
         setbacks = Setbacks(settings, keys, str(origin), directory)
@@ -154,8 +158,9 @@ def _take_stock(spool: Path, origin: Origin, directory: Path, now_ms: int) -> De
     found = read_dead_epoch(directory)
     if found is None:
         return None
-    if bytes_lost is not None:
-        found = dataclasses.replace(found, bytes_cut=found.bytes_cut + bytes_lost, corrupt=True)
+    corrupt = found.corrupt or bytes_lost is not None
+    damage = Damage.note(directory, found.bytes_cut + (bytes_lost or 0), corrupt=corrupt)
+    found = dataclasses.replace(found, bytes_cut=damage.bytes_cut, corrupt=damage.corrupt)
     if found.lost:
         _quarantine(spool, origin, directory, found)
     return found
@@ -221,18 +226,26 @@ def _put_headless_aside(spool: Path, origin: Origin, directory: Path) -> int | N
 
     They go into quarantine, because nothing can be adopted from them. Returns their bytes, or None without such a file.
     """
-    lost: int | None = None
-    for segment in segments(directory, JOURNAL):
-        path = directory / segment_file(segment, JOURNAL)
-        with open_journal(path) as journal:
-            if journal is not None:
-                break
-        lost = (lost or 0) + path.stat().st_size
+    headless = list(itertools.takewhile(_is_headless, _journals(directory)))
+    if not headless:
+        return None
+    lost = sum(path.stat().st_size for path in headless)
+    Damage.note(directory, lost, corrupt=True)
+    for path in headless:
         _put_aside(spool, origin, path)
         path.unlink()
         sync_directory(directory)
         _log.error("a journal without a header was put aside", extra={"origin": str(origin)})
     return lost
+
+
+def _journals(directory: Path) -> Iterator[Path]:
+    return (directory / segment_file(segment, JOURNAL) for segment in segments(directory, JOURNAL))
+
+
+def _is_headless(path: Path) -> bool:
+    with open_journal(path) as journal:
+        return journal is None
 
 
 def _put_aside(spool: Path, origin: Origin, path: Path) -> None:

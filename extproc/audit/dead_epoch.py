@@ -4,8 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from extproc.audit.content import chain_digest, parse_content_frame
-from extproc.audit.files import sync_directory
+from extproc.audit.files import replace, sync_directory
 from extproc.audit.frames import Frame, Kind
 from extproc.audit.journal_file import OpenJournal, open_journal
 from extproc.audit.line import parse_mark
@@ -15,6 +17,34 @@ from extproc.audit.segment import ChainState
 from extproc.audit.spool import segments
 from extproc.audit.writing import Position
 from extproc.core.record import EventCode
+
+_DAMAGE = "damage.json"
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """What adopters of an epoch found damaged so far. Kept in its folder before anything is cut or put aside: whoever
+    goes on behind an adopter that died finds sound files, and tells the loss all the same."""
+
+    bytes_cut: int = 0
+    corrupt: bool = False
+
+    @classmethod
+    def note(cls, directory: Path, bytes_cut: int, *, corrupt: bool) -> "Damage":
+        """Durably add to what is known; all of it. Raises OSError."""
+        before = cls._known(directory)
+        after = cls(max(before.bytes_cut, bytes_cut), before.corrupt or corrupt)
+        if after != before:
+            replace(directory / _DAMAGE, msgspec.json.encode(after))
+        return after
+
+    @classmethod
+    def _known(cls, directory: Path) -> "Damage":
+        try:
+            return msgspec.json.decode((directory / _DAMAGE).read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls()
+        except ValueError:  # somebody found something, and what it was is lost
+            return cls(corrupt=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +118,15 @@ def _follows(found: DeadEpoch, journal: OpenJournal) -> bool:
 
 
 def replay(journal: OpenJournal) -> Replayed:
-    """Follow all of it. Raises `AuditRefused` for a frame that no writer wrote."""
+    """Follow all of it. Raises `AuditRefused` for a frame that no writer wrote.
+
+    A key is written together with the opening of its transcript. Where that was torn off, the key goes with it:
+    sealed, it would be one that nobody signed for.
+    """
     chain, last_code = ChainState.begin(journal.header), None
-    walk, last = journal.walk(), journal.first
-    for last in walk:
+    walk, last, before_last = journal.walk(), journal.first, journal.first
+    for frame in walk:
+        before_last, last = last, frame
         if last.kind is Kind.RECORD:
             mark = parse_mark(last.payload)
             last_code = mark.event_code
@@ -101,7 +136,10 @@ def replay(journal: OpenJournal) -> Replayed:
             before = chain.open.get(content.exchange_id)
             digest = bytes.fromhex(before.content_digest) if before and content.number else b""
             chain.note_content(content.exchange_id, chain_digest(digest, last.payload).hex(), content.number)
-    return Replayed(chain, _behind(last), walk.good_bytes, walk.torn_bytes, walk.corrupt, last_code)
+    if last.kind is Kind.KEY:
+        last = before_last
+    torn_bytes = walk.good_bytes + walk.torn_bytes - last.end
+    return Replayed(chain, _behind(last), last.end, torn_bytes, walk.corrupt, last_code)
 
 
 def _behind(last: Frame) -> Position:

@@ -102,6 +102,24 @@ def erase(path: Path) -> None:
     sync_directory(path.parent)
 
 
+def erase_name(path: Path) -> None:
+    """Take one name of a file away; the bytes are overwritten when no other name is left. Raises OSError.
+
+    In this order: a name that its maker gives the file meanwhile keeps the bytes, and a file without a name gets none.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        path.unlink(missing_ok=True)
+        if os.fstat(fd).st_nlink == 0:
+            _overwrite(fd)
+    finally:
+        os.close(fd)
+    sync_directory(path.parent)
+
+
 def replace_erased(path: Path, data: bytes, mode: int = 0o600) -> None:
     """`replace`, and the old bytes are overwritten once the new ones are durable. Raises FileNotFoundError."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -118,7 +136,7 @@ def write_new(path: Path, body: Body, mode: int = 0o644) -> None:
     try:
         os.link(temporary, path)
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
 
 

@@ -164,7 +164,7 @@ def sweep_unfinished(spool: Path, now_seconds: float) -> None:
 def _sweep(path: Path, now_seconds: float) -> None:
     try:
         lock = EpochLock.take(path)
-    except FileNotFoundError:
+    except OSError:
         try:
             abandoned = now_seconds - path.stat().st_mtime > _UNBORN_SECONDS
         except FileNotFoundError:

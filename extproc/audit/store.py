@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from extproc.audit.files import TEMPORARY, Body, erase, pieces_of_file, replace_erased, sha256_of, write_new
+from extproc.audit.files import TEMPORARY, Body, erase, erase_name, pieces_of_file, replace_erased, sha256_of, write_new
 from extproc.audit.names import Plane
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings, DirectoryStore, S3Store
@@ -225,9 +225,12 @@ def _failed(root: Path, error: OSError) -> StoreFailed:
 
 
 def _erase_unfinished(folder: Path) -> None:
-    """What a writer that died left of a key bag. One that lives merely tries again."""
+    """What a writer that died left of a key bag. One that lives merely tries again.
+
+    A writer that died behind the link left a second name of a bag that is in force.
+    """
     for path in folder.glob(TEMPORARY + "*"):
-        erase(path)
+        erase_name(path)
 
 
 def require_key_bag(key: str) -> None:
