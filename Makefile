@@ -43,7 +43,7 @@ servers: dev ## install the real servers that tests run against (S3 with Object 
 	@for script in tests/servers/install_*.sh; do sh $$script || exit 1; done
 
 test: servers ## run the tests, on the real components
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses $$(($$(nproc) + 1)) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
 test-ceph: dev ## run the store tests on Ceph (Debian's ceph-mon, ceph-osd, radosgw: 290 MB, installed as root)
 	@sh tests/ceph/install_ceph.sh

@@ -27,7 +27,7 @@ PLANTS: tuple[Plant, ...] = tuple(
 
 BY_NAME = {plant.name: plant for plant in PLANTS}
 SOUND = "without a plant"
-COPIES = 2
+COPIES = 3
 
 
 class Planting:
