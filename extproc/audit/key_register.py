@@ -23,6 +23,10 @@ WARN_DAYS = 30
 """So long before a key's end it is said to be near."""
 
 
+NOT_MET = "file provider: PCI DSS v4.0.1 3.6.1.2 is not met (key-encrypting keys belong into an HSM or a KMS)"
+"""Of keys that fall short."""
+
+
 class Purpose(StrEnum):
     SIGNING = "signing"
     CONTENT = "content"
@@ -107,7 +111,7 @@ def refuse_expired(facts: Iterable[KeyFact], now_ms: int) -> None:
     for fact in facts:
         if fact.expired(now_ms):
             raise AuditRefused(
-                f"the {fact.purpose} key {fact.id} is past its cryptoperiod; {_REMEDY[fact.purpose]}, then start again"
+                f"the {fact.purpose} key {fact.id} is past its cryptoperiod; {REMEDY[fact.purpose]}, then start again"
             )
 
 
@@ -126,9 +130,10 @@ def state_of(fact: KeyFact, now_ms: int) -> str:
     return "in use" if days >= WARN_DAYS else f"in use, ends in {days} day(s)"
 
 
-_REMEDY = {
+REMEDY = {
     Purpose.SIGNING: "run `extproc audit rotate-keys`",
     Purpose.CONTENT: "run `extproc audit rotate-keys`",
     Purpose.DIGEST: "put new random bytes into the file of `digest_key`",
     Purpose.MASK: "put a new key first in `mask_keys`",
 }
+"""How each is replaced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from extproc.cli.audit_where import (
 from extproc.cli.config import EXIT_FINDING
 
 FORMATS = ("ocsf-jsonl", "parquet")
+PYARROW = "pyarrow>=20"
+"""As the package's extra `export` has it."""
 
 
 @click.command("export")
@@ -41,7 +44,10 @@ def export_command(*, config: Path | None, store: Path | None, since: str, until
 
     where, span = find_where(config, store), span_of(since, until)
     if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        fail("Parquet is written with pyarrow, which is not installed: install `extproc[export]`")
+        fail(
+            "Parquet is written with pyarrow, which is not installed: run "
+            f"`{shlex.quote(sys.executable)} -m pip install '{PYARROW}'`, or take `--format ocsf-jsonl`"
+        )
     if output.exists() or not output.absolute().parent.is_dir():
         fail(f"{output} must not exist yet, and the directory that it is in must")
     asked = {"since": since, "until": until, "format": form}

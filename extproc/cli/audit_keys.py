@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from extproc.audit.key_register import KeyFact
     from extproc.edge.settings import Settings
 
-NOT_MET = "file provider: PCI DSS v4.0.1 3.6.1.2 is not met (key-encrypting keys belong into an HSM or a KMS)"
-
 
 def _settings(config: Path | None) -> Settings:
     from extproc.cli.config import settings_or_exit  # noqa: PLC0415
@@ -48,34 +46,26 @@ def keys_command(*, config: Path | None, as_json: bool) -> None:
     sys.exit(EXIT_FINDING if any(fact.expired(now_ms) for fact in facts) else 0)
 
 
-_HEADINGS = ("PURPOSE", "STATE", "ALGORITHM", "PROVIDER", "CREATED", "EXPIRES", "KEY")
-
-
 def _print(facts: Sequence[KeyFact], now_ms: int, *, as_json: bool) -> None:
+    """The rows of the evidence pack's inventory."""
     import msgspec  # noqa: PLC0415
 
-    from extproc.audit.key_register import state_of  # noqa: PLC0415
+    from extproc.audit.evidence.rows import KEY_HEADINGS, key, key_cells  # noqa: PLC0415
+    from extproc.audit.key_register import NOT_MET  # noqa: PLC0415
     from extproc.cli.columns import align  # noqa: PLC0415
-
-    if as_json:
-        for fact in facts:
-            note = NOT_MET if fact.falls_short else ""
-            body = msgspec.to_builtins(fact) | {"state": state_of(fact, now_ms), "note": note}
-            click.echo(msgspec.json.encode(body))
-        return
-    for line in align([_HEADINGS, *(_row(fact, now_ms) for fact in facts)]):
-        click.echo(line)
-    if any(fact.falls_short for fact in facts):
-        click.echo(NOT_MET)
-
-
-def _row(fact: KeyFact, now_ms: int) -> tuple[str, ...]:
-    from extproc.audit.key_register import state_of  # noqa: PLC0415
-    from extproc.audit.reader import time_text  # noqa: PLC0415
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
-    days = (time_text(moment)[:10] for moment in (fact.created_ms, fact.expires_ms))
-    return (fact.purpose, state_of(fact, now_ms), fact.algorithm, fact.provider, *days, printable_line(fact.id))
+    rows = [key(fact, now_ms) for fact in facts]
+    if as_json:
+        for fact, row in zip(facts, rows, strict=True):
+            note = {"note": NOT_MET if row.falls_short else ""}
+            click.echo(msgspec.json.encode(msgspec.to_builtins(fact) | msgspec.to_builtins(row) | note))
+        return
+    headings = tuple(heading.upper() for heading in KEY_HEADINGS)
+    for line in align([headings, *(tuple(map(printable_line, key_cells(row))) for row in rows)]):
+        click.echo(line)
+    if any(row.falls_short for row in rows):
+        click.echo(NOT_MET)
 
 
 def _record_rotation(settings: Settings) -> None:
@@ -107,7 +97,11 @@ def _record_rotation(settings: Settings) -> None:
 @click.command("rotate-keys")
 @config_option
 def rotate_command(*, config: Path | None) -> None:
-    """Make new key files, or put the configured KMS key first. Restart the service to use them."""
+    """Make new keys that sign and wrap, or put the configured KMS key first. Restart the service to use them.
+
+    Only those of `audit.keys`. The key of `digest_key` and those of `mask_keys` stay: replace them in their files.
+    """
+    from extproc.audit.key_register import REMEDY, Purpose  # noqa: PLC0415
     from extproc.audit.key_rotation import rotate_keys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
 
@@ -117,6 +111,8 @@ def rotate_command(*, config: Path | None) -> None:
     except (AuditRefused, OSError) as error:
         fail(f"the keys cannot be rotated ({error})")
     _record_rotation(settings)
-    click.echo("Rotated. Restart the service: workers go on with the old keys until then.")
+    click.echo("Rotated: the keys that sign and wrap. Restart the service: workers go on with the old keys until then.")
     public = settings.audit.keys / "deployment.pub"
     click.echo(f"Give the anchor, and whoever verifies, the new {public}: it holds all keys, the old ones too.")
+    for purpose in (Purpose.DIGEST, Purpose.MASK):
+        click.echo(f"Not rotated by this: {purpose} keys. Where they are due, {REMEDY[purpose]}, then restart.")

@@ -33,12 +33,14 @@ def summary(exchange: ExchangeRecords) -> dict[str, Any]:
         "status_detail": last.status_detail,
         "http_status": last.http_status,
         "findings": exchange.findings,
+        "findings_request": last.findings_request,
+        "findings_response": last.findings_response,
         "records": len(exchange.records),
         "shredded": str(exchange.shredded.detail.get("reason", "")) if exchange.shredded else None,
     }
 
 
-_HEADINGS = ("TIME", "EXCHANGE", "PERSON", "OPERATION", "MODEL", "EFFECT", "OUTCOME", "FINDINGS")
+_HEADINGS = ("TIME", "EXCHANGE", "PERSON", "OPERATION", "MODEL", "EFFECT", "OUTCOME", "IN REQUEST", "IN ANSWER")
 
 
 def print_list(exchanges: Iterable[ExchangeRecords], *, as_json: bool) -> None:
@@ -79,12 +81,15 @@ def print_problems(problems: list[str]) -> None:
 
 def _row(exchange: ExchangeRecords) -> tuple[str, ...]:
     row = summary(exchange)
-    findings = " ".join(f"{kind}:{count}" for kind, count in row["findings"].items()) or "-"
+    found = (
+        " ".join(f"{kind}:{count}" for kind, count in row[name].items()) or "-"
+        for name in ("findings_request", "findings_response")
+    )
     words = [row["time"], row["exchange_id"], row["person"], row["operation"], row["model"], row["effect"]]
     outcome = row["outcome"] + (f"({row['status_detail']})" if row["status_detail"] else "")
     if row["shredded"] is not None:
         outcome += f", shredded: {printable_line(row['shredded'])}"
-    return (*(printable_line(word) or "-" for word in words), printable_line(outcome), printable_line(findings))
+    return (*(printable_line(word) or "-" for word in words), printable_line(outcome), *map(printable_line, found))
 
 
 def _pages(exchanges: Iterable[ExchangeRecords]) -> Iterator[list[ExchangeRecords]]:

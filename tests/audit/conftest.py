@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from extproc.audit.adopt import adopt_orphans
@@ -33,6 +32,7 @@ from extproc.core.record import Actor, Direction, EventCode, Outcome, PolicyRef,
 from extproc.core.trust import Masked
 from extproc.local.issuer import RunningIssuer, start_issuer
 from extproc.local.ports import free_port
+from tests.audit.configured import write_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -337,28 +337,7 @@ def lines_of() -> Callable[[Log], list[dict[str, object]]]:
 
 @pytest.fixture
 def config(log, tmp_path: Path) -> Path:
-    document = {
-        "apiVersion": "extproc/v1",
-        "kind": "Config",
-        "deployment": "test",
-        "run_directory": "run",
-        "connections": [{"name": "model", "upstream": "http://127.0.0.1:8000"}],
-        "identity": {
-            "issuers": [
-                {"issuer": "https://idp", "audiences": ["extproc"], "algorithms": ["RS256"], "discovery": True},
-            ]
-        },
-        "policy": "policy.yaml",
-        "digest_key": "digest.key",
-        "approvals": {"database": "sqlite:///approvals.db"},
-        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
-    }
-    (tmp_path / "digest.key").write_bytes(os.urandom(32))
-    (tmp_path / "digest.key").chmod(0o600)
-    (tmp_path / "policy.yaml").write_text("{}")
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(document))
-    return path
+    return write_config(tmp_path)
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from click.testing import CliRunner, Result
 
 from extproc.cli.main import main
 from extproc.local.issuer import AUDIENCE, RunningIssuer, mint_token
+from tests.audit.configured import write_config
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,6 @@ class Place:
 def make_place(folder: Path, issuer: tuple[Path, RunningIssuer], **audit: Any) -> Place:
     """A configuration for the deployment in `folder`, with more of its `audit` section."""
     issuer_folder, running = issuer
-    (folder / "digest.key").write_text("0" * 64)
-    (folder / "digest.key").chmod(0o600)
-    trusted = {"issuer": running.url, "discovery": True, "audiences": [AUDIENCE], "algorithms": ["ES256"]}
-    document = {
-        "apiVersion": "extproc/v1",
-        "kind": "Config",
-        "deployment": "test",
-        "run_directory": "run",
-        "connections": [{"name": "main", "upstream": "http://127.0.0.1:9"}],
-        "identity": {"issuers": [trusted]},
-        "policy": "policy.yaml",
-        "digest_key": "digest.key",
-        "approvals": {"database": "sqlite:///approvals.db"},
-        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}, **audit},
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(document))
+    trusted = {"issuer": running.url, "audiences": [AUDIENCE], "algorithms": ["ES256"]}
+    write_config(folder, issuer=trusted, audit=audit)
     return Place(folder, running.url, issuer_folder)

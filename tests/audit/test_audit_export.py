@@ -2,7 +2,9 @@
 
 import json
 import os
+import sys
 import time
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,12 +22,15 @@ from extproc.audit.names import Origin
 from extproc.audit.reader import Evidence, find_records
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.store import Directory
+from extproc.cli.audit_export import PYARROW
 from extproc.cli.main import main
 from extproc.core.record import ApprovalRef, EventCode, Measures, Outcome
 from tests.audit.chronicle import DAY_MS, Epoch, exchange_of, lines_of, record_of, store_of
 from tests.audit.ocsf_check import violations
 
 START_MS = 1_790_812_800_000  # 2026-10-01
+ROOT = Path(__file__).parents[2]
+QUERIES = ROOT / "extproc" / "audit" / "QUERIES.md"
 GOLDEN = Path(__file__).parent / "golden" / "v1" / "store"
 ORIGIN = Origin.parse("test/worker-0/20261001T000000Z-00000000000000aa")
 
@@ -184,8 +189,12 @@ class TestWholeOrNotAtAll:
     def test_parquet_without_pyarrow_says_what_to_install(self, two_days: Path, monkeypatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         result = run(two_days, "--format", "parquet", "--output", str(two_days / "out"))
-        assert result.exit_code == 2
-        assert "extproc[export]" in result.stderr
+        assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
+        assert f"`{sys.executable} -m pip install '{PYARROW}'`" in result.stderr
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+        assert extras["export"] == [PYARROW]
+        assert f".venv/bin/python -m pip install '{PYARROW}'" in QUERIES.read_text()
+        assert not (two_days / "out").exists()
 
 
 class TestRecorded:

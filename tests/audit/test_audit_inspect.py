@@ -9,7 +9,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from extproc.audit import inspect_probes
@@ -22,6 +21,7 @@ from extproc.audit.settings import DirectoryStore, S3Store
 from extproc.audit.store import Directory, StoreFailed
 from extproc.cli.main import main
 from extproc.core.record import EventCode, Record
+from tests.audit.configured import write_config
 
 EXPECTED = json.loads(Path(__file__).with_name("localstack_enforces.json").read_bytes())
 
@@ -53,24 +53,8 @@ def run(tmp_path: Path, log):
     """The command, with a configuration that names the store; and the records that the log then holds."""
 
     def invoke(store: dict[str, object], *arguments: str):
-        issuer = {"issuer": "https://idp", "audiences": ["extproc"], "algorithms": ["RS256"], "discovery": True}
-        document = {
-            "apiVersion": "extproc/v1",
-            "kind": "Config",
-            "deployment": "test",
-            "run_directory": "run",
-            "connections": [{"name": "model", "upstream": "http://127.0.0.1:8000"}],
-            "identity": {"issuers": [issuer]},
-            "policy": "policy.yaml",
-            "digest_key": "digest.key",
-            "approvals": {"database": "sqlite:///approvals.db"},
-            "audit": {"spool": "spool", "keys": "keys", "store": store},
-        }
-        (tmp_path / "digest.key").write_bytes(os.urandom(32))
-        (tmp_path / "digest.key").chmod(0o600)
-        (tmp_path / "policy.yaml").write_text("{}")
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
-        command = ["audit", "inspect-store", "--config", str(tmp_path / "config.yaml"), *arguments]
+        config = write_config(tmp_path, audit={"store": store})
+        command = ["audit", "inspect-store", "--config", str(config), *arguments]
         return CliRunner().invoke(main, command)
 
     return invoke

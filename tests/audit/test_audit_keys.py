@@ -2,19 +2,21 @@
 
 import json
 import os
+import re
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from extproc.audit.key_register import DAY_MS, KeyRegister, Provider, Purpose, near_their_end
+from extproc.audit.evidence.pack import KeyRow
+from extproc.audit.evidence.rows import KEY_HEADINGS, key_cells
+from extproc.audit.key_register import DAY_MS, KeyFact, KeyRegister, Provider, Purpose, near_their_end
 from extproc.audit.key_rotation import rotate_keys
 from extproc.audit.keys import AuditKeys, open_keys
 from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
@@ -35,6 +37,7 @@ from extproc.cli.main import main
 from extproc.core.record import EventCode
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.settings_file import load_settings
+from tests.audit.configured import write_config, write_key
 
 
 class P256:
@@ -247,28 +250,9 @@ class TestRotation:
 
 @pytest.fixture
 def config(log, tmp_path: Path) -> Path:
-    document = {
-        "apiVersion": "extproc/v1",
-        "kind": "Config",
-        "deployment": "test",
-        "run_directory": "run",
-        "connections": [{"name": "model", "upstream": "http://127.0.0.1:8000"}],
-        "identity": {
-            "issuers": [
-                {"issuer": "https://idp", "audiences": ["extproc"], "algorithms": ["RS256"], "discovery": True},
-            ]
-        },
-        "policy": "policy.yaml",
-        "digest_key": "digest.key",
-        "mask_keys": [{"id": "k2", "file": "k2.key"}, {"id": "k1", "file": "k1.key"}],
-        "approvals": {"database": "sqlite:///approvals.db"},
-        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
-    }
-    for at, name in enumerate(("digest.key", "k2.key", "k1.key")):
-        (tmp_path / name).write_bytes(bytes([at + 1]) * 32)
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(document))
-    return path
+    for number, name in ((2, "k2.key"), (3, "k1.key")):
+        write_key(tmp_path / name, number)
+    return write_config(tmp_path, mask_keys=[{"id": "k2", "file": "k2.key"}, {"id": "k1", "file": "k1.key"}])
 
 
 def run(config: Path, *arguments: str):
@@ -287,6 +271,7 @@ class TestInventory:
             ("mask", "in use", "HMAC-SHA-256", "file"),
             ("mask", "retired", "HMAC-SHA-256", "file"),
         ]
+        assert {*facts[0]} == {*KeyFact.__struct_fields__, *KeyRow.__struct_fields__, "note"}
         noted = [fact["purpose"] for fact in facts if "3.6.1.2 is not met" in fact["note"]]
         assert noted == ["signing", "content", "mask", "mask"], "digests are of masked text"
         text = run(config, "keys").stdout
@@ -295,8 +280,11 @@ class TestInventory:
             secret = path.read_bytes()
             assert secret.hex() not in result.stdout + text
             assert secret.hex()[:16] not in (tmp_path / "keys" / "keys.json").read_text()
-        day = datetime.fromtimestamp(facts[0]["expires_ms"] / 1000, UTC).date().isoformat()
-        assert day in text
+        rows = [KeyRow(**{name: fact[name] for name in KeyRow.__struct_fields__}) for fact in facts]
+        headings, *lines = [re.split("  +", line) for line in text.splitlines()[:-1]]
+        assert headings == [heading.upper() for heading in KEY_HEADINGS]
+        assert [tuple(cells) for cells in lines] == [key_cells(row) for row in rows], "as the evidence pack has them"
+        assert datetime.fromisoformat(rows[0].expires).timestamp() * 1000 == facts[0]["expires_ms"]
 
     def test_a_key_that_is_past_its_end_is_a_finding_unless_it_is_retired(self, config, tmp_path):
         run(config, "keys")
@@ -314,6 +302,9 @@ class TestInventory:
         result = run(config, "rotate-keys")
         assert result.exit_code == 0, result.output
         assert "Restart the service" in result.stdout
+        for purpose, where in (("digest", "`digest_key`"), ("mask", "`mask_keys`")):
+            (line,) = (line for line in result.stdout.splitlines() if f"Not rotated by this: {purpose} keys" in line)
+            assert where in line
         fresh = type(log)(log.settings, open_keys(log.settings))
         fresh.ship()
         assert [line["event_code"] for line in lines_of(fresh)] == ["log.start", EventCode.ADMIN_KEY_ROTATE, "log.stop"]

@@ -1,6 +1,7 @@
 """Which exchanges are found, in which order, and for how much reading; and what is said when not all can be read."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,16 @@ class TestCommand:
         assert listed("--verdict", "held") == ["held"]
         assert listed("--verdict", "under_way") == []
         assert listed("--rule", "r-hold") == ["held"]
+
+    def test_what_was_found_is_said_of_request_and_answer(self, run, log, record) -> None:
+        journal = log.open()
+        found = {"findings_request": {"pan": 2}, "findings_response": {"cvv": 1, "pan": 3}}
+        journal.append_record(record(EventCode.INFERENCE_END, "x-1", **found))
+        journal.close()
+        (row,) = map(json.loads, run("list", "--json").stdout.splitlines())
+        assert {name: row[name] for name in found} == found
+        headings, line = (re.split("  +", text) for text in run("list").stdout.splitlines())
+        assert (headings[-2:], line[-2:]) == (["IN REQUEST", "IN ANSWER"], ["pan:2", "cvv:1 pan:3"])
 
     def test_a_limit_keeps_the_newest(self, listed) -> None:
         assert listed("--limit", "2") == ["deny", "held"]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from extproc.audit.journal import write_once
@@ -21,6 +20,7 @@ from extproc.audit.shred import ShredFailed
 from extproc.audit.store import StoreFailed
 from extproc.cli.main import main
 from extproc.core.record import Actor, EventCode, Record
+from tests.audit.configured import write_config
 
 DAY = 86_400
 PEOPLE = Actor(uid="os|auditor", name="auditor")
@@ -193,33 +193,10 @@ def test_evidence_that_is_gone_is_out_of_reach(kept):
 class TestCommand:
     @pytest.fixture
     def run(self, kept, tmp_path: Path):
-        document = {
-            "apiVersion": "extproc/v1",
-            "kind": "Config",
-            "deployment": "test",
-            "run_directory": "run",
-            "connections": [{"name": "model", "upstream": "http://127.0.0.1:8000"}],
-            "identity": {
-                "issuers": [
-                    {"issuer": "https://idp", "audiences": ["e"], "algorithms": ["RS256"], "discovery": True},
-                ]
-            },
-            "policy": "policy.yaml",
-            "digest_key": "digest.key",
-            "approvals": {"database": "sqlite:///approvals.db"},
-            "audit": {
-                "spool": "spool",
-                "keys": "keys",
-                "store": {"directory": "store"},
-                "content_retention": "7d",
-            },
-        }
-        (tmp_path / "digest.key").write_bytes(b"0" * 64)
-        (tmp_path / "digest.key").chmod(0o600)
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+        config = write_config(tmp_path, audit={"content_retention": "7d"})
 
         def invoke(*arguments: str):
-            environment = {"EXTPROC_CONFIG": str(tmp_path / "config.yaml")}
+            environment = {"EXTPROC_CONFIG": str(config)}
             return CliRunner().invoke(main, ["audit", "retention-check", *arguments], env=environment)
 
         return invoke

@@ -284,6 +284,12 @@ def test_shreddings_are_counted_by_what_they_destroyed() -> None:
     assert JUDGES["12.10.7"](subject(*done)).facts["transcripts shredded by two people"] == 1
 
 
+def test_who_waited_for_a_decision_in_vain_was_refused_by_nobody() -> None:
+    waited = happened(EventCode.APPROVAL_WAIT_OVER, status=Outcome.HELD, status_detail="approval_pending")
+    facts = subject(waited, happened(EventCode.POLICY_DENY, status=Outcome.REFUSED, status_detail="denied")).facts
+    assert (facts.wait_over, list(facts.refusals)) == (1, [(("policy.deny", "denied"), 1)])
+
+
 def test_a_client_that_left_was_refused_by_nobody() -> None:
     left = happened(EventCode.REQUEST_REFUSE, status=Outcome.ABANDONED, status_detail="client_gone")
     refused = happened(EventCode.REQUEST_REFUSE, status=Outcome.REFUSED, status_detail="body_malformed")
@@ -325,10 +331,10 @@ def test_a_period_ends_before_its_end() -> None:
 
 def test_sealed_originals_are_said_with_their_key_and_who_opened_them() -> None:
     off = JUDGES["3.5.1"](subject(REQUEST)).facts["sealed originals"]
-    assert off == "off; opened 0 times"
+    assert off == "off; openings: 0"
     configured = subject(REQUEST, settings=on(sealed_key=Path("custodian.key.pub")))
     assert str(JUDGES["3.5.1"](configured).facts["sealed originals"]).startswith("on, HPKE to the key of `audit.")
     started = happened(EventCode.LOG_START, detail={"sealed_to": "00112233aabbccdd"})
     seen = subject(REQUEST, started, happened(EventCode.SEALED_OPEN), happened(EventCode.SEALED_OPEN_REQUEST))
     said = JUDGES["3.5.1"](seen).facts["sealed originals"]
-    assert said == f"on, HPKE to the key 00112233aabbccdd; opened 1 times ({ADA.uid} 1 times)"
+    assert said == f"on, HPKE to the key 00112233aabbccdd; openings: 1 ({ADA.uid}: 1)"

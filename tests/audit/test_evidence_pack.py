@@ -34,6 +34,7 @@ from extproc.cli.main import main
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import Actor, ApprovalRef, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.edge.settings_file import load_settings
+from tests.audit.configured import write_config
 
 ROOT = Path(__file__).parents[2]
 T0 = 1_735_700_000_000  # 2025-01-01T02:53:20Z
@@ -141,25 +142,7 @@ OTHERS = [
 
 
 def configure(folder: Path) -> None:
-    document = {
-        "apiVersion": "extproc/v1",
-        "kind": "Config",
-        "deployment": "test",
-        "run_directory": "run",
-        "connections": [{"name": "model", "upstream": "http://127.0.0.1:8000"}],
-        "identity": {
-            "issuers": [
-                {"issuer": ISSUER, "audiences": ["extproc"], "algorithms": ["RS256"], "discovery": True},
-            ]
-        },
-        "policy": "policy.yaml",
-        "digest_key": "digest.key",
-        "approvals": {"database": "sqlite:///approvals.db"},
-        "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
-    }
-    (folder / "digest.key").write_bytes(bytes(range(32)))
-    (folder / "policy.yaml").write_text(POLICY)
-    (folder / "config.yaml").write_text(yaml.safe_dump(document))
+    write_config(folder, issuer={"issuer": ISSUER}, policy=POLICY)
 
 
 def tell(folder: Path) -> None:

@@ -7,6 +7,8 @@ TYPED = "tests/audit/test_audit_typed_numbers.py::"
 CLI = "tests/audit/test_audit_cli.py::"
 SHRED = "tests/audit/test_audit_shred_command.py::"
 SEALED = "tests/audit/test_audit_sealed_command.py::"
+LIST = "tests/audit/test_audit_list.py::TestCommand::"
+KEYS = "tests/audit/test_audit_keys.py::TestInventory::"
 ANCHOR = "tests/audit/test_audit_anchor_cli.py::"
 
 PLANTS = (
@@ -107,6 +109,27 @@ PLANTS = (
         "    except ExchangeError as error:\n        fail(",
         "    except ExchangeError as error:\n        sys.exit(",
         SHRED + "test_a_bad_reason_or_token_changes_nothing[no token of the issuer]",
+    ),
+    Plant(
+        "commands: what was found in an answer is said of the request",
+        "cli/audit_view.py",
+        'for name in ("findings_request", "findings_response")',
+        'for name in ("findings_response", "findings_request")',
+        LIST + "test_what_was_found_is_said_of_request_and_answer",
+    ),
+    Plant(
+        "commands: a rotation keeps quiet about mask keys",
+        "cli/audit_keys.py",
+        "    for purpose in (Purpose.DIGEST, Purpose.MASK):",
+        "    for purpose in (Purpose.DIGEST,):",
+        KEYS + "test_a_rotation_is_recorded_under_the_new_keys",
+    ),
+    Plant(
+        "commands: the inventory is not the evidence pack's",
+        "cli/audit_keys.py",
+        "key_cells(row))) for row in rows",
+        "(row.purpose, *key_cells(row)[:6]))) for row in rows",
+        KEYS + "test_lists_every_key_and_none_of_its_material",
     ),
     Plant(
         "commands: a missing public key is said to be broken",

@@ -63,6 +63,13 @@ PLANTS = (
         NUMBERS + "test_findings_by_kind_and_direction_and_what_was_not_looked_into",
     ),
     Plant(
+        "evidence: a wait that was over is a refusal",
+        "audit/evidence/facts.py",
+        "        elif code is EventCode.APPROVAL_WAIT_OVER:\n            self.wait_over += 1\n",
+        "",
+        "tests/audit/test_evidence_judgements.py::test_who_waited_for_a_decision_in_vain_was_refused_by_nobody",
+    ),
+    Plant(
         "evidence: key files meet 3.6.1.2",
         "audit/key_register.py",
         "return is_there and self.provider is Provider.FILE and self.purpose is not Purpose.DIGEST",

@@ -50,6 +50,7 @@ def build_pack(subject: Subject, occasion: Occasion, report: Report, objects: Ma
         events=tuple(rows.event(facts, code, clean) for code in EventCode),
         refusals=rows.counts(facts.refusals, clean),
         abandoned=facts.abandoned,
+        wait_over=facts.wait_over,
         access_to_log=rows.counts(facts.readers, clean),
         people=rows.counts(facts.people, clean),
         people_not_listed=facts.people.unnamed,

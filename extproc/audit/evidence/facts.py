@@ -71,6 +71,8 @@ class Facts:
     """By event and reason."""
     abandoned: int = 0
     """Exchanges whose client left before anything was let through: nobody refused them."""
+    wait_over: int = 0
+    """Exchanges that ended with a ticket for a held request that was still undecided: nobody refused them either."""
     default_denials: int = 0
     identified: int = 0
     """Exchanges that a model was asked for, and whose caller an issuer vouched for."""
@@ -142,6 +144,8 @@ class Facts:
             self.recovered += 1
         elif record.status is Outcome.ABANDONED:
             self.abandoned += code is not EventCode.INFERENCE_END
+        elif code is EventCode.APPROVAL_WAIT_OVER:
+            self.wait_over += 1
         elif code is not EventCode.INFERENCE_END:
             self.refusals.add((code.value, record.status_detail or "not said"))
         if code is EventCode.POLICY_DENY and record.policy is not None and record.policy.rule == DEFAULT_DENY:

@@ -207,6 +207,8 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """By event and reason."""
     abandoned: int = 0
     """Exchanges whose client left before anything was let through; not among the refusals."""
+    wait_over: int = 0
+    """Exchanges whose client got a ticket for a held request that nobody had decided yet; not among the refusals."""
     access_to_log: tuple[Count, ...]
     """10.2.1.3, by person and operation."""
     people: tuple[Count, ...]

@@ -6,6 +6,8 @@ from xml.etree.ElementTree import Element
 
 from extproc.audit.evidence.html import Content, document, element, items, section, table
 from extproc.audit.evidence.pack import AnchorRow, Count, Note, Pack, RequirementRow, Sample, Span, Value
+from extproc.audit.evidence.rows import KEY_HEADINGS, key_cells
+from extproc.audit.key_register import NOT_MET
 from extproc.audit.reader import time_text
 
 _NONE = "none"
@@ -156,6 +158,7 @@ def _events(pack: Pack) -> Element:
         element("h3", "Refused, by event and reason"),
         _counts(("Event", "Reason"), pack.refusals),
         element("p", f"Left by their clients before anything was let through, refused by nobody: {pack.abandoned}."),
+        element("p", f"Held, undecided when the wait was over, and answered with a ticket: {pack.wait_over}."),
         element("h3", "Approvals, by who decided"),
         _counts(("Who", "Decision"), pack.decisions),
     )
@@ -219,15 +222,8 @@ def _factors(pack: Pack) -> Element:
 
 
 def _keys(pack: Pack) -> Element:
-    rows = (
-        (each.purpose, each.state, each.algorithm, each.provider, each.created, each.expires, each.id)
-        for each in pack.keys
-    )
-    headings = ("Purpose", "State", "Algorithm", "Provider", "Created", "Cryptoperiod ends", "Key")
-    notes = []
-    if any(each.falls_short for each in pack.keys):
-        notes.append(element("p", "File provider: 3.6.1.2 is not met.", css="limit"))
-    return section("Keys (3.7.4)", table(headings, rows), *notes)
+    notes = [element("p", NOT_MET, css="limit")] if any(each.falls_short for each in pack.keys) else []
+    return section("Keys (3.7.4)", table(KEY_HEADINGS, map(key_cells, pack.keys)), *notes)
 
 
 def _policies(pack: Pack) -> Element:

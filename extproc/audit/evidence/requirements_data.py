@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from extproc.audit.evidence.requirement import Basis, Judgement, Requirement, Status, judged
 from extproc.audit.evidence.subject import CHECK_DAYS, Subject
-from extproc.audit.key_register import Provider
+from extproc.audit.key_register import NOT_MET, Provider
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.record import EventCode
 
@@ -77,8 +77,8 @@ def _sealed_originals(subject: Subject) -> str:
     else:
         kept = f"on, HPKE to the key {keys or 'of `audit.sealed_originals`'}"
     opened = subject.facts.opened
-    who = ", ".join(f"{person} {count} times" for person, count in opened)
-    return f"{kept}; opened {opened.total} times{f' ({who})' if who else ''}"
+    who = ", ".join(f"{person}: {count}" for person, count in opened)
+    return f"{kept}; openings: {opened.total}{f' ({who})' if who else ''}"
 
 
 def _unreadable(subject: Subject) -> Judgement:
@@ -140,7 +140,7 @@ def _key_storage(subject: Subject) -> Judgement:
             "keys in files": sum(key.provider is Provider.FILE for key in subject.keys),
             "of them for account data or the log": sum(key.falls_short for key in subject.keys),
         },
-        limits=() if in_kms else ("file provider: 3.6.1.2 is not met (key-encrypting keys belong into an HSM or KMS)",),
+        limits=() if in_kms else (NOT_MET,),
     )
 
 

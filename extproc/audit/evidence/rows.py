@@ -172,6 +172,14 @@ def key(fact: KeyFact, now_ms: int) -> KeyRow:
     )
 
 
+KEY_HEADINGS = ("Purpose", "State", "Algorithm", "Provider", "Created", "Cryptoperiod ends", "Key")
+
+
+def key_cells(row: KeyRow) -> tuple[str, ...]:
+    """Under `KEY_HEADINGS`."""
+    return (row.purpose, row.state, row.algorithm, row.provider, row.created, row.expires, row.id)
+
+
 def policies(facts: Facts, clean: Clean) -> tuple[PolicyRow, ...]:
     """By when they were first seen."""
     return tuple(
