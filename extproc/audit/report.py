@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from extproc.audit.findings import Finding, Level, Name
+from extproc.audit.proven_time import Hole, bounded, spans_between
 from extproc.audit.reader import time_text
 from extproc.audit.signed import UNNAMED_KEY
 from extproc.audit.span import Span
@@ -30,6 +31,10 @@ class Report:
     worst: Level = Level.TELLS
     against: int = 0
     """Findings that keep the log from being proven; the others only tell."""
+    holes: list[Hole] = field(default_factory=list)
+    """Where nothing is proven although it lies between `first_ms` and `last_ms`; in no order, and they may overlap."""
+    open_ms: int = 0
+    """All that goes on is proven up to then, if something is OPEN; else 0."""
     begins_ms: int = 0
     """When the first epoch was registered that is there, where the register shows none before it; else 0."""
     _unnamed: int = 0
@@ -66,6 +71,15 @@ class Report:
             what = f"{UNNAMED_KEY} (this and {self._unnamed - 1} more objects)"
             self.findings[self._unnamed_at] = replace(self.findings[self._unnamed_at], what=what)
         return True
+
+    def spans(self) -> list[tuple[int, int]]:
+        """What is proven, in order. Not all that is found has a time: whoever shows it says that findings stand."""
+        return spans_between(self.first_ms, self.last_ms, self.holes) if self.records else []
+
+    def lacks(self, holes: Iterable[Hole], open_ms: int = 0) -> None:
+        """Nothing is proven of these times; and something is open that is proven up to `open_ms`."""
+        self.holes = bounded([*self.holes, *holes])
+        self.open_ms = min(filter(None, (self.open_ms, open_ms)), default=0)
 
     def count(self, segments: int, records: int, first_ms: int, last_ms: int) -> None:
         """One epoch more."""

@@ -108,6 +108,7 @@ class _Log:
             self._epoch(register, local, origin, places)
         register.finish(local.head)
         self.report.extend(register.findings)
+        self.report.lacks(register.holes)
         if local.head is not None and not register.knows(local.head):
             origin = Origin.parse(local.head.origin)
             if local.epoch(origin) is None:
@@ -161,6 +162,7 @@ class _Log:
         self.report.extend(proof.findings)
         for exchange, segment, sealed_ms in proof.absent:
             self.absent[exchange] = f"{proof.origin} segment {segment}", sealed_ms
+        self.report.lacks(proof.holes.holes, proof.open_ms)
         self.report.count(proof.segments, proof.records, proof.first_ms, proof.last_ms)
         self.goes_on = self.goes_on or proof.over
 
@@ -176,6 +178,7 @@ class _Log:
             self._miss(origin, f"{head.size} records are remembered, and there is no evidence of it")
             return
         if str(origin) in register.unnamed:
+            self.report.lacks([(origin.started_ms - 1, 0)])
             return  # told by its entry; nothing that could be believed says that evidence should be there
         if mine is not None and mine.alive:
             return
@@ -184,11 +187,13 @@ class _Log:
             return
         if entry is not None and mine is None and -_SKEW_MS < self.now_ms - registered_ms < _UNBORN_MS:
             self.report.add(Name.OPEN, str(origin), "registered, and nothing stored yet")
+            self.report.lacks([(registered_ms - 1, 0)], registered_ms - 1)
         else:
             self._miss(origin, "the registry knows it, and there is no evidence of it")
 
     def _miss(self, origin: Origin, what: str) -> None:
         self.missing.setdefault(_writer(origin), {}).setdefault(str(origin), what)
+        self.report.lacks([(origin.started_ms - 1, 0)])
 
     def _report_missing(self) -> None:
         for writer, epochs in self.missing.items():

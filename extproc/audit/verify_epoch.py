@@ -12,6 +12,8 @@ from extproc.audit.journal_file import OpenJournal
 from extproc.audit.line import Mark, parse_mark, parse_record
 from extproc.audit.merkle import MerkleTree, leaf_hash, merkle_root
 from extproc.audit.names import Origin, Part
+from extproc.audit.proven_time import HoleFinder
+from extproc.audit.reader import time_text
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.remembered import RememberedHead
 from extproc.audit.segment import ZERO, Manifest, line_digest
@@ -34,6 +36,8 @@ from extproc.core.record import EventCode
 _NOTED = frozenset({EventCode.LOG_START, EventCode.LOG_STOP, EventCode.LOG_ADOPT, EventCode.ADMIN_SHRED})
 _BEHIND_END = frozenset({EventCode.LOG_ADOPT, EventCode.INFERENCE_RECOVERED})
 """An adopter closes what was under way before it says so, also behind a stop."""
+_UNENDED = frozenset({Name.TRUNCATED, Name.CORRUPT, Name.OPEN, Name.UNADOPTED})
+"""Behind what is proven more may have been, for longer than anybody knows."""
 _MAX_UNREADABLE = 3
 """Segments of one epoch; then the store is down, and asking on is of no use."""
 
@@ -60,8 +64,17 @@ class EpochProof:
     segments: int = 0
     first_ms: int = 0
     last_ms: int = 0
+    holes: HoleFinder = field(default_factory=HoleFinder)
+    """Between `first_ms` and `last_ms`, and behind it, where nothing is proven."""
+    open_ms: int = 0
+    """What is proven of an epoch that is OPEN goes up to then; else 0."""
     over: bool = False
     """Proven up to the end of the requested range; what follows was not looked at."""
+    _covered_ms: int = 0
+    """What was written before then is in the segments that went by and hold. A segment is sealed some time after the
+    next one was begun, so that its `sealed_ms` does not say it."""
+    _written_ms: int = 0
+    """When the last record was written."""
     _first: int = 1
     """The first segment that is asked for."""
     _next: int = 1
@@ -115,6 +128,7 @@ class EpochProof:
         self._check_signers()
         self._check_end()
         self._check_head()
+        self.holes.finish()
 
     @property
     def before(self) -> bool:
@@ -158,6 +172,14 @@ class EpochProof:
 
     def _find(self, segment: int, name: Name, what: str) -> None:
         self.findings.append(Finding(name, f"{self.origin} segment {segment}", what))
+        if name in _UNENDED:
+            self.holes.begin(self._known_ms())
+        if name is Name.OPEN:
+            self.open_ms = self._known_ms()
+
+    def _known_ms(self) -> int:
+        """The last moment that is proven so far; the epoch's name has the second in which it began."""
+        return self._covered_ms or self.origin.started_ms - 1
 
     def _judge(self, place: Place, *, last: bool) -> None:
         if self.over:
@@ -188,6 +210,7 @@ class EpochProof:
         """One report a break: what follows is held against what the broken segment's signed manifest says, or else is
         taken at its own word."""
         self._broken, self._silent = segment, True
+        self.holes.begin(self._known_ms())
         self._take_at_its_word()
         if self._claims is not None:
             manifest = self._claims.manifest
@@ -203,7 +226,7 @@ class EpochProof:
         """An adopter's manifests are named only in the epoch's last record, so with them it goes on."""
         if self.asked.to_ms is None or self._claims is None or self._claims.certificate.role is not Role.EPOCH:
             return False
-        return self._claims.manifest.sealed_ms >= self.asked.to_ms
+        return max(self._covered_ms, self._claims.manifest.started_ms) >= self.asked.to_ms
 
     def _segment(self, place: Place, *, last: bool) -> None:
         is_local = self.local is not None and (self.local.alive or bool(self.local.segments))
@@ -239,9 +262,15 @@ class EpochProof:
         self._check_root(manifest)
         self._believe_shreddings()
         self._prev_root = manifest.root
+        self._cover(manifest.started_ms)
         self.last_ms = manifest.sealed_ms
         self.first_ms = self.first_ms or manifest.started_ms
         self._keys(place, sealed, manifest)
+
+    def _cover(self, started_ms: int) -> None:
+        """A segment holds that was begun then: what came before is in those before it."""
+        self.holes.end(started_ms)
+        self._covered_ms = max(started_ms, self._written_ms)
 
     def _believe_shreddings(self) -> None:
         for exchange, before_ms in self._shreddings:
@@ -252,9 +281,11 @@ class EpochProof:
         """Hold the segment against the one before it, then go by its own word."""
         if self._trusted and first_seq != self._seq:
             self._find(segment, Name.GAP, f"begins with record {first_seq} where {self._seq} is next")
+            self.holes.begin(self._known_ms())
             self._take_at_its_word()
         elif self._trusted and (prev, prev_root) != (self._prev, self._prev_root):
             self._find(segment, Name.FORKED, "follows another history than the segments before it")
+            self.holes.begin(self._known_ms())
             self._take_at_its_word()
         self._trusted, self._seq = True, first_seq
 
@@ -283,6 +314,7 @@ class EpochProof:
         """Each record is numbered one higher than the last and carries its digest."""
         seq, origin, tree = self._seq, str(self.origin), self._tree
         self._shreddings.clear()
+        line = b""
         head_size = self.head.size if self.head is not None else 0
         for line, leaf in zip(lines, leaves, strict=True):
             try:
@@ -304,7 +336,7 @@ class EpochProof:
             seq += 1
         self.records += len(leaves)
         self._silent = self._silent and not leaves
-        self._seq, self._prev = seq, prev
+        self._seq, self._prev, self._written_ms = seq, prev, _time_of(line)
 
     def _check_ends(self, mark: Mark) -> None:
         if self._ended and mark.event_code not in _BEHIND_END:
@@ -357,6 +389,7 @@ class EpochProof:
         if segment == 1 and lines:
             self._check_beginning()
         self._prev_root = merkle_root(leaves).hex()
+        self._cover(header.started_ms)
         self.first_ms = self.first_ms or header.started_ms
         self.last_ms = self.now_ms if self.local is not None and self.local.alive else header.started_ms
 
@@ -398,9 +431,13 @@ class EpochProof:
         elif self.local is not None and self.local.segments:
             self._find(last, Name.UNADOPTED, "its writer is dead and nobody has finished its journal")
         elif self._is_old():
-            self._find(last, Name.TRUNCATED, f"nothing after record {self._seq - 1}, and no end")
+            self._find(last, Name.TRUNCATED, f"nothing after record {self._seq - 1}, and no end{self._until()}")
         else:
-            self._find(last, Name.OPEN, f"no end yet; proven up to record {self._seq - 1} only")
+            what = f"no end yet; proven up to record {self._seq - 1} only{self._until()}"
+            self._find(last, Name.OPEN, what)
+
+    def _until(self) -> str:
+        return f", at {time_text(self._covered_ms)}" if self._covered_ms else ""
 
     def _compare_head(self, seq: int, digest: str) -> None:
         """Whoever remembers the epoch's head remembers this record, once it is as long."""
@@ -425,13 +462,22 @@ class EpochProof:
             except Broken as broken:
                 self._find(head.segment, broken.name, broken.what)
                 return
-        elif self._seq > head.size:
-            return
         elif any(found.what == UNNAMED_KEY for found in self.findings):
             return  # it may be in what those keys signed, which is not proven, but there
+        elif self._seq > head.size:
+            return
         self.findings = [found for found in self.findings if found.name not in (Name.TRUNCATED, Name.OPEN)]
+        self.open_ms = 0
         what = f"{head.size} records are remembered; here are {self._seq - 1}"
         self._find(head.segment, Name.TRUNCATED, what)
+
+
+def _time_of(line: bytes) -> int:
+    """Of a record, Unix milliseconds; 0 when it cannot be told."""
+    try:
+        return parse_record(line).time_ms
+    except AuditRefused:
+        return 0
 
 
 def _with_last(places: Iterator[Place]) -> Iterator[tuple[Place, bool]]:

@@ -10,6 +10,7 @@ import msgspec
 
 from extproc.audit.findings import Broken, Finding, Name
 from extproc.audit.names import Origin
+from extproc.audit.proven_time import Hole
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Entry, Head
 from extproc.audit.segment import ZERO
@@ -59,6 +60,8 @@ class Register:
     asked: Span
     now_ms: int
     findings: list[Finding] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+    """When epochs were registered whose entries are missing. How long they went on nobody knows."""
     unnamed: set[str] = field(default_factory=set)
     """Origins whose entry none of the given keys signed."""
     _chains: dict[str, dict[int, _Link]] = field(default_factory=dict)
@@ -115,20 +118,23 @@ class Register:
             link = chain[number]
             asked = begin is None or link.registered_ms >= min(begin, self.now_ms - _KEPT_MS)
             if number != before + 1 and asked:
-                self._missing(spool, before, number, link)
+                self._missing(spool, before, number, chain)
             elif number == before + 1 and link.prev != (chain[before].digest if before else bytes.fromhex(ZERO)):
                 self._find(Name.FORKED, link.origin, "its registry entry follows another history")
 
-    def _missing(self, spool: str, before: int, number: int, link: _Link) -> None:
+    def _missing(self, spool: str, before: int, number: int, chain: dict[int, _Link]) -> None:
         if all((spool, each) in self._unnamed_links for each in range(before + 1, number)):
             return  # they are there, and that they are not proven is told already
         where = f"registry of spool {spool} number {before + 1}"
         if before == 0 and self.asked.from_ms is not None:
             # Entries before the oldest one may lie before the range, their retention over, or reach into it.
-            self._find(Name.SHORT, where, f"the entries before {link.origin} are not there, and may lie in the range")
+            self._find(
+                Name.SHORT, where, f"the entries before {chain[number].origin} are not there, and may lie in the range"
+            )
             return
         more = f", and so is all up to number {number - 1}" if number - 1 > before + 1 else ""
         self._find(Name.EPOCH_MISSING, where, "the entry is missing" + more)
+        self.holes.append((chain[before].registered_ms if before else 0, chain[number].registered_ms))
 
     def _find(self, name: Name, where: str, what: str) -> None:
         self.findings.append(Finding(name, where, what))

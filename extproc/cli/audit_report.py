@@ -8,7 +8,7 @@ import click
 
 from extproc.audit.anchored import Anchored
 from extproc.audit.reader import time_text
-from extproc.audit.report import Report
+from extproc.audit.report import FINDING, MAX_FINDINGS, UNPROVEN, Report
 from extproc.audit.span import EVERYTHING
 from extproc.core.printable import printable_line
 
@@ -16,6 +16,8 @@ UNANCHORED = (
     "no anchor: tamper-evident against non-administrators. Whoever can delete from the store could have dropped the "
     "newest epochs together with their registry entries, and nothing here would show it; `--anchor` does."
 )
+MAX_SPANS = 5
+"""Shown to a person; JSON has all."""
 _VERDICTS = ("proven", "not proven: findings", "incomplete")
 
 
@@ -33,9 +35,29 @@ def print_report(report: Report, *, as_json: bool, anchored: Anchored | None = N
     asked = report.asked
     everything = asked == EVERYTHING
     click.echo(f"requested: {'everything' if everything else _text(asked.from_ms, asked.to_ms)}")
-    click.echo(f"proven: {_text(report.first_ms, report.last_ms) if report.records else '-'}")
+    click.echo(f"proven: {_proven(report)}")
+    if hint := provable_to(report):
+        what = "something has no end yet (OPEN), and all is proven up to then"
+        click.echo(f"give `--to {hint}` to ask for what can be proven now: {what}")
     click.echo(printable_line(anchor_sentence(anchored)))
     click.echo(_VERDICTS[report.exit_code])
+
+
+def _proven(report: Report) -> str:
+    """Spans of time; which findings have no time is not looked at, so that they stand whenever there is one."""
+    spans = report.spans()
+    shown = ", ".join(_text(*each) for each in spans[:MAX_SPANS])
+    more = f", and {len(spans) - MAX_SPANS} more span(s)" if len(spans) > MAX_SPANS else ""
+    but = ", but for what the findings name" if shown and report.exit_code == FINDING else ""
+    return (shown or "-") + more + but
+
+
+def provable_to(report: Report) -> str:
+    """The newest moment that could be asked for, where only what has no end yet keeps a later one from being proven."""
+    begin = report.asked.from_ms or report.first_ms
+    if report.exit_code != UNPROVEN or not report.records or report.open_ms <= begin:
+        return ""
+    return time_text(report.open_ms)
 
 
 def anchor_sentence(anchored: Anchored | None) -> str:
@@ -50,8 +72,12 @@ def anchor_sentence(anchored: Anchored | None) -> str:
 
 
 def report_body(report: Report, anchored: Anchored | None = None) -> dict[str, Any]:
-    """For JSON. A range's end is null where it is open, and both are where nothing is proven."""
-    proven = (report.first_ms, report.last_ms) if report.records else (None, None)
+    """For JSON. A range's end is null where it is open, and both are where nothing is proven.
+
+    `proven` reaches from the first to the last proven moment, and its `spans` are what is proven of it.
+    """
+    spans = report.spans()
+    proven = (spans[0][0], spans[-1][1]) if spans else (None, None)
     return {
         "verdict": _VERDICTS[report.exit_code],
         "exit_code": report.exit_code,
@@ -59,7 +85,8 @@ def report_body(report: Report, anchored: Anchored | None = None) -> dict[str, A
         "segments": report.segments,
         "records": report.records,
         "requested": _range(report.asked.from_ms, report.asked.to_ms),
-        "proven": _range(*proven),
+        "proven": {**_range(*proven), "spans": [_range(*each) for each in spans[:MAX_FINDINGS]]},
+        "provable_to": provable_to(report) or None,
         "findings": [
             {"name": str(f.name), "level": f.level.name.lower(), "where": f.where, "what": f.what}
             for f in report.findings

@@ -1,16 +1,25 @@
 """What was asked for against what is proven: a range is judged on its part, and a proof that is shorter says so."""
 
+import datetime as dt
 import json
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from extproc.audit import keeper
 from extproc.audit.findings import Name
+from extproc.audit.line import parse_record
+from extproc.audit.names import Origin
+from extproc.audit.public_keys import PUBLIC_KEY
+from extproc.audit.reader import time_text
 from extproc.audit.segment import Manifest
+from extproc.audit.segment_files import seal_segment
 from extproc.audit.signed import split_document
 from extproc.audit.span import Span
 from extproc.core.record import EventCode
+from tests.audit.conftest import Log
 
 SEGMENTS = 6
 
@@ -25,6 +34,14 @@ def wait_a_millisecond() -> int:
     while (now := time.time_ns() // 1_000_000) <= before + 1:
         time.sleep(0.001)
     return now
+
+
+def cut_last(log, writer: str) -> Path:
+    """Take away the last segment of a writer's only epoch; the manifest of the one before it."""
+    *_, kept, last = sorted(log.store_path.rglob(f"{writer}/*/*.manifest.json"))
+    for path in log.store_path.rglob(f"{writer}/*/{last.name[:10]}.*"):
+        path.unlink()
+    return kept
 
 
 class Story:
@@ -47,6 +64,11 @@ class Story:
     def break_segment(self, index: int) -> None:
         path = self.log.store_path / self.manifests[index].evidence.key
         path.write_bytes(path.read_bytes().replace(b"analyst", b"analysu", 1))
+
+    def covered(self, index: int) -> int:
+        """When the last record of a segment was written."""
+        lines = (self.log.store_path / self.manifests[index].evidence.key).read_bytes().splitlines()
+        return max(self.manifests[index].started_ms, parse_record(lines[-1]).time_ms)
 
     def verify(self, begin: int | None = None, end: int | None = None, **more):
         return self.log.verify(asked=Span(begin, end), **more)
@@ -150,6 +172,118 @@ class TestShorterThanRequested:
         assert report.exit_code == 2
         assert set(names(report)) == {Name.SHORT}
         assert story.verify(spool=False).exit_code == 1
+
+
+class TestSpans:
+    """What is said to be proven leaves out what is broken in between."""
+
+    def test_a_broken_segment_is_left_out(self, story):
+        manifests = story.manifests
+        assert story.verify(spool=False).spans() == [(manifests[0].started_ms, manifests[-1].sealed_ms)]
+        story.break_segment(2)
+        report = story.verify(spool=False)
+        assert report.spans() == [
+            (manifests[0].started_ms, story.covered(1)),
+            (manifests[3].started_ms, manifests[-1].sealed_ms),
+        ]
+        asked = story.verify(story.covered(1), manifests[4].sealed_ms, spool=False)
+        assert asked.spans() == [(manifests[3].started_ms, manifests[4].sealed_ms)]
+
+    def test_what_another_epoch_proves_of_that_time_does_not_fill_it(self, story, exchange):
+        """Also at the end: a tail that is cut leaves all later time out."""
+        manifests = story.manifests
+        journal = story.log.open("worker-1")
+        exchange(journal, "y")
+        journal.close()
+        story.log.ship()
+        for manifest in manifests[4:]:
+            for path in story.log.store_path.rglob(f"worker-0/*/{manifest.segment:010d}.*"):
+                path.unlink()
+        report = story.verify(spool=False)
+        assert report.last_ms > manifests[-1].sealed_ms
+        assert report.spans() == [(manifests[0].started_ms, story.covered(3))]
+
+    def test_a_missing_epoch_leaves_all_out_from_its_beginning_on(self, story, exchange):
+        while time.time() * 1000 < Origin.parse(story.manifests[0].origin).started_ms + 1_100:
+            time.sleep(0.01)
+        for writer in ("worker-1", "worker-2"):
+            journal = story.log.open(writer)
+            exchange(journal, writer)
+            journal.close()
+        story.log.ship()
+        for path in story.log.store_path.rglob("worker-1/*/*"):
+            path.unlink()
+        report = story.verify(spool=False)
+        (end,) = [end for _, end in report.spans()]
+        assert story.manifests[-1].sealed_ms < end + 1_000 < report.last_ms + 1_000
+        assert report.spans()[0][0] == story.manifests[0].started_ms
+
+    def test_the_report_lists_them_and_says_that_findings_stand(self, story, run):
+        story.break_segment(2)
+        arguments = ("verify", "--store", str(story.log.store_path))
+        arguments += ("--public-key", str(story.log.settings.keys / PUBLIC_KEY))
+        ends = [time_text(each) for span in story.verify(spool=False).spans() for each in span]
+        (line,) = [line for line in run(*arguments).stdout.splitlines() if line.startswith("proven: ")]
+        assert line == "proven: {} .. {}, {} .. {}, but for what the findings name".format(*ends)
+        proven = json.loads(run(*arguments, "--json").stdout)["proven"]
+        assert (proven["from"], proven["to"]) == (ends[0], ends[-1])
+        assert [each[name] for each in proven["spans"] for name in ("from", "to")] == ends
+
+
+class TestCopyOfALivingLog:
+    @pytest.fixture
+    def copy(self, log, exchange) -> Log:
+        """Of two writers that lived; the first has shipped more than the other."""
+        small = log.with_(segment_bytes=1_000)
+        first, second = small.open("worker-0"), small.open("worker-1")
+        exchange(second, "y-1")
+        exchange(second, "y-2")
+        exchange(first, "x-1")
+        second.close()
+        exchange(first, "x-2")
+        first.close()
+        log.ship()
+        for writer in ("worker-0", "worker-1"):
+            cut_last(log, writer)
+        return log
+
+    def test_says_up_to_when_it_can_be_proven_and_is_proven_up_to_then(self, copy, run):
+        log = copy
+        arguments = ("verify", "--store", str(log.store_path), "--public-key", str(log.settings.keys / PUBLIC_KEY))
+        whole = run(*arguments, "--json")
+        report = json.loads(whole.stdout)
+        assert (whole.exit_code, {each["name"] for each in report["findings"]}) == (2, {"OPEN"})
+        until = report["provable_to"]
+        assert report["proven"]["spans"][-1]["to"] == until
+        assert f"give `--to {until}`" in run(*arguments).stdout
+        part = run(*arguments, "--to", until)
+        assert (part.exit_code, part.stdout.splitlines()[-1]) == (0, "proven")
+        later = time_text(int(dt.datetime.fromisoformat(until).timestamp() * 1000) + 2)
+        assert run(*arguments, "--to", later).exit_code == 2
+
+    def test_a_tail_that_was_cut_is_missed_also_where_the_segment_before_it_was_sealed_late(
+        self, log, exchange, monkeypatch
+    ):
+        """As on a full disk: segments wait for being sealed while the next ones are written."""
+        monkeypatch.setattr(keeper, "seal_segment", lambda *most: seal_segment(*most[:-1], most[-1] + 60_000))
+        journal = log.with_(segment_bytes=1_000).open()
+        exchange(journal, "x-1")
+        journal.close()
+        log.ship()
+        kept = cut_last(log, "worker-0")
+        until = msgspec.json.decode(split_document(kept.read_bytes())[0], type=Manifest).sealed_ms
+        cut = log.verify(spool=False, asked=Span(None, until))
+        assert (cut.exit_code, names(cut)) == (1, [Name.TRUNCATED])
+
+    def test_a_tail_that_was_cut_is_not_proven_up_to_when_it_was(self, copy):
+        log = copy
+        until = log.verify(spool=False, later=False).open_ms
+        assert log.verify(spool=False, asked=Span(None, until)).exit_code == 0
+        cut_last(log, "worker-1")
+        cut = log.verify(spool=False, later=False, asked=Span(None, until))
+        assert (cut.exit_code, names(cut)) == (2, [Name.OPEN])
+        assert cut.open_ms < until
+        assert log.verify(spool=False, asked=Span(None, until)).exit_code == 1
 
 
 def test_a_key_that_was_shredded_after_the_range_is_no_loss(story, record):

@@ -6,6 +6,14 @@ _ROTATED = "tests/audit/test_audit_keys.py::TestRotation::"
 _TOLD_ONCE = f"{_ROTATED}test_with_the_old_public_keys_what_the_new_one_signed_is_told_once_and_by_its_cause"
 _LIVING = f"{_ROTATED}test_a_living_epoch_of_another_key_is_told_once_too_and_damage_is_told_as_damage"
 _CLOSED = "tests/audit/test_audit_anchor.py::TestRotation::test_the_alarms_of_a_new_key_close_once_the_public_key_file_holds_it"
+_RANGE = "tests/audit/test_audit_range.py::"
+_LEFT_OUT = f"{_RANGE}TestSpans::test_a_broken_segment_is_left_out"
+_UNFILLED = f"{_RANGE}TestSpans::test_what_another_epoch_proves_of_that_time_does_not_fill_it"
+_MISSING = f"{_RANGE}TestSpans::test_a_missing_epoch_leaves_all_out_from_its_beginning_on"
+_LISTED = f"{_RANGE}TestSpans::test_the_report_lists_them_and_says_that_findings_stand"
+_COPY = f"{_RANGE}TestCopyOfALivingLog::"
+_UP_TO = f"{_COPY}test_says_up_to_when_it_can_be_proven_and_is_proven_up_to_then"
+_LATE = f"{_COPY}test_a_tail_that_was_cut_is_missed_also_where_the_segment_before_it_was_sealed_late"
 _SEVERAL = "tests/audit/test_audit_anchor_cli.py::test_several_alarms_are_acknowledged_at_once_all_or_none"
 _FORGED = (
     "tests/audit/test_audit_anchor.py::TestRotation::test_what_a_forger_signed_stays_open_also_behind_a_part_that_holds"
@@ -102,5 +110,61 @@ PLANTS = (
         "        if closed:\n",
         "        alarm_ids = [each for each in alarm_ids if each not in closed]\n        if False:\n",
         _SEVERAL,
+    ),
+    Plant(
+        "what is broken is within what is proven",
+        "audit/verify_epoch.py",
+        "        self._broken, self._silent = segment, True\n        self.holes.begin(self._known_ms())\n",
+        "        self._broken, self._silent = segment, True\n",
+        _LEFT_OUT,
+    ),
+    Plant(
+        "behind what is broken nothing is proven any more",
+        "audit/verify_epoch.py",
+        "        self.holes.end(started_ms)\n",
+        "",
+        _LEFT_OUT,
+    ),
+    Plant(
+        "behind a tail that was cut time is proven",
+        "audit/verify_epoch.py",
+        "        if name in _UNENDED:\n",
+        "        if False:\n",
+        _UNFILLED,
+    ),
+    Plant(
+        "the time of a missing epoch is proven",
+        "audit/verify.py",
+        "        self.report.lacks([(origin.started_ms - 1, 0)])\n\n    def _report_missing(",
+        "\n    def _report_missing(",
+        _MISSING,
+    ),
+    Plant(
+        "findings without a time are not told beside what is proven",
+        "cli/audit_report.py",
+        'if shown and report.exit_code == FINDING else ""',
+        'if False else ""',
+        _LISTED,
+    ),
+    Plant(
+        "the report has the whole range for what is proven of it",
+        "cli/audit_report.py",
+        '"spans": [_range(*each) for each in spans[:MAX_FINDINGS]]',
+        '"spans": [_range(*proven)]',
+        _LISTED,
+    ),
+    Plant(
+        "the moment that is told can not be proven",
+        "audit/report.py",
+        "self.open_ms = min(filter(None, (self.open_ms, open_ms)), default=0)",
+        "self.open_ms = max(self.open_ms, open_ms)",
+        _UP_TO,
+    ),
+    Plant(
+        "a segment covers all that came before it was sealed",
+        "audit/verify_epoch.py",
+        "return max(self._covered_ms, self._claims.manifest.started_ms) >= self.asked.to_ms",
+        "return self._claims.manifest.sealed_ms >= self.asked.to_ms",
+        _LATE,
     ),
 )

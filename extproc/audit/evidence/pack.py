@@ -61,6 +61,9 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When the log's first epoch was registered; empty where the register does not reach back to it."""
     requested: Span
     proven: Span
+    """From the first to the last proven moment."""
+    proven_spans: tuple[Span, ...] = ()
+    """What of that is proven. What is broken or missing in between is left out; the first five hundred."""
     epochs: int
     segments: int
     records: int

@@ -128,7 +128,7 @@ def _proof(pack: Pack) -> Element:
     rows = [
         ("Answer", verdict_of(pack)),
         ("Requested", _between(proof.requested)),
-        ("Proven", _between(proof.proven)),
+        ("Proven", "; ".join(_between(each) for each in proof.proven_spans) or _between(proof.proven)),
         ("Looked at", f"{proof.epochs} epoch(s), {proof.segments} segment(s), {proof.records} record(s)"),
         ("The log's first epoch was registered", proof.begins or "not known"),
         ("Findings, without what only tells", str(proof.findings_total)),

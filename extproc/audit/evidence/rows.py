@@ -64,7 +64,7 @@ def requirements(subject: Subject, clean: Clean) -> tuple[RequirementRow, ...]:
 
 
 def proof(subject: Subject, report: Report, clean: Clean) -> Proof:
-    facts = subject.facts
+    facts, spans = subject.facts, report.spans()
     findings = [
         Finding(name=str(each.name), where=clean(each.where), what=clean(each.what), level=each.level.name.lower())
         for each in report.findings[:MAX_FINDINGS]
@@ -75,7 +75,8 @@ def proof(subject: Subject, report: Report, clean: Clean) -> Proof:
         reason=clean(_reason(report)),
         begins=moment(report.begins_ms),
         requested=span(facts.from_ms, facts.to_ms),
-        proven=span(report.first_ms, report.last_ms) if report.records else Span(),
+        proven=span(spans[0][0], spans[-1][1]) if spans else Span(),
+        proven_spans=tuple(span(*each) for each in spans[:MAX_FINDINGS]),
         epochs=report.epochs,
         segments=report.segments,
         records=report.records,
