@@ -28,6 +28,7 @@ from extproc.audit.own_records import Detail, log_record
 from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Registry
+from extproc.audit.sealed_files import SpoolUnfit, verify_sealed
 from extproc.audit.segment_files import seal_segment
 from extproc.audit.setbacks import Setbacks, Unadoptable, note_setback
 from extproc.audit.settings import AuditSettings
@@ -153,7 +154,7 @@ def _blaming_the_epoch() -> Iterator[None]:
 
 def _take_stock(spool: Path, origin: Origin, directory: Path, now_ms: int) -> DeadEpoch | None:
     """What is left to finish, with all that is damaged put aside. None when every segment is sealed already."""
-    _drop_sealed(directory, now_ms)
+    _drop_sealed(spool, origin, directory, now_ms)
     bytes_lost = _put_headless_aside(spool, origin, directory)
     found = read_dead_epoch(directory)
     if found is None:
@@ -202,13 +203,13 @@ def _is_remnant(directory: Path) -> bool:
     return (directory / REGISTERED).exists() or not (directory / REGISTRY).exists()
 
 
-def _drop_sealed(directory: Path, now_ms: int) -> None:
+def _drop_sealed(spool: Path, origin: Origin, directory: Path, now_ms: int) -> None:
     """Remove journals whose manifest is there: their writer died over the removal, and nothing is to be sealed twice.
 
     An epoch that has no other journal and no end goes on in a next segment.
     """
     numbers = segments(directory, JOURNAL)
-    sealed = [segment for segment in numbers if (directory / segment_file(segment, Part.MANIFEST)).exists()]
+    sealed = [segment for segment in numbers if _is_sealed(spool, origin, directory, segment)]
     if not sealed:
         return
     with open_journal(directory / segment_file(sealed[-1], JOURNAL)) as journal:
@@ -219,6 +220,22 @@ def _drop_sealed(directory: Path, now_ms: int) -> None:
     for segment in sealed:
         (directory / segment_file(segment, JOURNAL)).unlink()
     sync_directory(directory)
+
+
+def _is_sealed(spool: Path, origin: Origin, directory: Path, segment: int) -> bool:
+    """Sealed files that do not hold give way to their journal: while that is there, nothing of them is in the store."""
+    try:
+        if not verify_sealed(directory, origin, segment):
+            return True
+    except FileNotFoundError:
+        return False
+    except SpoolUnfit as error:
+        _log.error("a segment is sealed again (%s)", error, extra={"origin": str(origin)})
+    path = directory / segment_file(segment, Part.MANIFEST)
+    _put_aside(spool, origin, path)
+    path.unlink()
+    sync_directory(directory)
+    return False
 
 
 def _put_headless_aside(spool: Path, origin: Origin, directory: Path) -> int | None:

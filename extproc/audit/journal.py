@@ -89,7 +89,7 @@ class Journal:
             Registry(settings.spool, keys).register(origin, int(now * 1000))
             keeper = Keeper(settings, epoch.path, signer, queue, clock)
             keeper.start()
-        except (OSError, AuditRefused):
+        except BaseException:  # whatever it is: a lock that this process kept would pass for a living writer
             file.close()
             epoch.lock.release()  # what is there is adopted like any dead writer's
             raise
@@ -239,6 +239,7 @@ class Journal:
         except NoRoom:  # the segment that is open goes on; the next turn tries again
             self._chain.segment, self._chain.prev_root, self._chain.tree = segment, prev_root, tree
             self._begun = now
+            self._keeper.spend_reserve()  # also where no name is left for a file: what is not sealed is not shipped
             return
         self._file.close()
         self._file, self._begun = file, now

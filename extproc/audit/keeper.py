@@ -21,6 +21,8 @@ from extproc.audit.spool import RESERVE, measure
 _log = logging.getLogger("extproc.audit")
 WATCH_SECONDS = 1.0
 """How stale the spool's size and lag may be."""
+_SPARE_FILES = 32
+"""A disk that counts its files (one that does not says 0 for all) has room again when so many are free."""
 
 
 class Keeper:
@@ -79,7 +81,9 @@ class Keeper:
         }
 
     def spend_reserve(self) -> None:
-        """Called by the journal's thread: the disk is full, give it the preallocated bytes."""
+        """Called by the journal's thread: the disk is full, give it the preallocated bytes and their file's name."""
+        if self._reserve_spent:
+            return
         self._reserve_spent = True
         self._queue.allow(0, self._settings.reserve_bytes)
         (self._directory / RESERVE).unlink(missing_ok=True)
@@ -169,15 +173,18 @@ class Keeper:
         room = os.statvfs(self._directory)
         if not self._reserve_spent or room.f_bavail * room.f_frsize < 2 * self._settings.reserve_bytes:
             return
+        if room.f_files and room.f_favail < _SPARE_FILES:
+            return
         path = self._directory / RESERVE
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if self._settings.reserve_bytes:
-                os.posix_fallocate(fd, 0, self._settings.reserve_bytes)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if self._settings.reserve_bytes:
+                    os.posix_fallocate(fd, 0, self._settings.reserve_bytes)
+            finally:
+                os.close(fd)
             self._reserve_spent = False
         except OSError as error:
             path.unlink(missing_ok=True)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-        finally:
-            os.close(fd)

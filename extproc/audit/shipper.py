@@ -1,6 +1,7 @@
 """Bring sealed segments to the store: in order, once, and gone from the spool only when the store holds them."""
 
 import fcntl
+import hashlib
 import logging
 import os
 import time
@@ -12,6 +13,7 @@ import msgspec
 from extproc.audit.files import replace, sync_directory, write_new
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.refusal import AuditRefused
+from extproc.audit.sealed_files import SpoolUnfit, verify_registered, verify_sealed
 from extproc.audit.settings import AuditSettings
 from extproc.audit.spool import (
     DIVERGENT,
@@ -38,6 +40,8 @@ class ShipResult:
 
     shipped: int
     oldest_pending_age_seconds: float
+    by_another: bool = False
+    """Another shipper is at it: nothing was seen of the store."""
 
 
 class ShippingFailed(Unavailable):
@@ -64,8 +68,8 @@ class Shipper:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shipped = self._ship_all(self._checked_store())
         except BlockingIOError:
-            shipped = 0  # another shipper is at it
-        except (AuditRefused, StoreFailed) as error:
+            return ShipResult(0, measure(self._settings.spool, time.time()).oldest_pending_seconds, by_another=True)
+        except (AuditRefused, StoreFailed, OSError) as error:
             self._say(error)
             raise _failed(error) from error
         finally:
@@ -77,7 +81,7 @@ class Shipper:
         """Once, not at every try."""
         if self._said != str(error):
             self._said = str(error)
-            _log.error("the audit store refuses (%s)", error)
+            _log.error("segments cannot be shipped (%s)", error)
 
     def _checked_store(self) -> ObjectStore:
         if self._store is None:
@@ -94,7 +98,7 @@ class Shipper:
                 shipped += self._ship_epoch(store, origin, directory)
             except FileNotFoundError:
                 continue  # the epoch went while we looked
-            except (AuditRefused, StoreFailed) as error:  # the other epochs do not wait for this one
+            except (AuditRefused, StoreFailed, OSError) as error:  # the other epochs do not wait for this one
                 if not isinstance(problem, Divergent):
                     problem = error
         if problem is not None:
@@ -116,12 +120,13 @@ class Shipper:
 
     def _ship_segments(self, store: ObjectStore, origin: Origin, directory: Path) -> int:
         if not (directory / REGISTERED).exists():
-            store.put_once(origin.registry_key, (directory / REGISTRY).read_bytes())
+            store.put_once(origin.registry_key, verify_registered(directory / REGISTRY, origin))
             write_new(directory / REGISTERED, b"")
         shipped = 0
         for segment in segments(directory, Part.MANIFEST):
             if (directory / segment_file(segment, JOURNAL)).exists():
                 break  # its writer has not finished sealing it, or died over it: whoever ends that goes first
+            _require_whole(store, origin, directory, segment)
             for part in _ORDER:
                 path = directory / segment_file(segment, part)
                 if path.exists():
@@ -144,6 +149,17 @@ class Shipper:
                 remove_epoch(directory)
         finally:
             lock.release()
+
+
+def _require_whole(store: ObjectStore, origin: Origin, directory: Path, segment: int) -> None:
+    """Nothing that was damaged here is stored for good; and what is not here a shipper that died had stored before."""
+    for missing in verify_sealed(directory, origin, segment):
+        try:
+            stored = store.get(missing.key)
+        except FileNotFoundError as error:
+            raise SpoolUnfit(f"{missing.key} is neither in {directory} nor in the store") from error
+        if hashlib.sha256(stored).hexdigest() != missing.sha256:
+            raise Divergent(missing.key)
 
 
 def _put(store: ObjectStore, key: str, path: Path, part: Part) -> None:
@@ -169,4 +185,6 @@ def _failed(error: Exception) -> ShippingFailed:
             return ShippingFailed(Fault.DIVERGENT, error.key)
         case StoreFailed():
             return ShippingFailed(error.fault)
+        case SpoolUnfit() | OSError():
+            return ShippingFailed(Fault.SPOOL)
     return ShippingFailed(Fault.UNFIT)

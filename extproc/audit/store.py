@@ -25,6 +25,8 @@ class Fault(StrEnum):
     CLOCK = "clock"
     DIVERGENT = "divergent_duplicate"
     UNFIT = "unfit"
+    SPOOL = "spool"
+    """What is to be stored cannot be read, or is not what was sealed."""
     OTHER = "other"
 
 

@@ -13,12 +13,10 @@ from extproc.audit.files import replace
 from extproc.audit.journal import write_once
 from extproc.audit.keys import AuditKeys
 from extproc.audit.own_records import Detail, log_record
-from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings
 from extproc.audit.shipper import ShippingFailed
 from extproc.audit.spool import make_directory
 from extproc.audit.store import Fault
-from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
 
 STORE, CLOCK = "audit_store", "store_clock"
@@ -65,7 +63,7 @@ class StoreAlarm:
         record = log_record(code, WRITER, int(time.time() * 1000), detail, status)
         try:
             write_once(self._settings, self._keys, WRITER, [record])
-        except (Unavailable, AuditRefused, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, shipping goes on
             if not self._said:
                 _log.error("a control failure could not be recorded", extra={"failure": type(error).__name__})
             self._said = True

@@ -198,7 +198,7 @@ class EpochProof:
         except AuditRefused as error:
             self._find(place.segment, Name.ALTERED, str(error))
             self._break(place.segment)
-        except StoreFailed as error:
+        except (StoreFailed, OSError) as error:
             self._unreadable += 1
             if self._unreadable >= _MAX_UNREADABLE:
                 raise

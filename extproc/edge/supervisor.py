@@ -160,10 +160,12 @@ class Supervisor:
 
     def _ship_once(self) -> bool:
         try:
-            self._shipper.ship_pending()
+            result = self._shipper.ship_pending()
         except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, shipping goes on trying
             self._alarm.failed(error if isinstance(error, ShippingFailed) else ShippingFailed(Fault.OTHER))
             return False
+        if result.by_another:  # whether the store is back is for that one to say
+            return result.oldest_pending_age_seconds == 0.0
         self._alarm.over()
         return True
 

@@ -15,7 +15,7 @@ from extproc.audit.journal import Journal
 from extproc.audit.line import parse_record
 from extproc.audit.names import Origin, Part
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.shipper import ShippingFailed
+from extproc.audit.shipper import ShippingFailed, ShipResult
 from extproc.audit.store import Directory, Fault, StoreFailed, open_store
 from extproc.core.record import Record
 from extproc.edge import supervisor as module
@@ -267,3 +267,23 @@ def test_a_bad_policy_is_refused_at_start(world: World) -> None:
     assert world.supervisor._policy_is_good()
     world.settings.policy_file.write_text("rules: []\n")
     assert not world.supervisor._policy_is_good()
+
+
+def test_who_finds_another_shipper_at_work_does_not_say_that_the_store_is_back(world: World, monkeypatch: Any) -> None:
+    """Two services on one spool: one tries the store and fails, and the other would call it restored."""
+    with monkeypatch.context() as away:
+        away.setattr(world.supervisor._shipper, "ship_pending", failing(ShippingFailed(Fault.DENIED)))
+        assert not world.supervisor._ship_once()
+    result = ShipResult(0, 5.0, by_another=True)
+    with monkeypatch.context() as busy:
+        busy.setattr(world.supervisor._shipper, "ship_pending", lambda: result)
+        assert not world.supervisor._ship_once(), "something waits, and it is not we who ship it"
+    assert world.supervisor._alarm.failing
+    assert world.stop(world.child) == 0
+    assert sorted(record.event_code for record in world.controls()) == ["control.failure", "control.restored"]
+
+
+def test_a_failure_that_cannot_be_recorded_does_not_end_the_shipping(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(world.supervisor._shipper, "ship_pending", failing(ShippingFailed(Fault.DENIED)))
+    monkeypatch.setattr(store_alarm, "write_once", failing(RuntimeError("can't start new thread")))
+    assert [world.supervisor._ship_once() for _ in range(2)] == [False] * 2
