@@ -33,6 +33,11 @@ from extproc.core.record import EventCode, Record, missing_fields
 
 _log = logging.getLogger("extproc.audit")
 MAX_EXCHANGE_ID_BYTES = 128
+MAX_EVIDENCE_BYTES = 8 * 1024 * 1024
+"""A segment with so much evidence is finished before it is full or old: who reads evidence holds a segment's in memory.
+At 1.2 kB a record that is 3 500 exchanges."""
+_SPOOL_SHARE = 8
+"""A segment takes at most this part of the spool, so that a small one is emptied before it is full."""
 Deliver = Callable[[Callable[[], None]], None]
 
 
@@ -60,6 +65,9 @@ class Journal:
         self._settings, self._keys, self._epoch = settings, keys, epoch
         self._chain, self._file, self._keeper, self._queue, self._deliver = chain, file, keeper, queue, deliver
         self._begun = self._beaten = time.monotonic()
+        self._evidence_bytes = 0
+        """In the segment that is open."""
+        self._segment_bytes = min(settings.segment_bytes, settings.max_spool_bytes // _SPOOL_SHARE)
         self._closing = threading.Lock()
         self._closed = False
         self._stopped = False
@@ -184,7 +192,9 @@ class Journal:
                 if item.seq != self._chain.next_seq:
                     raise AuditRefused("a record's number is not the next")
                 self._stopped = item.event_code is EventCode.LOG_STOP
-                payloads.append((Kind.RECORD, self._chain.add_record(item.event_code, item.exchange_id, item.body)))
+                line = self._chain.add_record(item.event_code, item.exchange_id, item.body)
+                self._evidence_bytes += len(line) + 1
+                payloads.append((Kind.RECORD, line))
             else:
                 frames, digest, count = item.take_frames()
                 payloads += frames
@@ -228,7 +238,8 @@ class Journal:
             beat = log_record(EventCode.LOG_HEARTBEAT, self._epoch.origin.writer, int(time.time() * 1000), detail)
             self._queue.put_if_open(EventCode.LOG_HEARTBEAT, encode_record(beat))
         filled = self._file.size - self._file.empty_size
-        if filled >= self._settings.segment_bytes or (filled and now >= self._begun + self._settings.segment_seconds):
+        is_full = filled >= self._segment_bytes or self._evidence_bytes >= MAX_EVIDENCE_BYTES
+        if is_full or (filled and now >= self._begun + self._settings.segment_seconds):
             self._rotate(now)
 
     def _rotate(self, now: float) -> None:
@@ -242,7 +253,7 @@ class Journal:
             self._keeper.spend_reserve()  # also where no name is left for a file: what is not sealed is not shipped
             return
         self._file.close()
-        self._file, self._begun = file, now
+        self._file, self._begun, self._evidence_bytes = file, now, 0
         self._keeper.seal(segment, self._chain.prev_root)
 
     def _seal_last(self) -> None:

@@ -88,7 +88,8 @@ class AuditSettings:
     spool: Path
     keys: Path
     store: DirectoryStore | S3Store
-    segment_bytes: int = 4 * 1024 * 1024
+    segment_bytes: int = 32 * 1024 * 1024
+    """So much is 900 exchanges of 100 streamed events each. Nobody but who shows a transcript holds it in memory."""
     segment_seconds: float = 45.0
     """A segment is at most four objects, so that a worker with 20 exchanges a second makes 4.5 PUTs for 1 000 of them.
     What is not sealed yet is in the spool only: with this disk that much can be lost, and no more."""

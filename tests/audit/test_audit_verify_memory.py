@@ -50,6 +50,52 @@ def test_memory_does_not_grow_with_the_number_of_segments(log, record, acks, mon
     assert peak_bytes(log) < 1.5 * few
 
 
+@pytest.fixture
+def unsynced(monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda fd: None)
+    monkeypatch.setattr("os.fdatasync", lambda fd: None)
+
+
+def write_large(log, record, acks, writer: str, mebibytes: int):
+    """An epoch whose one exchange has so much transcript, in frames of 64 kB; its journal."""
+    journal = log.with_(segment_bytes=64 * 2**20, max_spool_bytes=2**30).open(writer)
+    content = journal.open_content(writer)
+    acks.values.clear()
+    for number in range(mebibytes * 16):
+        content.append(Direction.TO_CLIENT, number, Masked(b"x" * 65_536), acks)
+        acks.wait(number + 1)
+    journal.append_record(record(EventCode.INFERENCE_END, writer), acks)
+    acks.wait(mebibytes * 16 + 1)
+    return journal
+
+
+def test_memory_does_not_grow_with_a_segments_content(log, record, acks, unsynced):
+    write_large(log, record, acks, "worker-0", 2).close()
+    log.ship()
+    few = peak_bytes(log)
+    write_large(log, record, acks, "worker-1", 12).close()
+    log.ship()
+    assert max(path.stat().st_size for path in log.store_path.rglob("*.content")) > 12 * 2**20
+    assert peak_bytes(log) < 1.2 * few < 3 * 2**20
+
+
+def test_memory_does_not_grow_with_a_journal_that_is_not_sealed(log, record, acks, unsynced):
+    """Read beside its writer, or after its death."""
+    peaks = []
+    for writer, size in (("worker-0", 2), ("worker-1", 12)):
+        journal = write_large(log, record, acks, writer, size)
+        log.verify()
+        tracemalloc.start()
+        try:
+            assert [finding.name for finding in log.verify().findings] == [Name.LIVE]
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        journal.close()
+        log.ship()
+    assert peaks[1] < 1.2 * peaks[0] < 4 * 2**20
+
+
 class TestListing:
     def test_a_directory_lists_as_its_keys_sort(self, shipped):
         (shipped.store_path / "v1" / "evidence" / "test-2.txt").write_bytes(b"1")

@@ -164,6 +164,6 @@ PLANTS = (
         "audit/settings.py",
         "    segment_seconds: float = 45.0\n",
         "    segment_seconds: float = 5.0\n",
-        "tests/audit/test_audit_journal.py::test_at_20_exchanges_a_second_1000_of_them_are_at_most_5_objects",
+        "tests/audit/test_audit_journal.py::test_at_20_exchanges_a_second_1000_of_them_are_at_most_5_objects[small]",
     ),
 )

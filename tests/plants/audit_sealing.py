@@ -1,0 +1,134 @@
+"""Planted bugs: segments that are finished in pieces, beside what is appended."""
+
+from tests.plants.plant import Plant
+
+SEALING = "tests/audit/test_audit_sealing.py::"
+MEMORY = SEALING + "TestMemory::"
+APPENDS = SEALING + "TestAppendsGoOn::"
+VERIFY_MEMORY = "tests/audit/test_audit_verify_memory.py::"
+SYNCED = SEALING + "test_a_file_is_synced_before_it_has_its_name_and_now_and_then_before"
+DEATH = SEALING + "test_a_death_at_any_point_of_sealing_is_harmless"
+
+PLANTS = (
+    Plant(
+        "a finished file is held in memory until it is whole",
+        "audit/files.py",
+        "        if len(self._held) >= PIECE_BYTES:\n            self._flush()\n",
+        "",
+        MEMORY + "test_sealing_takes_as_little_for_a_large_segment_as_for_a_small_one",
+    ),
+    Plant(
+        "a journal is read whole to follow it",
+        "audit/dead_epoch.py",
+        "    walk, last = journal.walk(), journal.first\n    for last in walk:",
+        "    walk, last = journal.walk(), journal.first\n    for last in list(walk):",
+        MEMORY + "test_following_a_dead_writers_journal_takes_as_little",
+    ),
+    Plant(
+        "a directory holds what it stores in memory",
+        "audit/files.py",
+        "        for piece in pieces_of(body):\n            write_all(fd, piece)",
+        "        for piece in [b''.join(pieces_of(body))]:\n            write_all(fd, piece)",
+        MEMORY + "test_shipping_takes_as_little",
+    ),
+    Plant(
+        "a shipper reads what it ships",
+        "audit/shipper.py",
+        "        store.put_once(key, path)",
+        "        store.put_once(key, path.read_bytes())",
+        MEMORY + "test_a_shipper_hands_over_files",
+    ),
+    Plant(
+        "the verifier holds a segment's content",
+        "audit/verify_segment.py",
+        "        follow(split_content(rest))",
+        "        follow(split_content([b''.join(rest)]))",
+        VERIFY_MEMORY + "test_memory_does_not_grow_with_a_segments_content",
+    ),
+    Plant(
+        "the verifier holds a journal that is not sealed",
+        "audit/verify_epoch.py",
+        "memoryview(frame.payload) for frame in journal.walk() if",
+        "memoryview(frame.payload) for frame in list(journal.walk()) if",
+        VERIFY_MEMORY + "test_memory_does_not_grow_with_a_journal_that_is_not_sealed",
+    ),
+    Plant(
+        "a journal that is not whole is sealed",
+        "audit/segment_files.py",
+        "        if walk.torn_bytes:\n",
+        "        if False:\n",
+        SEALING + "TestSameAsBefore::test_a_journal_that_is_not_whole_becomes_nothing",
+    ),
+    Plant(
+        "what was begun is left behind when sealing fails",
+        "audit/segment_files.py",
+        "    finally:\n        files.discard()\n",
+        "    finally:\n        pass\n",
+        SEALING + "TestSameAsBefore::test_a_journal_that_is_not_whole_becomes_nothing",
+    ),
+    Plant(
+        "a frame that ends in the next piece is cut",
+        "audit/segment.py",
+        "        held, size = [data[offset:]], size - offset\n",
+        "        held, size = [data[offset:]], len(data[offset:])\n        held = held if size > 8 else [data[offset:][:3]]\n",
+        SEALING + "TestSameAsBefore::test_a_content_object_is_split_wherever_its_pieces_end",
+    ),
+    Plant(
+        "the journal goes before its files have their names",
+        "audit/segment_files.py",
+        "        manifest = _write_files(directory, segment, journal, signer, sealed_ms)\n",
+        "        path.unlink()\n        manifest = _write_files(directory, segment, journal, signer, sealed_ms)\n"
+        "        path.touch()\n",
+        DEATH,
+    ),
+    Plant(
+        "a file has its name before it is synced",
+        "audit/files.py",
+        "        os.fsync(self._fd)\n        self._close()\n        os.replace(self._temporary, self._path)\n",
+        "        os.replace(self._temporary, self._path)\n        os.fsync(self._fd)\n        self._close()\n",
+        SYNCED,
+    ),
+    Plant(
+        "a large file is synced at its end only",
+        "audit/files.py",
+        "        if self._unsynced >= UNSYNCED_BYTES:\n",
+        "        if False:\n",
+        SYNCED,
+    ),
+    Plant(
+        "sealing holds the lock that the journal asks for",
+        "audit/keeper.py",
+        "                manifest = seal_segment(self._directory, segment, self._signer, int(time.time() * 1000))",
+        "                with self._wake:\n"
+        "                    manifest = seal_segment(self._directory, segment, self._signer, int(time.time() * 1000))",
+        APPENDS + "test_while_segments_wait_to_be_sealed",
+    ),
+    Plant(
+        "sealing keeps the interpreter",
+        "audit/segment_files.py",
+        "                time.sleep(GIVE_WAY_SECONDS)",
+        "                pass",
+        APPENDS + "test_sealing_gives_way",
+    ),
+    Plant(
+        "a segment of nothing but evidence grows on",
+        "audit/journal.py",
+        " or self._evidence_bytes >= MAX_EVIDENCE_BYTES",
+        "",
+        SEALING + "TestWhenASegmentEnds::test_by_its_evidence_alone",
+    ),
+    Plant(
+        "a small spool is full before a segment is",
+        "audit/journal.py",
+        "min(settings.segment_bytes, settings.max_spool_bytes // _SPOOL_SHARE)",
+        "settings.segment_bytes",
+        SEALING + "TestWhenASegmentEnds::test_by_its_share_of_a_small_spool",
+    ),
+    Plant(
+        "a segment is full before its time is over",
+        "audit/settings.py",
+        "    segment_bytes: int = 32 * 1024 * 1024",
+        "    segment_bytes: int = 4 * 1024 * 1024",
+        "tests/audit/test_audit_journal.py::test_at_20_exchanges_a_second_1000_of_them_are_at_most_5_objects[streamed]",
+    ),
+)
