@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from extproc.audit.names import Part
+
 
 class Level(IntEnum):
     """How much a finding weighs. The value orders them."""
@@ -85,6 +87,13 @@ class Finding:
     what: str
     excused: bool = False
     """The log itself says that it was meant."""
+    key: str = ""
+    """The object's, where it is about one and `where` is not its key."""
+
+    @property
+    def told(self) -> str:
+        """What is found, with the object's key."""
+        return f"{self.what}: {self.key}" if self.key else self.what
 
     @property
     def level(self) -> Level:
@@ -92,8 +101,8 @@ class Finding:
 
 
 class Broken(Exception):
-    """One thing does not hold; whoever looks at it says where."""
+    """One thing does not hold; whoever looks at it says where. `part`: which of a segment's objects it is."""
 
-    def __init__(self, name: Name, what: str) -> None:
+    def __init__(self, name: Name, what: str, part: Part | None = None) -> None:
         super().__init__(what)
-        self.name, self.what = name, what
+        self.name, self.what, self.part = name, what, part

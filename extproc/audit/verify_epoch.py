@@ -170,8 +170,9 @@ class EpochProof:
         except (Broken, AuditRefused):
             return  # it is outside of the range; the certificates are then held against each other
 
-    def _find(self, segment: int, name: Name, what: str) -> None:
-        self.findings.append(Finding(name, f"{self.origin} segment {segment}", what))
+    def _find(self, segment: int, name: Name, what: str, part: Part | None = None) -> None:
+        key = self.origin.object_key(part, segment) if part else ""
+        self.findings.append(Finding(name, f"{self.origin} segment {segment}", what, key=key))
         if name in _UNENDED:
             self.holes.begin(self._known_ms())
         if name is Name.OPEN:
@@ -193,7 +194,7 @@ class EpochProof:
         try:
             self._segment(place, last=last)
         except Broken as broken:
-            self._find(place.segment, broken.name, broken.what)
+            self._find(place.segment, broken.name, broken.what, broken.part)
             self._break(place.segment)
         except AuditRefused as error:
             self._find(place.segment, Name.ALTERED, str(error))
@@ -239,10 +240,11 @@ class EpochProof:
                 case None if last and is_local:
                     return  # a file just begun, without a header yet
                 case None if not last or is_local:
-                    raise Broken(Name.GAP, "the segment's manifest is missing")
+                    raise Broken(Name.GAP, "the segment's manifest is missing", Part.MANIFEST)
                 case None:
                     # Evidence without a manifest at the very end: on its way to the store, or its end was taken away.
-                    raise Broken(Name.TRUNCATED if self._is_old() else Name.OPEN, "the last segment has no manifest")
+                    name = Name.TRUNCATED if self._is_old() else Name.OPEN
+                    raise Broken(name, "the last segment has no manifest", Part.MANIFEST)
         self.segments += 1
 
     def _sealed(self, place: Place, sealed: Sealed) -> None:
@@ -302,10 +304,12 @@ class EpochProof:
         try:
             bag = verify_keys(manifest, sealed.read, listed=Part.KEYS in place.stored)
         except Broken as broken:
-            self._find(place.segment, broken.name, broken.what)
+            self._find(place.segment, broken.name, broken.what, broken.part)
             return
         if not bag.streams <= set(opened):
-            self._find(place.segment, Name.ALTERED, "the key bag has a key of no transcript that begins here")
+            self._find(
+                place.segment, Name.ALTERED, "the key bag has a key of no transcript that begins here", Part.KEYS
+            )
         elif bag.absent:
             gone = (exchange for exchange, stream in opened if (exchange, stream) not in bag.streams)
             self.absent += [(exchange, place.segment, manifest.sealed_ms) for exchange in gone]
@@ -460,7 +464,7 @@ class EpochProof:
                     self._compare_head(manifest.first_seq + manifest.records - 1, manifest.last)
                     return
             except Broken as broken:
-                self._find(head.segment, broken.name, broken.what)
+                self._find(head.segment, broken.name, broken.what, broken.part)
                 return
         elif any(found.what == UNNAMED_KEY for found in self.findings):
             return  # it may be in what those keys signed, which is not proven, but there

@@ -49,17 +49,21 @@ def verify_manifest(key: VerifyKey, origin: Origin, segment: int, document: byte
         verify_document(signer, Domain.MANIFEST, document)
         certificate = verify_certificate(key, manifest.certificate)
     except UnnamedKey as error:
-        raise Broken(Name.ALTERED, str(error)) from error
+        raise Broken(Name.ALTERED, str(error), Part.MANIFEST) from error
     except (AuditRefused, ValueError) as error:
-        raise Broken(Name.ALTERED, "the manifest or its signature does not hold") from error
+        raise Broken(Name.ALTERED, "the manifest or its signature does not hold", Part.MANIFEST) from error
     place = (str(origin), segment, origin.object_key(Part.MANIFEST, segment))
     if (manifest.origin, manifest.segment, manifest.location) != place or certificate.origin != str(origin):
-        raise Broken(Name.RELOCATED, f"the manifest belongs to {manifest.origin} segment {manifest.segment}")
+        raise Broken(
+            Name.RELOCATED, f"the manifest belongs to {manifest.origin} segment {manifest.segment}", Part.MANIFEST
+        )
     if manifest.version < 1:
-        raise Broken(Name.ALTERED, f"a manifest of version {manifest.version}, which there never was")
+        raise Broken(Name.ALTERED, f"a manifest of version {manifest.version}, which there never was", Part.MANIFEST)
     if manifest.version > MANIFEST_VERSION:
         raise Broken(
-            Name.UNREADABLE, f"a manifest of version {manifest.version}; this verifier knows {MANIFEST_VERSION}"
+            Name.UNREADABLE,
+            f"a manifest of version {manifest.version}; this verifier knows {MANIFEST_VERSION}",
+            Part.MANIFEST,
         )
     return Signed(manifest, certificate)
 
@@ -76,13 +80,13 @@ def verify_evidence(manifest: Manifest, read: Read) -> tuple[bytes, list[bytes]]
     """The evidence, and the leaf hashes of its lines."""
     evidence = read(Part.EVIDENCE)
     if evidence is None:
-        raise Broken(Name.GAP, "the evidence object is missing")
-    _verify_object(manifest.evidence, evidence, "evidence")
+        raise Broken(Name.GAP, "the evidence object is missing", Part.EVIDENCE)
+    _verify_object(manifest.evidence, evidence)
     if not (b"\n" + evidence).endswith(b"\n") or evidence.count(b"\n") != manifest.records:
-        raise Broken(Name.ALTERED, "the evidence object has another number of records than was signed")
+        raise Broken(Name.ALTERED, "the evidence object has another number of records than was signed", Part.EVIDENCE)
     leaves = [leaf_hash(line) for line in lines_of(evidence)]
     if merkle_root(leaves).hex() != manifest.root:
-        raise Broken(Name.ALTERED, "the records do not hash to the signed root")
+        raise Broken(Name.ALTERED, "the records do not hash to the signed root", Part.EVIDENCE)
     return evidence, leaves
 
 
@@ -93,12 +97,12 @@ def verify_content(
     of them holds only if nothing is raised. `listed`: the store lists a content object."""
     if manifest.content is None:
         if listed:
-            raise Broken(Name.STRANGER, "a content object that was not signed")
+            raise Broken(Name.STRANGER, "a content object that was not signed", Part.CONTENT)
         follow(())
         return
     pieces = read()
     if pieces is None:
-        raise Broken(Name.GAP, "the content object is missing")
+        raise Broken(Name.GAP, "the content object is missing", Part.CONTENT)
     digest, size = hashlib.sha256(), 0
 
     def digested() -> Iterator[bytes]:
@@ -116,18 +120,18 @@ def verify_content(
         refused = error
     for _ in rest:  # what is altered is altered, whatever its frames say
         pass
-    _verify_digest(manifest.content, size, digest.hexdigest(), "content")
+    _verify_digest(manifest.content, size, digest.hexdigest(), Part.CONTENT)
     if refused is not None:
-        raise Broken(Name.ALTERED, str(refused)) from refused
+        raise Broken(Name.ALTERED, str(refused), Part.CONTENT) from refused
 
 
-def _verify_object(ref: ObjectRef, data: bytes, what: str) -> None:
-    _verify_digest(ref, len(data), hashlib.sha256(data).hexdigest(), what)
+def _verify_object(ref: ObjectRef, data: bytes) -> None:
+    _verify_digest(ref, len(data), hashlib.sha256(data).hexdigest(), Part.EVIDENCE)
 
 
-def _verify_digest(ref: ObjectRef, size: int, sha256: str, what: str) -> None:
+def _verify_digest(ref: ObjectRef, size: int, sha256: str, part: Part) -> None:
     if (size, sha256) != (ref.size, ref.sha256):
-        raise Broken(Name.ALTERED, f"the {what} object is not what was signed")
+        raise Broken(Name.ALTERED, f"the {part.name.lower()} object is not what was signed", part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +152,15 @@ def verify_keys(manifest: Manifest, read: Read, *, listed: bool) -> KeyBag:
         return KeyBag(frozenset(), 0)
     lines = (read(Part.KEYS) or b"").split(b"\n")
     if lines.pop() != b"" or len(lines) > manifest.content_keys:
-        raise Broken(Name.ALTERED, "the key bag is not made of lines that were signed")
+        raise Broken(Name.ALTERED, "the key bag is not made of lines that were signed", Part.KEYS)
     if manifest.version > 1 and not _is_part([key_digest(line) for line in lines], manifest.key_lines):
-        raise Broken(Name.ALTERED, "the key bag has a line that was not signed")
+        raise Broken(Name.ALTERED, "the key bag has a line that was not signed", Part.KEYS)
     try:
         keys = [msgspec.json.decode(line, type=WrappedKey) for line in lines]
     except ValueError as error:  # not JSON, or not UTF-8
-        raise Broken(Name.ALTERED, "the key bag has a line that does not parse") from error
+        raise Broken(Name.ALTERED, "the key bag has a line that does not parse", Part.KEYS) from error
     if any(key.origin != manifest.origin for key in keys):
-        raise Broken(Name.RELOCATED, "the key bag has a line of another epoch")
+        raise Broken(Name.RELOCATED, "the key bag has a line of another epoch", Part.KEYS)
     return KeyBag(frozenset((key.exchange_id, key.stream) for key in keys), manifest.content_keys - len(lines))
 
 

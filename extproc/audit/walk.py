@@ -188,7 +188,7 @@ class Copies:
         if data is None and stored is None and (part is not Part.MANIFEST or directory is not None):
             return self._get(place.origin.object_key(part, place.segment))
         if data is not None and kept is not None and data != kept:
-            raise Broken(Name.DIVERGENT_DUPLICATE, f"the spool and the store differ in {part.value[1:]}")
+            raise Broken(Name.DIVERGENT_DUPLICATE, f"the spool and the store differ in {part.value[1:]}", part)
         return kept if data is None else data
 
     def _content(self, place: Place, directory: Path | None) -> Iterator[bytes] | None:

@@ -28,7 +28,7 @@ def print_report(report: Report, *, as_json: bool, anchored: Anchored | None = N
         return
     for finding in report.findings:
         # `where` may be an object's key, which whoever can write to the store has chosen.
-        click.echo(printable_line(f"{finding.name} - {finding.where} - {finding.what}"))
+        click.echo(printable_line(f"{finding.name} - {finding.where} - {finding.told}"))
     if report.more_findings:
         click.echo(f"and {report.more_findings} more")
     click.echo(f"{report.epochs} epoch(s), {report.segments} segment(s), {report.records} record(s)")
@@ -88,7 +88,7 @@ def report_body(report: Report, anchored: Anchored | None = None) -> dict[str, A
         "proven": {**_range(*proven), "spans": [_range(*each) for each in spans[:MAX_FINDINGS]]},
         "provable_to": provable_to(report) or None,
         "findings": [
-            {"name": str(f.name), "level": f.level.name.lower(), "where": f.where, "what": f.what}
+            {"name": str(f.name), "level": f.level.name.lower(), "where": f.where, "what": f.what, "key": f.key or None}
             for f in report.findings
         ],
         "more_findings": report.more_findings,

@@ -9,6 +9,7 @@ import pytest
 
 from extproc.audit.exchanges import ExchangeRecords
 from extproc.audit.keys import PUBLIC_KEY
+from extproc.audit.names import Part
 from extproc.audit.reader import Evidence
 from extproc.core.record import EventCode
 
@@ -123,6 +124,19 @@ class TestVerify:
         assert result.exit_code == 1
         assert "ALTERED - test/worker-" in result.stdout
         assert result.stdout.splitlines()[-1] == "not proven: findings"
+
+    @pytest.mark.parametrize("part", Part, ids=lambda part: part.name)
+    def test_a_finding_about_an_object_names_its_key(self, run, shipped, log, part):
+        path = next(log.store_path.rglob(f"0000000001{part.value}"))
+        key = path.relative_to(log.store_path).as_posix()
+        data = path.read_bytes()
+        path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+        (line,) = [line for line in run("verify").stdout.splitlines() if line.startswith("ALTERED - ")]
+        assert line.endswith(f": {key}")
+        (finding,) = [
+            each for each in json.loads(run("verify", "--json").stdout)["findings"] if each["level"] == "finding"
+        ]
+        assert finding["key"] == key
 
     def test_the_name_of_a_strange_object_is_a_line_and_steers_nothing(self, run, shipped, log):
         (log.store_path / "v1" / "a\nproven\x1b[2J\u202e").write_bytes(b"x")

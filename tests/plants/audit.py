@@ -67,7 +67,7 @@ PLANTS = (
     Plant(
         "p4: evidence without a manifest is passed over",
         "audit/verify_epoch.py",
-        'raise Broken(Name.TRUNCATED if self._is_old() else Name.OPEN, "the last segment has no manifest")',
+        'raise Broken(name, "the last segment has no manifest", Part.MANIFEST)',
         "return",
         CHAIN + "test_p4_evidence_behind_the_end_needs_a_manifest_too",
     ),

@@ -14,6 +14,7 @@ _LISTED = f"{_RANGE}TestSpans::test_the_report_lists_them_and_says_that_findings
 _COPY = f"{_RANGE}TestCopyOfALivingLog::"
 _UP_TO = f"{_COPY}test_says_up_to_when_it_can_be_proven_and_is_proven_up_to_then"
 _LATE = f"{_COPY}test_a_tail_that_was_cut_is_missed_also_where_the_segment_before_it_was_sealed_late"
+_NAMED = "tests/audit/test_audit_cli.py::TestVerify::test_a_finding_about_an_object_names_its_key"
 _SEVERAL = "tests/audit/test_audit_anchor_cli.py::test_several_alarms_are_acknowledged_at_once_all_or_none"
 _FORGED = (
     "tests/audit/test_audit_anchor.py::TestRotation::test_what_a_forger_signed_stays_open_also_behind_a_part_that_holds"
@@ -23,7 +24,7 @@ PLANTS = (
     Plant(
         "a key that is not in the public key file is taken for damage",
         "audit/verify_segment.py",
-        "    except UnnamedKey as error:\n        raise Broken(Name.ALTERED, str(error)) from error\n",
+        "    except UnnamedKey as error:\n        raise Broken(Name.ALTERED, str(error), Part.MANIFEST) from error\n",
         "",
         _TOLD_ONCE,
     ),
@@ -166,5 +167,19 @@ PLANTS = (
         "return max(self._covered_ms, self._claims.manifest.started_ms) >= self.asked.to_ms",
         "return self._claims.manifest.sealed_ms >= self.asked.to_ms",
         _LATE,
+    ),
+    Plant(
+        "a finding about an object does not name it",
+        "audit/verify_epoch.py",
+        'key = self.origin.object_key(part, segment) if part else ""',
+        'key = ""',
+        f"{_NAMED}[EVIDENCE]",
+    ),
+    Plant(
+        "a finding about a key bag does not name it",
+        "audit/verify_segment.py",
+        '"the key bag has a line that was not signed", Part.KEYS)',
+        '"the key bag has a line that was not signed")',
+        f"{_NAMED}[KEYS]",
     ),
 )

@@ -66,7 +66,7 @@ def requirements(subject: Subject, clean: Clean) -> tuple[RequirementRow, ...]:
 def proof(subject: Subject, report: Report, clean: Clean) -> Proof:
     facts, spans = subject.facts, report.spans()
     findings = [
-        Finding(name=str(each.name), where=clean(each.where), what=clean(each.what), level=each.level.name.lower())
+        Finding(name=str(each.name), where=clean(each.where), what=clean(each.told), level=each.level.name.lower())
         for each in report.findings[:MAX_FINDINGS]
     ]
     return Proof(
