@@ -21,6 +21,7 @@ import grpc
 import httpx
 import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
@@ -32,6 +33,7 @@ from extproc.audit.keys import AuditKeys
 from extproc.audit.reader import Reader
 from extproc.audit.replay import read_transcript
 from extproc.audit.seal import open_bytes, seal_bytes
+from extproc.audit.sealed import load_private_key, open_original, write_custodian_keys
 from extproc.audit.store import open_store as open_audit_store
 from extproc.core.approval import ApprovalState
 from extproc.core.record import Direction
@@ -120,8 +122,11 @@ def answer_events(events: list[bytes], handler: Any, _: bytes) -> None:
     handler.chunks(200, "text/event-stream", events)
 
 
-def drive(world: Any, planted: Planted) -> list[bytes]:
-    """Every surface once; returns the unmasked bytes whose digests must not be found either."""
+def drive(world: Any, planted: Planted, every: int = 1) -> list[bytes]:
+    """Every surface once; returns the unmasked bytes whose digests must not be found either.
+
+    One answer is cut in two at every place, or at one of `every` places.
+    """
     originals: list[bytes] = []
 
     def send(document: dict[str, Any], **headers: str) -> httpx.Response:
@@ -171,7 +176,7 @@ def drive(world: Any, planted: Planted) -> list[bytes]:
     send({**chat("model name"), "model": planted.pan()})
     send(chat(f"held {planted.spaced()} cvc {planted.code()}", max_tokens=4000))
     whole = f"answer {planted.spaced()} cvv {planted.code()} end"
-    for cut in range(1, len(whole)):
+    for cut in range(1, len(whole), every):
         world.stream_text("stream", [whole[:cut], whole[cut:]])
     originals.append(whole.encode())
     for zero in SCRIPTS:
@@ -321,6 +326,8 @@ def everything_encrypted(world: Any) -> dict[str, bytes]:
             for direction in Direction:
                 data = b"".join(bytes(p.data) for p in transcript.pieces if p.direction is direction)
                 found[f"transcript of {exchange.exchange_id}, {direction}"] = data
+            for at, (_, piece) in enumerate(transcript.sealed):
+                found[f"sealed original {at} of {exchange.exchange_id}"] = bytes(piece.data)
     store = open_approvals(
         settings.approvals,
         seal=lambda context, data: seal_bytes(keys, context, data),
@@ -332,14 +339,51 @@ def everything_encrypted(world: Any) -> dict[str, bytes]:
     return found
 
 
+def opened_by_the_custodian(world: Any, key: X25519PrivateKey) -> Iterator[bytes]:
+    """Every sealed original in clear."""
+    settings = world.guard.settings
+    keys = AuditKeys.load_or_create(settings.audit.keys)
+    holdings = Holdings.look(open_audit_store(settings.audit), settings.audit.spool, settings.deployment)
+    for exchange in find_exchanges(Reader(holdings), Query()):
+        transcript = read_transcript(holdings, keys, exchange.exchange_id)
+        for origin, piece in transcript.sealed if transcript is not None else ():
+            crossing = next(direction for direction in Direction if direction.sealed is piece.direction)
+            yield open_original(key, origin, exchange.exchange_id, crossing, piece.data).text
+
+
+def holds_a_code(data: bytes, planted: Planted) -> bool:
+    no_ids = UUID.sub(b"", data)
+    return any(
+        re.search(rb"(?<![0-9A-Za-z.])" + code.encode() + rb"(?![0-9A-Za-z.])", no_ids) is not None
+        for code in planted.codes
+    )
+
+
 def test_p5_a_search_of_everything_finds_no_account_data(own_world, sink) -> None:
+    sweep(own_world, sink, Planted())
+
+
+def test_p5_with_sealed_originals_it_finds_none_either(own_world, sink, tmp_path: Path) -> None:
+    """And what the custodian opens are card numbers, and no security code."""
+    custodian = tmp_path / "custodian.key"  # beside the guard's folder, not in it
+    write_custodian_keys(custodian)
+    planted = Planted()
+    sealing = {"sealed_originals": {"public_key": f"{custodian}.pub"}, "openers": ["privacy"]}
+    world = sweep(own_world, sink, planted, every=4, overrides={"audit": sealing})
+    opened = list(opened_by_the_custodian(world, load_private_key(custodian)))
+    digits = re.sub(rb"\D", b"", b" ".join(opened))
+    assert sum(pan.encode() in digits for pan in planted.pans) > 10
+    assert not any(holds_a_code(text, planted) for text in opened)
+
+
+def sweep(own_world: Any, sink: Any, planted: Planted, *, every: int = 1, **wanted: Any) -> Any:
+    """The world, stopped, of which everything was searched."""
     from extproc.local.ports import free_port
 
     collected, endpoint = sink
     metrics_port = free_port()
-    world = own_world(workers=1, otlp_endpoint=endpoint, metrics_port=metrics_port)
-    planted = Planted()
-    originals = drive(world, planted)
+    world = own_world(workers=1, otlp_endpoint=endpoint, metrics_port=metrics_port, **wanted)
+    originals = drive(world, planted, every)
     metrics = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).content
     assert b"extproc" in metrics
     time.sleep(1.5)
@@ -359,13 +403,11 @@ def test_p5_a_search_of_everything_finds_no_account_data(own_world, sink) -> Non
         assert digests.find(data) is None, f"an unkeyed digest of unmasked bytes stands in {name}"
         for text in (data, re.sub(rb"[ \-]", b"", data), in_ascii_digits(data)):
             assert numbers.find(text) is None, f"a card number stands in {name}"
-        no_ids = UUID.sub(b"", data)
-        for code in planted.codes:
-            assert re.search(rb"(?<![0-9A-Za-z.])" + code.encode() + rb"(?![0-9A-Za-z.])", no_ids) is None, (
-                f"a security code stands in {name}"
-            )
+        assert not holds_a_code(data, planted), f"a security code stands in {name}"
     assert b"model-key-of-ours" not in b"".join(
         data for name, data in written.items() if not name.endswith("model.key")
     )
     assert sum(b"[PAN]" in data for data in encrypted.values()) > 10
     assert any(name.startswith("preview") and b"[CVV]" in data for name, data in encrypted.items())
+    assert any(name.startswith("sealed original") for name in encrypted) is bool(wanted)
+    return world
