@@ -19,6 +19,7 @@ from bench.extproc_variant import start_extproc
 from bench.load import Gate, chat, exchange_all, stream_all
 from bench.measure import machine_facts, middle, percentile
 from bench.row import Row
+from bench.sealing import measure_full_segment, sealing_rows
 from bench.stored import log_rows, measure_log
 from bench.variants import EXTPROC, FLOOR, PLAIN, Variant, start_child, start_floor, start_plain
 
@@ -209,12 +210,15 @@ def measure_audit(say: Callable[[str], None]) -> tuple[list[Row], dict[str, Any]
     with tempfile.TemporaryDirectory(prefix="extproc-bench-") as folder:
         waits = uvloop.run(measure_durability(Path(folder, "durability"), say))
         stored, puts = measure_log(Path(folder), say)
+        say("adopting and sealing a full segment")
+        sealed = measure_full_segment(Path(folder, "sealing"))
     report = {
         "durability": durability_report(waits),
         "stored": asdict(stored),
         "puts": [{**asdict(of), "per_thousand": of.per_thousand} for of in puts],
+        "sealed": asdict(sealed),
     }
-    return [*durability_rows(waits), *log_rows(stored, puts)], report
+    return [*durability_rows(waits), *log_rows(stored, puts), *sealing_rows(sealed)], report
 
 
 def main() -> int:

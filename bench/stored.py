@@ -76,8 +76,22 @@ class Puts:
         return 1000 * self.puts / self.exchanges
 
 
+async def write_group(journal: Journal, shape: Shape, together: int) -> None:
+    """Exchanges at the same time. Each group of pieces is durable before the next."""
+    group = [Exchange(journal, shape) for _ in range(together)]
+    for exchange in group:
+        exchange.begin()
+    for event in range(shape.events):
+        for exchange in group[:-1]:
+            exchange.say(event)
+        await durable(partial(group[-1].say, event))
+    for exchange in group[:-1]:
+        exchange.end()
+    await durable(group[-1].end)
+
+
 async def write_log(deployment: Deployment, shape: Shape, total_bytes: int, together: int) -> int:
-    """Whole exchanges until the store holds so much; how many. Each group of pieces is durable before the next."""
+    """Whole exchanges until the store holds so much; how many."""
     loop = asyncio.get_running_loop()
     journal = Journal.open(
         deployment.settings,
@@ -88,16 +102,7 @@ async def write_log(deployment: Deployment, shape: Shape, total_bytes: int, toge
     shipper, exchanges = Shipper(deployment.settings), 0
     try:
         while sum(sizes(deployment).values()) < total_bytes:
-            group = [Exchange(journal, shape) for _ in range(together)]
-            for exchange in group:
-                exchange.begin()
-            for event in range(shape.events):
-                for exchange in group[:-1]:
-                    exchange.say(event)
-                await durable(partial(group[-1].say, event))
-            for exchange in group[:-1]:
-                exchange.end()
-            await durable(group[-1].end)
+            await write_group(journal, shape, together)
             exchanges += together
             await asyncio.to_thread(shipper.ship_pending)
     finally:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.durability import PIECES_OF_EXCHANGE, Waits, durability_report, durability_rows, durable, measure_writers
-from bench.exchanges import SMALL, Deployment, Shape
+from bench.exchanges import SMALL, STREAMED, Deployment, Shape
+from bench.sealing import measure_sealing, sealing_rows
 from bench.stored import Puts, Stored, Verified, log_rows, measure_puts, sizes, verify_here, write_log
 from extproc.audit.shipper import Shipper
 
@@ -69,6 +70,25 @@ def test_a_gibibyte_is_judged_by_what_was_verified(seconds: float, a_gibibyte: f
 def test_puts_are_judged_per_thousand_exchanges(puts: int, met: bool) -> None:
     (row,) = [row for row in log_rows(stored(1.0), [Puts("small", 6_000, puts)]) if row.measure.startswith("PUTs")]
     assert row.met is met
+
+
+def test_the_streamed_exchanges_of_a_segments_time_are_one_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """895 of the 900 that come in 45 s: 1 000 are 4.5 PUTs, as for small ones. Here the registry's entry is the fifth."""
+    monkeypatch.setattr("os.fdatasync", lambda fd: None)
+    assert measure_puts(tmp_path, STREAMED, 895, per_second=20).puts == 5
+
+
+def test_adopting_a_dead_writers_segment_is_measured(tmp_path: Path) -> None:
+    sealed = measure_sealing(tmp_path, LARGE, 5 * MIB, together=1)
+    assert 5 * MIB <= sealed.journal_bytes < 9 * MIB
+    (row, *_) = sealing_rows(sealed)
+    assert (row.measure, row.budget) == ("memory that adopting and sealing takes, 6 MiB", 16.0)
+    settings = Deployment.create(tmp_path).settings
+    assert len(list(settings.spool.rglob("*.manifest.json"))) == 1
+    assert Shipper(settings).ship_pending().shipped == 1
+    assert verify_here(tmp_path).exit_code == 0
 
 
 def test_puts_are_counted_on_a_log_whose_segments_age_by_a_clock_that_is_set(tmp_path: Path) -> None:
