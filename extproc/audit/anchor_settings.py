@@ -2,8 +2,7 @@
 
 import contextlib
 import os
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,15 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from extproc.audit.files import write_new
 from extproc.audit.keys import KEY_BYTES, read_secret
-from extproc.audit.names import Origin
 from extproc.audit.note import NoteSigner
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import DirectoryStore, S3Store
 from extproc.audit.spool import make_directory
-from extproc.core.document import parse_document
+from extproc.core.document import Report, parse_document
+from extproc.core.schema import check_schema
 from extproc.core.units import parse_duration
 
-_NAME = re.compile(r"(?=.{1,128}\Z)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 MAX_FILE_BYTES = 64 * 1024
 
 
@@ -72,38 +70,37 @@ class _File(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def load_anchor_settings(path: Path) -> AnchorSettings:
-    """`anchor.yaml`. Relative paths are resolved against its folder. Raises `AuditRefused`, which says why."""
+    """`anchor.yaml`. Relative paths are resolved against its folder.
+
+    Raises `AuditRefused`: a line for each problem, with its place in the file, what is wrong and what to do.
+    """
     folder = path.absolute().parent
     try:
         with path.open("rb") as file:
             report = parse_document(file.read(MAX_FILE_BYTES))
     except OSError as error:
         raise AuditRefused(f"{path}: the file cannot be read ({type(error).__name__})") from error
+    if report.value is not None or not report.problems:
+        check_schema(report, "anchor")
+        _check(report, folder)
     if report.problems:
         raise AuditRefused("\n".join(f"{path}:{problem}" for problem in report.problems))
-    try:
-        file_ = msgspec.convert(report.value, type=_File)
-        settings = AnchorSettings(
-            name=file_.name,
-            deployment=file_.deployment,
-            public_key=folder / file_.public_key,
-            store=_store(file_.store, folder),
-            key=folder / file_.key,
-            memory=folder / file_.memory,
-            copies=_store(file_.copies, folder) if file_.copies else None,
-            interval_seconds=parse_duration(file_.interval),
-            retention_days=parse_duration(file_.retention) / 86400,
-            silence_seconds=parse_duration(file_.silence),
-        )
-    except (msgspec.ValidationError, ValueError) as error:
-        raise AuditRefused(f"{path}: {error}") from error
-    _check(path, settings)
-    return settings
+    file_ = msgspec.convert(report.value, type=_File)
+    return AnchorSettings(
+        name=file_.name,
+        deployment=file_.deployment,
+        public_key=folder / file_.public_key,
+        store=_store(file_.store, folder),
+        key=folder / file_.key,
+        memory=folder / file_.memory,
+        copies=_store(file_.copies, folder) if file_.copies else None,
+        interval_seconds=parse_duration(file_.interval),
+        retention_days=parse_duration(file_.retention) / 86400,
+        silence_seconds=parse_duration(file_.silence),
+    )
 
 
 def _store(store: _Store, folder: Path) -> DirectoryStore | S3Store:
-    if (store.s3 is None) == (not store.directory):
-        raise ValueError("a store is either a `directory` or `s3`")
     if store.s3 is None:
         return DirectoryStore(folder / store.directory)
     bucket = msgspec.structs.asdict(store.s3)
@@ -111,14 +108,26 @@ def _store(store: _Store, folder: Path) -> DirectoryStore | S3Store:
     return S3Store(**bucket, retention_days=days)
 
 
-def _check(path: Path, settings: AnchorSettings) -> None:
-    if _NAME.fullmatch(settings.name) is None:
-        raise AuditRefused(f"{path}: `name` is letters, digits and `._-`, with `/` between, like `anchor.example/prod`")
-    Origin.parse(f"{settings.deployment}/writer/20000101T000000Z-0000000000000000")
-    if settings.copies == settings.store:
-        raise AuditRefused(f"{path}: `copies` is the gateway's own store; whoever can write there could also hide it")
-    if settings.interval_seconds <= 0:
-        raise AuditRefused(f"{path}: `interval` is more than nothing")
+def _check(report: Report, folder: Path) -> None:
+    """What a schema cannot say."""
+    stores = [_sound_store(report, name, folder) for name in ("copies", "store")]
+    if stores[0] is not None and stores[0] == stores[1]:
+        report.add(("copies",), "is the gateway's own store", "give another: who can write there could also hide it")
+    for key in ("interval", "retention", "silence"):
+        duration = report.sound((key,))
+        if duration is not None and parse_duration(duration) <= 0:
+            report.add((key,), "must be more than nothing", "such as `60s`")
+
+
+def _sound_store(report: Report, name: str, folder: Path) -> DirectoryStore | S3Store | None:
+    """To be compared: the same directory or bucket is equal, whatever path leads there and however long it keeps."""
+    value = report.sound((name,))
+    if value is None:
+        return None
+    store = _store(msgspec.convert(value, type=_Store), folder)
+    if isinstance(store, DirectoryStore):
+        return DirectoryStore(store.directory.resolve())
+    return replace(store, retention_days=0)
 
 
 def load_signer(settings: AnchorSettings) -> NoteSigner:

@@ -19,6 +19,7 @@ from extproc.cli.audit_where import fail
 if TYPE_CHECKING:
     from extproc.audit.anchor import Anchor, Pass
     from extproc.audit.anchor_settings import AnchorSettings
+    from extproc.audit.signed import TrustedKeys
 
 _DAY_MS = 86_400_000
 
@@ -60,7 +61,6 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: tuple[str, ...], 
     from extproc.audit.anchor_given import Giver, RolledBack  # noqa: PLC0415
     from extproc.audit.anchor_memory import open_memory  # noqa: PLC0415
     from extproc.audit.anchor_settings import load_signer  # noqa: PLC0415
-    from extproc.audit.public_keys import load_public_key  # noqa: PLC0415
     from extproc.audit.store import StoreFailed, open_objects  # noqa: PLC0415
     from extproc.cli.person import account, mask_reason  # noqa: PLC0415
 
@@ -68,7 +68,7 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: tuple[str, ...], 
     with open_memory(settings.memory, settings.name, settings.deployment) as memory:
         anchor = Anchor(
             store=open_objects(settings.store),
-            key=load_public_key(settings.public_key),
+            key=_public_key(settings.public_key),
             memory=memory,
             giver=Giver(load_signer(settings), copies),
             retention_ms=int(settings.retention_days * _DAY_MS),
@@ -89,6 +89,16 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: tuple[str, ...], 
         for alarm in alarms:
             _say(acknowledged=alarm.name, where=alarm.where, by=alarm.acknowledged_by, reason=alarm.reason)
         return 0
+
+
+def _public_key(path: Path) -> TrustedKeys:
+    from extproc.audit.public_keys import load_public_key  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+
+    try:
+        return load_public_key(path)
+    except AuditRefused as error:
+        raise AuditRefused(f"public_key: {error}; copy the gateway's deployment.pub there") from error
 
 
 def _watch(anchor: Anchor, interval_seconds: float) -> int:

@@ -29,7 +29,7 @@ _LATER_HINT = "take it out; without it the rest would mean something else, so no
 
 @functools.cache
 def load_schema(name: str) -> dict[str, Any]:
-    """One of the schemas in `extproc/core/schemas`: `policy` or `config`."""
+    """One of the schemas in `extproc/core/schemas`: `policy`, `config` or `anchor`."""
     file = importlib.resources.files("extproc.core").joinpath("schemas", f"{name}.schema.json")
     schema: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return schema

@@ -249,29 +249,41 @@ def test_the_readmes_example_is_one(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"name": "../other"}, "`name`"),
-        ({"name": None}, "name"),
-        ({"deployment": "a/b"}, "not acceptable"),
-        ({"store": {}}, "either a `directory` or `s3`"),
-        ({"store": {"directory": "a", "s3": {"bucket": "b"}}}, "either a `directory` or `s3`"),
-        ({"interval": "soon"}, "duration"),
-        ({"interval": "0s"}, "interval"),
-        ({"public_key": "missing.pub"}, "missing.pub is not there"),
-        ({"unknown": 1}, "unknown"),
-        ({"kind": "Config"}, "kind"),
+        ({"name": "../other"}, ":6:7: name: must be letters, digits and `._-`, with `/` between"),
+        ({"name": None}, ":1:1: name: is missing (the name in its signatures)"),
+        ({"deployment": "a/b"}, ":2:13: deployment: must be a name"),
+        ({"store": {}}, ":8:8: store: must not be empty (give `directory` or `s3`)"),
+        (
+            {"store": {"directory": "a", "s3": {"bucket": "bucket"}}},
+            ":9:3: store: must have only 1 of its keys (give `directory` or `s3`)",
+        ),
+        ({"interval": "soon"}, ":3:11: interval: must be a duration such as"),
+        ({"interval": "0s"}, ":3:11: interval: must be more than nothing (such as `60s`)"),
+        ({"unknown": 1}, ":10:1: unknown: unknown key (known: "),
+        ({"memery": "m", "memory": None}, "memery: unknown key (did you mean `memory`?)"),
+        ({"kind": "Config"}, ":4:7: kind: must be `Anchor` (write `kind: Anchor`)"),
+        ({"copies": {"s3": {"bucket": "UPPER"}}}, "copies.s3.bucket: must be an S3 bucket name"),
+        ({"public_key": "missing.pub"}, "missing.pub is not there; copy the gateway's deployment.pub there"),
     ],
-    ids=["name", "no-name", "deployment", "no-store", "two-stores", "interval", "no-interval", "key", "field", "kind"],
+    ids=[
+        *("name", "no-name", "deployment", "no-store", "two-stores", "interval", "no-interval", "field", "typo"),
+        *("kind", "bucket", "key"),
+    ],
 )
-def test_wrong_settings_end_with_2_and_a_sentence(config, changes, says):
-    result, _ = run(config(**changes), "--once")
+def test_wrong_settings_end_with_2_and_name_file_place_and_remedy(config, changes, says):
+    path = config(**changes)
+    result, _ = run(path, "--once")
     assert result.exit_code == 2
     assert says in result.stderr
+    assert result.stderr.startswith("public_key: " if "public_key" in changes else f"{path}:")
 
 
 def test_copies_are_not_kept_where_the_gateway_writes(log, config):
-    result, _ = run(config(copies={"directory": str(log.store_path)}), "--once")
-    assert result.exit_code == 2
-    assert "the gateway's own store" in result.stderr
+    for same in (log.store_path, Path("..", log.store_path.name)):
+        result, _ = run(
+            config(store={"directory": f"../{log.store_path.name}"}, copies={"directory": str(same)}), "--once"
+        )
+        assert (result.exit_code, "copies: is the gateway's own store (" in result.stderr) == (2, True)
 
 
 def test_an_acknowledgement_needs_a_reason_and_an_open_alarm(shipped, config):

@@ -15,6 +15,7 @@ _COPY = f"{_RANGE}TestCopyOfALivingLog::"
 _UP_TO = f"{_COPY}test_says_up_to_when_it_can_be_proven_and_is_proven_up_to_then"
 _LATE = f"{_COPY}test_a_tail_that_was_cut_is_missed_also_where_the_segment_before_it_was_sealed_late"
 _NAMED = "tests/audit/test_audit_cli.py::TestVerify::test_a_finding_about_an_object_names_its_key"
+_SETTINGS = "tests/audit/test_audit_anchor_cli.py::test_wrong_settings_end_with_2_and_name_file_place_and_remedy"
 _SEVERAL = "tests/audit/test_audit_anchor_cli.py::test_several_alarms_are_acknowledged_at_once_all_or_none"
 _FORGED = (
     "tests/audit/test_audit_anchor.py::TestRotation::test_what_a_forger_signed_stays_open_also_behind_a_part_that_holds"
@@ -181,5 +182,26 @@ PLANTS = (
         '"the key bag has a line that was not signed", Part.KEYS)',
         '"the key bag has a line that was not signed")',
         f"{_NAMED}[KEYS]",
+    ),
+    Plant(
+        "what is wrong in anchor.yaml is told without its place",
+        "audit/anchor_settings.py",
+        'f"{path}:{problem}" for problem in report.problems',
+        "f'{path}: {problem.message}' for problem in report.problems",
+        f"{_SETTINGS}[interval]",
+    ),
+    Plant(
+        "an interval of nothing",
+        "audit/anchor_settings.py",
+        "if duration is not None and parse_duration(duration) <= 0:",
+        "if False:",
+        f"{_SETTINGS}[no-interval]",
+    ),
+    Plant(
+        "copies are kept where the gateway writes, by another path",
+        "audit/anchor_settings.py",
+        "return DirectoryStore(store.directory.resolve())",
+        "return store",
+        "tests/audit/test_audit_anchor_cli.py::test_copies_are_not_kept_where_the_gateway_writes",
     ),
 )
