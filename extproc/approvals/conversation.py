@@ -22,9 +22,12 @@ def read_conversation(preview: Masked) -> tuple[Turn, ...]:
     Every text is printable: what a terminal or a reader's eye could be misled by is shown as `<U+202E>`.
     """
     try:
-        document = json.loads(preview)
+        return _turns(json.loads(preview))
     except (ValueError, RecursionError):
         return (_turn("request", preview.decode("utf-8", "backslashreplace")),)
+
+
+def _turns(document: object) -> tuple[Turn, ...]:
     if not isinstance(document, dict):
         return (_turn("request", _pretty(document)),)
     rest = dict(document)

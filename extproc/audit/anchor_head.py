@@ -164,7 +164,7 @@ def _beginning(mark: Mark, line: bytes) -> tuple[str, int]:
     try:
         detail = parse_record(line).detail
         quiet_ms = int(1000 * (2 * float(detail["heartbeat_seconds"]) + float(detail["max_lag_seconds"])))
-    except (AuditRefused, KeyError, ValueError) as error:
+    except (AuditRefused, KeyError, ValueError, OverflowError) as error:
         raise Contradiction(AlarmName.ALTERED, "the first record is no beginning") from error
     if mark.event_code is not EventCode.LOG_START:
         raise Contradiction(AlarmName.ALTERED, "the first record is no beginning")

@@ -12,7 +12,7 @@ import msgspec
 
 from extproc.audit.checkpoint import Checkpoint
 from extproc.audit.merkle import MerkleTree
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import ZERO, line_digest
 
 
@@ -92,7 +92,7 @@ def read_log(lines: Iterable[bytes], checkpoint: Checkpoint) -> Iterator[Line]:
             break
         try:
             statement = _DECODER.decode(line)
-        except ValueError as error:
+        except NOT_PARSED as error:
             raise AuditRefused(f"line {tail.tree.size} of the anchor's log does not parse") from error
         if (statement.n, statement.prev) != (tail.tree.size, tail.last):
             raise AuditRefused(f"line {tail.tree.size} of the anchor's log does not follow the line before it")

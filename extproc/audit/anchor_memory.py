@@ -17,7 +17,7 @@ import msgspec
 from extproc.audit.anchor_head import AlarmName, Head
 from extproc.audit.anchor_log import Line, LogTail, digest
 from extproc.audit.merkle import MerkleTree
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import ZERO
 from extproc.audit.spool import make_directory
 
@@ -205,7 +205,7 @@ def _opened(directory: Path, database: sqlite3.Connection, ledger: Ledger) -> Me
             for table in _TABLES:
                 database.execute(f"CREATE TABLE {table} {_COLUMNS}")
         memory.load()
-    except (sqlite3.Error, msgspec.DecodeError, AuditRefused) as error:
+    except (sqlite3.Error, *NOT_PARSED, AuditRefused) as error:
         what = error if isinstance(error, AuditRefused) else type(error).__name__
         raise AuditRefused(f"the anchor's memory in {directory} is refused: {what}; restore it from a copy") from error
     if memory.ledger.size == 0 and (left := [each for each in GIVEN_OUT if (directory / each).exists()]):

@@ -2,11 +2,14 @@
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 
 from extproc.audit.names import Origin
 from extproc.audit.note import decode_base64
 from extproc.audit.refusal import AuditRefused
+
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Checkpoint:
         if len(lines) != 4 or not lines[0] or lines[3]:
             raise AuditRefused("the checkpoint is not one of three lines")
         root = decode_base64(lines[2])
-        if not lines[1].isascii() or not lines[1].isdigit() or str(int(lines[1])) != lines[1]:
+        if _SIZE.fullmatch(lines[1]) is None:
             raise AuditRefused("the checkpoint's size is not a number")
         if root is None or len(root) != hashlib.sha256().digest_size:
             raise AuditRefused("the checkpoint's root is not a SHA-256")

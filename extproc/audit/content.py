@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidTag
 
 from extproc.audit.frames import Kind
 from extproc.audit.keys import KEY_BYTES, AuditKeys, transcripts_of
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.seal import derive, open_in, seal_in
 from extproc.core.record import Direction
 from extproc.core.trust import Masked, Sealed
@@ -85,7 +85,7 @@ class WrappedKey(msgspec.Struct, frozen=True, kw_only=True):
 def find_key_lines(lines: Iterable[bytes], origin: str, exchange_id: str) -> Iterator[WrappedKey]:
     """An exchange's lines of a key bag. One that does not parse is none; the verifier tells of it."""
     for line in lines:
-        with suppress(ValueError):  # what msgspec raises, also for bytes that are no UTF-8
+        with suppress(*NOT_PARSED):
             wrapped = msgspec.json.decode(line, type=WrappedKey)
             if (wrapped.origin, wrapped.exchange_id) == (origin, exchange_id):
                 yield wrapped

@@ -12,7 +12,7 @@ from extproc.audit.frames import Frame, Kind
 from extproc.audit.journal_file import OpenJournal, open_journal
 from extproc.audit.line import parse_mark
 from extproc.audit.names import JOURNAL, segment_file
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import ChainState
 from extproc.audit.spool import segments
 from extproc.audit.writing import Position
@@ -43,7 +43,7 @@ class Damage(msgspec.Struct, frozen=True):
             return msgspec.json.decode((directory / _DAMAGE).read_bytes(), type=cls)
         except FileNotFoundError:
             return cls()
-        except ValueError:  # somebody found something, and what it was is lost
+        except NOT_PARSED:  # somebody found something, and what it was is lost
             return cls(corrupt=True)
 
 

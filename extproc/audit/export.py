@@ -67,7 +67,7 @@ def write_days(
 ) -> Exported:
     """Every record of the reader into the file of its day. Memory: what `OPEN_DAYS` files and the reader need.
 
-    Raises `StoreFailed` and OSError.
+    Raises `StoreFailed`, OSError, and `AuditRefused` for a record that no file of the kind takes.
     """
     exported = Exported()
     files = _Days(directory, open_file, exported)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from extproc.audit.line import parse_mark
 from extproc.audit.ocsf import classify
 from extproc.audit.reader import Evidence
+from extproc.audit.refusal import AuditRefused
 from extproc.core.record import ApprovalRef, Measures, PolicyRef
 
 ROWS_OF_A_GROUP = 50_000
@@ -163,8 +164,11 @@ class ParquetRows:
         import pyarrow as pa  # noqa: PLC0415
 
         if self._rows:
-            self._tables.append(pa.Table.from_pylist(self._rows, schema=arrow_schema()))
-            self._rows = []
+            rows, self._rows = self._rows, []
+            try:
+                self._tables.append(pa.Table.from_pylist(rows, schema=arrow_schema()))
+            except (ValueError, OverflowError) as error:  # pyarrow's own words show the value
+                raise AuditRefused("a record has a number that this log never writes") from error
 
     def _write_group(self) -> None:
         import pyarrow as pa  # noqa: PLC0415

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from extproc.audit.frames import Frame, FrameWalk, Kind, Scan
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import Header
 
 
@@ -51,7 +51,7 @@ def _begin(path: Path, file: BinaryIO) -> OpenJournal | None:
         return None
     try:
         return OpenJournal(msgspec.json.decode(first.payload, type=Header), first, file, size)
-    except ValueError as error:
+    except NOT_PARSED as error:
         raise AuditRefused(f"{path} has a header that does not parse") from error
 
 

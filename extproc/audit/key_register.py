@@ -14,7 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from extproc.audit.files import replace
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.signed import PublicKey
 
 REGISTER = "keys.json"
@@ -84,7 +84,7 @@ class KeyRegister:
             self._register = msgspec.json.decode(self._path.read_bytes(), type=_Register)
         except FileNotFoundError:
             self._register = _Register()
-        except ValueError as error:
+        except NOT_PARSED as error:
             raise AuditRefused(f"{self._path} does not parse; it says how old the keys are") from error
 
     def created_ms(self, key_id: str, found_ms: int) -> int:

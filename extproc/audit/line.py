@@ -36,7 +36,7 @@ from extproc.audit.ocsf import (
     User,
     classify,
 )
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.core import record as core
 from extproc.core.genai import CONVENTION_OPERATIONS, SCHEMA_URL
 from extproc.core.record import EventCode, Record
@@ -91,7 +91,7 @@ def parse_mark(line: bytes) -> Mark:
         if not line.startswith(_V2):
             return _MARK_1.decode(line)
         parsed = _MARK_2.decode(line)
-    except ValueError as error:
+    except NOT_PARSED as error:
         raise AuditRefused("a record does not parse") from error
     chain, heading = parsed.chain, parsed.metadata
     return Mark(
@@ -109,7 +109,7 @@ def parse_record(line: bytes) -> Record:
     """The record of an evidence line of any version. Raises `AuditRefused` for what is none."""
     try:
         return _record(_RECORD_2.decode(line)) if line.startswith(_V2) else _RECORD_1.decode(line)
-    except ValueError as error:
+    except NOT_PARSED as error:
         raise AuditRefused("a record does not parse") from error
 
 

@@ -16,7 +16,7 @@ import msgspec
 from extproc.audit.holdings import Epoch, Holdings, Listing
 from extproc.audit.line import parse_mark, parse_record
 from extproc.audit.names import Origin, Part
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import ObjectRef
 from extproc.audit.signed import split_document
 from extproc.audit.store import ObjectStore, StoredObject
@@ -181,7 +181,7 @@ class Reader:
             if not isinstance(found, bytes):
                 return _Segment(found.header.started_ms, FOREVER_MS, lines=tuple(found.lines()))
             seal = msgspec.json.decode(split_document(found)[0], type=_Seal)
-        except (AuditRefused, msgspec.DecodeError):
+        except (AuditRefused, *NOT_PARSED):
             return None
         return _Segment(seal.started_ms, seal.sealed_ms, seal)
 
@@ -226,5 +226,8 @@ def _stamp(time_ms: int) -> str:
 
 
 def time_text(time_ms: int) -> str:
-    """UTC, ISO 8601, to the millisecond."""
-    return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).isoformat(timespec="milliseconds")
+    """UTC, ISO 8601, to the millisecond. Of what no calendar has, which somebody made up: the number."""
+    try:
+        return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
+        return f"{time_ms} ms after 1970"

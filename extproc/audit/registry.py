@@ -15,7 +15,7 @@ import msgspec
 from extproc.audit.files import replace
 from extproc.audit.keys import AuditKeys
 from extproc.audit.names import Origin
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import ZERO
 from extproc.audit.signed import Domain, sign_document
 from extproc.audit.spool import REGISTRY, epoch_path, make_directory
@@ -112,6 +112,6 @@ def read_head(spool: Path) -> Head | None:
         Origin.parse(head.origin)
     except FileNotFoundError:
         return None
-    except (ValueError, AuditRefused) as error:
+    except (*NOT_PARSED, AuditRefused) as error:
         raise AuditRefused(f"{path} does not parse") from error
     return head

@@ -17,7 +17,7 @@ import msgspec
 
 from extproc.audit.holdings import Epoch, Holdings
 from extproc.audit.names import Part, segment_file
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import Manifest
 from extproc.audit.settings import AuditSettings, LockMode, S3Store
 from extproc.audit.signed import split_document
@@ -130,7 +130,7 @@ def _manifest(holdings: Holdings, epoch: Epoch, segment: int) -> Manifest | None
         else:
             return None
         return msgspec.json.decode(split_document(document)[0], type=Manifest)
-    except (FileNotFoundError, AuditRefused, ValueError):
+    except (FileNotFoundError, AuditRefused, *NOT_PARSED):
         return None
 
 

@@ -112,7 +112,7 @@ class Speech:
             if not isinstance(function, dict):
                 yield Said(voice, "tool call", as_text(call))
                 continue
-            index = (voice, call.get("index", at))
+            index = (voice, _name(call.get("index", at)))
             if name := function.get("name"):
                 self._tools[index] = str(name)
             yield from self._call(voice, index, function.get("arguments"))
@@ -127,14 +127,14 @@ class Speech:
     # -- OpenAI Responses ----------------------------------------------------------------------------------------------
 
     def _responses_event(self, kind: str, document: Document) -> list[Said]:
-        index = document.get("output_index", document.get("item_id"))
+        index = _name(document.get("output_index", document.get("item_id")))
         item = document.get("item")
         if kind.endswith(".delta"):
             self._heard |= {index, "anything"}
             role = _DELTAS.get(kind) or f"tool call {self._tools.get(index, '')}".strip()
             return [Said(0, role, _content(document.get("delta")))]
         if isinstance(item, dict):
-            index = document.get("output_index", item.get("id"))
+            index = _name(document.get("output_index", item.get("id")))
             self._tools[index] = str(item.get("name") or item.get("type"))
             if kind == "response.output_item.done" and index not in self._heard:
                 self._heard |= {index, "anything"}
@@ -169,7 +169,7 @@ class Speech:
     # -- Anthropic Messages --------------------------------------------------------------------------------------------
 
     def _anthropic_event(self, kind: str, document: Document) -> list[Said]:
-        index = document.get("index")
+        index = _name(document.get("index"))
         block, delta = document.get("content_block"), document.get("delta")
         if kind == "content_block_start" and isinstance(block, dict):
             if "input" in block:
@@ -238,6 +238,11 @@ def _content(content: object) -> str:
         case list():
             return "\n".join(_content(part) for part in content)
     return as_text(content)
+
+
+def _name(index: object) -> object:
+    """What a tool is remembered by: a model may send anything for a number, also what cannot be looked up."""
+    return as_text(index) if isinstance(index, list | dict) else index
 
 
 def as_text(value: object) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from extproc.audit.names import Origin, Part, segment_file
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.registry import Entry
 from extproc.audit.segment import Manifest, ObjectRef, key_digest
 from extproc.audit.signed import Certificate, Domain, split_document, verify_document
@@ -46,7 +46,7 @@ def _parse_manifest(path: Path) -> Manifest:
         certificate = msgspec.json.decode(split_document(manifest.certificate.encode())[0], type=Certificate)
         signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(certificate.public_key))
         verify_document(signer, Domain.MANIFEST, document)
-    except (AuditRefused, ValueError) as error:
+    except (AuditRefused, *NOT_PARSED) as error:
         raise SpoolUnfit(f"{path} is not what was sealed") from error
     return manifest
 
@@ -68,7 +68,7 @@ def verify_registered(path: Path, origin: Origin) -> bytes:
     document = path.read_bytes()
     try:
         entry = msgspec.json.decode(split_document(document)[0], type=Entry)
-    except (AuditRefused, ValueError) as error:
+    except (AuditRefused, *NOT_PARSED) as error:
         raise SpoolUnfit(f"{path} is no registry entry") from error
     if (entry.origin, entry.location) != (str(origin), origin.registry_key):
         raise SpoolUnfit(f"{path} belongs to {entry.origin}")

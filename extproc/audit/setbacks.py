@@ -16,7 +16,7 @@ from extproc.audit.files import replace, sync_directory, write_new
 from extproc.audit.journal import write_once
 from extproc.audit.keys import AuditKeys
 from extproc.audit.own_records import Detail, log_record
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.settings import AuditSettings
 from extproc.audit.spool import GIVEN_UP
 from extproc.core.reasons import Unavailable
@@ -90,7 +90,7 @@ class Setbacks:
         """A count that cannot be read begins anew."""
         try:
             return msgspec.json.decode((self.directory / _TRIES).read_bytes(), type=_Tries)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, *NOT_PARSED):
             return _Tries()
 
     def _record(self, record: Record) -> None:

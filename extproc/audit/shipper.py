@@ -12,7 +12,7 @@ import msgspec
 
 from extproc.audit.files import replace, sync_directory, write_new
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.sealed_files import SpoolUnfit, verify_registered, verify_sealed
 from extproc.audit.settings import AuditSettings
 from extproc.audit.spool import (
@@ -175,7 +175,7 @@ def read_divergent(directory: Path) -> str:
     """The object that the marker of an epoch names. Whatever the marker holds, it is one."""
     try:
         return str(msgspec.json.decode((directory / DIVERGENT).read_bytes(), type=dict[str, str])["object"])
-    except (ValueError, KeyError):
+    except (*NOT_PARSED, KeyError):
         return "an object that the marker does not name"
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import msgspec
 
+from extproc.audit.content import WrappedKey
 from extproc.audit.exchanges import ExchangeRecords
 from extproc.audit.files import TEMPORARY, replace_erased
 from extproc.audit.holdings import Epoch, Holdings
 from extproc.audit.names import JOURNAL, Part
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.spool import RESERVE, make_directory
 from extproc.audit.store import StoredObject
 
@@ -112,6 +113,7 @@ class _WrappedKeyOf:
     """How an exchange's key looks in a bag, a journal, and what is left of either."""
 
     def __init__(self, exchange_id: str) -> None:
+        self._exchange_id = exchange_id
         named = re.escape(msgspec.json.encode(exchange_id))
         # Without the end of the line: a torn key lacks its seal, and decrypts all the same.
         self._pattern = re.compile(rb'"exchange_id":' + named + rb',"stream":"[0-9a-f]*","wrapped":"([A-Za-z0-9+/=]+)')
@@ -119,9 +121,21 @@ class _WrappedKeyOf:
     def is_in(self, data: bytes) -> bool:
         return self._pattern.search(data) is not None
 
+    def is_in_bag(self, data: bytes) -> bool:
+        return any(map(self._is_line, data.splitlines()))
+
     def without_lines(self, data: bytes) -> bytes:
         """A bag without the exchange's lines."""
-        return b"".join(line for line in data.splitlines(keepends=True) if not self.is_in(line))
+        return b"".join(line for line in data.splitlines(keepends=True) if not self._is_line(line))
+
+    def _is_line(self, line: bytes) -> bool:
+        """Also one that somebody wrote another way, with a blank say: a reader takes it for the key all the same."""
+        if self.is_in(line):
+            return True
+        try:
+            return msgspec.json.decode(line, type=WrappedKey).exchange_id == self._exchange_id
+        except NOT_PARSED:
+            return False
 
     def blanked(self, data: bytes) -> bytes:
         """The same bytes with the key itself blanked: damaged files keep their form for who examines them."""
@@ -156,7 +170,7 @@ def _bag(holdings: Holdings, epoch: Epoch, segment: int, key: _WrappedKeyOf) -> 
     for version in stored.versions:
         with suppress(FileNotFoundError):
             versions.append(holdings.store.get(name, version))
-    if any(key.is_in(data) for data in versions):
+    if any(key.is_in_bag(data) for data in versions):
         rest = key.without_lines(versions[0])
         yield Holder(name, versions[0], rest, partial(holdings.store.replace_key_bag, name))
 
@@ -174,8 +188,8 @@ def _local(spool: Path, key: _WrappedKeyOf) -> Iterator[Holder]:
         if path in journals or path.is_symlink() or not path.is_file() or path.name.endswith(_WITHOUT_KEYS):
             continue
         data = _read(path)
-        if key.is_in(data):
-            is_bag = path.name.endswith(Part.KEYS) and not path.parent.name.startswith(TEMPORARY)
+        is_bag = path.name.endswith(Part.KEYS) and not path.parent.name.startswith(TEMPORARY)
+        if key.is_in_bag(data) if is_bag else key.is_in(data):
             rest = key.without_lines(data) if is_bag else key.blanked(data)
             yield Holder(path.relative_to(spool).as_posix(), data, rest, partial(replace_erased, path))
 

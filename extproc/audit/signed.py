@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 
 _SIGNATURE_HEX = 128
 _HALF = 32
@@ -156,7 +156,7 @@ def unverified_certificate(document: str) -> Certificate:
     """What it says, whoever signed it. Raises `AuditRefused`."""
     try:
         return msgspec.json.decode(split_document(document.encode())[0], type=Certificate)
-    except ValueError as error:
+    except NOT_PARSED as error:
         raise AuditRefused("the certificate is not one") from error
 
 

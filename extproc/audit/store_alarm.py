@@ -13,6 +13,7 @@ from extproc.audit.files import replace
 from extproc.audit.journal import write_once
 from extproc.audit.keys import AuditKeys
 from extproc.audit.own_records import Detail, log_record
+from extproc.audit.refusal import NOT_PARSED
 from extproc.audit.settings import AuditSettings
 from extproc.audit.shipper import ShippingFailed
 from extproc.audit.spool import make_directory
@@ -83,5 +84,5 @@ class StoreAlarm:
         """What does not parse is forgotten: its failure is recorded anew."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *NOT_PARSED):
             return {}

@@ -19,6 +19,7 @@ from extproc.audit.census import take_census
 from extproc.audit.findings import Level, Name
 from extproc.audit.holdings import Epoch, Holdings
 from extproc.audit.names import Origin
+from extproc.audit.reader import time_text
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Entry
 from extproc.audit.remembered import Remembered, RememberedHead
@@ -235,7 +236,11 @@ class _Log:
         if not report.records:
             return
         report.begins_ms = register.begins_ms()
-        if asked.from_ms is not None and (report.first_ms <= asked.from_ms or register.reaches_back_to(asked.from_ms)):
+        if asked.from_ms is not None and asked.from_ms > self.now_ms:
+            report.add(Name.SHORT, f"{time_text(asked.from_ms)} ..", "it has not come yet")
+        elif asked.from_ms is not None and (
+            report.first_ms <= asked.from_ms or register.reaches_back_to(asked.from_ms)
+        ):
             report.first_ms = asked.from_ms
         if asked.to_ms is not None:
             known_ms = self.now_ms if local.head is not None else report.last_ms

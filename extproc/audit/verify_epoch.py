@@ -38,6 +38,8 @@ _BEHIND_END = frozenset({EventCode.LOG_ADOPT, EventCode.INFERENCE_RECOVERED})
 """An adopter closes what was under way before it says so, also behind a stop."""
 _UNENDED = frozenset({Name.TRUNCATED, Name.CORRUPT, Name.OPEN, Name.UNADOPTED})
 """Behind what is proven more may have been, for longer than anybody knows."""
+_LONG_MS = 10**15
+"""No heartbeat is waited for longer, whatever a record says."""
 _MAX_UNREADABLE = 3
 """Segments of one epoch; then the store is down, and asking on is of no use."""
 
@@ -360,7 +362,7 @@ class EpochProof:
                 self._epoch_key = str(detail.get("certificate", ""))
                 waits = (detail.get("heartbeat_seconds"), detail.get("max_lag_seconds"))
                 if isinstance(waits[0], int | float) and isinstance(waits[1], int | float):
-                    self._young_ms = int(1000 * (2 * waits[0] + waits[1]))
+                    self._young_ms = int(min(1000 * (2 * waits[0] + waits[1]), _LONG_MS))
             case EventCode.ADMIN_SHRED:
                 before_ms = detail.get("before_ms")
                 bound_ms = before_ms if isinstance(before_ms, int) and before_ms <= record.time_ms else 0

@@ -11,7 +11,7 @@ import msgspec
 from extproc.audit.findings import Broken, Finding, Name
 from extproc.audit.names import Origin
 from extproc.audit.proven_time import Hole
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.registry import Entry, Head
 from extproc.audit.segment import ZERO
 from extproc.audit.signed import UNNAMED_KEY, Domain, VerifyKey, split_document, verify_document
@@ -47,7 +47,7 @@ def _unverified(document: bytes) -> Entry:
     try:
         entry = msgspec.json.decode(split_document(document)[0], type=Entry)
         bytes.fromhex(entry.prev)
-    except (AuditRefused, ValueError) as error:
+    except (AuditRefused, *NOT_PARSED) as error:
         raise Broken(Name.ALTERED, "the registry entry or its signature does not hold") from error
     return entry
 

@@ -14,7 +14,7 @@ from extproc.audit.content import WrappedKey
 from extproc.audit.findings import Broken, Name
 from extproc.audit.merkle import leaf_hash, merkle_root
 from extproc.audit.names import Origin, Part
-from extproc.audit.refusal import AuditRefused
+from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import MANIFEST_VERSION, Manifest, ObjectRef, key_digest, split_content
 from extproc.audit.signed import (
     Certificate,
@@ -50,7 +50,7 @@ def verify_manifest(key: VerifyKey, origin: Origin, segment: int, document: byte
         certificate = verify_certificate(key, manifest.certificate)
     except UnnamedKey as error:
         raise Broken(Name.ALTERED, str(error), Part.MANIFEST) from error
-    except (AuditRefused, ValueError) as error:
+    except (AuditRefused, *NOT_PARSED) as error:
         raise Broken(Name.ALTERED, "the manifest or its signature does not hold", Part.MANIFEST) from error
     place = (str(origin), segment, origin.object_key(Part.MANIFEST, segment))
     if (manifest.origin, manifest.segment, manifest.location) != place or certificate.origin != str(origin):
@@ -157,7 +157,7 @@ def verify_keys(manifest: Manifest, read: Read, *, listed: bool) -> KeyBag:
         raise Broken(Name.ALTERED, "the key bag has a line that was not signed", Part.KEYS)
     try:
         keys = [msgspec.json.decode(line, type=WrappedKey) for line in lines]
-    except ValueError as error:  # not JSON, or not UTF-8
+    except NOT_PARSED as error:
         raise Broken(Name.ALTERED, "the key bag has a line that does not parse", Part.KEYS) from error
     if any(key.origin != manifest.origin for key in keys):
         raise Broken(Name.RELOCATED, "the key bag has a line of another epoch", Part.KEYS)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -41,6 +44,7 @@ def export_command(*, config: Path | None, store: Path | None, since: str, until
     from extproc.audit.export_ocsf import JsonLines  # noqa: PLC0415
     from extproc.audit.export_parquet import ParquetRows  # noqa: PLC0415
     from extproc.audit.reader import Reader  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
 
     where, span = find_where(config, store), span_of(since, until)
     if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
@@ -55,9 +59,13 @@ def export_command(*, config: Path | None, store: Path | None, since: str, until
     try:
         with store_failures():
             reader = Reader(where.look_at_evidence(span), span)
-        with store_failures("the export was not written"), new_directory(output.absolute()) as directory:
+        with _tidy_end(), store_failures("the export was not written"), new_directory(output.absolute()) as directory:
             open_file = JsonLines if form == "ocsf-jsonl" else ParquetRows
-            exported = write_days(reader, directory, open_file, _progress)
+            try:
+                exported = write_days(reader, directory, open_file, _progress)
+            except AuditRefused as error:
+                _refuse([*reader.problems, str(error)])
+                raise
             _refuse(reader.problems)
             where.record_read(
                 "audit.export",
@@ -70,6 +78,19 @@ def export_command(*, config: Path | None, store: Path | None, since: str, until
         f"{exported.records} records of {len(exported.days)} days in {exported.files} files, {exported.bytes} bytes"
     )
     click.echo("held against the manifests' digests; `extproc audit verify` proves the log itself", err=True)
+
+
+@contextmanager
+def _tidy_end() -> Iterator[None]:
+    """A signal to end, or a terminal that is closed, ends the command by way of what takes half an export away."""
+    ours = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for each in ours:
+        signal.signal(each, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _progress(records: int, day: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ OUTCOMES = ("completed", "refused", "held", "abandoned", "cut", "failed", "recov
     help="The policy's answer or how it ended; repeat it for any of several.",
 )
 @click.option("--finding", "findings", multiple=True, help="A kind such as `pan`; repeat it for any of several.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
+@click.option("--limit", type=click.IntRange(1, sys.maxsize), help="Only the newest so many.")
 def list_command(
     *,
     config: Path | None,

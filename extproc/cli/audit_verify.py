@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -47,6 +48,8 @@ def verify_command(
     asked = Span(since_ms(begin, "--from") if begin else None, since_ms(end, "--to") if end else None)
     if asked.from_ms is not None and asked.is_behind(asked.from_ms):
         raise click.UsageError("--from lies behind --to")
+    if asked.from_ms is not None and asked.from_ms > time.time() * 1000:
+        raise click.UsageError("--from lies in the future: nothing of it can be proven")
     if public_key is None and where.settings is None:
         raise click.UsageError("--store needs --public-key")
     try:

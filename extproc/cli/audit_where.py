@@ -176,11 +176,11 @@ def since_ms(text: str, option: str) -> int:
     """Unix milliseconds of an ISO 8601 time, or of a span before now; 0 for nothing. What is neither is wrong use."""
     if not text:
         return 0
-    if match := _SPAN.fullmatch(text):
-        return int((time.time() - int(match[1]) * _SECONDS[match[2]]) * 1000)
     try:
+        if match := _SPAN.fullmatch(text):
+            return int((time.time() - int(match[1]) * _SECONDS[match[2]]) * 1000)
         moment = dt.datetime.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         said = f"{text!a} is neither a span like `24h` nor an ISO 8601 time"
         raise click.BadParameter(said, param_hint=option) from error
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1000)

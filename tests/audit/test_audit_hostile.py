@@ -1,15 +1,33 @@
 """Names, numbers and files by somebody who wants to be taken for another, or a command to give up."""
 
+import inspect
 import os
 import pwd
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from extproc.audit.reader import Reader
+from extproc.approvals.conversation import read_conversation
+from extproc.audit.anchor_head import Contradiction, Follower, Head
+from extproc.audit.checkpoint import Checkpoint
+from extproc.audit.findings import Name
+from extproc.audit.keys import AuditKeys
+from extproc.audit.reader import Reader, time_text
+from extproc.audit.refusal import AuditRefused
+from extproc.audit.said import Speech
+from extproc.audit.span import Span
+from extproc.audit.verify import verify
 from extproc.cli.person import account, mask_reason
 from extproc.core.record import EventCode
+from extproc.core.trust import Masked
+from tests.audit.chronicle import PARTS, Epoch, record_of, store_of
 
 PAN = "4111111111111111"
+DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
 def readings(log) -> list:
@@ -39,3 +57,144 @@ def test_an_argument_that_is_no_text_is_recorded_as_its_bytes(run, living, log) 
 def test_an_id_of_ours_is_never_taken_for_a_card_number(name: str) -> None:
     assert mask_reason(name) == name
     assert PAN not in mask_reason(f"{name} ") + mask_reason(PAN) + mask_reason(f"x{name}")
+
+
+def nest(path: Path) -> None:
+    """One more field in the first line, as no parser takes it."""
+    line, end, rest = path.read_bytes().partition(b"\n")
+    path.write_bytes(line[:-1] + b',"more":' + DEEP + b"}" + end + rest)
+
+
+@pytest.mark.parametrize("suffix", ["0001.jsonl", "0001.manifest.json", "0001.keys.jsonl"])
+def test_what_is_nested_too_deeply_is_altered_and_hides_nothing_else(shipped, suffix: str) -> None:
+    (path, *_) = sorted(shipped.store_path.rglob(f"worker-1/*/*{suffix}"))
+    nest(path)
+    report = shipped.verify()
+    assert report.exit_code == 1
+    assert {finding.name for finding in report.findings} == {Name.ALTERED}
+    reader = Reader(shipped.look())
+    assert {"x-1", "x-4"} <= {item.record.exchange_id for item in reader.records()}
+    assert bool(reader.problems) is ("keys" not in suffix)
+
+
+def test_a_registers_head_that_is_nested_too_deeply_is_said_not_to_parse(shipped) -> None:
+    nest(shipped.settings.spool / "registry" / "head.json")
+    assert any("does not parse" in finding.what for finding in shipped.verify().findings)
+
+
+@pytest.mark.parametrize(
+    "time_ms", [10**18, -(10**18), 253_402_300_800_000, 10**400], ids=["after", "before", "ten", "float"]
+)
+def test_a_time_that_no_calendar_has_is_shown_as_its_number(time_ms: int) -> None:
+    assert time_text(time_ms) == f"{time_ms} ms after 1970"
+
+
+def test_a_heartbeat_beyond_every_number_stops_neither_verifier_nor_anchor(tmp_path: Path) -> None:
+    now_ms = int(time.time() * 1000)
+    detail = {"heartbeat_seconds": 1e308, "max_lag_seconds": 1e308}
+    epoch = Epoch(tmp_path, now_ms - 5000)
+    epoch.segment(record_of(EventCode.LOG_START, "", now_ms - 5000, detail=detail))
+    key = AuditKeys.load_or_create(tmp_path / "keys").signing.public_key()
+    assert verify(store_of(tmp_path), key, deployment="test", spool=None).exit_code != 0
+    follower = Follower(Head(origin=str(epoch.origin), first_seen_ms=now_ms), key)
+    manifest, evidence = (store_of(tmp_path).get(epoch.origin.object_key(part, 1)) for part in PARTS[::-1])
+    with pytest.raises(Contradiction, match="no beginning"):
+        follower.follow(manifest, evidence)
+
+
+@pytest.mark.parametrize(
+    "size", ["9" * 5000, "9" * 20, "01", "-1", "\N{SUPERSCRIPT TWO}"], ids=["long", "20", "0", "-", "2"]
+)
+def test_a_checkpoint_of_no_size_is_refused(size: str) -> None:
+    with pytest.raises(AuditRefused, match="not a number"):
+        Checkpoint.parse(f"a\n{size}\n{'A' * 43}=\n")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"choices": [{"message": {"tool_calls": [{"index": [1], "function": {"name": "look", "arguments": "up"}}]}}]},
+        {"type": "response.output_text.delta", "output_index": {}, "delta": "up"},
+        {"type": "response.output_item.done", "output_index": [], "item": {"type": "message", "content": ["up"]}},
+        {"type": "content_block_start", "index": {}, "content_block": {"name": "look", "input": "up"}},
+    ],
+    ids=["chat", "responses", "responses item", "anthropic"],
+)
+def test_a_model_that_numbers_its_tools_by_lists_is_replayed(document: dict[str, object]) -> None:
+    assert ["up" in said.text for said in Speech().read(document)] == [True]
+
+
+def test_a_request_that_is_nested_as_deeply_as_can_be_is_shown() -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 120)  # so that little is written out
+    try:
+        for depth in range(60, 120):
+            content = b"[" * depth + b"]" * depth
+            assert read_conversation(Masked(b'{"messages":[{"role":"user","content":' + content + b"}]}"))
+    finally:
+        sys.setrecursionlimit(before)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--since", "9" * 400 + "d"),
+        ("list", "--since", "9" * 5000 + "d"),
+        ("list", "--limit", "9" * 30),
+        ("verify", "--from", "2400-01-01"),
+    ],
+    ids=["a span beyond every float", "a span beyond every integer", "a limit", "the future"],
+)
+def test_a_number_that_nobody_means_is_wrong_use(run, shipped, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "moment"), [("--from", "9999999d"), ("--to", "9999-12-31T23:59:59-14:00")], ids=["first", "last"]
+)
+def test_a_range_beyond_every_calendar_is_proven_for_as_far_as_the_log_reaches(run, shipped, option, moment) -> None:
+    result = run("verify", option, moment)
+    assert result.exit_code == 2
+    assert "SHORT" in result.stdout
+    assert "ms after 1970" in result.stdout
+
+
+def test_what_has_not_come_yet_is_not_proven(shipped) -> None:
+    now_ms = int(time.time() * 1000)
+    report = shipped.verify(now_ms=now_ms, asked=Span(now_ms + 60_000, None))
+    assert report.exit_code == 2
+
+
+def test_a_number_that_no_column_takes_is_refused_with_what_the_manifest_says(run, shipped, tmp_path: Path) -> None:
+    (path, *_) = sorted(shipped.store_path.rglob("worker-1/*/*1.jsonl"))
+    path.write_bytes(path.read_bytes().replace(b'"seq":1,', b'"seq":%d,' % 2**63))
+    result = run("export", "--format", "parquet", "--output", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert "is not what its manifest says" in result.stderr
+    assert [each.name for each in tmp_path.iterdir() if "out" in each.name] == []
+
+
+_ENDED_HALF_WAY = """
+import os, signal, sys
+from extproc.audit.export_ocsf import JsonLines
+from extproc.cli.main import main
+write = JsonLines.write
+def end(self, item):
+    write(self, item)
+    os.kill(os.getpid(), int(sys.argv[-1]))
+JsonLines.write = end
+main(sys.argv[1:-1])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["ended", "hung up"])
+def test_an_export_that_is_ended_half_way_leaves_nothing(config, shipped, tmp_path: Path, number: int) -> None:
+    arguments = ["audit", "export", "--format", "ocsf-jsonl", "--output", str(tmp_path / "out"), str(int(number))]
+    environment = {**os.environ, "EXTPROC_CONFIG": str(config)}
+    ended = subprocess.run(
+        [sys.executable, "-c", _ENDED_HALF_WAY, *arguments], env=environment, check=False, timeout=60
+    )
+    assert ended.returncode == 128 + number
+    assert [each.name for each in tmp_path.iterdir() if "out" in each.name] == []

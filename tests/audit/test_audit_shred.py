@@ -101,6 +101,18 @@ def assert_tells(report) -> None:
     assert {str(finding.name) for finding in report.findings} == {"CONTENT_KEY_ABSENT"}
 
 
+@pytest.mark.parametrize("again", [b"{ ", b'{"\\u006frigin":"elsewhere",'], ids=["a blank", "a field twice"])
+def test_a_key_that_somebody_wrote_down_another_way_goes_too(two, again: bytes):
+    for path in two.log.store_path.rglob("*.keys.jsonl"):
+        lines = path.read_bytes().splitlines(keepends=True)
+        spread = [msgspec.json.format(line, indent=0)[:-1].replace(b'":"', b'": "') + b"}\n" for line in lines]
+        path.write_bytes(b"".join(lines) + b"".join(again + line.lstrip(b"{ ") for line in spread))
+    assert two.confirm(two.ask("x-3")) == 1
+    assert "x-3" not in two.keys_anywhere()
+    assert not two.opens("x-3")
+    assert two.opens("x-2")
+
+
 def test_two_people_shred_one_transcript_and_the_others_stay(two):
     before = two.keys_anywhere()
     assert two.confirm(two.ask("x-3")) == 1
