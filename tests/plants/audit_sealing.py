@@ -20,8 +20,8 @@ PLANTS = (
     Plant(
         "a journal is read whole to follow it",
         "audit/dead_epoch.py",
-        "    walk, last = journal.walk(), journal.first\n    for last in walk:",
-        "    walk, last = journal.walk(), journal.first\n    for last in list(walk):",
+        "    for frame in walk:",
+        "    for frame in list(walk):",
         MEMORY + "test_following_a_dead_writers_journal_takes_as_little",
     ),
     Plant(
