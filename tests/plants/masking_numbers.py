@@ -6,7 +6,8 @@ CANDIDATES = "tests/core/masking/test_masking_candidates.py::"
 CORPUS = "tests/core/masking/test_masking_corpus.py::test_a_known_text_is_masked_as_written_here"
 CLEAN = "tests/core/masking/test_masking_corpus.py::test_a_clean_text_comes_back_as_the_same_object"
 SPLITS = "tests/core/masking/test_masking_splits.py"
-COST = "tests/core/masking/test_masking_cost.py::test_rows_behind_cards_are_judged_or_refused_in_time"
+NASTY = SPLITS + "::test_nasty_texts_survive_every_cut"
+COST = "tests/core/masking/test_masking_cost.py::test_a_row_behind_a_card_pays_for_being_read_once_more"
 KEYS = "tests/core/masking/test_masking_keys.py"
 VIEW = "tests/core/masking/test_masking_view.py::"
 
@@ -31,7 +32,7 @@ PLANTS = (
         "core/masking/walk.py",
         "short is not None and not _has_letters(text, first, short[1])",
         "short is not None",
-        SPLITS + "::test_nasty_texts_survive_every_cut",
+        NASTY + "[numbered-'cvv 14I1']",
     ),
     Plant(
         "p1: a whole text is read from the middle of a number on",
@@ -192,7 +193,7 @@ PLANTS = (
         "core/masking/track.py",
         "end - at <= _MAX_NAME + 1:",
         "end - at <= _MAX_NAME:",
-        SPLITS + "::test_nasty_texts_survive_every_cut",
+        NASTY,
     ),
     Plant(
         "p1: only words speak of a card before an expiry",
@@ -248,14 +249,14 @@ PLANTS = (
         "core/masking/track.py",
         "return WAIT if end == len(text) and end - at < MAX_TRACK and not final else end",
         "return end",
-        SPLITS + "::test_nasty_texts_survive_every_cut",
+        NASTY + "[numbered-'5;121110123456=2812i57000000 00000002']",
     ),
     Plant(
         "p1: an expiry is judged before it has ended",
         "core/masking/short.py",
         "if not final and (date is None or len(text) - date.end() <= 1) and begun.match(text, first):",
         "if not final and date is None and begun.match(text, first):",
-        SPLITS + "::test_nasty_texts_survive_every_cut",
+        NASTY + "[numbered-'4111111111111111|12|2028|123']",
     ),
     Plant(
         "p1: a PIN is looked for where a card was just named, and nowhere else",

@@ -63,7 +63,7 @@ rules:
     effect: hold
     match: {models: ["expiring-*"]}
     text: This model needs an approval within seconds.
-    hold: {approvers: [approvers], wait: 1s, expire: 4s}
+    hold: {approvers: [approvers], wait: 1s, expire: 8s}
   - name: no-model-changes
     effect: deny
     match: {operations: [model_admin]}
