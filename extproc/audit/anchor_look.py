@@ -14,6 +14,7 @@ from extproc.audit.names import Origin, Part, parse_key
 from extproc.audit.signed import UNNAMED_KEY, VerifyKey
 from extproc.audit.store import ObjectStore, StoredObject
 from extproc.audit.verify_registry import verify_entry
+from extproc.audit.verify_segment import verify_manifest
 
 Found = tuple[AlarmName, str, str]
 """Name, where, what."""
@@ -150,13 +151,27 @@ class Look:
                 raise Contradiction(
                     AlarmName.TRUNCATED, f"ends with segment {len(there)}; record {head.size} was in {head.segment}"
                 )
-            lost = next(segment for segment in range(1, head.segment + 1) if segment not in there)
-            raise Contradiction(AlarmName.GAP, f"segment {lost} is gone")
+            lost = sorted({*range(1, head.segment + 1)} - {*there})
+            if not self._is_over(head, lost[-1], stored):
+                raise Contradiction(AlarmName.GAP, f"segment {lost[0]} is gone")
         manifest = stored[Part.MANIFEST, head.segment]
         if _digest(self.store.get(manifest.key, manifest.versions[0])) != head.manifest:
             raise Contradiction(
                 AlarmName.FORKED, f"segment {head.segment} is another than the one co-signed at record {head.size}"
             )
+
+    def _is_over(self, head: Head, segment: int, stored: Objects) -> bool:
+        """Whether all up to the segment is older than its retention, in an epoch that lives for longer: the next one
+        was begun when it ended, and says when that was."""
+        following = stored.get((Part.MANIFEST, segment + 1))
+        if following is None:
+            return False
+        document = self.store.get(following.key, following.versions[0])
+        try:
+            manifest = verify_manifest(self.key, Origin.parse(head.origin), segment + 1, document).manifest
+        except Broken:
+            return False
+        return self.now_ms - manifest.started_ms > self.retention_ms
 
     def _follow(self, follower: Follower, stored: Objects) -> None:
         last = max((segment for part, segment in stored if part is Part.MANIFEST), default=0)

@@ -177,6 +177,44 @@ class TestRotation:
         )
 
 
+class TestEpochThatOutlivesItsRetention:
+    """Its oldest segments go while it lives. Which ones may, the first that is left says."""
+
+    @pytest.fixture
+    def store(self, log, memory):
+        journal = log.with_(segment_bytes=1_000).open("worker-1")
+        for number in range(4):
+            run_exchange(journal, f"x-{number}")
+            begun = time.time_ns()
+            while time.time_ns() < begun + 2_000_000:  # so that the last segments are younger than the first
+                time.sleep(0.001)
+        journal.close()
+        log.ship()
+        return memory(log.store_path)
+
+    @pytest.mark.parametrize(
+        ("gone", "over"),
+        [((1, 2), True), ((2,), True), ((1, -2), False), ((-2,), False)],
+        ids=["oldest", "old", "old-and-young", "young"],
+    )
+    def test_a_segment_may_go_when_the_next_one_was_begun_before_the_retention(self, store, witness, gone, over):
+        witness.watch(store)
+        (origin,) = epochs_of(store, "worker-1")
+        count = last_segment(store)
+        third, last = (
+            msgspec.json.decode(split_document(store.objects[key])[0], type=Manifest).started_ms
+            for key in (origin.object_key(Part.MANIFEST, segment) for segment in (3, count))
+        )
+        assert third < last
+        names = {f"{segment if segment > 0 else count + 1 + segment:010d}." for segment in gone}
+        for key in [key for key in store.objects if any(f"/{name}" in key for name in names)]:
+            del store.objects[key]
+        witness.retention_ms = 5_000
+        with witness.anchor(store) as anchor:
+            passed = anchor.watch(third + witness.retention_ms + 1)
+        assert [alarm.name for alarm in passed.open_alarms] == ([] if over else ["GAP"])
+
+
 class TestAttacks:
     """Each is whole in itself, so that `verify` alone proves it or cannot tell; the anchor's next pass sees it."""
 

@@ -16,6 +16,10 @@ _UP_TO = f"{_COPY}test_says_up_to_when_it_can_be_proven_and_is_proven_up_to_then
 _LATE = f"{_COPY}test_a_tail_that_was_cut_is_missed_also_where_the_segment_before_it_was_sealed_late"
 _NAMED = "tests/audit/test_audit_cli.py::TestVerify::test_a_finding_about_an_object_names_its_key"
 _SETTINGS = "tests/audit/test_audit_anchor_cli.py::test_wrong_settings_end_with_2_and_name_file_place_and_remedy"
+_OUTLIVED = (
+    "tests/audit/test_audit_anchor.py::TestEpochThatOutlivesItsRetention::"
+    "test_a_segment_may_go_when_the_next_one_was_begun_before_the_retention"
+)
 _SEVERAL = "tests/audit/test_audit_anchor_cli.py::test_several_alarms_are_acknowledged_at_once_all_or_none"
 _FORGED = (
     "tests/audit/test_audit_anchor.py::TestRotation::test_what_a_forger_signed_stays_open_also_behind_a_part_that_holds"
@@ -196,6 +200,27 @@ PLANTS = (
         "if duration is not None and parse_duration(duration) <= 0:",
         "if False:",
         f"{_SETTINGS}[no-interval]",
+    ),
+    Plant(
+        "a segment may go whenever another one follows it",
+        "audit/anchor_look.py",
+        "return self.now_ms - manifest.started_ms > self.retention_ms",
+        "return True",
+        f"{_OUTLIVED}[old-and-young]",
+    ),
+    Plant(
+        "an epoch that outlives its retention has gaps",
+        "audit/anchor_look.py",
+        "if not self._is_over(head, lost[-1], stored):",
+        "if True:",
+        f"{_OUTLIVED}[oldest]",
+    ),
+    Plant(
+        "segments may go when the first of them was over its retention",
+        "audit/anchor_look.py",
+        "self._is_over(head, lost[-1], stored)",
+        "self._is_over(head, lost[0], stored)",
+        f"{_OUTLIVED}[old-and-young]",
     ),
     Plant(
         "copies are kept where the gateway writes, by another path",
