@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import time
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from extproc.audit.files import sha256_of
 from extproc.audit.s3 import Bucket
 from extproc.audit.settings import DirectoryStore, S3Store
 from extproc.audit.shipper import Shipper
@@ -156,6 +158,29 @@ def bucket_settings(url: str, name: str, *, lock: bool = True, retention_days: i
 def on_s3(log, moto_url, s3_credentials, request):
     name = "b-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
     return log.with_(store=bucket_settings(moto_url, name))
+
+
+def test_a_large_object_is_sent_and_read_in_little_memory(on_s3, tmp_path):
+    sent, read = [], []
+    for number, mebibytes in enumerate((1, 2, 12)):  # the first for what is imported and cached once
+        path, key = tmp_path / str(number), f"v1/content/{number}"
+        path.write_bytes(number.to_bytes(4) * (mebibytes * 2**18))
+        for peaks, run in (
+            (sent, lambda path=path, key=key: on_s3.store.put_once(key, path)),
+            (read, lambda key=key: [None for _ in on_s3.store.pieces(key)]),
+        ):
+            tracemalloc.start()
+            try:
+                run()
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+        assert sha256_of(path) == hashlib.sha256(on_s3.store.get(key)).digest()
+    assert sent[2] < 1.2 * sent[1] < 6 * 2**20
+    assert read[2] < 1.2 * read[1] < 6 * 2**20
+    on_s3.store.put_once("v1/content/2", tmp_path / "2")
+    with pytest.raises(Divergent):
+        on_s3.store.put_once("v1/content/2", tmp_path / "1")
 
 
 class TestWireShape:

@@ -119,6 +119,13 @@ def test_what_another_try_settles_is_settled_at_once(world, case):
     world.ends_well()
 
 
+@pytest.mark.parametrize("case", ["reset-after-the-content", "reset-before", "conflict", "slow-down"])
+def test_what_is_sent_from_a_file_is_sent_again_from_its_beginning(world, case, monkeypatch):
+    """As large objects are: here all of them."""
+    monkeypatch.setattr(s3_wire, "PIECE_BYTES", 100)
+    test_what_another_try_settles_is_settled_at_once(world, case)
+
+
 LASTING = {
     "resets": ([P, *[Network.RESET_BEFORE] * TRIES], Fault.UNREACHABLE),
     "resets-after": ([P, Network.RESET_AFTER, Network.RESET_BEFORE], Fault.UNREACHABLE),

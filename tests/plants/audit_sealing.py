@@ -6,6 +6,7 @@ SEALING = "tests/audit/test_audit_sealing.py::"
 MEMORY = SEALING + "TestMemory::"
 APPENDS = SEALING + "TestAppendsGoOn::"
 VERIFY_MEMORY = "tests/audit/test_audit_verify_memory.py::"
+LARGE = "tests/audit/test_audit_shipping.py::test_a_large_object_is_sent_and_read_in_little_memory"
 SYNCED = SEALING + "test_a_file_is_synced_before_it_has_its_name_and_now_and_then_before"
 DEATH = SEALING + "test_a_death_at_any_point_of_sealing_is_harmless"
 
@@ -37,6 +38,20 @@ PLANTS = (
         "        store.put_once(key, path)",
         "        store.put_once(key, path.read_bytes())",
         MEMORY + "test_a_shipper_hands_over_files",
+    ),
+    Plant(
+        "an object is held in memory to be sent to S3",
+        "audit/s3_wire.py",
+        "yield file.read() if os.fstat(file.fileno()).st_size <= PIECE_BYTES else file",
+        "yield file.read()",
+        LARGE,
+    ),
+    Plant(
+        "an object is held in memory when it comes from S3",
+        "audit/s3_wire.py",
+        "                yield from body.iter_chunks(PIECE_BYTES)",
+        "                yield body.read()",
+        LARGE,
     ),
     Plant(
         "the verifier holds a segment's content",
