@@ -106,7 +106,7 @@ class TwoPeople:
         self.check_person(groups, person)
         if request.is_expired(now_ms):
             raise self.refusal(RequestCode.REQUEST_EXPIRED)
-        if person.uid == request.requester_uid:
+        if person.may_be(request.requester_uid):
             raise self.refusal(RequestCode.OWN_REQUEST)
 
     def check_ended(self, exchange: ExchangeRecords | None) -> ExchangeRecords:

@@ -173,7 +173,7 @@ def decide(approval: Approval, decider: Principal, grant: bool, reason: str, now
         raise DecisionRefused(TransitionCode.NOT_PENDING)
     if is_due(approval, now):
         raise DecisionRefused(TransitionCode.EXPIRED)
-    if decider.uid == approval.requester_uid:
+    if decider.may_be(approval.requester_uid):
         raise DecisionRefused(TransitionCode.OWN_REQUEST)
     if not set(decider.groups) & set(approval.approver_groups):
         raise DecisionRefused(TransitionCode.NOT_AN_APPROVER)

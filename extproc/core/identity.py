@@ -7,6 +7,7 @@ configuration, the time is an argument, and nothing a token says chooses where a
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
@@ -71,6 +72,14 @@ class Principal:
     def uid(self) -> str:
         """`issuer|subject`."""
         return f"{self.issuer}|{self.subject}"
+
+    def may_be(self, uid: str) -> bool:
+        """Whether `uid` is this person's, or the same written another way: some issuers let people choose the case."""
+        return _folded(self.uid) == _folded(uid)
+
+
+def _folded(uid: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", uid).casefold().split())
 
 
 # 1. From headers to a token ------------------------------------------------------------------------------------------

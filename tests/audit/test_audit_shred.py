@@ -101,6 +101,18 @@ def assert_tells(report) -> None:
     assert {str(finding.name) for finding in report.findings} == {"CONTENT_KEY_ABSENT"}
 
 
+@pytest.mark.parametrize(
+    "subject",
+    ["Anna", "anna ", "\N{FULLWIDTH LATIN SMALL LETTER A}nna", "AN\N{NO-BREAK SPACE}NA"],
+    ids=["case", "blank", "fullwidth", "both"],
+)
+def test_who_is_written_another_way_is_no_second_person(two, subject: str):
+    with pytest.raises(RequestRefused) as refused:
+        two.confirm(two.ask("x-3"), replace(ANNA, subject=subject, name="Somebody Else"))
+    assert refused.value.code is RequestCode.OWN_REQUEST
+    assert two.opens("x-3")
+
+
 @pytest.mark.parametrize("again", [b"{ ", b'{"\\u006frigin":"elsewhere",'], ids=["a blank", "a field twice"])
 def test_a_key_that_somebody_wrote_down_another_way_goes_too(two, again: bytes):
     for path in two.log.store_path.rglob("*.keys.jsonl"):

@@ -71,6 +71,12 @@ def test_an_approver_decides_with_a_reason(grant: bool, state: ApprovalState) ->
     )
 
 
+def test_a_requester_who_is_written_another_way_decides_nothing() -> None:
+    with pytest.raises(DecisionRefused) as refused:
+        decide(PENDING, replace(APPROVER, subject=f" {REQUESTER.subject.upper()}"), True, "mine", 1010.0)
+    assert refused.value.code is TransitionCode.OWN_REQUEST
+
+
 @pytest.mark.parametrize(
     ("decider", "reason", "now", "code"),
     [

@@ -117,4 +117,18 @@ PLANTS = (
         "            return False",
         "tests/audit/test_audit_shred.py::test_a_key_that_somebody_wrote_down_another_way_goes_too[a blank]",
     ),
+    Plant(
+        "a person who is written another way is another person",
+        "core/identity.py",
+        "        return _folded(self.uid) == _folded(uid)",
+        "        return self.uid == uid",
+        "tests/audit/test_audit_shred.py::test_who_is_written_another_way_is_no_second_person[case]",
+    ),
+    Plant(
+        "an approver who is written another way is another person",
+        "core/approval.py",
+        "    if decider.may_be(approval.requester_uid):",
+        "    if decider.uid == approval.requester_uid:",
+        "tests/core/test_approval.py::test_a_requester_who_is_written_another_way_decides_nothing",
+    ),
 )

@@ -9,8 +9,8 @@ PLANTS = (
     Plant(
         "one person shreds alone",
         "audit/two_people.py",
-        "        if person.uid == request.requester_uid:",
-        "        if person.uid == request.id:",
+        "        if person.may_be(request.requester_uid):",
+        "        if person.may_be(request.id):",
         SHRED + "test_who_may_not_confirm_destroys_nothing",
     ),
     Plant(
