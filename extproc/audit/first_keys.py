@@ -1,5 +1,8 @@
 """The keys of a service that starts: those that there are, or the first ones of a log that has not begun."""
 
+from contextlib import suppress
+
+from extproc.audit.foreign_log import refuse_foreign_log
 from extproc.audit.keys import AuditKeys, open_or_make_keys, there_are_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.registry import Registry, read_head
@@ -8,7 +11,8 @@ from extproc.audit.store import StoreFailed, open_store
 
 
 def first_keys(settings: AuditSettings) -> AuditKeys:
-    """New ones are made only while spool and store hold no log of this deployment. Raises `AuditRefused` or OSError."""
+    """New ones are made only while spool and store hold no log of this deployment; and a new spool does not begin
+    beside a log of other keys, as far as the store can be read. Raises `AuditRefused` or OSError."""
     if not there_are_keys(settings) and (where := _begun(settings)):
         raise AuditRefused(
             f"there are no keys in {settings.keys}, and {where} holds a log that was begun with another key: "
@@ -16,6 +20,9 @@ def first_keys(settings: AuditSettings) -> AuditKeys:
         )
     keys = open_or_make_keys(settings)
     Registry(settings.spool, keys).refuse_another_key()
+    if read_head(settings.spool) is None:
+        with suppress(StoreFailed):  # the shipper looks again before it stores the first entry
+            refuse_foreign_log(settings, open_store(settings))
     return keys
 
 

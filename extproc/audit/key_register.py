@@ -115,6 +115,17 @@ def refuse_expired(facts: Iterable[KeyFact], now_ms: int) -> None:
             )
 
 
+def refuse_of_tomorrow(facts: Iterable[KeyFact], now_ms: int) -> None:
+    """Raises `AuditRefused` when a key that is in use will only be made: the clock is wrong, or it was when the key was
+    first seen, which then would not come to its end in time."""
+    for fact in facts:
+        if fact.active and fact.created_ms > now_ms + DAY_MS:
+            raise AuditRefused(
+                f"the {fact.purpose} key {fact.id} was made in the future: is the clock right? If it is, "
+                f"{REMEDY[fact.purpose]}, then start again"
+            )
+
+
 def near_their_end(facts: Iterable[KeyFact], now_ms: int) -> list[KeyFact]:
     """The keys in use that have `WARN_DAYS` or less."""
     return [fact for fact in facts if fact.active and fact.days_left(now_ms) < WARN_DAYS]

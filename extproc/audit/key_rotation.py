@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from extproc.audit.files import replace, sync_directory, write_new
+from extproc.audit.files import erase, replace, sync_directory, write_new
 from extproc.audit.key_register import KeyRegister, public_fingerprint, secret_fingerprint
 from extproc.audit.keys import (
     CONTENT_KEY,
@@ -40,8 +40,7 @@ def rotate_keys(settings: AuditSettings, now_ms: int) -> None:
             _retire_content_key(settings.keys)
             put_first(settings.keys, signing.public_key())
             for name in (SIGNING_KEY, CONTENT_KEY):
-                (settings.keys / name).unlink(missing_ok=True)
-            sync_directory(settings.keys)
+                erase(settings.keys / name)
         return
     AuditKeys.load_or_create(settings.keys)
     with locked(settings.keys):

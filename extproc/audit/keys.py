@@ -6,17 +6,18 @@ must say so. `deployment.pub` is all that a verifier needs: the public key in fo
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from extproc.audit.files import write_new
+from extproc.audit.files import TEMPORARY, erase, erase_name, replace, replace_erased, write_new
 from extproc.audit.key_register import (
     DAY_MS,
     KeyFact,
@@ -35,6 +36,8 @@ from extproc.audit.signed import Domain, SigningKey, verify_document
 KEY_BYTES = 32
 SIGNING_KEY = "deployment.key"
 CONTENT_KEY = "content.key"
+_BEGUN = (SIGNING_KEY, PUBLIC_KEY)
+"""Without either nothing was ever signed here. The content key is made first, and alone it is not begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +115,9 @@ class AuditKeys:
         """File keys, the same every time. Raises `AuditRefused` when a file is open to others, malformed or missing."""
         with locked(directory):
             finish_rotation(directory)
-            present = {name for name in (SIGNING_KEY, CONTENT_KEY, PUBLIC_KEY) if (directory / name).exists()}
-            if not present:
-                write_new(directory / CONTENT_KEY, os.urandom(KEY_BYTES), mode=0o600)
+            if not any((directory / name).exists() for name in _BEGUN):
+                if not (directory / CONTENT_KEY).exists():
+                    write_new(directory / CONTENT_KEY, os.urandom(KEY_BYTES), mode=0o600)
                 write_new(directory / SIGNING_KEY, os.urandom(KEY_BYTES), mode=0o600)
             signing = Ed25519PrivateKey.from_private_bytes(read_secret(directory / SIGNING_KEY))
             content = FileContentKeys(read_secret(directory / CONTENT_KEY), retired_content_keys(directory))
@@ -137,12 +140,12 @@ class AuditKeys:
 
     def for_records(self) -> "AuditKeys":
         """The same, for an epoch without transcripts."""
-        return replace(self, content=NoContentKeys())
+        return dataclasses.replace(self, content=NoContentKeys())
 
 
 def there_are_keys(settings: AuditSettings) -> bool:
     """Whether this deployment has begun to have keys where the settings say. With a KMS it is the public file."""
-    names = (SIGNING_KEY, CONTENT_KEY, PUBLIC_KEY) if settings.kms is None else (PUBLIC_KEY,)
+    names = _BEGUN if settings.kms is None else (PUBLIC_KEY,)
     return any((settings.keys / name).exists() for name in names)
 
 
@@ -190,15 +193,23 @@ def retired_content_keys(directory: Path) -> tuple[bytes, ...]:
 
 
 def finish_rotation(directory: Path) -> None:
-    """A new signing key that the public file names already takes its place: its rotation was interrupted."""
+    """A new signing key that the public file names already takes its place: its rotation was interrupted.
+
+    The one before it is destroyed with every name it has: a death between two names of a new file leaves both.
+    """
+    for unfinished in directory.glob(TEMPORARY + "*"):
+        erase_name(unfinished)
     fresh = directory / f"{SIGNING_KEY}.next"
     if not fresh.exists():
         return
-    public = Ed25519PrivateKey.from_private_bytes(read_secret(fresh)).public_key()
+    secret = read_secret(fresh)
+    public = Ed25519PrivateKey.from_private_bytes(secret).public_key()
     if (directory / PUBLIC_KEY).exists() and next(iter(load_public_key(directory / PUBLIC_KEY))) == public:
-        os.replace(fresh, directory / SIGNING_KEY)
-    else:
-        fresh.unlink()
+        if (directory / SIGNING_KEY).exists():
+            replace_erased(directory / SIGNING_KEY, secret)
+        else:
+            replace(directory / SIGNING_KEY, secret)
+    erase(fresh)
 
 
 def public_facts(directory: Path, cryptoperiod_days: int) -> Iterator[KeyFact]:

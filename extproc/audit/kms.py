@@ -89,6 +89,8 @@ def _describe(client: "KMSClient", key: str, spec: str, usage: str) -> _Describe
     found = _call("kms:DescribeKey", lambda: client.describe_key(KeyId=key))["KeyMetadata"]
     if found.get("KeySpec") != spec or found.get("KeyUsage") != usage:
         raise AuditRefused(f"the KMS key {key} must have key spec {spec} and usage {usage}")
+    if ":key/" in key and found["Arn"] != key:
+        raise AuditRefused(f"the KMS describes another key than {key}")
     if not found.get("Enabled"):
         raise AuditRefused(f"the KMS key {key} is not enabled")
     return _Described(
@@ -175,6 +177,8 @@ class KmsContentKeys:
                         KeyId=self._key, KeySpec="AES_256", EncryptionContext=self._context(place)
                     ),
                 )
+                if answer["KeyId"] != self._key:
+                    raise AuditRefused("the KMS gave a data key of another key than it was asked for")
                 self._made[place] = _data_key(answer["Plaintext"]), answer["CiphertextBlob"]
             return self._made[place]
 

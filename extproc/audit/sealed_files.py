@@ -63,8 +63,11 @@ def _is_here(directory: Path, segment: int, part: Part, ref: ObjectRef) -> bool:
     return True
 
 
-def verify_registered(path: Path, origin: Origin) -> bytes:
-    """The registry entry at `path`, which is this epoch's. Raises `SpoolUnfit`, FileNotFoundError or OSError."""
+def verify_registered(path: Path, origin: Origin) -> tuple[bytes, Entry]:
+    """This epoch's registry entry, at `path`, as stored and as read.
+
+    Raises `SpoolUnfit`, FileNotFoundError or OSError.
+    """
     document = path.read_bytes()
     try:
         entry = msgspec.json.decode(split_document(document)[0], type=Entry)
@@ -72,4 +75,4 @@ def verify_registered(path: Path, origin: Origin) -> bytes:
         raise SpoolUnfit(f"{path} is no registry entry") from error
     if (entry.origin, entry.location) != (str(origin), origin.registry_key):
         raise SpoolUnfit(f"{path} belongs to {entry.origin}")
-    return document
+    return document, entry

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from extproc.audit.files import replace, sync_directory, write_new
+from extproc.audit.foreign_log import refuse_foreign_log
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
 from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.sealed_files import SpoolUnfit, verify_registered, verify_sealed
@@ -120,7 +121,10 @@ class Shipper:
 
     def _ship_segments(self, store: ObjectStore, origin: Origin, directory: Path) -> int:
         if not (directory / REGISTERED).exists():
-            store.put_once(origin.registry_key, verify_registered(directory / REGISTRY, origin))
+            document, entry = verify_registered(directory / REGISTRY, origin)
+            if entry.number == 1:
+                refuse_foreign_log(self._settings, store)
+            store.put_once(origin.registry_key, document)
             write_new(directory / REGISTERED, b"")
         shipped = 0
         for segment in segments(directory, Part.MANIFEST):

@@ -4,7 +4,7 @@ digests and mask tokens."""
 import logging
 from collections.abc import Iterator
 
-from extproc.audit.key_register import DAY_MS, KeyFact, Purpose, near_their_end, refuse_expired
+from extproc.audit.key_register import DAY_MS, KeyFact, Purpose, near_their_end, refuse_expired, refuse_of_tomorrow
 from extproc.audit.keys import AuditKeys, locked, secret_fact
 from extproc.edge.settings import Settings
 
@@ -34,8 +34,10 @@ def _other_facts(settings: Settings) -> Iterator[KeyFact]:
 
 
 def check_cryptoperiods(settings: Settings, keys: AuditKeys, now_ms: int) -> None:
-    """Say which keys come to their end soon. Raises `AuditRefused` when one that is in use is past it."""
+    """Say which keys come to their end soon. Raises `AuditRefused` when one that is in use is past it, or
+    is of tomorrow."""
     facts = key_facts(settings, keys)
+    refuse_of_tomorrow(facts, now_ms)
     refuse_expired(facts, now_ms)
     for fact in near_their_end(facts, now_ms):
         _log.warning(
