@@ -6,9 +6,12 @@ import tracemalloc
 import pytest
 from rich.console import Console
 
-from extproc.audit.findings import Name
+from extproc.audit.content import chain_digest
+from extproc.audit.findings import Broken, Name
 from extproc.audit.holdings import Holdings
+from extproc.audit.line import Mark
 from extproc.audit.store import StoredObject, StoreFailed
+from extproc.audit.transcripts import Transcripts
 from extproc.cli import audit_progress
 from extproc.core.record import Direction, EventCode
 from extproc.core.trust import Masked
@@ -94,6 +97,44 @@ def test_memory_does_not_grow_with_a_journal_that_is_not_sealed(log, record, ack
         journal.close()
         log.ship()
     assert peaks[1] < 1.2 * peaks[0] < 4 * 2**20
+
+
+def frame(exchange: str, number: int, ciphertext: bytes = b"x") -> memoryview:
+    name = exchange.encode()
+    return memoryview(b"streamid" + bytes([len(name)]) + name + number.to_bytes(4) + b"\x02" + ciphertext)
+
+
+def closing(exchange: str, payloads: list[memoryview]) -> Mark:
+    """The record that ends the exchange behind these frames."""
+    digest = b""
+    for payload in payloads:
+        digest = chain_digest(digest, bytes(payload))
+    return Mark("", 1, "", EventCode.INFERENCE_END, exchange, digest.hex(), len(payloads) - 1)
+
+
+class TestFramesOfOneSegment:
+    def test_each_takes_little_more_than_its_digest(self):
+        """A segment of single tokens has 100 000 of them."""
+        transcripts = Transcripts()
+        transcripts.follow(frame("warm", number) for number in range(10))
+        count = 20_000
+        tracemalloc.start()
+        try:
+            transcripts.follow(frame("x", number) for number in range(count))
+            assert tracemalloc.get_traced_memory()[0] < 64 * count
+        finally:
+            tracemalloc.stop()
+
+    def test_an_end_is_held_to_the_frames_before_it_also_when_others_follow(self):
+        """More of the same transcript, or a second one of the same exchange, which is shorter."""
+        first, second = ([frame("x", number, word) for number in range(4)] for word in (b"1", b"2"))
+        for rest in ([], [frame("x", 4)], second[:2], second):
+            transcripts = Transcripts()
+            transcripts.follow([*first, frame("y", 0), *rest])
+            transcripts.close(closing("x", second if rest == second else first))
+            for wrong in (closing("x", [*first[:3], frame("x", 3, b"3")]), closing("x", first[:3] + first[:3])):
+                with pytest.raises(Broken):
+                    transcripts.close(wrong)
 
 
 class TestListing:

@@ -7,6 +7,7 @@ MEMORY = SEALING + "TestMemory::"
 APPENDS = SEALING + "TestAppendsGoOn::"
 VERIFY_MEMORY = "tests/audit/test_audit_verify_memory.py::"
 LARGE = "tests/audit/test_audit_shipping.py::test_a_large_object_is_sent_and_read_in_little_memory"
+FRAMES = VERIFY_MEMORY + "TestFramesOfOneSegment::"
 SYNCED = SEALING + "test_a_file_is_synced_before_it_has_its_name_and_now_and_then_before"
 DEATH = SEALING + "test_a_death_at_any_point_of_sealing_is_harmless"
 
@@ -66,6 +67,20 @@ PLANTS = (
         "memoryview(frame.payload) for frame in journal.walk() if",
         "memoryview(frame.payload) for frame in list(journal.walk()) if",
         VERIFY_MEMORY + "test_memory_does_not_grow_with_a_journal_that_is_not_sealed",
+    ),
+    Plant(
+        "the verifier remembers each frame on its own",
+        "audit/transcripts.py",
+        "        if not runs or runs[-1].next != number:\n",
+        "        if True:\n",
+        FRAMES + "test_each_takes_little_more_than_its_digest",
+    ),
+    Plant(
+        "an exchange's second transcript hides its first",
+        "audit/transcripts.py",
+        "            runs.append(_Run(number, bytearray()))",
+        "            runs[:] = [_Run(number, bytearray())]",
+        FRAMES + "test_an_end_is_held_to_the_frames_before_it_also_when_others_follow",
     ),
     Plant(
         "a journal that is not whole is sealed",
