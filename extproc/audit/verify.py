@@ -155,8 +155,8 @@ class _Log:
         self._take_over(proof)
 
     def _take_over(self, proof: EpochProof) -> None:
-        self.shredded |= proof.shredded
-        self.shredded_before_ms = max(self.shredded_before_ms, proof.shredded_before_ms)
+        self.shredded |= proof.account.shredded
+        self.shredded_before_ms = max(self.shredded_before_ms, proof.account.shredded_before_ms)
         if proof.before:
             self.report.extend(found for found in proof.findings if found.name not in _OF_AN_END)
             return
@@ -211,8 +211,8 @@ class _Log:
             proof = EpochProof(Copies(self.store), origin, local.epoch(origin), self.key, self.now_ms, EVERYTHING)
             for _ in proof.run(places):
                 pass
-            self.shredded |= proof.shredded
-            self.shredded_before_ms = max(self.shredded_before_ms, proof.shredded_before_ms)
+            self.shredded |= proof.account.shredded
+            self.shredded_before_ms = max(self.shredded_before_ms, proof.account.shredded_before_ms)
 
     def _report_absent(self) -> None:
         """A transcript that the log says was shredded is no loss; the record may stand anywhere in the log."""

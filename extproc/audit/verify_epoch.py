@@ -6,18 +6,20 @@ Remembers of what went by: the last record's digest and number, the tree's peaks
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from extproc.audit.epoch_account import EpochAccount
 from extproc.audit.findings import Broken, Finding, Name
 from extproc.audit.frames import Kind
 from extproc.audit.journal_file import OpenJournal
-from extproc.audit.line import Mark, parse_mark, parse_record
+from extproc.audit.line import parse_mark, parse_record
 from extproc.audit.merkle import MerkleTree, leaf_hash, merkle_root
 from extproc.audit.names import Origin, Part
 from extproc.audit.proven_time import HoleFinder
+from extproc.audit.range_begin import RangeBegin
 from extproc.audit.reader import time_text
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.remembered import RememberedHead
 from extproc.audit.segment import ZERO, Manifest, line_digest
-from extproc.audit.signed import UNNAMED_KEY, Role, UnnamedKey, VerifyKey, verify_certificate
+from extproc.audit.signed import UNNAMED_KEY, Role, VerifyKey
 from extproc.audit.span import Span
 from extproc.audit.spool import GIVEN_UP
 from extproc.audit.store import StoreFailed
@@ -33,13 +35,8 @@ from extproc.audit.verify_segment import (
 from extproc.audit.walk import Copies, LocalEpoch, Place, Sealed
 from extproc.core.record import EventCode
 
-_NOTED = frozenset({EventCode.LOG_START, EventCode.LOG_STOP, EventCode.LOG_ADOPT, EventCode.ADMIN_SHRED})
-_BEHIND_END = frozenset({EventCode.LOG_ADOPT, EventCode.INFERENCE_RECOVERED})
-"""An adopter closes what was under way before it says so, also behind a stop."""
 _UNENDED = frozenset({Name.TRUNCATED, Name.CORRUPT, Name.OPEN, Name.UNADOPTED})
 """Behind what is proven more may have been, for longer than anybody knows."""
-_LONG_MS = 10**15
-"""No heartbeat is waited for longer, whatever a record says."""
 _MAX_UNREADABLE = 3
 """Segments of one epoch; then the store is down, and asking on is of no use."""
 
@@ -58,10 +55,8 @@ class EpochProof:
     findings: list[Finding] = field(default_factory=list)
     absent: list[tuple[str, int, int]] = field(default_factory=list)
     """Exchanges whose content key is gone, with their segment and when that was sealed."""
-    shredded: set[str] = field(default_factory=set)
-    """Exchanges whose content key the epoch's records say was shredded."""
-    shredded_before_ms: int = 0
-    """Keys of segments that were sealed before then were over-age, say the epoch's records, and shredded."""
+    account: EpochAccount = field(default_factory=EpochAccount)
+    """What its records say of it."""
     records: int = 0
     segments: int = 0
     first_ms: int = 0
@@ -90,17 +85,8 @@ class EpochProof:
     _tree: MerkleTree | None = field(default_factory=MerkleTree)
     """Of all records so far; None behind a break, where not all of them are known."""
     _transcripts: Transcripts = field(default_factory=Transcripts)
-    _shreddings: list[tuple[str, int]] = field(default_factory=list)
-    """What the segment at hand says was shredded: an exchange, or what was sealed before a moment. It excuses nothing
-    until the segment's signature and root hold."""
     _version: int = 0
     """Of the newest manifest: no later one is of an older form."""
-    _epoch_key: str = ""
-    _young_ms: int = 600_000
-    _ended: bool = False
-    _adopters: set[str] = field(default_factory=set)
-    _signers: dict[tuple[Role, str], int] = field(default_factory=dict)
-    """Every certificate that signed a manifest, with the first segment that it signed."""
     _broken: int = 0
     """The newest segment that does not hold."""
     _silent: bool = False
@@ -112,7 +98,7 @@ class EpochProof:
 
         Raises `StoreFailed` when the store fails again and again.
         """
-        self._first = self._next = self._find_first()
+        self._first = self._next = self._first_segment()
         if self._first > 1:
             self._take_at_its_word()
         passed: Place | None = None
@@ -127,7 +113,8 @@ class EpochProof:
         if passed is not None:  # all of it lies before the range; whether it ended there is told by its last segment
             self._next = passed.segment
             self._judge(passed, last=True)
-        self._check_signers()
+        for segment in self.account.strange_signers(self._broken):
+            self._find(segment, Name.FORKED, "signed by a key that the epoch's own records do not name")
         self._check_end()
         self._check_head()
         self.holes.finish()
@@ -135,29 +122,11 @@ class EpochProof:
     @property
     def before(self) -> bool:
         """It ended before the requested range."""
-        return self._ended and self.asked.from_ms is not None and self.last_ms < self.asked.from_ms
+        return self.account.ended and self.asked.from_ms is not None and self.last_ms < self.asked.from_ms
 
-    def _find_first(self) -> int:
-        """The first segment that reaches into the requested range, by looking at few manifests. What cannot be judged
-        counts as one. Where a clock was set back within the epoch, the last stretch before the range's begin counts."""
-        if self.asked.from_ms is None or self.origin.started_ms >= self.asked.from_ms:
-            return 1
-        low, high = 0, 1
-        while self._ends_before(high, self.asked.from_ms):
-            low, high = high, high * 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._ends_before(middle, self.asked.from_ms) else (low, middle)
-        return high
-
-    def _ends_before(self, segment: int, from_ms: int) -> bool:
-        try:
-            document = self.copies.manifest_of(self.origin, segment)
-            if document is None:
-                return False
-            return verify_manifest(self.key, self.origin, segment, document).manifest.sealed_ms < from_ms
-        except Broken:
-            return False
+    def _first_segment(self) -> int:
+        from_ms = self.asked.from_ms
+        return 1 if from_ms is None else RangeBegin(self.copies, self.key, self.origin, from_ms).first_segment()
 
     def _learn_start(self, place: Place) -> None:
         """Of an epoch that began before the range: whose key its `log.start` names."""
@@ -168,7 +137,7 @@ class EpochProof:
                 if isinstance(sealed, Sealed):
                     signed = verify_manifest(self.key, self.origin, 1, sealed.manifest)
                     evidence, _ = verify_evidence(signed.manifest, sealed.read)
-                    self._note(1, EventCode.LOG_START, next(lines_of(evidence), b""))
+                    self.account.note(EventCode.LOG_START, next(lines_of(evidence), b""))
         except (Broken, AuditRefused):
             return  # it is outside of the range; the certificates are then held against each other
 
@@ -255,7 +224,7 @@ class EpochProof:
         if manifest.version < self._version:
             raise Broken(Name.ALTERED, "the manifest is of an older form than those before it")
         self._version = manifest.version
-        self._signers.setdefault((signed.certificate.role, manifest.certificate), place.segment)
+        self.account.take_signer(signed.certificate.role, manifest.certificate, place.segment)
         self._compare_head(manifest.first_seq + manifest.records - 1, manifest.last)
         self._follow_on(place.segment, manifest.first_seq, manifest.prev, manifest.prev_root)
         evidence, leaves = verify_evidence(manifest, sealed.read)
@@ -264,7 +233,7 @@ class EpochProof:
         if self._prev != manifest.last:
             raise Broken(Name.ALTERED, "the manifest names another last record")
         self._check_root(manifest)
-        self._believe_shreddings()
+        self.account.believe()
         self._prev_root = manifest.root
         self._cover(manifest.started_ms)
         self.last_ms = manifest.sealed_ms
@@ -275,11 +244,6 @@ class EpochProof:
         """A segment holds that was begun then: what came before is in those before it."""
         self.holes.end(started_ms)
         self._covered_ms = max(started_ms, self._written_ms)
-
-    def _believe_shreddings(self) -> None:
-        for exchange, before_ms in self._shreddings:
-            self.shredded.add(exchange)
-            self.shredded_before_ms = max(self.shredded_before_ms, before_ms)
 
     def _follow_on(self, segment: int, first_seq: int, prev: str, prev_root: str) -> None:
         """Hold the segment against the one before it, then go by its own word."""
@@ -319,7 +283,7 @@ class EpochProof:
     def _lines(self, segment: int, lines: Iterable[bytes], leaves: list[bytes], prev: str) -> None:
         """Each record is numbered one higher than the last and carries its digest."""
         seq, origin, tree = self._seq, str(self.origin), self._tree
-        self._shreddings.clear()
+        self.account.begin_segment()
         line = b""
         head_size = self.head.size if self.head is not None else 0
         for line, leaf in zip(lines, leaves, strict=True):
@@ -331,9 +295,8 @@ class EpochProof:
                 raise Broken(Name.ORDER, f"record {mark.seq} does not follow record {seq - 1}")
             if mark.content_frames:
                 self._transcripts.close(mark)
-            self._check_ends(mark)
-            if mark.event_code in _NOTED:
-                self._note(segment, mark.event_code, line)
+            if (told := self.account.take(mark, line)) is not None:
+                self._find(segment, *told)
             prev = line_digest(line)
             if seq == head_size:
                 self._compare_head(seq, prev)
@@ -343,41 +306,6 @@ class EpochProof:
         self.records += len(leaves)
         self._silent = self._silent and not leaves
         self._seq, self._prev, self._written_ms = seq, prev, _time_of(line)
-
-    def _check_ends(self, mark: Mark) -> None:
-        if self._ended and mark.event_code not in _BEHIND_END:
-            raise Broken(Name.ORDER, "records follow the epoch's end")
-        if (mark.event_code is EventCode.LOG_START) != (mark.seq == 1):
-            raise Broken(Name.ORDER, "a second beginning" if mark.seq > 1 else "the first record is no beginning")
-
-    def _note(self, segment: int, code: EventCode, line: bytes) -> None:
-        """Where the epoch begins and ends, whose keys it names, and what was shredded."""
-        try:
-            record = parse_record(line)
-        except AuditRefused as error:
-            raise Broken(Name.ALTERED, "a record does not parse") from error
-        detail = record.detail
-        match code:
-            case EventCode.LOG_START:
-                self._epoch_key = str(detail.get("certificate", ""))
-                waits = (detail.get("heartbeat_seconds"), detail.get("max_lag_seconds"))
-                if isinstance(waits[0], int | float) and isinstance(waits[1], int | float):
-                    self._young_ms = int(min(1000 * (2 * waits[0] + waits[1]), _LONG_MS))
-            case EventCode.ADMIN_SHRED:
-                before_ms = detail.get("before_ms")
-                bound_ms = before_ms if isinstance(before_ms, int) and before_ms <= record.time_ms else 0
-                self._shreddings.append((str(detail.get("exchange", "")), bound_ms))
-            case EventCode.LOG_ADOPT:
-                self._ended = True
-                self._adopters.add(str(detail.get("certificate", "")))
-                cut, last = detail.get("bytes_cut", 0), detail.get("last_seq")
-                if detail.get("corrupt"):
-                    what = f"{cut} bytes that had been durable were damaged and put aside"
-                    self._find(segment, Name.CORRUPT, what)
-                else:
-                    self._find(segment, Name.UNCLEAN_END, f"adopted after record {last}, {cut} bytes cut")
-            case _:
-                self._ended = True
 
     def _journal(self, segment: int, journal: OpenJournal, *, last: bool) -> None:
         """What is not sealed yet: chained and numbered, not signed."""
@@ -393,42 +321,19 @@ class EpochProof:
         leaves = [leaf_hash(line) for line in lines]
         self._lines(segment, lines, leaves, header.prev)
         if segment == 1 and lines:
-            self._check_beginning()
+            self.account.check_beginning(self.key, self.origin)
         self._prev_root = merkle_root(leaves).hex()
         self._cover(header.started_ms)
         self.first_ms = self.first_ms or header.started_ms
         self.last_ms = self.now_ms if self.local is not None and self.local.alive else header.started_ms
 
-    def _check_beginning(self) -> None:
-        """Nothing is signed yet; but whoever began the epoch had the deployment's certificate for it."""
-        try:
-            certificate = verify_certificate(self.key, self._epoch_key)
-        except UnnamedKey as error:
-            raise Broken(Name.ALTERED, str(error)) from error
-        except AuditRefused as error:
-            raise Broken(Name.ALTERED, "the deployment did not certify who began the epoch") from error
-        if (certificate.origin, certificate.role) != (str(self.origin), Role.EPOCH):
-            raise Broken(Name.RELOCATED, f"the certificate belongs to {certificate.origin}")
-
-    def _check_signers(self) -> None:
-        """Manifests are signed by the key that `log.start` names or by one that a `log.adopt` names."""
-        named = self._epoch_key
-        for (role, document), segment in self._signers.items():
-            if role is Role.EPOCH:
-                named = named or document  # the beginning cannot be read: then all by the same
-                known = document == named
-            else:
-                known = document in self._adopters or (not self._adopters and self._broken >= segment)
-            if not known:
-                self._find(segment, Name.FORKED, "signed by a key that the epoch's own records do not name")
-
     def _is_old(self) -> bool:
         age_ms = self.now_ms - self.last_ms
-        return not -300_000 <= age_ms <= self._young_ms
+        return not -300_000 <= age_ms <= self.account.young_ms
 
     def _check_end(self) -> None:
         last = self._next - 1
-        if self._ended or self.over or self._silent or not last:
+        if self.account.ended or self.over or self._silent or not last:
             return
         if self.local is not None and self.local.alive:
             self._find(last, Name.LIVE, f"its writer lives; proven up to record {self._seq - 1}")

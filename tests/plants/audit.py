@@ -45,8 +45,8 @@ PLANTS = (
     ),
     Plant(
         "p4: records may follow the end",
-        "audit/verify_epoch.py",
-        "if self._ended and mark.event_code not in _BEHIND_END:",
+        "audit/epoch_account.py",
+        "if self.ended and mark.event_code not in _BEHIND_END:",
         "if False:",
         CHAIN + "test_p4_nothing_follows_the_end",
     ),
@@ -74,7 +74,7 @@ PLANTS = (
     Plant(
         "p4: an epoch without an end is only open, however old",
         "audit/verify_epoch.py",
-        "        return not -300_000 <= age_ms <= self._young_ms",
+        "        return not -300_000 <= age_ms <= self.account.young_ms",
         "        return False",
         CHAIN + "test_p4_a_last_manifest_that_was_taken_away_is_found",
     ),

@@ -15,13 +15,13 @@ PLANTS = (
     Plant(
         "p4: what nobody signed excuses a key that is gone",
         "audit/verify_epoch.py",
-        "        if segment == 1 and lines:\n            self._check_beginning()",
-        "        self._believe_shreddings()",
+        "        if segment == 1 and lines:\n            self.account.check_beginning(self.key, self.origin)",
+        "        self.account.believe()",
         FORGERIES + "TestAJournalOfOnesOwn::test_p4_what_nobody_signed_excuses_nothing",
     ),
     Plant(
         "p4: a shredding excuses what comes after it",
-        "audit/verify_epoch.py",
+        "audit/epoch_account.py",
         "before_ms <= record.time_ms",
         "before_ms",
         FORGERIES + "TestAJournalOfOnesOwn::test_the_deployments_own_words_excuse_once_they_are_sealed",

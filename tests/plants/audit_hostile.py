@@ -42,7 +42,7 @@ PLANTS = (
     ),
     Plant(
         "a heartbeat beyond every number ends the verifier",
-        "audit/verify_epoch.py",
+        "audit/epoch_account.py",
         "int(min(1000 * (2 * waits[0] + waits[1]), _LONG_MS))",
         "int(1000 * (2 * waits[0] + waits[1]))",
         _TEST + "test_a_heartbeat_beyond_every_number_stops_neither_verifier_nor_anchor",

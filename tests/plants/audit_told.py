@@ -56,7 +56,7 @@ PLANTS = (
     ),
     Plant(
         "the key of a living epoch that is not known is taken for damage",
-        "audit/verify_epoch.py",
+        "audit/epoch_account.py",
         "        except UnnamedKey as error:\n            raise Broken(Name.ALTERED, str(error)) from error\n",
         "",
         _LIVING,

@@ -47,8 +47,8 @@ PLANTS = (
     Plant(
         "p4: behind a break the end is missed too",
         "audit/verify_epoch.py",
-        "        if self._ended or self.over or self._silent or not last:",
-        "        if self._ended or self.over or not last:",
+        "        if self.account.ended or self.over or self._silent or not last:",
+        "        if self.account.ended or self.over or not last:",
         ATTACKS + "test_of_a_broken_segment_the_first_is_named_and_no_other[.jsonl]",
     ),
     Plant(
@@ -111,7 +111,7 @@ PLANTS = (
         "p4: an epoch from before the range needs no end",
         "audit/verify_epoch.py",
         "            self._next = passed.segment\n            self._judge(passed, last=True)",
-        "            self._ended = True",
+        "            self.account.ended = True",
         RANGE + "test_an_end_that_is_missing_is_missed_also_when_all_that_is_left_lies_before_the_range",
     ),
     Plant(
