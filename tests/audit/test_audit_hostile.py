@@ -161,9 +161,9 @@ def test_a_range_beyond_every_calendar_is_proven_for_as_far_as_the_log_reaches(r
     assert "ms after 1970" in result.stdout
 
 
-def test_what_has_not_come_yet_is_not_proven(shipped) -> None:
+def test_what_has_not_come_yet_is_not_proven(log, living) -> None:
     now_ms = int(time.time() * 1000)
-    report = shipped.verify(now_ms=now_ms, asked=Span(now_ms + 60_000, None))
+    report = log.verify(now_ms=now_ms, asked=Span(now_ms + 60_000, None))
     assert report.exit_code == 2
 
 
