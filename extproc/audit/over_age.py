@@ -13,7 +13,7 @@ from extproc.audit.refusal import AuditRefused
 from extproc.audit.retention import DAY_MS, KeyBag, Retention, check_retention
 from extproc.audit.settings import AuditSettings
 from extproc.audit.shred import ShredFailed, WriteRecords
-from extproc.audit.shredding import shipping_paused
+from extproc.audit.shredding import blank_keys, shipping_paused
 from extproc.audit.store import ObjectStore, StoreFailed
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Actor, EventCode, Outcome, Record, Resource
@@ -53,9 +53,9 @@ class RetentionJob:
         """
         with shipping_paused(self.settings.spool):
             found = check_retention(self.settings, self._look(), now_ms)
-            if found.over_age and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:
+            if found.outlived and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:
                 raise AuditRefused(CLOCK_SENTENCE)
-            if found.over_age:
+            if found.outlived:
                 self._shred(found)
         return self.check(now_ms)
 
@@ -66,7 +66,13 @@ class RetentionJob:
             data = self._read(bag)
             keys += len(data.splitlines())
             digest.update(bag.key.encode() + b"\x00" + hashlib.sha256(data).hexdigest().encode() + b"\n")
-        told: Detail = {"policy": POLICY, "before_ms": found.limit_ms, "bags": len(found.over_age), "keys": keys}
+        told: Detail = {
+            "policy": POLICY,
+            "before_ms": found.limit_ms,
+            "bags": len(found.over_age),
+            "keys": keys,
+            "quarantined": len(found.quarantined),
+        }
         after = hashlib.sha256().hexdigest()
         self._record(
             EventCode.ADMIN_SHRED, {**told, "keys_before": digest.hexdigest(), "keys_after": after}, found.now_ms
@@ -79,11 +85,18 @@ class RetentionJob:
                     self.store.delete_for_good(bag.key)
                 if bag.path is not None:
                     erase(bag.path)
-        except (StoreFailed, Unavailable, OSError) as error:
+            for path in found.quarantined:
+                blank_keys(path)
+            self._check_gone(found.now_ms)
+        except (StoreFailed, ShredFailed, Unavailable, OSError) as error:
             told["error"] = type(error).__name__
             self._record(EventCode.ADMIN_SHRED_FAILED, told, found.now_ms, Outcome.FAILED)
             raise ShredFailed(type(error).__name__) from error
         self._record(EventCode.ADMIN_SHRED_DONE, told, found.now_ms)
+
+    def _check_gone(self, now_ms: int) -> None:
+        if check_retention(self.settings, self._look(), now_ms).outlived:
+            raise ShredFailed("a key is left")
 
     def _read(self, bag: KeyBag) -> bytes:
         with suppress(FileNotFoundError):
@@ -116,6 +129,7 @@ def result_of(settings: AuditSettings, found: Retention) -> Detail:
         "content_retention_days": settings.content_retention_days,
         "key_bags": found.bags,
         "over_age": len(found.over_age),
+        "quarantined": len(found.quarantined),
         "oldest_key_bag_ms": found.oldest_bag_ms,
         "newest_key_bag_ms": found.newest_bag_ms,
         "evidence_objects": found.evidence,

@@ -20,6 +20,7 @@ from extproc.audit.names import Part, segment_file
 from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.segment import Manifest
 from extproc.audit.settings import AuditSettings, LockMode, S3Store
+from extproc.audit.shredding import quarantined_keys
 from extproc.audit.signed import split_document
 from extproc.audit.spool import segments
 from extproc.audit.store import StoreFailed
@@ -68,6 +69,13 @@ class Retention:
     """Of the sample, what is not locked for twelve months; empty where the store is one without locks."""
     incomplete: bool
     """A segment's age could not be read."""
+    quarantined: tuple[Path, ...]
+    """Damaged files in the spool, older than the limit, with keys."""
+
+    @property
+    def outlived(self) -> bool:
+        """Whether any key is kept for longer than it may be."""
+        return bool(self.over_age or self.quarantined)
 
     @property
     def history_days(self) -> int:
@@ -103,6 +111,7 @@ def check_retention(settings: AuditSettings, holdings: Holdings, now_ms: int) ->
         out_of_reach=tuple(key for key, version in sample if not _is_at_hand(holdings, key, version)),
         unlocked=tuple(key for key, version in sample if locks and not _is_locked(locks, key, version, now_ms)),
         incomplete=len(known) < len(ages),
+        quarantined=quarantined_keys(settings.spool, limit_ms),
     )
 
 

@@ -29,6 +29,9 @@ from extproc.audit.store import StoredObject
 
 SHIPPING_SECONDS = 30.0
 """How long a running shipper is waited for; a pass takes that long only when the store answers slowly."""
+_WRAPPED = rb',"stream":"[0-9a-f]*","wrapped":"([A-Za-z0-9+/=]+)'
+# Without the end of the line: a torn key lacks its seal, and decrypts all the same.
+_ANY_KEY = re.compile(_WRAPPED)
 _WITHOUT_KEYS = (Part.CONTENT.value, Part.MANIFEST.value, RESERVE)
 
 
@@ -115,8 +118,7 @@ class _WrappedKeyOf:
     def __init__(self, exchange_id: str) -> None:
         self._exchange_id = exchange_id
         named = re.escape(msgspec.json.encode(exchange_id))
-        # Without the end of the line: a torn key lacks its seal, and decrypts all the same.
-        self._pattern = re.compile(rb'"exchange_id":' + named + rb',"stream":"[0-9a-f]*","wrapped":"([A-Za-z0-9+/=]+)')
+        self._pattern = re.compile(rb'"exchange_id":' + named + _WRAPPED)
 
     def is_in(self, data: bytes) -> bool:
         return self._pattern.search(data) is not None
@@ -139,10 +141,25 @@ class _WrappedKeyOf:
 
     def blanked(self, data: bytes) -> bytes:
         """The same bytes with the key itself blanked: damaged files keep their form for who examines them."""
-        changed = bytearray(data)
-        for match in self._pattern.finditer(data):
-            changed[match.start(1) : match.end(1)] = b"-" * (match.end(1) - match.start(1))
-        return bytes(changed)
+        return _blanked(self._pattern, data)
+
+
+def _blanked(pattern: re.Pattern[bytes], data: bytes) -> bytes:
+    changed = bytearray(data)
+    for match in pattern.finditer(data):
+        changed[match.start(1) : match.end(1)] = b"-" * (match.end(1) - match.start(1))
+    return bytes(changed)
+
+
+def quarantined_keys(spool: Path, before_ms: float) -> tuple[Path, ...]:
+    """Damaged files that were put aside, last written before then, and still hold somebody's key."""
+    files = (path for path in sorted((spool / "quarantine").rglob("*")) if path.is_file() and not path.is_symlink())
+    return tuple(path for path in files if path.stat().st_mtime * 1000 < before_ms and _ANY_KEY.search(_read(path)))
+
+
+def blank_keys(path: Path) -> None:
+    """Every key in a damaged file; the rest stays for who examines it. Raises OSError."""
+    replace_erased(path, _blanked(_ANY_KEY, _read(path)))
 
 
 def _stored(holdings: Holdings, exchange: ExchangeRecords, key: _WrappedKeyOf) -> Iterator[Holder]:

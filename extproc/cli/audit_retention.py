@@ -48,7 +48,7 @@ def retention_command(*, config: Path, enforce: bool, as_json: bool) -> None:
         _print(found, settings.audit.content_retention_days)
     if found.incomplete:
         sys.exit(EXIT_INPUT)
-    if found.over_age or found.out_of_reach or found.unlocked:
+    if found.outlived or found.out_of_reach or found.unlocked:
         sys.exit(EXIT_FINDING)
     if not found.evidence:
         fail("Nothing is shown by this: there is no evidence in the store. Is it the right one?")
@@ -84,6 +84,8 @@ def _print(found: Retention, limit_days: int) -> None:
 
     click.echo(f"Transcripts: {found.bags} key bag(s), {when(found.oldest_bag_ms)} .. {when(found.newest_bag_ms)}")
     click.echo(f"  over-age, sealed more than {limit_days} day(s) ago: {len(found.over_age)}")
+    if found.quarantined:
+        click.echo(f"  damaged files in the spool's quarantine as old, with keys: {len(found.quarantined)}")
     click.echo(f"Evidence: {found.evidence} object(s), the oldest of {when(found.oldest_evidence_ms)}")
     reached = "reached" if found.history_days >= HISTORY_DAYS else "not reached yet"
     click.echo(f"  history: {found.history_days} day(s); twelve months are {reached}")

@@ -1,6 +1,8 @@
 """Retention: what is over-age is counted, shredded only when asked and recorded first; evidence is at hand."""
 
 import json
+import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -164,6 +166,43 @@ def test_a_store_that_refuses_is_recorded_and_a_repetition_goes_on(kept):
         kept.job(store=Refusing()).enforce(now_ms())
     assert len(kept.records(EventCode.ADMIN_SHRED_FAILED)) == 1
     assert kept.job().enforce(now_ms()).over_age == ()
+
+
+def test_a_store_that_says_yes_and_deletes_nothing_is_not_done(kept):
+    kept.log.ship()
+
+    class Lying:
+        def __getattr__(self, name: str) -> Callable[..., object]:
+            return getattr(kept.log.store, name)
+
+        def delete_for_good(self, key: str) -> None:
+            pass
+
+    with pytest.raises(ShredFailed):
+        kept.job(store=Lying()).enforce(now_ms())
+    assert kept.records(EventCode.ADMIN_SHRED_DONE) == []
+    assert len(kept.records(EventCode.ADMIN_SHRED_FAILED)) == 1
+
+
+def test_keys_in_damaged_files_that_were_put_aside_grow_old_too(kept):
+    kept.log.ship()
+    kept.job().enforce(now_ms())
+    (bag, *_) = kept.log.store_path.rglob(f"*{Part.KEYS}")
+    aside = kept.log.settings.spool / "quarantine" / "epoch" / "0000000001.journal"
+    young = aside.with_name("0000000002.journal")
+    aside.parent.mkdir(parents=True)
+    for path in (aside, young):
+        path.write_bytes(b"\x00damaged" + bag.read_bytes() + b"\xff")
+    os.utime(aside, (time.time() - 8 * DAY,) * 2)
+    found = kept.job().check(now_ms())
+    assert (found.over_age, found.quarantined, found.outlived) == ((), (aside,), True)
+    assert not kept.job().enforce(now_ms()).outlived
+    assert aside.read_bytes() != young.read_bytes() == b"\x00damaged" + bag.read_bytes() + b"\xff"
+    assert re.sub(rb'"wrapped":"[^"]*"', b"", aside.read_bytes()) == re.sub(
+        rb'"wrapped":"[^"]*"', b"", young.read_bytes()
+    )
+    assert set(re.findall(rb'"wrapped":"(.)', aside.read_bytes())) == {b"-"}
+    assert kept.records(EventCode.ADMIN_SHRED)[-1].detail["quarantined"] == 1
 
 
 def test_an_age_that_cannot_be_read_is_incomplete(kept):

@@ -22,8 +22,8 @@ PLANTS = (
     Plant(
         "a clock that runs ahead destroys everything",
         "audit/over_age.py",
-        "if found.over_age and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:",
-        "if not found.over_age and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:",
+        "if found.outlived and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:",
+        "if not found.outlived and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:",
         RETENTION + "test_a_clock_that_runs_ahead_destroys_nothing",
     ),
     Plant(
@@ -32,6 +32,27 @@ PLANTS = (
         "                if bag.path is not None:\n                    erase",
         "                if bag.path is None:\n                    erase",
         RETENTION + "test_enforced_it_is_recorded_first_and_then_nothing_opens_it",
+    ),
+    Plant(
+        "a store that says yes is believed",
+        "audit/over_age.py",
+        "        if check_retention(self.settings, self._look(), now_ms).outlived:",
+        "        if False:",
+        RETENTION + "test_a_store_that_says_yes_and_deletes_nothing_is_not_done",
+    ),
+    Plant(
+        "keys in quarantine are kept for ever",
+        "audit/retention.py",
+        "        quarantined=quarantined_keys(settings.spool, limit_ms),",
+        "        quarantined=(),",
+        RETENTION + "test_keys_in_damaged_files_that_were_put_aside_grow_old_too",
+    ),
+    Plant(
+        "keys in quarantine are not blanked",
+        "audit/over_age.py",
+        "                blank_keys(path)",
+        "                path.stat()",
+        RETENTION + "test_keys_in_damaged_files_that_were_put_aside_grow_old_too",
     ),
     Plant(
         "an age that cannot be read counts as young",
@@ -43,7 +64,7 @@ PLANTS = (
     Plant(
         "over-age is success",
         "cli/audit_retention.py",
-        "    if found.over_age or found.out_of_reach or found.unlocked:",
+        "    if found.outlived or found.out_of_reach or found.unlocked:",
         "    if found.out_of_reach or found.unlocked:",
         RETENTION + "TestCommand::test_exit_codes_and_what_it_says",
     ),

@@ -72,8 +72,8 @@ PLANTS = (
     Plant(
         "a torn key stays",
         "audit/shredding.py",
-        "([A-Za-z0-9+/=]+)')",
-        "([A-Za-z0-9+/=]+)\"')",
+        "([A-Za-z0-9+/=]+)'",
+        "([A-Za-z0-9+/=]+)\"'",
         PLACES + "test_in_quarantine_and_in_unfinished_files",
     ),
     Plant(

@@ -45,12 +45,13 @@ def _excised(*kinds: Kind) -> Callable[[Subject], Judgement]:
 def _retention(subject: Subject) -> Judgement:
     days = subject.checked_days_ago()
     kept = subject.settings.content_retention_days
+    over_age = subject.check_said("over_age") + subject.check_said("quarantined")
     return judged(
-        (Status.SUPPORTED, days is not None and days <= CHECK_DAYS and subject.check_said("over_age") == 0),
+        (Status.SUPPORTED, days is not None and days <= CHECK_DAYS and over_age == 0),
         by=(f"`audit.content_retention` {kept}d", "`extproc audit retention-check`, `extproc audit shred`"),
         facts={
             "days since the newest retention check in the period": "none" if days is None else days,
-            "over-age at that check": subject.check_said("over_age"),
+            "over-age at that check": over_age,
             "transcripts shredded by two people": len(subject.facts.shredded),
             "over-age keys destroyed": subject.facts.over_age_keys,
         },
