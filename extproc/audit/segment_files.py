@@ -23,9 +23,9 @@ from extproc.audit.segment import (
 )
 from extproc.audit.signed import Domain, Signer, sign_document
 
-GIVE_WAY_FRAMES = 64
+GIVE_WAY_FRAMES = 128
 GIVE_WAY_SECONDS = 0.0001
-"""Exchanges are recorded meanwhile: who waits for the interpreter has it within a millisecond, not after the 5 ms for
+"""Exchanges are recorded meanwhile: who waits for the interpreter has it in about a millisecond, not after the 5 ms for
 which Python lets a busy thread go on."""
 _ORDER = (Part.EVIDENCE, Part.CONTENT, Part.KEYS)
 """In which they get their names; the manifest follows them."""
