@@ -75,6 +75,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     certificate: str = ""
     """SHA-256 of the certificate of the epoch's key, as `log.start` has it."""
     sealed_ms: int = 0
+    newest_ms: int = 0
+    """The latest `sealed_ms` of all its segments: a segment that says that it is older makes the epoch no older."""
     quiet_ms: int = 0
     """For how long a living epoch may say nothing."""
     ended: bool = False
@@ -130,6 +132,7 @@ class Follower:
             segment_root=manifest.root,
             manifest=hashlib.sha256(document).hexdigest(),
             sealed_ms=manifest.sealed_ms,
+            newest_ms=max(head.newest_ms, head.sealed_ms, manifest.sealed_ms),
         )
         signer = hashlib.sha256(manifest.certificate.encode()).hexdigest()
         if signed.certificate.role is Role.EPOCH and signer != after.certificate:

@@ -168,10 +168,11 @@ class Look:
             return False
         document = self.store.get(following.key, following.versions[0])
         try:
-            manifest = verify_manifest(self.key, Origin.parse(head.origin), segment + 1, document).manifest
+            origin = Origin.parse(head.origin)
+            manifest = verify_manifest(self.key, origin, segment + 1, document).manifest
         except Broken:
             return False
-        return self.now_ms - manifest.started_ms > self.retention_ms
+        return self.now_ms - max(manifest.started_ms, origin.started_ms) > self.retention_ms
 
     def _follow(self, follower: Follower, stored: Objects) -> None:
         last = max((segment for part, segment in stored if part is Part.MANIFEST), default=0)
@@ -232,7 +233,10 @@ class Look:
         return any(head.segment and not head.ended and not head.is_quiet(self.now_ms) for head in heads)
 
     def _is_old(self, head: Head) -> bool:
-        return bool(head.sealed_ms) and self.now_ms - head.sealed_ms > self.retention_ms
+        """By its newest word, and none is older than the epoch's name, by which the anchor found it: who holds the
+        gateway's keys can sign any time, and what is over-age may vanish."""
+        newest_ms = max(head.sealed_ms, head.newest_ms, Origin.parse(head.origin).started_ms)
+        return bool(head.sealed_ms) and self.now_ms - newest_ms > self.retention_ms
 
 
 def _digest(data: bytes) -> str:

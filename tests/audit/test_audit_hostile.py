@@ -3,6 +3,7 @@
 import inspect
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from extproc.approvals.conversation import read_conversation
-from extproc.audit.anchor_head import Contradiction, Follower, Head
+from extproc.audit.anchor_head import AlarmName, Contradiction, Follower, Head
+from extproc.audit.anchor_look import Look
 from extproc.audit.checkpoint import Checkpoint
 from extproc.audit.findings import Name
 from extproc.audit.keys import AuditKeys
@@ -100,6 +102,48 @@ def test_a_heartbeat_beyond_every_number_stops_neither_verifier_nor_anchor(tmp_p
     manifest, evidence = (store_of(tmp_path).get(epoch.origin.object_key(part, 1)) for part in PARTS[::-1])
     with pytest.raises(Contradiction, match="no beginning"):
         follower.follow(manifest, evidence)
+
+
+DAY_MS = 86_400_000
+
+
+class Aged:
+    """An epoch of now, followed by an anchor, whose newest segment is signed as one of 1970."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now_ms = int(time.time() * 1000)
+        self.key = AuditKeys.load_or_create(folder / "keys").signing.public_key()
+        epoch = Epoch(folder, self.now_ms - 5000)
+        certificate = epoch._signer.certificate
+        detail = {"heartbeat_seconds": 60, "max_lag_seconds": 60, "certificate": certificate}
+        epoch.segment(record_of(EventCode.LOG_START, "", self.now_ms - 5000, detail=detail))
+        epoch.segment(record_of(EventCode.INFERENCE_REQUEST, "x-1", 1))
+        self.origin, self.store = epoch.origin, store_of(folder)
+        follower = Follower(Head(origin=str(epoch.origin), first_seen_ms=self.now_ms, entry="ab" * 32), self.key)
+        for segment in (1, 2):
+            follower.follow(*(self.store.get(epoch.origin.object_key(part, segment)) for part in PARTS[::-1]))
+        self.head = follower.head
+
+    def look(self, later_ms: int) -> Look:
+        heads = {str(self.origin): self.head}
+        look = Look(self.store, self.key, "test", heads, self.now_ms + later_ms, retention_ms=400 * DAY_MS, budget=10)
+        look.run(0)
+        return look
+
+
+def test_an_epoch_that_says_that_it_is_old_may_not_vanish_for_it(tmp_path: Path) -> None:
+    aged = Aged(tmp_path)
+    shutil.rmtree(tmp_path / "store" / "v1")
+    assert [name for name, _, _ in aged.look(1).found] == [AlarmName.WRITER_MISSING]
+    assert aged.look(401 * DAY_MS).expired == [str(aged.origin)]
+
+
+def test_a_segment_may_not_go_because_the_next_one_says_that_it_is_old(tmp_path: Path) -> None:
+    aged = Aged(tmp_path)
+    for part in PARTS:
+        (tmp_path / "store" / aged.origin.object_key(part, 1)).unlink()
+    assert AlarmName.GAP in {name for name, _, _ in aged.look(1).found}
+    assert AlarmName.GAP not in {name for name, _, _ in aged.look(401 * DAY_MS).found}
 
 
 @pytest.mark.parametrize(

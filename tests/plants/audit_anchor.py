@@ -133,7 +133,7 @@ PLANTS = (
     Plant(
         "anchor: whatever is gone was too old",
         "audit/anchor_look.py",
-        "return bool(head.sealed_ms) and self.now_ms - head.sealed_ms > self.retention_ms",
+        "return bool(head.sealed_ms) and self.now_ms - newest_ms > self.retention_ms",
         "return bool(head.sealed_ms)",
         ANCHOR + "TestRetention::test_what_is_younger_may_not",
     ),

@@ -131,4 +131,18 @@ PLANTS = (
         "    if decider.uid == approval.requester_uid:",
         "tests/core/test_approval.py::test_a_requester_who_is_written_another_way_decides_nothing",
     ),
+    Plant(
+        "an epoch is as old as its newest segment says",
+        "audit/anchor_look.py",
+        "        newest_ms = max(head.sealed_ms, head.newest_ms, Origin.parse(head.origin).started_ms)",
+        "        newest_ms = head.sealed_ms",
+        _TEST + "test_an_epoch_that_says_that_it_is_old_may_not_vanish_for_it",
+    ),
+    Plant(
+        "a segment is as old as the next one says",
+        "audit/anchor_look.py",
+        "        return self.now_ms - max(manifest.started_ms, origin.started_ms) > self.retention_ms",
+        "        return self.now_ms - manifest.started_ms > self.retention_ms",
+        _TEST + "test_a_segment_may_not_go_because_the_next_one_says_that_it_is_old",
+    ),
 )
