@@ -125,7 +125,12 @@ def _adopt(settings: AuditSettings, keys: AuditKeys, origin: Origin, directory: 
 
 
 def _require_ours(settings: AuditSettings, origin: Origin, directory: Path) -> None:
-    """Raises `AuditRefused` for a journal whose beginning the deployment never certified: adopting it would sign it."""
+    """Raises `AuditRefused` for a journal of another epoch, and for one whose beginning the deployment never certified:
+    adopting it would sign it."""
+    for path in _journals(directory):
+        with open_journal(path) as found:
+            if found is not None and found.header.origin != str(origin):
+                raise AuditRefused("the epoch has a journal of another one")
     try:
         with open_journal(directory / segment_file(1, JOURNAL)) as journal:
             line = journal.first_line() if journal is not None else b""
@@ -134,8 +139,8 @@ def _require_ours(settings: AuditSettings, origin: Origin, directory: Path) -> N
     if not line:
         return
     certificate = str(parse_record(line).detail.get("certificate", ""))
-    found = verify_certificate(load_public_key(settings.keys / PUBLIC_KEY), certificate)
-    if (found.origin, found.role) != (str(origin), Role.EPOCH):
+    certified = verify_certificate(load_public_key(settings.keys / PUBLIC_KEY), certificate)
+    if (certified.origin, certified.role) != (str(origin), Role.EPOCH):
         raise AuditRefused("the epoch was begun with the certificate of another one")
 
 

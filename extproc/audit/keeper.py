@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from extproc.audit.alarms import Alarms, Change, Control, Sight
-from extproc.audit.clock import ClockWatch, ask_kernel
+from extproc.audit.clock import ClockWatch, Synchronised, ask_kernel
 from extproc.audit.line import encode_record
 from extproc.audit.own_records import Detail, log_record
 from extproc.audit.queue import CommitQueue
@@ -39,7 +39,7 @@ class Keeper:
         self._wake = threading.Condition()
         self._stopping = False
         self._failed = False
-        self._lagging = False
+        self._barred = False
         self._reserve_spent = self._disk_was_full = True
         self._used_bytes = 0
         self._lag_seconds = 0.0
@@ -58,8 +58,9 @@ class Keeper:
             self._wake.notify()
 
     def healthy(self) -> bool:
-        """Sealing works, the store does not lag, the reserve is whole, and the log is not paused."""
-        return not (self._failed or self._lagging or self._reserve_spent or self._alarms.paused)
+        """Sealing works, the store neither lags nor diverges, the reserve is whole, the clock holds where it must, and
+        the log is not paused."""
+        return not (self._failed or self._barred or self._reserve_spent or self._alarms.paused)
 
     @property
     def failing(self) -> frozenset[Control]:
@@ -143,7 +144,11 @@ class Keeper:
         settings = self._settings
         state = measure(settings.spool, time.time())
         self._used_bytes, self._lag_seconds = state.used_bytes, state.oldest_pending_seconds
-        self._lagging = state.oldest_pending_seconds > settings.max_lag_seconds
+        lags, diverges = state.oldest_pending_seconds > settings.max_lag_seconds, state.divergent > 0
+        synchronised = ask_kernel().synchronised
+        # Known at once, also to an epoch that has just begun: a pause is recorded a moment later.
+        wrong_clock = settings.refuse_unsynchronised_clock and synchronised is not Synchronised.YES
+        self._barred = lags or diverges or wrong_clock
         general = settings.max_spool_bytes - settings.reserve_bytes - state.used_bytes
         disk_full = self._reserve_spent
         had_room = self._queue.allow(
@@ -156,10 +161,10 @@ class Keeper:
             lag_seconds=state.oldest_pending_seconds,
             spool_full=not (had_room or disk_full or was_full),
             disk_full=disk_full,
-            store_lags=self._lagging,
-            store_diverges=state.divergent > 0,
+            store_lags=lags,
+            store_diverges=diverges,
             step=self._clock.look(),
-            synchronised=ask_kernel().synchronised,
+            synchronised=synchronised,
             clock_must_hold=settings.refuse_unsynchronised_clock,
         )
 

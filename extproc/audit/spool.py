@@ -210,10 +210,11 @@ class SpoolState:
 def measure(spool: Path, now_seconds: float) -> SpoolState:
     """Walk the spool. What vanishes meanwhile has been shipped. A dead writer's last journal is finished, too.
 
-    The journals of an epoch that was given up take room, and are waited for no more.
+    The journals of an epoch that was given up take room, and are waited for no more. A file of tomorrow counts as one
+    of yesterday: the clock was set, and how long it really waits is not known.
     """
     used = divergent = 0
-    oldest = now_seconds
+    longest = 0.0
     for directory in (epoch for writer in _directories(spool / "epochs") for epoch in _directories(writer)):
         journals = [segment_file(segment, JOURNAL) for segment in segments(directory, JOURNAL)]
         entries = _entries(directory)
@@ -228,11 +229,12 @@ def measure(spool: Path, now_seconds: float) -> SpoolState:
                 used += status.st_size
             divergent += entry.name == DIVERGENT
             waits = entry.name in journals[:-1] or entry.name.endswith(Part.MANIFEST)
-            if entry.name in journals[-1:] and status.st_mtime < min(oldest, now_seconds - _QUIET_SECONDS):
+            waited = abs(now_seconds - status.st_mtime)
+            if entry.name in journals[-1:] and waited > max(longest, _QUIET_SECONDS):
                 waits = waits or not is_alive(directory)
             if waits:
-                oldest = min(oldest, status.st_mtime)
-    return SpoolState(used, now_seconds - oldest, divergent)
+                longest = max(longest, waited)
+    return SpoolState(used, longest, divergent)
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:

@@ -4,21 +4,30 @@ import os
 import time
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from extproc.audit import files, foreign_log
+from extproc.audit.findings import Name
 from extproc.audit.first_keys import first_keys
+from extproc.audit.journal import write_once
 from extproc.audit.key_rotation import rotate_keys
 from extproc.audit.keys import AuditKeys, open_keys, transcripts_of
 from extproc.audit.kms import KmsContentKeys, connect, open_kms_keys
 from extproc.audit.public_keys import PUBLIC_KEY
 from extproc.audit.refusal import AuditRefused
+from extproc.audit.replay import read_transcript
+from extproc.audit.setbacks import MAX_TRIES
 from extproc.audit.settings import KmsKeys
 from extproc.audit.shipper import ShippingFailed
 from extproc.audit.store import Directory, Fault, StoreFailed
+from extproc.core.reasons import Unavailable
+from extproc.core.record import EventCode
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.settings_file import load_settings
+from tests.audit.test_audit_setbacks import abandon
 
 ORIGIN = "test/worker-0/20260101T000000Z-00000000000000aa"
 ARN = "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-00000000000"
@@ -146,6 +155,63 @@ def test_a_service_does_not_start_with_a_key_of_tomorrow(config, log, wrong):
             os.utime(path, (now_ms / 1000 + 2 * 86_400,) * 2)
     with pytest.raises(AuditRefused, match="made in the future: is the clock right"):
         check_cryptoperiods(settings, open_keys(log.settings), now_ms)
+
+
+class TestKmsInMidFlight:
+    """What is acknowledged stays, what cannot be signed waits and is said, and it goes on by itself."""
+
+    @pytest.fixture
+    def raw(self, moto_url, s3_credentials):
+        return boto3.client("kms", endpoint_url=moto_url, region_name="us-east-1")
+
+    @pytest.fixture
+    def in_kms(self, log, raw, moto_url, tmp_path):
+        signing = raw.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+        content = raw.create_key(KeySpec="SYMMETRIC_DEFAULT", KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["Arn"]
+        settings = log.with_(kms=KmsKeys(signing, content, moto_url), keys=tmp_path / "kms-keys").settings
+        return type(log)(settings, first_keys(settings))
+
+    @pytest.mark.parametrize("code", ["DisabledException", "KMSInvalidStateException", "ThrottlingException"])
+    def test_a_signing_key_that_is_taken_away_and_given_back(self, in_kms, exchange, monkeypatch, code):
+        journal = in_kms.with_(segment_bytes=1_000).open()
+        exchange(journal, "x-1")
+
+        def refused(**_: object) -> None:
+            raise ClientError({"Error": {"Code": code}}, "Sign")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(in_kms.keys.signing._client, "sign", refused)
+            exchange(journal, "x-2")
+            with pytest.raises(AuditRefused, match=f"kms:Sign was refused .{code}."):
+                in_kms.open("worker-1")
+            abandon(journal)
+            for _ in range(MAX_TRIES + 1):
+                with pytest.raises(Unavailable):
+                    in_kms.adopt()
+        in_kms.adopt()
+        in_kms.ship()
+        report = in_kms.verify(spool=False)
+        assert (report.exit_code, {finding.name for finding in report.findings}) == (0, {Name.UNCLEAN_END})
+        for exchange_id in ("x-1", "x-2"):
+            assert read_transcript(in_kms.look(), in_kms.keys, exchange_id).closed
+
+    def test_a_content_key_that_is_disabled_stops_the_next_epoch_and_no_record(
+        self, in_kms, exchange, record, monkeypatch
+    ):
+        """moto gives data keys of a disabled key, and KMS does not."""
+        journal = in_kms.open()
+
+        def refused(**_: object) -> None:
+            raise ClientError({"Error": {"Code": "DisabledException"}}, "GenerateDataKey")
+
+        monkeypatch.setattr(in_kms.keys.content._client, "generate_data_key", refused)
+        exchange(journal, "x-1")
+        with pytest.raises(AuditRefused, match="kms:GenerateDataKey was refused"):
+            in_kms.open("worker-1")
+        write_once(in_kms.settings, in_kms.keys, "cli", [record(EventCode.AUDIT_READ)])
+        journal.close()
+        in_kms.ship()
+        assert in_kms.verify(spool=False).exit_code == 0
 
 
 class TestAnotherKeyOfTheKms:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from extproc.audit.clock import KernelClock, Synchronised
 from extproc.audit.findings import Name
 from extproc.audit.keeper import Keeper
 from extproc.audit.names import Origin
 from extproc.audit.registry import Registry
 from extproc.audit.shipper import Shipper, ShippingFailed
-from extproc.audit.spool import epoch_path, epochs
+from extproc.audit.spool import DIVERGENT, epoch_path, epochs, measure
 from extproc.audit.store import Fault
 from extproc.core.reasons import Unavailable
 from tests.audit.test_audit_setbacks import abandon
@@ -122,6 +123,30 @@ class TestSealedFiles:
         assert (report.exit_code, {finding.name for finding in report.findings}) == (0, {Name.UNCLEAN_END})
 
 
+@pytest.mark.parametrize("segment", [1, 2])
+def test_another_epochs_journal_is_not_adopted(log, exchange, segment):
+    """Where its first segment is not here any more, no certificate says whose it is; its header does."""
+    journal = log.with_(segment_bytes=1_000).open()
+    exchange(journal, "x")
+    directory = abandon(journal)
+    log.adopt()
+    journal = log.with_(segment_bytes=1_000).open()
+    journal._keeper.seal = lambda *_: None
+    exchange(journal, "y")
+    source = abandon(journal)
+    copy = source.with_name("20260101T000000Z-00000000000000aa")
+    copy.mkdir()
+    (copy / "lock").write_bytes(b"")
+    for path in sorted(source.glob("*.journal"))[segment - 1 :]:
+        shutil.copy(path, copy)
+    shutil.rmtree(source)
+    with pytest.raises(Unavailable):
+        log.adopt()
+    assert list(copy.glob("*.journal"))
+    assert not list(copy.glob("*.manifest.json"))
+    assert directory.exists()
+
+
 class TestNoNameLeftForFile:
     """A disk without inodes takes what is appended to a file, and no new one: nothing would be sealed, and none told."""
 
@@ -161,6 +186,26 @@ def wait_until(met: Callable[[], bool], seconds: float = 20.0) -> bool:
     while not met() and time.monotonic() < deadline:
         time.sleep(0.02)
     return met()
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_was_set_hides_no_lag(log, exchange, hours):
+    waiting_epoch(log, exchange)
+    assert measure(log.settings.spool, time.time() + hours * 3600).oldest_pending_seconds > 3500
+    assert measure(log.settings.spool, time.time()).oldest_pending_seconds < 60
+
+
+@pytest.mark.parametrize("what", ["diverges", "clock"])
+def test_an_epoch_that_begins_under_a_pause_takes_nothing_for_a_moment_either(log, exchange, monkeypatch, what):
+    monkeypatch.setattr("extproc.audit.keeper.WATCH_SECONDS", 600.0)
+    (waiting_epoch(log, exchange) / DIVERGENT).write_bytes(b"{}")
+    if what == "clock":
+        shutil.rmtree(log.settings.spool / "epochs")
+        monkeypatch.setattr("extproc.audit.keeper.ask_kernel", lambda: KernelClock(Synchronised.NO))
+    barred = log.with_(refuse_unsynchronised_clock=what == "clock").open("worker-1")
+    assert not barred.accepting()
+    monkeypatch.undo()
+    barred.close()
 
 
 @pytest.mark.parametrize("part", ["register", "keeper"])

@@ -72,6 +72,27 @@ PLANTS = (
         SEALED + "test_beside_its_journal_it_is_sealed_again[manifest-empty]",
     ),
     Plant(
+        "another epoch's journal is adopted and signed",
+        "audit/adopt.py",
+        "            if found is not None and found.header.origin != str(origin):\n",
+        "            if False:\n",
+        DAMAGE + "test_another_epochs_journal_is_not_adopted[2]",
+    ),
+    Plant(
+        "a clock that is set back hides a lag",
+        "audit/spool.py",
+        "            waited = abs(now_seconds - status.st_mtime)\n",
+        "            waited = now_seconds - status.st_mtime\n",
+        DAMAGE + "test_a_clock_that_was_set_hides_no_lag[-1]",
+    ),
+    Plant(
+        "an epoch that begins takes what a pause refuses",
+        "audit/keeper.py",
+        "        self._barred = lags or diverges or wrong_clock\n",
+        "        self._barred = lags or wrong_clock\n",
+        DAMAGE + "test_an_epoch_that_begins_under_a_pause_takes_nothing_for_a_moment_either[diverges]",
+    ),
+    Plant(
         "a disk without inodes is a sound one",
         "audit/journal.py",
         "            self._keeper.spend_reserve()  # also",
