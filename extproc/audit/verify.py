@@ -115,7 +115,9 @@ class _Log:
             if local.epoch(origin) is None:
                 self._miss(origin, "the spool remembers it; it is gone from the store")
         for text, head in self.heads.items():
-            if not self.report.asked.is_before(head.seen_ms):
+            # What an epoch proved, its own keys signed; that it began when its name says, whoever remembers it saw.
+            seen_ms = max(head.seen_ms, Origin.parse(text).started_ms) if head.seen_ms else 0
+            if not self.report.asked.is_before(seen_ms):
                 self._miss(Origin.parse(text), f"{head.size} records are remembered; it is gone from the store")
         self._report_missing()
         if self.absent.keys() - self.shredded and self.report.asked.to_ms is not None:

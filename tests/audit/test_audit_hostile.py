@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from extproc.approvals.conversation import read_conversation
@@ -18,14 +19,19 @@ from extproc.audit.anchor_look import Look
 from extproc.audit.checkpoint import Checkpoint
 from extproc.audit.findings import Name
 from extproc.audit.keys import AuditKeys
+from extproc.audit.names import Part, parse_key
 from extproc.audit.reader import Reader, time_text
 from extproc.audit.refusal import AuditRefused
+from extproc.audit.remembered import Remembered, RememberedHead
 from extproc.audit.said import Speech
+from extproc.audit.segment import Manifest
+from extproc.audit.signed import split_document
 from extproc.audit.span import Span
 from extproc.audit.verify import verify
 from extproc.cli.person import account, mask_reason
 from extproc.core.record import EventCode
 from extproc.core.trust import Masked
+from tests.audit.anchoring import remove
 from tests.audit.chronicle import PARTS, Epoch, record_of, store_of
 
 PAN = "4111111111111111"
@@ -144,6 +150,18 @@ def test_a_segment_may_not_go_because_the_next_one_says_that_it_is_old(tmp_path:
         (tmp_path / "store" / aged.origin.object_key(part, 1)).unlink()
     assert AlarmName.GAP in {name for name, _, _ in aged.look(1).found}
     assert AlarmName.GAP not in {name for name, _, _ in aged.look(401 * DAY_MS).found}
+
+
+def test_a_remembered_epoch_that_said_that_it_is_old_is_missed_in_the_range_of_its_name(shipped, memory) -> None:
+    store = memory(shipped.store_path)
+    (entry,) = [key for key in store.objects if key.startswith("v1/registry/") and "/worker-1/" in key]
+    origin = parse_key(entry).origin
+    manifest = msgspec.json.decode(split_document(store.objects[origin.object_key(Part.MANIFEST, 1)])[0], type=Manifest)
+    remembered = Remembered({str(origin): RememberedHead(manifest.records, manifest.last, 1, seen_ms=1)})
+    remove(store, origin)
+    asked = Span(origin.started_ms - 1000, None)
+    report = shipped.verify(store=store, spool=False, asked=asked, remembered=remembered)
+    assert Name.WRITER_MISSING in {finding.name for finding in report.findings}
 
 
 @pytest.mark.parametrize(

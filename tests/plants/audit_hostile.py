@@ -145,4 +145,11 @@ PLANTS = (
         "        return self.now_ms - manifest.started_ms > self.retention_ms",
         _TEST + "test_a_segment_may_not_go_because_the_next_one_says_that_it_is_old",
     ),
+    Plant(
+        "a remembered epoch lies where it said",
+        "audit/verify.py",
+        "            seen_ms = max(head.seen_ms, Origin.parse(text).started_ms) if head.seen_ms else 0",
+        "            seen_ms = head.seen_ms",
+        _TEST + "test_a_remembered_epoch_that_said_that_it_is_old_is_missed_in_the_range_of_its_name",
+    ),
 )

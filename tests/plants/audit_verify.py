@@ -19,7 +19,7 @@ PLANTS = (
     Plant(
         "p4: what only a memory knows is not missed",
         "audit/verify.py",
-        "            if not self.report.asked.is_before(head.seen_ms):",
+        "            if not self.report.asked.is_before(seen_ms):",
         "            if False:",
         ATTACK + "[drop_machine]",
     ),
