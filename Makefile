@@ -66,7 +66,7 @@ check: lint types imports test ## everything CI runs
 
 proto: dev ## generate extproc/pb from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. proto/extproc/pb/*.proto
-	@$(BIN)/python -m extproc.audit.line_schema > proto/extproc/audit/v2/line.schema.json
+	@$(BIN)/python -m extproc.audit.records.line_schema > proto/extproc/audit/v2/line.schema.json
 	@$(BIN)/python -m extproc.audit.evidence.pack_schema > proto/extproc/evidence/v1/pack.schema.json
 
 bench: dev ## measure against the no-op floor: a table and bench/out/bench.json

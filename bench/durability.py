@@ -11,8 +11,8 @@ from typing import Any
 from bench.exchanges import Deployment, make_record
 from bench.measure import percentile
 from bench.row import Row, plain
-from extproc.audit.journal import Journal
-from extproc.audit.queue import Done
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.queue import Done
 from extproc.core.record import Direction, EventCode
 from extproc.core.trust import Masked
 

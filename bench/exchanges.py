@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from extproc.audit.content import ContentLog
-from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys
-from extproc.audit.queue import Done
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log.content import ContentLog
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.queue import Done
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.core.record import Actor, Direction, EventCode, Measures, Outcome, PolicyRef, Record, Resource
 from extproc.core.trust import Masked

@@ -16,8 +16,8 @@ import psutil
 from bench.exchanges import STREAMED, Deployment, Shape
 from bench.row import Row, plain
 from bench.stored import TOGETHER, peak_bytes, write_group
-from extproc.audit.adopt import adopt_orphans
-from extproc.audit.journal import Journal
+from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.log.journal import Journal
 from extproc.audit.names import JOURNAL
 
 MEMORY_BUDGET_MIB = 16.0

@@ -17,16 +17,16 @@ from types import SimpleNamespace
 
 import psutil
 
-import extproc.audit.journal
+import extproc.audit.log.journal
 from bench.durability import durable
 from bench.exchanges import SMALL, STREAMED, Deployment, Exchange, Shape
 from bench.row import Row, plain
-from extproc.audit.journal import Journal
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.shipper import Shipper
 from extproc.audit.names import Part, parse_key
 from extproc.audit.settings import DirectoryStore
-from extproc.audit.shipper import Shipper
-from extproc.audit.store import Directory, open_store
-from extproc.audit.verify import verify
+from extproc.audit.stores.store import Directory, open_store
+from extproc.audit.verify.verify import verify
 
 LOG_BYTES = 256 * 2**20
 TOGETHER = 256
@@ -164,12 +164,12 @@ class Clock:
 @contextmanager
 def journal_clock(clock: Clock) -> Iterator[None]:
     """The journal takes the age of a segment from `clock`. Wall clock and disk stay real."""
-    real = extproc.audit.journal.time
-    extproc.audit.journal.time = SimpleNamespace(monotonic=clock.monotonic, time=real.time)  # type: ignore[assignment]
+    real = extproc.audit.log.journal.time
+    extproc.audit.log.journal.time = SimpleNamespace(monotonic=clock.monotonic, time=real.time)  # type: ignore[assignment]
     try:
         yield
     finally:
-        extproc.audit.journal.time = real
+        extproc.audit.log.journal.time = real
 
 
 class CountingStore(Directory):

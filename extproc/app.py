@@ -19,13 +19,13 @@ from google.protobuf.internal import api_implementation
 from extproc.approvals.desk import Desk
 from extproc.approvals.late_store import LateStore
 from extproc.approvals.store import open_store
-from extproc.audit.first_keys import first_keys
-from extproc.audit.journal import Journal
-from extproc.audit.keys import APPROVALS, AuditKeys
+from extproc.audit.keys.first_keys import first_keys
+from extproc.audit.keys.keys import APPROVALS, AuditKeys
+from extproc.audit.keys.seal import open_bytes, seal_bytes
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.spool import measure
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.seal import open_bytes, seal_bytes
-from extproc.audit.sealed import Sealer, fingerprint, load_custodian_key
-from extproc.audit.spool import measure
+from extproc.audit.retention.sealed import Sealer, fingerprint, load_custodian_key
 from extproc.core.document import Problem
 from extproc.core.masking.aliases import MaskKey
 from extproc.core.masking.scanner import Scanner

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from extproc.app import PolicyInForce, Worker, _introduced
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.sealed import Sealer, write_custodian_keys
+from extproc.audit.retention.sealed import Sealer, write_custodian_keys
 from extproc.core.document import Problem
 from extproc.core.policy import Policy
 from extproc.core.policy_document import parse_policy

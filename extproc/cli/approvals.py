@@ -21,7 +21,7 @@ from rich.console import Console
 from extproc.approvals.conversation import read_conversation
 from extproc.approvals.decisions import Verdict, decide_recorded
 from extproc.approvals.store import ApprovalStore, open_store
-from extproc.audit.keys import open_keys
+from extproc.audit.keys.keys import open_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.cli.approvals_view import as_json, print_list, print_one
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
@@ -132,7 +132,7 @@ def _decide(
 
 def _write(settings: Settings, records: Sequence[Record]) -> None:
     """Durable, or the decision is refused."""
-    from extproc.audit.journal import write_once  # noqa: PLC0415
+    from extproc.audit.log.journal import write_once  # noqa: PLC0415
 
     try:
         write_once(settings.audit, open_keys(settings.audit), f"cli-{os.getpid()}", records)
@@ -143,7 +143,7 @@ def _write(settings: Settings, records: Sequence[Record]) -> None:
 @contextmanager
 def _store(settings: Settings) -> Iterator[ApprovalStore]:
     """The store; the keys are read only when a preview is."""
-    from extproc.audit.seal import open_bytes, seal_bytes  # noqa: PLC0415
+    from extproc.audit.keys.seal import open_bytes, seal_bytes  # noqa: PLC0415
 
     keys = functools.cache(lambda: open_keys(settings.audit))
     store = open_store(

@@ -17,8 +17,8 @@ import click
 from extproc.cli.audit_where import fail
 
 if TYPE_CHECKING:
-    from extproc.audit.anchor import Anchor, Pass
-    from extproc.audit.anchor_settings import AnchorSettings
+    from extproc.audit.anchor.anchor import Anchor, Pass
+    from extproc.audit.anchor.settings import AnchorSettings
     from extproc.audit.signed import TrustedKeys
 
 _DAY_MS = 86_400_000
@@ -40,8 +40,8 @@ _DAY_MS = 86_400_000
 @click.option("--reason", default="", help="What was found out; kept in the anchor's log, with card data masked.")
 def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: tuple[str, ...], reason: str) -> None:
     """Witness the log from outside. Exit 0 nothing is wrong, 1 an alarm is open, 2 not finished, or nothing there."""
-    from extproc.audit.anchor_settings import load_anchor_settings, load_signer  # noqa: PLC0415
-    from extproc.audit.note import Algorithm  # noqa: PLC0415
+    from extproc.audit.anchor.note import Algorithm  # noqa: PLC0415
+    from extproc.audit.anchor.settings import load_anchor_settings, load_signer  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
 
     if acknowledge and not reason.strip():
@@ -57,11 +57,11 @@ def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: tup
 
 
 def _run(settings: AnchorSettings, *, once: bool, acknowledge: tuple[str, ...], reason: str) -> int:
-    from extproc.audit.anchor import Anchor  # noqa: PLC0415
-    from extproc.audit.anchor_given import Giver, RolledBack  # noqa: PLC0415
-    from extproc.audit.anchor_memory import open_memory  # noqa: PLC0415
-    from extproc.audit.anchor_settings import load_signer  # noqa: PLC0415
-    from extproc.audit.store import StoreFailed, open_objects  # noqa: PLC0415
+    from extproc.audit.anchor.anchor import Anchor  # noqa: PLC0415
+    from extproc.audit.anchor.given import Giver, RolledBack  # noqa: PLC0415
+    from extproc.audit.anchor.memory import open_memory  # noqa: PLC0415
+    from extproc.audit.anchor.settings import load_signer  # noqa: PLC0415
+    from extproc.audit.stores.store import StoreFailed, open_objects  # noqa: PLC0415
     from extproc.cli.person import account, mask_reason  # noqa: PLC0415
 
     copies = open_objects(settings.copies) if settings.copies else None
@@ -92,7 +92,7 @@ def _run(settings: AnchorSettings, *, once: bool, acknowledge: tuple[str, ...], 
 
 
 def _public_key(path: Path) -> TrustedKeys:
-    from extproc.audit.public_keys import load_public_key  # noqa: PLC0415
+    from extproc.audit.keys.public_keys import load_public_key  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
 
     try:
@@ -115,7 +115,7 @@ def _watch(anchor: Anchor, interval_seconds: float) -> int:
 
 
 def _pass(anchor: Anchor) -> int:
-    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+    from extproc.audit.stores.store import StoreFailed  # noqa: PLC0415
 
     try:
         passed = anchor.watch(int(time.time() * 1000))

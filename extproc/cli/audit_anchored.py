@@ -11,7 +11,7 @@ import click
 from extproc.cli.audit_where import fail
 
 if TYPE_CHECKING:
-    from extproc.audit.anchored import Anchored
+    from extproc.audit.verify.anchored import Anchored
 
 _options = (
     click.option(
@@ -32,9 +32,9 @@ def anchor_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def anchored_or_exit(directory: Path | None, key: str) -> Anchored | None:
     """What the anchor remembers, when one is asked; what cannot be trusted ends the command."""
-    from extproc.audit.anchored import read_anchored  # noqa: PLC0415
-    from extproc.audit.note import VerifierKey  # noqa: PLC0415
+    from extproc.audit.anchor.note import VerifierKey  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.audit.verify.anchored import read_anchored  # noqa: PLC0415
 
     if bool(directory) != bool(key):
         raise click.UsageError("--anchor and --anchor-key belong together")

@@ -11,7 +11,7 @@ from extproc.cli.audit_where import fail
 
 if TYPE_CHECKING:
     from extproc.approvals.store import ApprovalStore
-    from extproc.audit.keys import AuditKeys
+    from extproc.audit.keys.keys import AuditKeys
     from extproc.edge.settings import Settings
 
 
@@ -22,11 +22,11 @@ def destroying(settings: Settings, again: str) -> Iterator[tuple[AuditKeys, Appr
     Anything that goes wrong ends the command; `again` says what to do when it was recorded and not done to the end.
     """
     from extproc.approvals.store import open_store  # noqa: PLC0415
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.keys.seal import open_bytes, seal_bytes  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.seal import open_bytes, seal_bytes  # noqa: PLC0415
-    from extproc.audit.shred import ShredFailed  # noqa: PLC0415
-    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+    from extproc.audit.retention.shred import ShredFailed  # noqa: PLC0415
+    from extproc.audit.stores.store import StoreFailed  # noqa: PLC0415
     from extproc.core.reasons import Unavailable  # noqa: PLC0415
 
     try:

@@ -40,10 +40,10 @@ def export_command(*, config: Path | None, store: Path | None, since: str, until
     What is read is held against its manifests' digests; that they are the right ones is for `extproc audit verify`.
     Exit 0 done, 1 the log is not as its manifests say, 2 not done.
     """
-    from extproc.audit.export import new_directory, write_days  # noqa: PLC0415
-    from extproc.audit.export_ocsf import JsonLines  # noqa: PLC0415
-    from extproc.audit.export_parquet import ParquetRows  # noqa: PLC0415
-    from extproc.audit.reader import Reader  # noqa: PLC0415
+    from extproc.audit.reading.export import new_directory, write_days  # noqa: PLC0415
+    from extproc.audit.reading.export_ocsf import JsonLines  # noqa: PLC0415
+    from extproc.audit.reading.export_parquet import ParquetRows  # noqa: PLC0415
+    from extproc.audit.reading.reader import Reader  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
 
     where, span = find_where(config, store), span_of(since, until)

@@ -12,8 +12,8 @@ import click
 from extproc.cli.audit_where import config_option, fail, find_configured, json_option
 
 if TYPE_CHECKING:
-    from extproc.audit.inspect import Inspection
     from extproc.audit.settings import DirectoryStore, S3Store
+    from extproc.audit.stores.inspect import Inspection
 
 _VERDICTS = (
     "all that matters is enforced",
@@ -34,9 +34,9 @@ def inspect_command(*, config: Path | None, as_json: bool) -> None:
 
     Exit 0: all that matters is enforced. 1: something is not. 2: something could not be asked.
     """
-    from extproc.audit.inspect import BEGUN, STATE  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+    from extproc.audit.stores.inspect import BEGUN, STATE  # noqa: PLC0415
+    from extproc.audit.stores.store import StoreFailed  # noqa: PLC0415
     from extproc.core.record import EventCode  # noqa: PLC0415
 
     where = find_configured(config)
@@ -58,16 +58,16 @@ def _inspect(store: DirectoryStore | S3Store) -> Inspection:
     from extproc.audit.settings import DirectoryStore  # noqa: PLC0415
 
     if isinstance(store, DirectoryStore):
-        from extproc.audit.inspect_directory import inspect_directory  # noqa: PLC0415
+        from extproc.audit.stores.inspect_directory import inspect_directory  # noqa: PLC0415
 
         return inspect_directory(store)
-    from extproc.audit.inspect_s3 import inspect_s3  # noqa: PLC0415
+    from extproc.audit.stores.inspect_s3 import inspect_s3  # noqa: PLC0415
 
     return inspect_s3(store)
 
 
 def _print(inspection: Inspection, *, as_json: bool) -> None:
-    from extproc.audit.inspect import MEANINGS, Result, capabilities  # noqa: PLC0415
+    from extproc.audit.stores.inspect import MEANINGS, Result, capabilities  # noqa: PLC0415
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
     known = capabilities(inspection.detail())

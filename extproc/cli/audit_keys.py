@@ -15,7 +15,7 @@ from extproc.cli.config import EXIT_FINDING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from extproc.audit.key_register import KeyFact
+    from extproc.audit.keys.register import KeyFact
     from extproc.edge.settings import Settings
 
 
@@ -32,7 +32,7 @@ def _settings(config: Path | None) -> Settings:
 @json_option
 def keys_command(*, config: Path | None, as_json: bool) -> None:
     """The inventory of keys, without any key material. Exit 1 when a key in use is past its cryptoperiod."""
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.edge.key_inventory import key_facts  # noqa: PLC0415
 
@@ -51,7 +51,7 @@ def _print(facts: Sequence[KeyFact], now_ms: int, *, as_json: bool) -> None:
     import msgspec  # noqa: PLC0415
 
     from extproc.audit.evidence.rows import KEY_HEADINGS, key, key_cells  # noqa: PLC0415
-    from extproc.audit.key_register import NOT_MET  # noqa: PLC0415
+    from extproc.audit.keys.register import NOT_MET  # noqa: PLC0415
     from extproc.cli.columns import align  # noqa: PLC0415
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
@@ -70,8 +70,8 @@ def _print(facts: Sequence[KeyFact], now_ms: int, *, as_json: bool) -> None:
 
 def _record_rotation(settings: Settings) -> None:
     """With the new keys. What is done is said even when it cannot be recorded: the next start uses them anyway."""
-    from extproc.audit.journal import write_once  # noqa: PLC0415
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.log.journal import write_once  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.cli.person import account  # noqa: PLC0415
     from extproc.core.reasons import ExchangeError  # noqa: PLC0415
@@ -101,8 +101,8 @@ def rotate_command(*, config: Path | None) -> None:
 
     Only those of `audit.keys`. The key of `digest_key` and those of `mask_keys` stay: replace them in their files.
     """
-    from extproc.audit.key_register import REMEDY, Purpose  # noqa: PLC0415
-    from extproc.audit.key_rotation import rotate_keys  # noqa: PLC0415
+    from extproc.audit.keys.register import REMEDY, Purpose  # noqa: PLC0415
+    from extproc.audit.keys.rotation import rotate_keys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
 
     settings = _settings(config)

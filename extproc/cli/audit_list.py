@@ -57,8 +57,8 @@ def list_command(
     """Exchanges with a record in the span, as of its end: in the order in which they ended, those under way last."""
     from collections import deque  # noqa: PLC0415
 
-    from extproc.audit.exchanges import Query, find_exchanges  # noqa: PLC0415
-    from extproc.audit.reader import Reader  # noqa: PLC0415
+    from extproc.audit.reading.exchanges import Query, find_exchanges  # noqa: PLC0415
+    from extproc.audit.reading.reader import Reader  # noqa: PLC0415
     from extproc.cli.audit_view import print_list, print_problems  # noqa: PLC0415
 
     where = find_where(config, store)
@@ -96,8 +96,8 @@ def list_command(
 @json_option
 def show_command(*, exchange_id: str, config: Path | None, store: Path | None, as_json: bool) -> None:
     """Every record of one exchange, with its place in the log."""
-    from extproc.audit.exchanges import collect_exchange  # noqa: PLC0415
-    from extproc.audit.reader import Reader, span_of_exchange  # noqa: PLC0415
+    from extproc.audit.reading.exchanges import collect_exchange  # noqa: PLC0415
+    from extproc.audit.reading.reader import Reader, span_of_exchange  # noqa: PLC0415
     from extproc.cli.audit_view import print_problems, print_records  # noqa: PLC0415
 
     where = find_where(config, store)

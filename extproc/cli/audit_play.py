@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from extproc.approvals.conversation import read_conversation
-from extproc.audit.answer_stream import AnswerReader
-from extproc.audit.content import Piece
-from extproc.audit.exchanges import ExchangeRecords
-from extproc.audit.reader import time_text
-from extproc.audit.replay import Transcript
-from extproc.audit.said import Said
+from extproc.audit.log.content import Piece
+from extproc.audit.reading.answer_stream import AnswerReader
+from extproc.audit.reading.exchanges import ExchangeRecords
+from extproc.audit.reading.reader import time_text
+from extproc.audit.reading.replay import Transcript
+from extproc.audit.reading.said import Said
 from extproc.core.policy import DEFAULT_DENY, DEFAULT_DENY_TEXT
 from extproc.core.printable import printable, printable_line
 from extproc.core.reasons import REFUSALS, Reason

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from extproc.audit.report import Unwatched, Watch
+from extproc.audit.verify.report import Unwatched, Watch
 
 _MB = 1_000_000
 

@@ -19,7 +19,7 @@ from extproc.cli.audit_where import (
 from extproc.cli.config import EXIT_FINDING
 
 if TYPE_CHECKING:
-    from extproc.audit.replay import Transcript
+    from extproc.audit.reading.replay import Transcript
     from extproc.audit.settings import AuditSettings
 
 
@@ -63,10 +63,10 @@ def replay_command(
 
 
 def _read(where: Where, settings: AuditSettings, exchange_id: str) -> Transcript:
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
-    from extproc.audit.reader import span_of_exchange  # noqa: PLC0415
+    from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.reading.reader import span_of_exchange  # noqa: PLC0415
+    from extproc.audit.reading.replay import read_transcript  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.replay import read_transcript  # noqa: PLC0415
     from extproc.core.reasons import ExchangeError  # noqa: PLC0415
 
     try:

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from extproc.audit.anchored import Anchored
-from extproc.audit.reader import time_text
-from extproc.audit.report import FINDING, MAX_FINDINGS, UNPROVEN, Report
-from extproc.audit.span import EVERYTHING
+from extproc.audit.reading.reader import time_text
+from extproc.audit.reading.span import EVERYTHING
+from extproc.audit.verify.anchored import Anchored
+from extproc.audit.verify.report import FINDING, MAX_FINDINGS, UNPROVEN, Report
 from extproc.core.printable import printable_line
 
 UNANCHORED = (

@@ -23,8 +23,8 @@ from extproc.cli.audit_where import fail, find_where, json_option
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
 
 if TYPE_CHECKING:
-    from extproc.audit.over_age import RetentionJob
-    from extproc.audit.retention import Retention
+    from extproc.audit.retention.over_age import RetentionJob
+    from extproc.audit.retention.retention import Retention
     from extproc.edge.settings import Settings
 
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @json_option
 def retention_command(*, config: Path, enforce: bool, as_json: bool) -> None:
     """Count what is kept, and how old it is (PCI DSS 3.2.1, 10.5.1). At least every three months."""
-    from extproc.audit.over_age import result_of  # noqa: PLC0415
+    from extproc.audit.retention.over_age import result_of  # noqa: PLC0415
 
     settings = settings_or_exit(config)
     find_where(config, None).record_read("audit.retention_check", {"enforce": enforce})
@@ -56,9 +56,9 @@ def retention_command(*, config: Path, enforce: bool, as_json: bool) -> None:
 
 @contextmanager
 def _job(settings: Settings) -> Iterator[RetentionJob]:
-    from extproc.audit.journal import write_once  # noqa: PLC0415
-    from extproc.audit.over_age import WRITER, RetentionJob  # noqa: PLC0415
-    from extproc.audit.store import open_store  # noqa: PLC0415
+    from extproc.audit.log.journal import write_once  # noqa: PLC0415
+    from extproc.audit.retention.over_age import WRITER, RetentionJob  # noqa: PLC0415
+    from extproc.audit.stores.store import open_store  # noqa: PLC0415
     from extproc.cli.person import account  # noqa: PLC0415
     from extproc.core.record import Actor  # noqa: PLC0415
 
@@ -75,8 +75,8 @@ def _job(settings: Settings) -> Iterator[RetentionJob]:
 
 
 def _print(found: Retention, limit_days: int) -> None:
-    from extproc.audit.reader import time_text  # noqa: PLC0415
-    from extproc.audit.retention import AT_HAND_DAYS, HISTORY_DAYS  # noqa: PLC0415
+    from extproc.audit.reading.reader import time_text  # noqa: PLC0415
+    from extproc.audit.retention.retention import AT_HAND_DAYS, HISTORY_DAYS  # noqa: PLC0415
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
     def when(time_ms: int) -> str:

@@ -21,17 +21,17 @@ from extproc.cli.two_people import Step, ask, find_asked, listing, refusals, ste
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from extproc.audit.holdings import Holdings
-    from extproc.audit.keys import AuditKeys
-    from extproc.audit.open_sealed import Opened
-    from extproc.audit.replay import Transcript
-    from extproc.audit.two_people import PersonRequest, TwoPeople
+    from extproc.audit.keys.keys import AuditKeys
+    from extproc.audit.reading.holdings import Holdings
+    from extproc.audit.reading.replay import Transcript
+    from extproc.audit.retention.open_sealed import Opened
+    from extproc.audit.retention.two_people import PersonRequest, TwoPeople
 
 _OTHERWISE = "Nothing is shown without its record; repeat it."
 
 
 def _act() -> TwoPeople:
-    from extproc.audit.open_sealed import OPENING  # noqa: PLC0415
+    from extproc.audit.retention.open_sealed import OPENING  # noqa: PLC0415
 
     return OPENING
 
@@ -40,7 +40,7 @@ def _act() -> TwoPeople:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The private key's file.")
 def sealed_key_command(*, out: Path) -> None:
     """Make the custodian's key pair: FILE (0600) is for the custodian alone, FILE.pub for the service."""
-    from extproc.audit.sealed import PUBLIC_SUFFIX, write_custodian_keys  # noqa: PLC0415
+    from extproc.audit.retention.sealed import PUBLIC_SUFFIX, write_custodian_keys  # noqa: PLC0415
 
     try:
         name = write_custodian_keys(out)
@@ -78,9 +78,9 @@ def request_command(step: Step) -> None:
 @click.option("--direction", type=click.Choice(["to_model", "to_client"]), help="One of them; else what there is.")
 def confirm_command(step: Step, *, key_file: Path, direction: str | None) -> None:
     """Confirm another person's request, and print what arrived, byte for byte but for what is never kept."""
-    from extproc.audit.open_sealed import NothingToOpen, Opener  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.sealed import load_private_key  # noqa: PLC0415
+    from extproc.audit.retention.open_sealed import NothingToOpen, Opener  # noqa: PLC0415
+    from extproc.audit.retention.sealed import load_private_key  # noqa: PLC0415
     from extproc.core.record import Direction  # noqa: PLC0415
 
     try:
@@ -113,8 +113,8 @@ open_sealed_command.add_command(listing(_act))
 
 def _transcript(holdings: Holdings, keys: AuditKeys, request: PersonRequest) -> Transcript:
     """Raises `AuditRefused` and `StoreFailed`."""
+    from extproc.audit.reading.replay import read_transcript  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.replay import read_transcript  # noqa: PLC0415
     from extproc.core.reasons import ExchangeError  # noqa: PLC0415
 
     try:

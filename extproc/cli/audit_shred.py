@@ -19,13 +19,13 @@ from extproc.cli.audit_where import find_where
 from extproc.cli.two_people import Step, ask, find_asked, listing, refusals, step_of, write_records
 
 if TYPE_CHECKING:
-    from extproc.audit.two_people import TwoPeople
+    from extproc.audit.retention.two_people import TwoPeople
 
 _OTHERWISE = "Nothing is destroyed without its record; repeat it."
 
 
 def _act() -> TwoPeople:
-    from extproc.audit.shred_request import SHRED  # noqa: PLC0415
+    from extproc.audit.retention.shred_request import SHRED  # noqa: PLC0415
 
     return SHRED
 
@@ -39,7 +39,7 @@ def shred_command() -> None:
 @step_of("EXCHANGE_ID")
 def request_command(step: Step) -> None:
     """Ask for it. Prints the id that another person confirms within 24 hours."""
-    from extproc.audit.shred import check_shreddable  # noqa: PLC0415
+    from extproc.audit.retention.shred import check_shreddable  # noqa: PLC0415
 
     ask(_act(), step, step.settings.audit.shredders, check_shreddable, _OTHERWISE)
 
@@ -48,8 +48,8 @@ def request_command(step: Step) -> None:
 @step_of("REQUEST_ID")
 def confirm_command(step: Step) -> None:
     """Confirm another person's request, and destroy the key. Repeat it when it was not done to the end."""
-    from extproc.audit.shred import Shredder  # noqa: PLC0415
-    from extproc.audit.store import open_store  # noqa: PLC0415
+    from extproc.audit.retention.shred import Shredder  # noqa: PLC0415
+    from extproc.audit.stores.store import open_store  # noqa: PLC0415
 
     act, settings = _act(), step.settings
     find_where(step.config, None).record_read(act.operation, {"request": step.target})

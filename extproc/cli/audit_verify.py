@@ -36,11 +36,11 @@ def verify_command(
     anchor_key: str,
 ) -> None:
     """Prove the log, or say where it does not hold. Exit 0 proven, 1 a finding, 2 incomplete."""
-    from extproc.audit.anchored import report_alarms  # noqa: PLC0415
-    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.reading.span import Span  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.span import Span  # noqa: PLC0415
-    from extproc.audit.verify import verify  # noqa: PLC0415
+    from extproc.audit.verify.anchored import report_alarms  # noqa: PLC0415
+    from extproc.audit.verify.verify import verify  # noqa: PLC0415
     from extproc.cli.audit_progress import watch_on_terminal  # noqa: PLC0415
     from extproc.cli.audit_report import print_report  # noqa: PLC0415
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from extproc.audit.exchanges import ExchangeRecords
-from extproc.audit.reader import time_text
+from extproc.audit.reading.exchanges import ExchangeRecords
+from extproc.audit.reading.reader import time_text
 from extproc.cli.columns import align
 from extproc.cli.config import EXIT_INPUT
 from extproc.core.printable import printable_line

@@ -17,10 +17,10 @@ import click
 from extproc.cli.config import EXIT_INPUT, settings_or_exit
 
 if TYPE_CHECKING:
-    from extproc.audit.holdings import Holdings
-    from extproc.audit.reader import Span
+    from extproc.audit.reading.holdings import Holdings
+    from extproc.audit.reading.reader import Span
     from extproc.audit.settings import AuditSettings
-    from extproc.audit.store import ObjectStore
+    from extproc.audit.stores.store import ObjectStore
     from extproc.core.record import EventCode
 
 _SPAN = re.compile(r"(\d+)([smhd])")
@@ -40,15 +40,15 @@ class Where:
         return self.settings.spool if self.settings else None
 
     def look(self) -> Holdings:
-        from extproc.audit.holdings import Holdings  # noqa: PLC0415
+        from extproc.audit.reading.holdings import Holdings  # noqa: PLC0415
 
         with store_failures():
             return Holdings.look(self.store, self.spool, self.deployment)
 
     def look_at_evidence(self, span: Span) -> Holdings:
         """What there is of the evidence of a span; nothing else is listed."""
-        from extproc.audit.holdings import Holdings  # noqa: PLC0415
-        from extproc.audit.reader import evidence_of  # noqa: PLC0415
+        from extproc.audit.reading.holdings import Holdings  # noqa: PLC0415
+        from extproc.audit.reading.reader import evidence_of  # noqa: PLC0415
 
         with store_failures():
             listing = evidence_of(self.deployment, span)
@@ -72,8 +72,8 @@ class Where:
         self, event_code: EventCode, operation: str, detail: dict[str, str | int | float | bool], otherwise: str
     ) -> None:
         """Durable, by who runs the command. When it cannot be, the command ends with `otherwise`."""
-        from extproc.audit.journal import write_once  # noqa: PLC0415
-        from extproc.audit.keys import open_keys  # noqa: PLC0415
+        from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
+        from extproc.audit.log.journal import write_once  # noqa: PLC0415
         from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
         from extproc.cli.person import account  # noqa: PLC0415
         from extproc.core.reasons import ExchangeError  # noqa: PLC0415
@@ -106,7 +106,7 @@ def fail(sentence: str) -> NoReturn:
 @contextmanager
 def store_failures(what: str = "the audit store could not be read") -> Iterator[None]:
     """A store that cannot be read, or a disk that takes nothing, ends the command."""
-    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+    from extproc.audit.stores.store import StoreFailed  # noqa: PLC0415
 
     try:
         yield
@@ -119,7 +119,7 @@ def store_failures(what: str = "the audit store could not be read") -> Iterator[
 def find_where(config: Path | None, store: Path | None) -> Where:
     """From the two options; wrong use and wrong settings end the command."""
     from extproc.audit.settings import DirectoryStore  # noqa: PLC0415
-    from extproc.audit.store import Directory, open_store  # noqa: PLC0415
+    from extproc.audit.stores.store import Directory, open_store  # noqa: PLC0415
 
     if store is not None:
         if not (store / "v1").is_dir():
@@ -188,7 +188,7 @@ def since_ms(text: str, option: str) -> int:
 
 def span_of(since: str, until: str) -> Span:
     """Of the two options; a span that holds nothing is wrong use."""
-    from extproc.audit.reader import FOREVER_MS, Span  # noqa: PLC0415
+    from extproc.audit.reading.reader import FOREVER_MS, Span  # noqa: PLC0415
 
     since_at, until_at = since_ms(since, "--since (--from)"), since_ms(until, "--until (--to)")
     span = Span(since_at, min(until_at, FOREVER_MS) if until else FOREVER_MS)

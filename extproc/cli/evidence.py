@@ -19,11 +19,11 @@ from extproc.cli.audit_anchored import anchor_options, anchored_or_exit
 from extproc.cli.audit_where import config_option, fail, find_where, since_ms, store_failures
 
 if TYPE_CHECKING:
-    from extproc.audit.anchored import Anchored
     from extproc.audit.evidence.pack import Pack
     from extproc.audit.evidence.rows import Clean
     from extproc.audit.evidence.subject import Subject
-    from extproc.audit.report import Report
+    from extproc.audit.verify.anchored import Anchored
+    from extproc.audit.verify.report import Report
     from extproc.cli.audit_where import Where
     from extproc.core.masking.scanner import Scanner
     from extproc.edge.settings import Settings
@@ -90,7 +90,7 @@ def _subject(settings: Settings, from_ms: int, to_ms: int, now_ms: int) -> Subje
     """What is known before the log is read. Ends the command when a key or the policy cannot be read."""
     from extproc.audit.evidence.facts import Facts  # noqa: PLC0415
     from extproc.audit.evidence.subject import Listener, Subject  # noqa: PLC0415
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
     from extproc.edge.key_inventory import key_facts  # noqa: PLC0415
@@ -118,12 +118,12 @@ def _subject(settings: Settings, from_ms: int, to_ms: int, now_ms: int) -> Subje
 
 def _read(where: Where, settings: Settings, subject: Subject) -> Report:
     """Count every record of the period, and verify the log."""
-    from extproc.audit.anchored import report_alarms  # noqa: PLC0415
-    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
-    from extproc.audit.reader import Reader, Span  # noqa: PLC0415
+    from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.reading.reader import Reader, Span  # noqa: PLC0415
+    from extproc.audit.reading.span import Span as AskedSpan  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.span import Span as AskedSpan  # noqa: PLC0415
-    from extproc.audit.verify import verify  # noqa: PLC0415
+    from extproc.audit.verify.anchored import report_alarms  # noqa: PLC0415
+    from extproc.audit.verify.verify import verify  # noqa: PLC0415
     from extproc.cli.audit_progress import watch_on_terminal  # noqa: PLC0415
 
     facts = subject.facts

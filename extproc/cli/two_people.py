@@ -22,10 +22,10 @@ from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify
 if TYPE_CHECKING:
     from enum import StrEnum
 
-    from extproc.audit.exchanges import ExchangeRecords
-    from extproc.audit.holdings import Holdings
-    from extproc.audit.keys import AuditKeys
-    from extproc.audit.two_people import PersonRequest, TwoPeople
+    from extproc.audit.keys.keys import AuditKeys
+    from extproc.audit.reading.exchanges import ExchangeRecords
+    from extproc.audit.reading.holdings import Holdings
+    from extproc.audit.retention.two_people import PersonRequest, TwoPeople
     from extproc.core.identity import Principal
     from extproc.core.record import Record
     from extproc.edge.settings import Settings
@@ -83,9 +83,9 @@ def _begin(config: Path, target: str, token_file: Path | None, reason: str, *, t
 @contextmanager
 def writing(act: TwoPeople, settings: Settings, otherwise: str) -> Iterator[tuple[AuditKeys, Write]]:
     """The deployment's keys, and what writes records. A log that cannot be read or written ends the command."""
-    from extproc.audit.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.store import StoreFailed  # noqa: PLC0415
+    from extproc.audit.stores.store import StoreFailed  # noqa: PLC0415
 
     try:
         keys = open_keys(settings.audit)
@@ -96,7 +96,7 @@ def writing(act: TwoPeople, settings: Settings, otherwise: str) -> Iterator[tupl
 
 def write_records(settings: Settings, keys: AuditKeys, writer: str, otherwise: str, records: Sequence[Record]) -> str:
     """The origin of the records, once they are durable. When they cannot be, the command ends with `otherwise`."""
-    from extproc.audit.journal import write_once  # noqa: PLC0415
+    from extproc.audit.log.journal import write_once  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.core.reasons import Unavailable  # noqa: PLC0415
 
@@ -109,7 +109,7 @@ def write_records(settings: Settings, keys: AuditKeys, writer: str, otherwise: s
 @contextmanager
 def refusals(act: TwoPeople, write: Write, person: Principal, exchange_id: str) -> Iterator[None]:
     """A try without the right to it is evidence as well (PCI DSS 10.2.1.4)."""
-    from extproc.audit.two_people import RequestRefused  # noqa: PLC0415
+    from extproc.audit.retention.two_people import RequestRefused  # noqa: PLC0415
     from extproc.core.record import Outcome  # noqa: PLC0415
 
     try:
@@ -132,8 +132,8 @@ def refusals(act: TwoPeople, write: Write, person: Principal, exchange_id: str) 
 
 def _leave(sentence: str, code: StrEnum) -> NoReturn:
     """With 1 where who asks may not, or the log lacks a key; with 2 where there is nothing of what was asked for."""
-    from extproc.audit.shred_request import ShredCode  # noqa: PLC0415
-    from extproc.audit.two_people import RequestCode  # noqa: PLC0415
+    from extproc.audit.retention.shred_request import ShredCode  # noqa: PLC0415
+    from extproc.audit.retention.two_people import RequestCode  # noqa: PLC0415
 
     click.echo(sentence, err=True)
     findings = {RequestCode.NOT_IN_GROUP, RequestCode.OWN_REQUEST, ShredCode.KEY_GONE}
@@ -148,8 +148,8 @@ def ask(
     otherwise: str,
 ) -> None:
     """Record the request, and print its id. `check` raises `RequestRefused` for an exchange that is none for it."""
-    from extproc.audit.exchanges import show_exchange  # noqa: PLC0415
-    from extproc.audit.two_people import request_id_of  # noqa: PLC0415
+    from extproc.audit.reading.exchanges import show_exchange  # noqa: PLC0415
+    from extproc.audit.retention.two_people import request_id_of  # noqa: PLC0415
 
     where = find_where(step.config, None)
     where.record_read(act.operation, {"exchange": step.target})
@@ -167,7 +167,7 @@ def find_asked(
     act: TwoPeople, step: Step, groups: tuple[str, ...], write: Write, look: Callable[[], Holdings]
 ) -> PersonRequest:
     """The request that this step confirms. What is refused is recorded, and ends the command."""
-    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
 
     with refusals(act, write, step.person, ""):
         act.check_person(groups, step.person)
@@ -191,8 +191,8 @@ def listing(act: Callable[[], TwoPeople]) -> click.Command:
 
 def _list(act: TwoPeople, config: Path, *, as_json: bool) -> None:
     """Those of the last 24 hours; the reading is recorded first."""
-    from extproc.audit.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
-    from extproc.audit.reader import time_text  # noqa: PLC0415
+    from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key  # noqa: PLC0415
+    from extproc.audit.reading.reader import time_text  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.core.printable import printable_line  # noqa: PLC0415
 

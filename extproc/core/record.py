@@ -1,4 +1,4 @@
-"""The evidence record: small, closed, without account data or content. `extproc.audit.line` gives it its stored form.
+"""The evidence record: small, closed, without account data or content. `extproc.audit.records.line` stores it.
 
 The fields that PCI DSS v4.0.1 10.2.2 asks for (who, what, when, outcome, origin, affected resource) have no defaults,
 and `missing_fields` says which are empty: a record without one is not written, and its request is refused.

@@ -4,8 +4,8 @@ digests and mask tokens."""
 import logging
 from collections.abc import Iterator
 
-from extproc.audit.key_register import DAY_MS, KeyFact, Purpose, near_their_end, refuse_expired, refuse_of_tomorrow
-from extproc.audit.keys import AuditKeys, locked, secret_fact
+from extproc.audit.keys.keys import AuditKeys, locked, secret_fact
+from extproc.audit.keys.register import DAY_MS, KeyFact, Purpose, near_their_end, refuse_expired, refuse_of_tomorrow
 from extproc.edge.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -41,8 +41,8 @@ class Gauge(StrEnum):
     LIVE = "extproc.exchanges.live"
     HOLDS_WAITING = "extproc.holds.waiting"
     AUDIT_LAG = "extproc.audit.lag"
-    SPOOL_BYTES = "extproc.audit.spool.used"
-    SPOOL_LIMIT = "extproc.audit.spool.limit"
+    SPOOL_BYTES = "extproc.audit.log.spool.used"
+    SPOOL_LIMIT = "extproc.audit.log.spool.limit"
     KEY_AGE = "extproc.identity.keys.age"
 
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from extproc.audit.content import ContentLog
-from extproc.audit.journal import Journal
+from extproc.audit.log.content import ContentLog
+from extproc.audit.log.journal import Journal
 from extproc.core import events
 from extproc.core.actions import StoreContent, StoreRecord
 from extproc.core.reasons import Unavailable

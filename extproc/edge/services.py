@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from extproc.approvals.desk import Desk
-from extproc.audit.journal import Journal
+from extproc.audit.log.journal import Journal
 from extproc.core.snapshot import Snapshot
 from extproc.edge.authenticator import Authenticator
 from extproc.edge.telemetry import Telemetry

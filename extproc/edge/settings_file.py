@@ -81,7 +81,7 @@ def _read_key(path: Path) -> bytes:
 
 
 def _read_custodian_key(path: Path) -> object:
-    from extproc.audit.sealed import load_custodian_key  # noqa: PLC0415 - few have one
+    from extproc.audit.retention.sealed import load_custodian_key  # noqa: PLC0415 - few have one
 
     try:
         return load_custodian_key(path)

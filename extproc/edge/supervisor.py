@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from extproc.audit.adopt import adopt_orphans
-from extproc.audit.first_keys import first_keys
+from extproc.audit.keys.first_keys import first_keys
+from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.log.shipper import Shipper, ShippingFailed
+from extproc.audit.log.store_alarm import StoreAlarm
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.shipper import Shipper, ShippingFailed
-from extproc.audit.store import Fault, StoreFailed, open_store
-from extproc.audit.store_alarm import StoreAlarm
+from extproc.audit.stores.store import Fault, StoreFailed, open_store
 from extproc.core.policy_document import PolicyInvalid
 from extproc.edge.hardening import die_with_parent
 from extproc.edge.key_inventory import check_cryptoperiods

@@ -18,8 +18,8 @@ import pytest
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore, open_store
-from extproc.audit.keys import AuditKeys
-from extproc.audit.seal import open_bytes, seal_bytes
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.keys.seal import open_bytes, seal_bytes
 from extproc.core.approval import ApprovalRequest
 from extproc.core.identity import Principal
 from extproc.core.trust import Masked

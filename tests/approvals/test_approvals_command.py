@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from extproc.approvals.store import ApprovalStore
-from extproc.audit.keys import AuditKeys
+from extproc.audit.keys.keys import AuditKeys
 from extproc.cli.approvals import command
 from extproc.core.approval import ApprovalRequest, ApprovalState
 from extproc.core.record import EventCode

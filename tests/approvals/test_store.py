@@ -12,8 +12,8 @@ from alembic.migration import MigrationContext
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore, open_store
 from extproc.approvals.tables import METADATA, SHOWN
-from extproc.audit.keys import AuditKeys
-from extproc.audit.seal import open_bytes, seal_bytes
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.keys.seal import open_bytes, seal_bytes
 from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, decide, open_approval
 from extproc.core.identity import Principal
 from extproc.core.reasons import Malformed, Reason, Unavailable

@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from extproc.audit.anchor import Anchor, Pass
-from extproc.audit.anchor_given import Giver
-from extproc.audit.anchor_memory import open_memory
+from extproc.audit.anchor.anchor import Anchor, Pass
+from extproc.audit.anchor.given import Giver
+from extproc.audit.anchor.memory import open_memory
+from extproc.audit.anchor.note import NoteSigner
+from extproc.audit.log.segment import ZERO, Manifest, line_digest, object_ref
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin, Part
-from extproc.audit.note import NoteSigner
-from extproc.audit.segment import ZERO, Manifest, line_digest, object_ref
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.signed import Domain, Role, Signer, sign_document, split_document
-from extproc.audit.store import Directory, ObjectStore, StoredObject
+from extproc.audit.stores.store import Directory, ObjectStore, StoredObject
 
 NAME = "anchor.test/prod"
 DAY_MS = 86_400_000

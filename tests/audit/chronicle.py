@@ -4,17 +4,17 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from extproc.audit.frames import Kind
-from extproc.audit.keys import AuditKeys
-from extproc.audit.line import encode_record
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log.frames import Kind
+from extproc.audit.log.segment import ZERO, ChainState
+from extproc.audit.log.segment_files import seal_segment
+from extproc.audit.log.writing import FIRST, SegmentFile
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin, Part, segment_file
-from extproc.audit.segment import ZERO, ChainState
-from extproc.audit.segment_files import seal_segment
+from extproc.audit.records.line import encode_record
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.signed import Role, Signer
-from extproc.audit.store import Directory
-from extproc.audit.writing import FIRST, SegmentFile
+from extproc.audit.stores.store import Directory
 from extproc.core.record import Actor, EventCode, Measures, Outcome, PolicyRef, Record, Resource
 
 DAY_MS = 86_400_000

@@ -16,17 +16,17 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from extproc.audit.adopt import adopt_orphans
-from extproc.audit.holdings import Holdings
-from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys
-from extproc.audit.line import parse_mark, parse_record
-from extproc.audit.report import Report
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.shipper import Shipper
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.records.line import parse_mark, parse_record
 from extproc.audit.settings import AuditSettings, DirectoryStore
-from extproc.audit.shipper import Shipper
 from extproc.audit.signed import PublicKey, VerifyKey
-from extproc.audit.store import ObjectStore, StoredObject, open_store
-from extproc.audit.verify import verify
+from extproc.audit.stores.store import ObjectStore, StoredObject, open_store
+from extproc.audit.verify.report import Report
+from extproc.audit.verify.verify import verify
 from extproc.cli.main import main
 from extproc.core.record import Actor, Direction, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.core.trust import Masked

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extproc.audit.adopt import adopt_orphans
-from extproc.audit.findings import Name
-from extproc.audit.holdings import Holdings
-from extproc.audit.keys import AuditKeys
-from extproc.audit.reader import find_records
-from extproc.audit.replay import read_transcript
-from extproc.audit.store import open_store
-from extproc.audit.verify import Report, verify
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
+from extproc.audit.reading.replay import read_transcript
+from extproc.audit.stores.store import open_store
+from extproc.audit.verify.findings import Name
+from extproc.audit.verify.verify import Report, verify
 from tests.audit.victims import settings_of
 
 ROOT = Path(__file__).parents[2]

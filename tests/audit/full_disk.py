@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from extproc.audit import keeper
-from extproc.audit.holdings import Holdings
-from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys
-from extproc.audit.reader import find_records
-from extproc.audit.shipper import Shipper
-from extproc.audit.store import open_store
-from extproc.audit.verify import verify
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log import keeper
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.shipper import Shipper
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
+from extproc.audit.stores.store import open_store
+from extproc.audit.verify.verify import verify
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
 from tests.audit.victims import Acks, record, settings_of

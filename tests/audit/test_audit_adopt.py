@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit import adopt, keeper, shipper
-from extproc.audit.findings import Name
-from extproc.audit.frames import Kind, scan
+from extproc.audit.log import adopt, keeper, shipper
+from extproc.audit.log.frames import Kind, scan
+from extproc.audit.log.segment_files import seal_segment
+from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.replay import read_transcript
-from extproc.audit.segment_files import seal_segment
+from extproc.audit.verify.findings import Name
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
 
@@ -392,8 +392,8 @@ class TestDamagedSpool:
 CHILD = """
 import sys, threading
 from pathlib import Path
-from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys
+from extproc.audit.log.journal import Journal
+from extproc.audit.keys.keys import AuditKeys
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.core.record import *
 from extproc.core.trust import Masked

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from extproc.audit import clock, keeper
-from extproc.audit.alarms import Alarms, Cause, Control, Sight
-from extproc.audit.clock import KernelClock, Synchronised
-from extproc.audit.reader import find_records
+from extproc.audit.log import clock, keeper
+from extproc.audit.log.alarms import Alarms, Cause, Control, Sight
+from extproc.audit.log.clock import KernelClock, Synchronised
+from extproc.audit.reading.reader import find_records
 from extproc.core.record import Direction, EventCode, Outcome, Record
 from extproc.core.trust import Masked
 
@@ -237,7 +237,7 @@ class TestClock:
         known = {} if state is Synchronised.UNKNOWN else {"clock_error_ms": 0.25}
         found = KernelClock(state, known.get("clock_error_ms", -1.0))
         monkeypatch.setattr(keeper, "ask_kernel", lambda: found)
-        monkeypatch.setattr("extproc.audit.journal.ask_kernel", lambda: found)
+        monkeypatch.setattr("extproc.audit.log.journal.ask_kernel", lambda: found)
         journal = log.with_(heartbeat_seconds=0.2).open()
         await_records(log, EventCode.LOG_HEARTBEAT)
         journal.close()

@@ -11,25 +11,25 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from extproc.audit.anchor import Anchor
-from extproc.audit.anchor_days import OLD_DAYS, Days
-from extproc.audit.anchor_given import Giver, note_path
-from extproc.audit.anchor_head import Head
-from extproc.audit.anchor_memory import open_memory
-from extproc.audit.anchored import read_anchored, report_alarms
-from extproc.audit.checkpoint import Checkpoint
-from extproc.audit.key_rotation import rotate_keys
-from extproc.audit.keys import open_keys
+from extproc.audit.anchor.anchor import Anchor
+from extproc.audit.anchor.checkpoint import Checkpoint
+from extproc.audit.anchor.days import OLD_DAYS, Days
+from extproc.audit.anchor.given import Giver, note_path
+from extproc.audit.anchor.head import Head
+from extproc.audit.anchor.memory import open_memory
+from extproc.audit.anchor.note import Algorithm, verify_note
+from extproc.audit.keys.keys import open_keys
+from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key
+from extproc.audit.keys.rotation import rotate_keys
+from extproc.audit.log.segment import MANIFEST_VERSION, Manifest, line_digest, object_ref
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin, Part
-from extproc.audit.note import Algorithm, verify_note
-from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
-from extproc.audit.report import Report
-from extproc.audit.segment import MANIFEST_VERSION, Manifest, line_digest, object_ref
+from extproc.audit.reading.span import EVERYTHING
 from extproc.audit.settings import DirectoryStore
 from extproc.audit.signed import UNNAMED_KEY, Domain, Role, Signer, sign_document, split_document
-from extproc.audit.span import EVERYTHING
-from extproc.audit.verify_epoch import Name
+from extproc.audit.verify.anchored import read_anchored, report_alarms
+from extproc.audit.verify.epoch import Name
+from extproc.audit.verify.report import Report
 from tests.audit.anchoring import (
     DAY_MS,
     NAME,
@@ -329,7 +329,7 @@ class TestAttacks:
         assert (witness.notes(), passed.records) == ({}, 0)
 
     def test_an_epoch_of_another_deployments_key_is_not_co_signed(self, store, witness, tmp_path):
-        from extproc.audit.keys import AuditKeys
+        from extproc.audit.keys.keys import AuditKeys
 
         witness.public = AuditKeys.load_or_create(tmp_path / "others").signing.public_key()
         assert {name for name, _ in alarms(witness.watch(store))} == {"ALTERED"}

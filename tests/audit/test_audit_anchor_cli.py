@@ -13,11 +13,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from extproc.audit.anchor_settings import AnchorSettings, load_anchor_settings
-from extproc.audit.anchored import read_anchored
-from extproc.audit.note import VerifierKey
-from extproc.audit.public_keys import PUBLIC_KEY
+from extproc.audit.anchor.note import VerifierKey
+from extproc.audit.anchor.settings import AnchorSettings, load_anchor_settings
+from extproc.audit.keys.public_keys import PUBLIC_KEY
 from extproc.audit.settings import S3Store
+from extproc.audit.verify.anchored import read_anchored
 from extproc.cli.main import main
 from tests.audit.anchoring import NAME
 
@@ -168,12 +168,12 @@ def test_an_open_alarm_is_said_also_when_a_pass_is_not_finished(log, shipped, co
 
     run(config(), "--once")
     with monkeypatch.context() as context:
-        context.setattr("extproc.audit.store.Directory.list", fails)
+        context.setattr("extproc.audit.stores.store.Directory.list", fails)
         result, (line,) = run(config(), "--once")
         assert (result.exit_code, line["state"]) == (2, "incomplete")
     drop_last(log)
     run(config(), "--once")
-    monkeypatch.setattr("extproc.audit.store.Directory.list", fails)
+    monkeypatch.setattr("extproc.audit.stores.store.Directory.list", fails)
     result, lines = run(config(), "--once")
     assert (result.exit_code, [line.get("alarm") for line in lines]) == (1, [None, "WRITER_MISSING"])
 

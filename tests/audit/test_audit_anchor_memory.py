@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit import anchor_given
-from extproc.audit.anchor_given import Giver
-from extproc.audit.anchor_memory import Memory, open_memory
-from extproc.audit.anchored import read_anchored
-from extproc.audit.note import Algorithm
+from extproc.audit.anchor.anchor import given as anchor_given
+from extproc.audit.anchor.given import Giver
+from extproc.audit.anchor.memory import Memory, open_memory
+from extproc.audit.anchor.note import Algorithm
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.store import StoreFailed
+from extproc.audit.stores.store import StoreFailed
+from extproc.audit.verify.anchored import read_anchored
 from tests.audit.anchoring import NAME, Witness, alarms, copies_in, epochs_of, rewrite
 
 

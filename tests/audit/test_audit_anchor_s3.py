@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from extproc.audit.s3 import Bucket
+from extproc.audit.stores.s3 import Bucket
 from tests.audit.anchoring import Witness
 from tests.audit.test_audit_shipping import bucket_settings, client
 

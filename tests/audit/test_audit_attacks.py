@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from extproc.audit.findings import Name
-from extproc.audit.journal import Journal
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.segment import Manifest, line_digest, object_ref
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import Origin, Part, parse_key
-from extproc.audit.remembered import Remembered, RememberedHead
-from extproc.audit.segment import Manifest, line_digest, object_ref
 from extproc.audit.signed import Domain, Signer, sign_document, split_document
-from extproc.audit.store import StoredObject
+from extproc.audit.stores.store import StoredObject
+from extproc.audit.verify.findings import Name
+from extproc.audit.verify.remembered import Remembered, RememberedHead
 
 
 @dataclass

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from extproc.audit.findings import Name
-from extproc.audit.frames import Kind, pack_commit, scan
+from extproc.audit.log.frames import Kind, pack_commit, scan
+from extproc.audit.log.segment import Manifest, line_digest, object_ref, pack_content, unpack_content
 from extproc.audit.merkle import MerkleTree
-from extproc.audit.segment import Manifest, line_digest, object_ref, pack_content, unpack_content
 from extproc.audit.signed import Domain, Signer, sign_document, split_document
+from extproc.audit.verify.findings import Name
 
 Record = dict[str, Any]
 

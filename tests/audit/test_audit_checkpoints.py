@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from extproc.audit import keeper
-from extproc.audit.findings import Name
+from extproc.audit.log import keeper
+from extproc.audit.log.segment import ChainState, Manifest
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import ChainState, Manifest
 from extproc.audit.signed import Domain, Signer, sign_document, split_document
+from extproc.audit.verify.findings import Name
 
 
 def reference(leaves: list[bytes]) -> bytes:

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from extproc.audit.exchanges import ExchangeRecords
-from extproc.audit.keys import PUBLIC_KEY
+from extproc.audit.keys.keys import PUBLIC_KEY
 from extproc.audit.names import Part
-from extproc.audit.reader import Evidence
+from extproc.audit.reading.exchanges import ExchangeRecords
+from extproc.audit.reading.reader import Evidence
 from extproc.core.record import EventCode
 
 EXAMPLE_SECONDS = 0.003

@@ -6,16 +6,16 @@ import os
 import msgspec
 import pytest
 
-from extproc.audit.content import ContentCipher, Piece, WrappedKey, parse_content_frame, unwrap_key, wrap_key
-from extproc.audit.exchanges import Query, find_exchanges
-from extproc.audit.keys import AuditKeys
-from extproc.audit.line import parse_mark, parse_record
-from extproc.audit.reader import Reader
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.keys.seal import open_bytes, seal_bytes
+from extproc.audit.log.content import ContentCipher, Piece, WrappedKey, parse_content_frame, unwrap_key, wrap_key
+from extproc.audit.log.registry import read_head
+from extproc.audit.log.segment import pack_content, unpack_content
+from extproc.audit.reading.exchanges import Query, find_exchanges
+from extproc.audit.reading.reader import Reader
+from extproc.audit.reading.replay import read_transcript
+from extproc.audit.records.line import parse_mark, parse_record
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.registry import read_head
-from extproc.audit.replay import read_transcript
-from extproc.audit.seal import open_bytes, seal_bytes
-from extproc.audit.segment import pack_content, unpack_content
 from extproc.core.reasons import Malformed
 from extproc.core.record import Direction, EventCode
 from extproc.core.trust import Masked

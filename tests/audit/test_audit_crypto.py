@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from extproc.audit.content import ContentCipher, Piece, parse_content_frame
-from extproc.audit.holdings import Holdings
-from extproc.audit.keys import AuditKeys, FileContentKeys
+from extproc.audit.keys.keys import AuditKeys, FileContentKeys
+from extproc.audit.keys.seal import open_bytes, seal_bytes
+from extproc.audit.log.content import ContentCipher, Piece, parse_content_frame
+from extproc.audit.log.segment import CONTENT_LENGTH, CONTENT_MAGIC, pack_content, unpack_content
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.replay import Transcript, read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.replay import Transcript, read_transcript
-from extproc.audit.seal import open_bytes, seal_bytes
-from extproc.audit.segment import CONTENT_LENGTH, CONTENT_MAGIC, pack_content, unpack_content
 from extproc.core.reasons import Malformed
 from extproc.core.record import Direction
 from extproc.core.trust import Masked
@@ -215,7 +215,7 @@ def test_a_stream_opens_under_the_key_that_its_first_frame_commits_to():
 
 def test_another_key_in_the_bag_does_not_open_the_stream(stored):
     """A whole, well-sealed line of the same exchange, with another content key."""
-    from extproc.audit.content import WrappedKey, wrap_key
+    from extproc.audit.log.content import WrappedKey, wrap_key
 
     line = msgspec.json.decode(stored.bag, type=WrappedKey)
     other = ContentCipher(b"\x09" * 32, line.origin, "x-1")

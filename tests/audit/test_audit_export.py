@@ -13,15 +13,15 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
-from extproc.audit.exchanges import show_exchange
-from extproc.audit.export_ocsf import ocsf_event
-from extproc.audit.export_parquet import COLUMNS
-from extproc.audit.holdings import Holdings
-from extproc.audit.line import encode_record, line_head, parse_record
 from extproc.audit.names import Origin
-from extproc.audit.reader import Evidence, find_records
+from extproc.audit.reading.exchanges import show_exchange
+from extproc.audit.reading.export_ocsf import ocsf_event
+from extproc.audit.reading.export_parquet import COLUMNS
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import Evidence, find_records
+from extproc.audit.records.line import encode_record, line_head, parse_record
 from extproc.audit.settings import DirectoryStore
-from extproc.audit.store import Directory
+from extproc.audit.stores.store import Directory
 from extproc.cli.audit_export import PYARROW
 from extproc.cli.main import main
 from extproc.core.record import ApprovalRef, EventCode, Measures, Outcome
@@ -128,8 +128,8 @@ def test_rows_have_the_columns_and_types_that_are_promised(two_days: Path) -> No
 
 @pytest.mark.parametrize("objects", [2, 4])
 def test_rows_go_in_groups_and_none_is_lost(two_days: Path, monkeypatch, objects: int) -> None:
-    monkeypatch.setattr("extproc.audit.export_parquet.ROWS_AS_OBJECTS", objects)
-    monkeypatch.setattr("extproc.audit.export_parquet.ROWS_OF_A_GROUP", 4)
+    monkeypatch.setattr("extproc.audit.reading.export_parquet.ROWS_AS_OBJECTS", objects)
+    monkeypatch.setattr("extproc.audit.reading.export_parquet.ROWS_OF_A_GROUP", 4)
     assert run(two_days, "--format", "parquet", "--output", str(two_days / "out")).exit_code == 0
     file = pyarrow.parquet.ParquetFile(two_days / "out" / "dt=2026-10-01" / "part-0000.parquet")
     groups = [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
@@ -138,7 +138,7 @@ def test_rows_go_in_groups_and_none_is_lost(two_days: Path, monkeypatch, objects
 
 
 def test_a_person_at_a_terminal_sees_how_far_it_is(two_days: Path, monkeypatch) -> None:
-    monkeypatch.setattr("extproc.audit.export.REPORT_EVERY", 4)
+    monkeypatch.setattr("extproc.audit.reading.export.REPORT_EVERY", 4)
     quiet = run(two_days, "--format", "parquet", "--output", str(two_days / "quiet"))
     monkeypatch.setattr("extproc.cli.audit_export.sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))
     seen = run(two_days, "--format", "parquet", "--output", str(two_days / "seen"))
@@ -147,7 +147,7 @@ def test_a_person_at_a_terminal_sees_how_far_it_is(two_days: Path, monkeypatch) 
 
 
 def test_files_stay_open_for_a_few_days_only_and_late_records_get_a_part(two_days: Path, monkeypatch) -> None:
-    monkeypatch.setattr("extproc.audit.export.OPEN_DAYS", 1)
+    monkeypatch.setattr("extproc.audit.reading.export.OPEN_DAYS", 1)
     Epoch(two_days, START_MS + DAY_MS - 400, "worker-2").segment(
         record_of(EventCode.LOG_START, "", START_MS + DAY_MS + 10_000), *exchange_of(5, START_MS + DAY_MS - 300)
     )
@@ -180,7 +180,9 @@ class TestWholeOrNotAtAll:
         assert self.left(two_days) == []
 
     def test_a_disk_that_is_full_leaves_nothing(self, two_days: Path, monkeypatch) -> None:
-        monkeypatch.setattr("extproc.audit.export._sync", lambda path: (_ for _ in ()).throw(OSError(28, "full")))
+        monkeypatch.setattr(
+            "extproc.audit.reading.export._sync", lambda path: (_ for _ in ()).throw(OSError(28, "full"))
+        )
         result = run(two_days, "--format", "parquet", "--output", str(two_days / "out"))
         assert (result.exit_code, result.stdout) == (2, "")
         assert "the export was not written" in result.stderr
@@ -219,7 +221,7 @@ class TestRecorded:
             raise OSError("no")
 
         monkeypatch.setattr(os, "fdatasync", broken)
-        monkeypatch.setattr("extproc.audit.reader.Reader.in_order", lambda reader: pytest.fail("read"))
+        monkeypatch.setattr("extproc.audit.reading.reader.Reader.in_order", lambda reader: pytest.fail("read"))
         result = export("--format", "parquet", "--output", str(tmp_path / "out"))
         assert (result.exit_code, result.stdout) == (2, "")
         assert not (tmp_path / "out").exists()

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from extproc.audit.first_keys import first_keys
-from extproc.audit.journal import Journal, write_once
-from extproc.audit.key_rotation import rotate_keys
-from extproc.audit.keys import AuditKeys, open_keys
+from extproc.audit.keys.first_keys import first_keys
+from extproc.audit.keys.keys import AuditKeys, open_keys
+from extproc.audit.keys.rotation import rotate_keys
+from extproc.audit.log.journal import Journal, write_once
+from extproc.audit.log.registry import Registry
 from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.registry import Registry
 from extproc.audit.settings import DirectoryStore
 from extproc.cli.main import main
 from extproc.core.record import EventCode

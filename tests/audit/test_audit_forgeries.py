@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit.findings import Name
-from extproc.audit.keys import AuditKeys
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.reading.span import Span
 from extproc.audit.settings import DirectoryStore
-from extproc.audit.span import Span
+from extproc.audit.verify.findings import Name
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
 

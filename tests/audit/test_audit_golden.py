@@ -1,7 +1,7 @@
 """Logs that earlier versions wrote: still read as they were written, and still proven.
 
 `v1` has flat lines and manifests of version 1, `v2` lines by OCSF and manifests of version 2. What readers from before a
-version do with its logs: `extproc.audit.segment.Manifest`.
+version do with its logs: `extproc.audit.log.segment.Manifest`.
 """
 
 import json
@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from extproc.audit.findings import Name
-from extproc.audit.holdings import Holdings
-from extproc.audit.keys import PUBLIC_KEY, load_public_key
-from extproc.audit.reader import find_records
+from extproc.audit.keys.keys import PUBLIC_KEY, load_public_key
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
 from extproc.audit.settings import DirectoryStore
-from extproc.audit.store import Directory
-from extproc.audit.verify import verify
+from extproc.audit.stores.store import Directory
+from extproc.audit.verify.findings import Name
+from extproc.audit.verify.verify import verify
 from extproc.cli.main import main
 from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, Record
 

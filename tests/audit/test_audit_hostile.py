@@ -14,20 +14,20 @@ import msgspec
 import pytest
 
 from extproc.approvals.conversation import read_conversation
-from extproc.audit.anchor_head import AlarmName, Contradiction, Follower, Head
-from extproc.audit.anchor_look import Look
-from extproc.audit.checkpoint import Checkpoint
-from extproc.audit.findings import Name
-from extproc.audit.keys import AuditKeys
+from extproc.audit.anchor.checkpoint import Checkpoint
+from extproc.audit.anchor.head import AlarmName, Contradiction, Follower, Head
+from extproc.audit.anchor.look import Look
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log.segment import Manifest
 from extproc.audit.names import Part, parse_key
-from extproc.audit.reader import Reader, time_text
+from extproc.audit.reading.reader import Reader, time_text
+from extproc.audit.reading.said import Speech
+from extproc.audit.reading.span import Span
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.remembered import Remembered, RememberedHead
-from extproc.audit.said import Speech
-from extproc.audit.segment import Manifest
 from extproc.audit.signed import split_document
-from extproc.audit.span import Span
-from extproc.audit.verify import verify
+from extproc.audit.verify.findings import Name
+from extproc.audit.verify.remembered import Remembered, RememberedHead
+from extproc.audit.verify.verify import verify
 from extproc.cli.person import account, mask_reason
 from extproc.core.record import EventCode
 from extproc.core.trust import Masked
@@ -240,7 +240,7 @@ def test_a_number_that_no_column_takes_is_refused_with_what_the_manifest_says(ru
 
 _ENDED_HALF_WAY = """
 import os, signal, sys
-from extproc.audit.export_ocsf import JsonLines
+from extproc.audit.reading.export_ocsf import JsonLines
 from extproc.cli.main import main
 write = JsonLines.write
 def end(self, item):

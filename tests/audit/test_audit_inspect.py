@@ -11,14 +11,14 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
-from extproc.audit import inspect_probes
-from extproc.audit.inspect import MEANINGS, Capabilities, Finding, Inspection, Result, Rule, capabilities
-from extproc.audit.inspect_directory import inspect_directory
-from extproc.audit.inspect_probes import Outcome, Probes
-from extproc.audit.inspect_s3 import NO_RIGHT, inspect_s3
-from extproc.audit.line import parse_record
+from extproc.audit.records.line import parse_record
 from extproc.audit.settings import DirectoryStore, S3Store
-from extproc.audit.store import Directory, StoreFailed
+from extproc.audit.stores import inspect_probes
+from extproc.audit.stores.inspect import MEANINGS, Capabilities, Finding, Inspection, Result, Rule, capabilities
+from extproc.audit.stores.inspect_directory import inspect_directory
+from extproc.audit.stores.inspect_probes import Outcome, Probes
+from extproc.audit.stores.inspect_s3 import NO_RIGHT, inspect_s3
+from extproc.audit.stores.store import Directory, StoreFailed
 from extproc.cli.main import main
 from extproc.core.record import EventCode, Record
 from tests.audit.configured import write_config

@@ -10,15 +10,15 @@ import time
 
 import pytest
 
-from extproc.audit.adopt import adopt_orphans
-from extproc.audit.frames import Kind, scan
-from extproc.audit.journal import MAX_EXCHANGE_ID_BYTES, Journal, write_once
-from extproc.audit.line import parse_mark
+from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.log.frames import Kind, scan
+from extproc.audit.log.journal import MAX_EXCHANGE_ID_BYTES, Journal, write_once
+from extproc.audit.log.segment import line_digest
+from extproc.audit.log.spool import NewEpoch, is_alive, measure
 from extproc.audit.names import Origin
+from extproc.audit.records.line import parse_mark
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import line_digest
 from extproc.audit.settings import AuditSettings
-from extproc.audit.spool import NewEpoch, is_alive, measure
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Direction, EventCode
 from extproc.core.trust import Masked
@@ -411,7 +411,7 @@ class TestOneWriterOneEpoch:
         code = (
             "import sys\n"
             "from pathlib import Path\n"
-            "from extproc.audit.spool import EpochLock, is_alive\n"
+            "from extproc.audit.log.spool import EpochLock, is_alive\n"
             "path = next(Path(sys.argv[1]).glob('epochs/*/2*'))\n"
             "assert is_alive(path)\n"
             "assert EpochLock.take(path) is None\n"

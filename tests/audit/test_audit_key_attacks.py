@@ -9,20 +9,21 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from extproc.audit import files, foreign_log
-from extproc.audit.findings import Name
-from extproc.audit.first_keys import first_keys
-from extproc.audit.journal import write_once
-from extproc.audit.key_rotation import rotate_keys
-from extproc.audit.keys import AuditKeys, open_keys, transcripts_of
-from extproc.audit.kms import KmsContentKeys, connect, open_kms_keys
-from extproc.audit.public_keys import PUBLIC_KEY
+from extproc.audit import files
+from extproc.audit.keys.first_keys import first_keys
+from extproc.audit.keys.keys import AuditKeys, open_keys, transcripts_of
+from extproc.audit.keys.kms import KmsContentKeys, connect, open_kms_keys
+from extproc.audit.keys.public_keys import PUBLIC_KEY
+from extproc.audit.keys.rotation import rotate_keys
+from extproc.audit.log import foreign_log
+from extproc.audit.log.journal import write_once
+from extproc.audit.log.setbacks import MAX_TRIES
+from extproc.audit.log.shipper import ShippingFailed
+from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.replay import read_transcript
-from extproc.audit.setbacks import MAX_TRIES
 from extproc.audit.settings import KmsKeys
-from extproc.audit.shipper import ShippingFailed
-from extproc.audit.store import Directory, Fault, StoreFailed
+from extproc.audit.stores.store import Directory, Fault, StoreFailed
+from extproc.audit.verify.findings import Name
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
 from extproc.edge.key_inventory import check_cryptoperiods
@@ -228,7 +229,7 @@ class TestAnotherKeyOfTheKms:
                 keys.wrapping(transcripts_of(ORIGIN))
 
     def test_a_description_of_another_key_is_refused(self, client, log, monkeypatch):
-        monkeypatch.setattr("extproc.audit.kms.connect", lambda _: client)
+        monkeypatch.setattr("extproc.audit.keys.kms.connect", lambda _: client)
         found = {"KeyId": "9", "Arn": ARN + "9", "KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY", "Enabled": True}
         with Stubber(client) as stubbed:
             stubbed.add_response("describe_key", {"KeyMetadata": found})

@@ -16,13 +16,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from extproc.audit.evidence.pack import KeyRow
 from extproc.audit.evidence.rows import KEY_HEADINGS, key_cells
-from extproc.audit.key_register import DAY_MS, KeyFact, KeyRegister, Provider, Purpose, near_their_end
-from extproc.audit.key_rotation import rotate_keys
-from extproc.audit.keys import AuditKeys, open_keys
-from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
+from extproc.audit.keys.keys import AuditKeys, open_keys
+from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key
+from extproc.audit.keys.register import DAY_MS, KeyFact, KeyRegister, Provider, Purpose, near_their_end
+from extproc.audit.keys.rotation import rotate_keys
+from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.remembered import Remembered, RememberedHead
-from extproc.audit.replay import read_transcript
 from extproc.audit.signed import (
     P256_ORDER,
     UNNAMED_KEY,
@@ -33,6 +32,7 @@ from extproc.audit.signed import (
     verify_document,
     verify_signature,
 )
+from extproc.audit.verify.remembered import Remembered, RememberedHead
 from extproc.cli.main import main
 from extproc.core.record import EventCode
 from extproc.edge.key_inventory import check_cryptoperiods
@@ -228,7 +228,7 @@ class TestRotation:
 
     def test_a_crash_between_the_two_files_leaves_one_signing_key_in_force(self, tmp_path, log, monkeypatch):
         """Before the public file names it the new key is dropped; behind that it takes its place."""
-        import extproc.audit.key_rotation as module
+        import extproc.audit.keys.rotation as module
 
         for broken in ("put_first", "finish_rotation"):
             with monkeypatch.context() as patch:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from extproc.audit.findings import Name
+from extproc.audit.verify.findings import Name
 from tests.audit.faults import Deployment, Victim, Victims, assert_nothing_is_lost
 from tests.audit.victims import REFUSED
 

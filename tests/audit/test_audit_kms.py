@@ -11,16 +11,15 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from extproc.audit import kms
-from extproc.audit.content import WrappedKey
-from extproc.audit.first_keys import first_keys
-from extproc.audit.key_register import DAY_MS, Provider, Purpose
-from extproc.audit.key_rotation import rotate_keys
-from extproc.audit.keys import APPROVALS, AuditKeys, open_keys, transcripts_of
-from extproc.audit.public_keys import PUBLIC_KEY, load_public_key
+from extproc.audit.keys.first_keys import first_keys
+from extproc.audit.keys.keys import APPROVALS, AuditKeys, kms, open_keys, transcripts_of
+from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key
+from extproc.audit.keys.register import DAY_MS, Provider, Purpose
+from extproc.audit.keys.rotation import rotate_keys
+from extproc.audit.keys.seal import open_bytes, seal_bytes
+from extproc.audit.log.content import WrappedKey
+from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.replay import read_transcript
-from extproc.audit.seal import open_bytes, seal_bytes
 from extproc.audit.settings import KmsKeys
 from extproc.local.ports import free_port
 
@@ -151,7 +150,7 @@ def test_without_a_data_key_no_epoch_begins(in_kms):
 
 
 def test_an_epoch_of_records_needs_no_data_key(in_kms, record):
-    from extproc.audit.journal import write_once
+    from extproc.audit.log.journal import write_once
     from extproc.core.record import EventCode
 
     write_once(in_kms.settings, in_kms.keys, "cli", [record(EventCode.AUDIT_READ)])

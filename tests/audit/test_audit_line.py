@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from extproc.audit.line import LINE_VERSION, encode_record, line_head, parse_mark, parse_record
-from extproc.audit.line_schema import line_schema
-from extproc.audit.ocsf import OcsfRecord, classify
+from extproc.audit.records.line import LINE_VERSION, encode_record, line_head, parse_mark, parse_record
+from extproc.audit.records.line_schema import line_schema
+from extproc.audit.records.ocsf import OcsfRecord, classify
 from extproc.audit.refusal import AuditRefused
 from extproc.core.reasons import Unavailable
 from extproc.core.record import (

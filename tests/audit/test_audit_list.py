@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit.exchanges import Query, find_exchanges
-from extproc.audit.holdings import Holdings
 from extproc.audit.names import Part
-from extproc.audit.reader import CLOCK_SLACK_MS, Reader, Span, evidence_of, span_of_exchange
+from extproc.audit.reading.exchanges import Query, find_exchanges
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import CLOCK_SLACK_MS, Reader, Span, evidence_of, span_of_exchange
 from extproc.audit.settings import DirectoryStore
-from extproc.audit.store import Directory, StoredObject
+from extproc.audit.stores.store import Directory, StoredObject
 from extproc.core.record import EventCode, Outcome
 from tests.audit.chronicle import DAY_MS, Epoch, exchange_of, record_of
 

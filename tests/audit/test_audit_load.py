@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from extproc.audit.replay import read_transcript
+from extproc.audit.reading.replay import read_transcript
 from extproc.core.record import Direction, EventCode
 from extproc.core.trust import Masked
 

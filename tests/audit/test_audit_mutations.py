@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from extproc.audit.findings import Name
-from extproc.audit.keys import AuditKeys
-from extproc.audit.span import Span
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.reading.span import Span
+from extproc.audit.verify.findings import Name
 
 PARTS = {
     "registry": ".json",

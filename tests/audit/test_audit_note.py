@@ -5,9 +5,9 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from extproc.audit.checkpoint import Checkpoint, epoch_origin
+from extproc.audit.anchor.checkpoint import Checkpoint, epoch_origin
+from extproc.audit.anchor.note import Algorithm, NoteSigner, VerifierKey, make_note, verify_note
 from extproc.audit.names import Origin
-from extproc.audit.note import Algorithm, NoteSigner, VerifierKey, make_note, verify_note
 from extproc.audit.refusal import AuditRefused
 
 # golang.org/x/mod/sumdb/note, note_test.go

@@ -8,17 +8,16 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from extproc.audit import retention
-from extproc.audit.exchanges import show_exchange
-from extproc.audit.journal import write_once
+from extproc.audit.log.journal import write_once
 from extproc.audit.names import Origin, Part
-from extproc.audit.over_age import WRITER, RetentionJob
+from extproc.audit.reading.exchanges import show_exchange
+from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.replay import read_transcript
-from extproc.audit.retention import check_retention
+from extproc.audit.retention.over_age import WRITER, RetentionJob
+from extproc.audit.retention.retention import check_retention, retention
+from extproc.audit.retention.shredding import find_keys
 from extproc.audit.settings import LockMode, S3Store
-from extproc.audit.shredding import find_keys
-from extproc.audit.store import Divergent
+from extproc.audit.stores.store import Divergent
 from extproc.core.record import Actor
 
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import extproc.audit
-from extproc.audit.export_parquet import COLUMNS
+from extproc.audit.reading.export_parquet import COLUMNS
 from extproc.cli.main import main
 from extproc.core.record import EventCode, Outcome, Record
 from tests.audit.chronicle import DAY_MS, Epoch, exchange_of, record_of

@@ -8,16 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from extproc.audit import keeper
-from extproc.audit.findings import Name
-from extproc.audit.line import parse_record
+from extproc.audit.keys.public_keys import PUBLIC_KEY
+from extproc.audit.log import keeper
+from extproc.audit.log.segment import Manifest
+from extproc.audit.log.segment_files import seal_segment
 from extproc.audit.names import Origin
-from extproc.audit.public_keys import PUBLIC_KEY
-from extproc.audit.reader import time_text
-from extproc.audit.segment import Manifest
-from extproc.audit.segment_files import seal_segment
+from extproc.audit.reading.reader import time_text
+from extproc.audit.reading.span import Span
+from extproc.audit.records.line import parse_record
 from extproc.audit.signed import split_document
-from extproc.audit.span import Span
+from extproc.audit.verify.findings import Name
 from extproc.core.record import EventCode
 from tests.audit.conftest import Log
 

@@ -2,11 +2,11 @@
 
 import time
 
-from extproc.audit.exchanges import Query, find_exchanges
-from extproc.audit.holdings import Holdings
-from extproc.audit.reader import Reader, Span, evidence_of
-from extproc.audit.replay import read_transcript
-from extproc.audit.s3 import Bucket
+from extproc.audit.reading.exchanges import Query, find_exchanges
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import Reader, Span, evidence_of
+from extproc.audit.reading.replay import read_transcript
+from extproc.audit.stores.s3 import Bucket
 from tests.audit.test_audit_shipping import bucket_settings, client
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import extproc
-from extproc.audit.frames import Kind
+from extproc.audit.log.frames import Kind
 from extproc.audit.names import Plane
 from extproc.audit.signed import Domain
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from extproc.audit.journal import write_once
+from extproc.audit.log.journal import write_once
 from extproc.audit.names import Part
-from extproc.audit.over_age import WRITER, RetentionJob
-from extproc.audit.reader import find_records
+from extproc.audit.reading.reader import find_records
+from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.replay import read_transcript
-from extproc.audit.shred import ShredFailed
-from extproc.audit.store import StoreFailed
+from extproc.audit.retention.over_age import WRITER, RetentionJob
+from extproc.audit.retention.shred import ShredFailed
+from extproc.audit.stores.store import StoreFailed
 from extproc.cli.main import main
 from extproc.core.record import Actor, EventCode, Record
 from tests.audit.configured import write_config

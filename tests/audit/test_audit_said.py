@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from extproc.audit.answer_stream import AnswerReader
-from extproc.audit.said import Said
+from extproc.audit.reading.answer_stream import AnswerReader
+from extproc.audit.reading.said import Said
 
 SURFACES = Path(__file__).parents[1] / "core" / "dialects" / "surfaces"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from extproc.audit.content import ContentCipher, Piece, parse_content_frame
+from extproc.audit.log.content import ContentCipher, Piece, parse_content_frame
+from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.replay import read_transcript
-from extproc.audit.sealed import (
+from extproc.audit.retention.sealed import (
     Sealer,
     fingerprint,
     load_custodian_key,
@@ -72,7 +72,7 @@ def test_no_byte_of_it_can_be_changed() -> None:
 def test_the_commitment_is_blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal texts have unequal commitments, and one under another nonce is found out."""
     assert seal()[25:57] != seal()[25:57]
-    monkeypatch.setattr("extproc.audit.sealed._commitment", lambda nonce, text: b"\0" * 32)
+    monkeypatch.setattr("extproc.audit.retention.sealed._commitment", lambda nonce, text: b"\0" * 32)
     wrong = seal()
     monkeypatch.undo()
     with pytest.raises(AuditRefused, match="committed"):
@@ -149,6 +149,6 @@ def test_a_reader_of_before_says_that_it_does_not_open(monkeypatch: pytest.Monke
     frame = parse_content_frame(cipher.seal(1, [Piece(TO_MODEL.sealed, 1, Masked(b"sealed"))]))
     assert frame.direction == 3
     assert cipher.open(frame)[0].data == b"sealed"
-    monkeypatch.setattr("extproc.audit.content._BY_NUMBER", {1: TO_MODEL, 2: TO_CLIENT})
+    monkeypatch.setattr("extproc.audit.log.content._BY_NUMBER", {1: TO_MODEL, 2: TO_CLIENT})
     with pytest.raises(AuditRefused, match="does not open"):
         cipher.open(frame)

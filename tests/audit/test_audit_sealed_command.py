@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit.sealed import Sealer, load_custodian_key, write_custodian_keys
+from extproc.audit.retention.sealed import Sealer, load_custodian_key, write_custodian_keys
 from extproc.cli import two_people
 from extproc.core.originals import OriginalPlace
 from extproc.core.reasons import Reason, Unavailable
@@ -126,7 +126,7 @@ def test_without_its_record_nothing_is_shown(place: Place, key: str, monkeypatch
     original: Callable[..., str] = two_people.write_records
 
     def failing(*arguments: object) -> str:
-        monkeypatch.setattr("extproc.audit.journal.write_once", full)
+        monkeypatch.setattr("extproc.audit.log.journal.write_once", full)
         return original(*arguments)
 
     monkeypatch.setattr("extproc.cli.two_people.write_records", failing)

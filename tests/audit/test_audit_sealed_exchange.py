@@ -5,8 +5,8 @@ from queue import SimpleQueue
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from extproc.audit.replay import read_transcript
-from extproc.audit.sealed import Sealer, open_original, splice
+from extproc.audit.reading.replay import read_transcript
+from extproc.audit.retention.sealed import Sealer, open_original, splice
 from extproc.core import events as ev
 from extproc.core.actions import Action, ForwardRequest, ReleaseBody, StoreContent, StoreRecord
 from extproc.core.exchange import Exchange

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit import journal as journal_module
-from extproc.audit import segment_files
-from extproc.audit.dead_epoch import read_dead_epoch
 from extproc.audit.files import PIECE_BYTES, TEMPORARY, GrowingFile, pieces_of, sha256_of
-from extproc.audit.frames import Kind
-from extproc.audit.journal_file import read_journal
-from extproc.audit.line import encode_record
+from extproc.audit.log import journal as journal_module
+from extproc.audit.log import segment_files
+from extproc.audit.log.dead_epoch import read_dead_epoch
+from extproc.audit.log.frames import Kind
+from extproc.audit.log.journal_file import read_journal
+from extproc.audit.log.segment import ZERO, ChainState, pack_content, split_content, unpack_content
+from extproc.audit.log.segment_files import seal_segment
+from extproc.audit.log.shipper import Shipper
+from extproc.audit.log.writing import FIRST, SegmentFile
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
+from extproc.audit.records.line import encode_record
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.segment import ZERO, ChainState, pack_content, split_content, unpack_content
-from extproc.audit.segment_files import seal_segment
-from extproc.audit.shipper import Shipper
 from extproc.audit.signed import Role, Signer
-from extproc.audit.store import Directory, Divergent
-from extproc.audit.writing import FIRST, SegmentFile
+from extproc.audit.stores.store import Directory, Divergent
 from extproc.core.record import EventCode
 
 MIB = 2**20

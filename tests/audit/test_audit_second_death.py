@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit import adopt, files
-from extproc.audit.findings import Name
-from extproc.audit.frames import Kind, scan
+from extproc.audit import files
+from extproc.audit.log import adopt
+from extproc.audit.log.frames import Kind, scan
+from extproc.audit.log.spool import EpochLock
 from extproc.audit.settings import DirectoryStore
-from extproc.audit.spool import EpochLock
-from extproc.audit.store import Directory
+from extproc.audit.stores.store import Directory
+from extproc.audit.verify.findings import Name
 from extproc.core.reasons import Unavailable
 from tests.audit.test_audit_setbacks import abandon
 

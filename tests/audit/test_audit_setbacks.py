@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from extproc.audit import adopt, setbacks
-from extproc.audit.frames import Kind, pack_commit, parse_at
-from extproc.audit.reader import find_records
-from extproc.audit.setbacks import MAX_TRIES
-from extproc.audit.spool import GIVEN_UP, measure
-from extproc.audit.verify_epoch import Name
+from extproc.audit.log import adopt, setbacks
+from extproc.audit.log.frames import Kind, pack_commit, parse_at
+from extproc.audit.log.setbacks import MAX_TRIES
+from extproc.audit.log.spool import GIVEN_UP, measure
+from extproc.audit.reading.reader import find_records
+from extproc.audit.verify.epoch import Name
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import EventCode, Record
 

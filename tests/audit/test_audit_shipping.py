@@ -17,10 +17,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from extproc.audit.files import sha256_of
-from extproc.audit.s3 import Bucket
+from extproc.audit.log.shipper import Shipper
 from extproc.audit.settings import DirectoryStore, S3Store
-from extproc.audit.shipper import Shipper
-from extproc.audit.store import Directory, Divergent, Fault, StoreFailed
+from extproc.audit.stores.s3 import Bucket
+from extproc.audit.stores.store import Directory, Divergent, Fault, StoreFailed
 from extproc.core.reasons import Unavailable
 
 

@@ -9,23 +9,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from extproc.audit import shredding
-from extproc.audit.content import WrappedKey
-from extproc.audit.exchanges import show_exchange
-from extproc.audit.journal import write_once
+from extproc.audit.log.content import WrappedKey
+from extproc.audit.log.journal import write_once
 from extproc.audit.names import Part
+from extproc.audit.reading.exchanges import show_exchange
+from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.replay import read_transcript
-from extproc.audit.shred import Shredder, ShredFailed
-from extproc.audit.shred_request import SHRED, ShredCode
-from extproc.audit.store import StoreFailed
-from extproc.audit.two_people import (
+from extproc.audit.retention.retention import shredding
+from extproc.audit.retention.shred import Shredder, ShredFailed
+from extproc.audit.retention.shred_request import SHRED, ShredCode
+from extproc.audit.retention.two_people import (
     REQUEST_SECONDS,
     PersonRequest,
     RequestCode,
     RequestRefused,
     request_id_of,
 )
+from extproc.audit.stores.store import StoreFailed
 from extproc.core.identity import Principal
 from extproc.core.record import EventCode, Outcome
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit.clock import KernelClock, Synchronised
-from extproc.audit.findings import Name
-from extproc.audit.keeper import Keeper
+from extproc.audit.log.clock import KernelClock, Synchronised
+from extproc.audit.log.keeper import Keeper
+from extproc.audit.log.registry import Registry
+from extproc.audit.log.shipper import Shipper, ShippingFailed
+from extproc.audit.log.spool import DIVERGENT, epoch_path, epochs, measure
 from extproc.audit.names import Origin
-from extproc.audit.registry import Registry
-from extproc.audit.shipper import Shipper, ShippingFailed
-from extproc.audit.spool import DIVERGENT, epoch_path, epochs, measure
-from extproc.audit.store import Fault
+from extproc.audit.stores.store import Fault
+from extproc.audit.verify.findings import Name
 from extproc.core.reasons import Unavailable
 from tests.audit.test_audit_setbacks import abandon
 
@@ -197,11 +197,11 @@ def test_a_clock_that_was_set_hides_no_lag(log, exchange, hours):
 
 @pytest.mark.parametrize("what", ["diverges", "clock"])
 def test_an_epoch_that_begins_under_a_pause_takes_nothing_for_a_moment_either(log, exchange, monkeypatch, what):
-    monkeypatch.setattr("extproc.audit.keeper.WATCH_SECONDS", 600.0)
+    monkeypatch.setattr("extproc.audit.log.keeper.WATCH_SECONDS", 600.0)
     (waiting_epoch(log, exchange) / DIVERGENT).write_bytes(b"{}")
     if what == "clock":
         shutil.rmtree(log.settings.spool / "epochs")
-        monkeypatch.setattr("extproc.audit.keeper.ask_kernel", lambda: KernelClock(Synchronised.NO))
+        monkeypatch.setattr("extproc.audit.log.keeper.ask_kernel", lambda: KernelClock(Synchronised.NO))
     barred = log.with_(refuse_unsynchronised_clock=what == "clock").open("worker-1")
     assert not barred.accepting()
     monkeypatch.undo()

@@ -9,12 +9,12 @@ from pathlib import Path
 import boto3
 import pytest
 
-from extproc.audit import s3 as s3_module
-from extproc.audit import s3_wire
+from extproc.audit.log.shipper import Shipper, ShippingFailed
+from extproc.audit.log.spool import DIVERGENT
 from extproc.audit.settings import S3Store
-from extproc.audit.shipper import Shipper, ShippingFailed
-from extproc.audit.spool import DIVERGENT
-from extproc.audit.store import Fault
+from extproc.audit.stores import s3 as s3_module
+from extproc.audit.stores import s3_wire
+from extproc.audit.stores.store import Fault
 from tests.audit.chaos import ChaosProxy, Network, Says, chaos
 
 TRIES = 2

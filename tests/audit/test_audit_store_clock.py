@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from extproc.audit.store import Fault, StoreFailed
-from extproc.audit.store_clock import MARGIN_SECONDS, MAX_AGE_SECONDS, MAX_SKEW_SECONDS, StoreClock
+from extproc.audit.stores.clock import MARGIN_SECONDS, MAX_AGE_SECONDS, MAX_SKEW_SECONDS, StoreClock
+from extproc.audit.stores.store import Fault, StoreFailed
 
 DAY = 86_400
 YEAR = 365 * DAY

@@ -3,8 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
-from extproc.audit.s3_wire import Conflict, Taken, failure
-from extproc.audit.store import Fault, StoreFailed
+from extproc.audit.stores.s3_wire import Conflict, Taken, failure
+from extproc.audit.stores.store import Fault, StoreFailed
 
 
 def refused(code: str, message: str = "") -> ClientError:

@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.s3 import Bucket
 from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, LockMode, S3Store
-from extproc.audit.store import StoreFailed
+from extproc.audit.stores.s3 import Bucket
+from extproc.audit.stores.store import StoreFailed
 
 BAG = "v1/keys/test/2026/01/02/worker-0/20260102T030405Z-0123456789abcdef/0000000001.keys.jsonl"
 

@@ -12,7 +12,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from extproc.audit.content import (
+from extproc.audit.keys.keys import AuditKeys, Place
+from extproc.audit.log.content import (
     ContentCipher,
     Piece,
     WrappedKey,
@@ -21,10 +22,9 @@ from extproc.audit.content import (
     unwrap_key,
     wrap_key,
 )
-from extproc.audit.keys import AuditKeys, Place
+from extproc.audit.log.segment import pack_content, unpack_content
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.sealed import fingerprint, open_original
-from extproc.audit.segment import pack_content, unpack_content
+from extproc.audit.retention.sealed import fingerprint, open_original
 from extproc.core.record import Direction
 from extproc.core.trust import Masked
 from tests.audit.vectors import reader

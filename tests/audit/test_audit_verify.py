@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from extproc.audit.findings import Name
+from extproc.audit.log.segment import Manifest, line_digest, object_ref
 from extproc.audit.merkle import MerkleTree, leaf_hash, merkle_root
-from extproc.audit.segment import Manifest, line_digest, object_ref
+from extproc.audit.reading.span import Span
 from extproc.audit.signed import Domain, Role, Signer, sign_document, split_document
-from extproc.audit.span import Span
+from extproc.audit.verify.findings import Name
 
 
 def objects(log, *suffixes: str) -> list[Path]:

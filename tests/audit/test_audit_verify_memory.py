@@ -6,12 +6,12 @@ import tracemalloc
 import pytest
 from rich.console import Console
 
-from extproc.audit.content import chain_digest
-from extproc.audit.findings import Broken, Name
-from extproc.audit.holdings import Holdings
-from extproc.audit.line import Mark
-from extproc.audit.store import StoredObject, StoreFailed
-from extproc.audit.transcripts import Transcripts
+from extproc.audit.log.content import chain_digest
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.records.line import Mark
+from extproc.audit.stores.store import StoredObject, StoreFailed
+from extproc.audit.verify.findings import Broken, Name
+from extproc.audit.verify.transcripts import Transcripts
 from extproc.cli import audit_progress
 from extproc.core.record import Direction, EventCode
 from extproc.core.trust import Masked

@@ -6,20 +6,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from extproc.audit.anchor_head import AlarmName
-from extproc.audit.anchored import Anchored
+from extproc.audit.anchor.head import AlarmName
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.limits import limits_of
 from extproc.audit.evidence.requirement import Status
 from extproc.audit.evidence.requirements import REQUIREMENTS
 from extproc.audit.evidence.self_test import run_self_test
 from extproc.audit.evidence.subject import Listener, Subject
-from extproc.audit.inspect import MEANINGS, Finding, Inspection, Result, Rule
-from extproc.audit.key_register import DAY_MS, KeyFact, Provider, Purpose
+from extproc.audit.keys.register import DAY_MS, KeyFact, Provider, Purpose
 from extproc.audit.names import Origin
-from extproc.audit.reader import Evidence
-from extproc.audit.remembered import Remembered
+from extproc.audit.reading.reader import Evidence
 from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, AuditSettings, DirectoryStore, S3Store
+from extproc.audit.stores.inspect import MEANINGS, Finding, Inspection, Result, Rule
+from extproc.audit.verify.anchored import Anchored
+from extproc.audit.verify.remembered import Remembered
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings, Style
 from extproc.core.policy import Effect, HoldTerms, Match, Policy

@@ -16,20 +16,20 @@ import yaml
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
-from extproc.audit import journal as journal_module
-from extproc.audit import keeper as keeper_module
-from extproc.audit.clock import KernelClock, Synchronised
 from extproc.audit.evidence.factors import is_automated, means_several_factors
 from extproc.audit.evidence.pack import Pack
 from extproc.audit.evidence.pack_schema import pack_schema
 from extproc.audit.evidence.requirements import REQUIREMENTS
 from extproc.audit.evidence.tally import MAX_NAMES, Tally
-from extproc.audit.holdings import Holdings
-from extproc.audit.journal import Journal
-from extproc.audit.keys import open_keys, open_or_make_keys
-from extproc.audit.reader import find_records
-from extproc.audit.shipper import Shipper
-from extproc.audit.store import open_store
+from extproc.audit.keys.keys import open_keys, open_or_make_keys
+from extproc.audit.log import journal as journal_module
+from extproc.audit.log import keeper as keeper_module
+from extproc.audit.log.clock import KernelClock, Synchronised
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.shipper import Shipper
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
+from extproc.audit.stores.store import open_store
 from extproc.cli.main import main
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import Actor, ApprovalRef, EventCode, Outcome, PolicyRef, Record, Resource
@@ -442,7 +442,7 @@ class TestOutcomes:
         assert run(*PERIOD, output="missing/pack").exit_code == 2
 
     def test_the_reading_is_recorded_first_and_without_that_nothing_is_written(self, told, run, tmp_path, monkeypatch):
-        import extproc.audit.journal as module
+        import extproc.audit.log.journal as module
 
         def refuse(*_: object) -> str:
             raise Unavailable(Reason.AUDIT_UNAVAILABLE)

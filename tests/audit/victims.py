@@ -12,14 +12,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from extproc.audit import keeper
-from extproc.audit.adopt import adopt_orphans
-from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log import keeper
+from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.spool import NewEpoch
 from extproc.audit.names import Origin
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings, DirectoryStore
-from extproc.audit.spool import NewEpoch
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Actor, Direction, EventCode, Outcome, Record, Resource
 from extproc.core.trust import Masked

@@ -9,7 +9,7 @@ from bench.durability import PIECES_OF_EXCHANGE, Waits, durability_report, durab
 from bench.exchanges import SMALL, STREAMED, Deployment, Shape
 from bench.sealing import measure_sealing, sealing_rows
 from bench.stored import Puts, Stored, Verified, log_rows, measure_puts, sizes, verify_here, write_log
-from extproc.audit.shipper import Shipper
+from extproc.audit.log.shipper import Shipper
 
 LARGE = Shape("a megabyte", prompt_bytes=100, events=2, event_bytes=1024 * 1024)
 MIB = 2**20

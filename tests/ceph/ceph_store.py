@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from extproc.audit.inspect import MEANINGS, Result, capabilities
-from extproc.audit.inspect_s3 import inspect_s3
-from extproc.audit.s3 import Bucket
-from extproc.audit.store import Divergent
+from extproc.audit.stores.inspect import MEANINGS, Result, capabilities
+from extproc.audit.stores.inspect_s3 import inspect_s3
+from extproc.audit.stores.s3 import Bucket
+from extproc.audit.stores.store import Divergent
 from tests.audit.chaos import Network, chaos
 
 EXPECTED = json.loads(Path(__file__).with_name("ceph_enforces.json").read_bytes())

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from extproc.audit import store_alarm
-from extproc.audit.journal import Journal
-from extproc.audit.line import parse_record
+from extproc.audit.log import store_alarm
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.shipper import ShippingFailed, ShipResult
 from extproc.audit.names import Origin, Part
+from extproc.audit.records.line import parse_record
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.shipper import ShippingFailed, ShipResult
-from extproc.audit.store import Directory, Fault, StoreFailed, open_store
+from extproc.audit.stores.store import Directory, Fault, StoreFailed, open_store
 from extproc.core.record import Record
 from extproc.edge import supervisor as module
 from extproc.edge.settings_file import load_settings

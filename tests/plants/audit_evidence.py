@@ -71,7 +71,7 @@ PLANTS = (
     ),
     Plant(
         "evidence: key files meet 3.6.1.2",
-        "audit/key_register.py",
+        "audit/keys/register.py",
         "return is_there and self.provider is Provider.FILE and self.purpose is not Purpose.DIGEST",
         "return is_there and self.purpose is Purpose.MASK",
         NUMBERS + "test_callers_and_keys_and_the_store",

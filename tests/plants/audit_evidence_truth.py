@@ -8,21 +8,21 @@ JUDGED = "tests/audit/test_evidence_judgements.py::"
 PLANTS = (
     Plant(
         "an exchange without transcript is shredded",
-        "audit/shred.py",
+        "audit/retention/shred.py",
         "    if not over.has_transcript and not _approvals(over):",
         "    if False:",
         SHRED + "test_without_transcript_nothing_is_shredded",
     ),
     Plant(
         "a key that was lost is excused by two people",
-        "audit/shred.py",
+        "audit/retention/shred.py",
         "            if not found.holders and not begun and exchange.has_transcript:",
         "            if False:",
         SHRED + "test_a_key_that_was_lost_is_not_called_shredded",
     ),
     Plant(
         "a second confirmation is a second shredding",
-        "audit/shred.py",
+        "audit/retention/shred.py",
         "            if not found.holders and _is_done(exchange):",
         "            if False:",
         SHRED + "test_a_second_confirmation_destroys_and_records_nothing",
@@ -85,7 +85,7 @@ PLANTS = (
     ),
     Plant(
         "a register that lacks its first entry says when the log began",
-        "audit/verify_registry.py",
+        "audit/verify/registry.py",
         "            return 0\n        return min(chain[1].registered_ms for chain in self._chains.values())",
         "            pass\n        return min(min(chain.values(), key=lambda link: link.registered_ms).registered_ms for chain in self._chains.values())",
         "tests/audit/test_audit_range.py::test_a_register_without_its_first_entry_does_not_say_when_the_log_began",
@@ -99,7 +99,7 @@ PLANTS = (
     ),
     Plant(
         "evidence: what only tells counts as a finding",
-        "audit/report.py",
+        "audit/verify/report.py",
         "            self.against += finding.level > Level.TELLS",
         "            self.against += 1",
         "tests/audit/test_evidence_pack.py::TestOutcomes"

@@ -9,7 +9,7 @@ from extproc.audit.evidence.limits import limits_of
 from extproc.audit.evidence.pack import PACK_VERSION, ClockRow, FactorCounts, Pack, Store
 from extproc.audit.evidence.rows import Clean
 from extproc.audit.evidence.subject import PROVEN, Subject
-from extproc.audit.report import Report
+from extproc.audit.verify.report import Report
 from extproc.core.record import EventCode
 
 EXIT_INCOMPLETE = 2

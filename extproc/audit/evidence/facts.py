@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from extproc.audit.evidence.factors import is_automated, means_several_factors
 from extproc.audit.evidence.incidents import Incidents
 from extproc.audit.evidence.tally import Tally
-from extproc.audit.inspect import capabilities
-from extproc.audit.reader import Evidence
+from extproc.audit.reading.reader import Evidence
+from extproc.audit.stores.inspect import capabilities
 from extproc.core.policy import DEFAULT_DENY
 from extproc.core.record import ENDS_EXCHANGE, EventCode, Outcome, Record, missing_fields
 

@@ -5,7 +5,7 @@ A failure is over when the same writer says so. What a worker found out about it
 
 from dataclasses import dataclass, field
 
-from extproc.audit.alarms import Control
+from extproc.audit.log.alarms import Control
 from extproc.core.record import EventCode, Record
 
 MAX_INCIDENTS = 5_000

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from extproc.audit.evidence.subject import Subject
-from extproc.audit.reader import time_text
+from extproc.audit.reading.reader import time_text
 from extproc.audit.settings import DirectoryStore
 
 _ALWAYS = (

@@ -7,8 +7,8 @@ from xml.etree.ElementTree import Element
 from extproc.audit.evidence.html import Content, document, element, items, section, table
 from extproc.audit.evidence.pack import AnchorRow, Count, Note, Pack, RequirementRow, Sample, Span, Value
 from extproc.audit.evidence.rows import KEY_HEADINGS, key_cells
-from extproc.audit.key_register import NOT_MET
-from extproc.audit.reader import time_text
+from extproc.audit.keys.register import NOT_MET
+from extproc.audit.reading.reader import time_text
 
 _NONE = "none"
 _A_MOMENT_MS = 100_000_000_000

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from extproc.audit.evidence.requirement import Basis, Judgement, Requirement, Status, judged
 from extproc.audit.evidence.subject import CHECK_DAYS, Subject
-from extproc.audit.key_register import NOT_MET, Provider
+from extproc.audit.keys.register import NOT_MET, Provider
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.record import EventCode
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from extproc.audit.clock import Synchronised
 from extproc.audit.evidence.requirement import Judgement, Requirement, Status, judged
 from extproc.audit.evidence.subject import INSPECTION_DAYS, PROVEN, Subject
+from extproc.audit.log.clock import Synchronised
 from extproc.audit.settings import DirectoryStore, S3Store
 from extproc.core.record import EventCode, Outcome
 

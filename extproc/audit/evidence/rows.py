@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from extproc.audit.anchored import Anchored
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.incidents import Incident
 from extproc.audit.evidence.pack import (
@@ -23,10 +22,11 @@ from extproc.audit.evidence.pack import (
 )
 from extproc.audit.evidence.requirements import REQUIREMENTS
 from extproc.audit.evidence.subject import PROVEN, Subject
-from extproc.audit.findings import Name
-from extproc.audit.key_register import KeyFact, state_of
-from extproc.audit.reader import Evidence, time_text
-from extproc.audit.report import Report
+from extproc.audit.keys.register import KeyFact, state_of
+from extproc.audit.reading.reader import Evidence, time_text
+from extproc.audit.verify.anchored import Anchored
+from extproc.audit.verify.findings import Name
+from extproc.audit.verify.report import Report
 from extproc.core.record import EventCode
 
 Clean = Callable[[str], str]

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from extproc.audit.anchor_head import AlarmName
-from extproc.audit.anchored import Anchored
+from extproc.audit.anchor.head import AlarmName
 from extproc.audit.evidence.facts import Facts
 from extproc.audit.evidence.self_test import Answer
-from extproc.audit.inspect import Capabilities, capabilities
-from extproc.audit.key_register import KeyFact
+from extproc.audit.keys.register import KeyFact
 from extproc.audit.settings import AuditSettings, DirectoryStore
+from extproc.audit.stores.inspect import Capabilities, capabilities
+from extproc.audit.verify.anchored import Anchored
 from extproc.core.identity import Principal
 from extproc.core.masking.settings import Kind, Style
 from extproc.core.policy import DecisionInput, Effect, Operation, Policy, authorize

@@ -20,9 +20,9 @@ import pytest
 import yaml
 
 from extproc.app import socket_path
-from extproc.audit.holdings import Holdings
-from extproc.audit.reader import find_records
-from extproc.audit.store import open_store
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
+from extproc.audit.stores.store import open_store
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.guard import AUDIENCE, Guard, Wanted, start_guard
 from extproc.local.issuer import mint_token

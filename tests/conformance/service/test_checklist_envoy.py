@@ -26,9 +26,9 @@ import httpx
 import psutil
 import pytest
 
-from extproc.audit.holdings import Holdings
-from extproc.audit.reader import find_records
-from extproc.audit.store import open_store
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
+from extproc.audit.stores.store import open_store
 
 PAN = "4111 1111 1111 1111"
 CHAT_PATH = "/v1/chat/completions"

@@ -27,14 +27,14 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from extproc.approvals.store import open_store as open_approvals
-from extproc.audit.exchanges import Query, find_exchanges
-from extproc.audit.holdings import Holdings
-from extproc.audit.keys import AuditKeys
-from extproc.audit.reader import Reader
-from extproc.audit.replay import read_transcript
-from extproc.audit.seal import open_bytes, seal_bytes
-from extproc.audit.sealed import load_private_key, open_original, write_custodian_keys
-from extproc.audit.store import open_store as open_audit_store
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.keys.seal import open_bytes, seal_bytes
+from extproc.audit.reading.exchanges import Query, find_exchanges
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import Reader
+from extproc.audit.reading.replay import read_transcript
+from extproc.audit.retention.sealed import load_private_key, open_original, write_custodian_keys
+from extproc.audit.stores.store import open_store as open_audit_store
 from extproc.core.approval import ApprovalState
 from extproc.core.record import Direction
 

@@ -20,9 +20,9 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
-from extproc.audit.keeper import WATCH_SECONDS
-from extproc.audit.line import parse_record
+from extproc.audit.log.keeper import WATCH_SECONDS
 from extproc.audit.names import Part, parse_key
+from extproc.audit.records.line import parse_record
 
 ROOT = Path(__file__).parents[3]
 BUCKET = "conformance-audit"

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from extproc.audit.content import ContentLog
-from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys
-from extproc.audit.queue import Line
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log.content import ContentLog
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.queue import Line
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.core.record import Direction
 from extproc.pb import ext_proc_pb2 as pb

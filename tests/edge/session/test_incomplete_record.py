@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from extproc.audit.journal import Journal
-from extproc.audit.keys import AuditKeys
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.log.journal import Journal
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.core.ledger import Ledger
 from extproc.core.record import Record

@@ -9,9 +9,9 @@ from pathlib import Path
 import jwt
 import pytest
 
-from extproc.audit.first_keys import first_keys
-from extproc.audit.journal import Journal
-from extproc.audit.shipper import Shipper
+from extproc.audit.keys.first_keys import first_keys
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.shipper import Shipper
 from extproc.edge.settings_file import load_settings
 from extproc.local.guard import AUDIENCE, Wanted, write_config
 from extproc.local.issuer import start_issuer
