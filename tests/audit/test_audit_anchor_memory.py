@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.audit.anchor.anchor import given as anchor_given
+from extproc.audit.anchor import given as anchor_given
 from extproc.audit.anchor.given import Giver
 from extproc.audit.anchor.memory import Memory, open_memory
 from extproc.audit.anchor.note import Algorithm

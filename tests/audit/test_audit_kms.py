@@ -11,8 +11,9 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
+from extproc.audit.keys import kms
 from extproc.audit.keys.first_keys import first_keys
-from extproc.audit.keys.keys import APPROVALS, AuditKeys, kms, open_keys, transcripts_of
+from extproc.audit.keys.keys import APPROVALS, AuditKeys, open_keys, transcripts_of
 from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key
 from extproc.audit.keys.register import DAY_MS, Provider, Purpose
 from extproc.audit.keys.rotation import rotate_keys

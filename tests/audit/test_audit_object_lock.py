@@ -13,8 +13,9 @@ from extproc.audit.names import Origin, Part
 from extproc.audit.reading.exchanges import show_exchange
 from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
+from extproc.audit.retention import retention
 from extproc.audit.retention.over_age import WRITER, RetentionJob
-from extproc.audit.retention.retention import check_retention, retention
+from extproc.audit.retention.retention import check_retention
 from extproc.audit.retention.shredding import find_keys
 from extproc.audit.settings import LockMode, S3Store
 from extproc.audit.stores.store import Divergent

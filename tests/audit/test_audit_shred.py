@@ -15,7 +15,7 @@ from extproc.audit.names import Part
 from extproc.audit.reading.exchanges import show_exchange
 from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.retention.retention import shredding
+from extproc.audit.retention import shredding
 from extproc.audit.retention.shred import Shredder, ShredFailed
 from extproc.audit.retention.shred_request import SHRED, ShredCode
 from extproc.audit.retention.two_people import (
