@@ -121,6 +121,7 @@ class AuditKeys:
                 write_new(directory / SIGNING_KEY, os.urandom(KEY_BYTES), mode=0o600)
             signing = Ed25519PrivateKey.from_private_bytes(read_secret(directory / SIGNING_KEY))
             content = FileContentKeys(read_secret(directory / CONTENT_KEY), retired_content_keys(directory))
+            KeyRegister(directory).require_content_key(secret_fingerprint(content.key))
             pin_public_key(directory, signing.public_key())
             return cls(signing, content, tuple(_file_facts(directory, content, cryptoperiod_days)), directory)
 
@@ -227,6 +228,13 @@ def public_facts(directory: Path, cryptoperiod_days: int) -> Iterator[KeyFact]:
             expires_ms=created_ms + cryptoperiod_days * DAY_MS,
             active=index == 0,
         )
+
+
+def missing_public_keys(directory: Path) -> list[str]:
+    """Fingerprints of the signing keys that `deployment.pub` held once and holds no more. Raises `AuditRefused`."""
+    with locked(directory):
+        named = {public_fingerprint(key) for key in load_public_key(directory / PUBLIC_KEY)}
+        return sorted(KeyRegister(directory).public_keys() - named)
 
 
 def secret_fact(

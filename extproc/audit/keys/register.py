@@ -1,7 +1,8 @@
 """Of every key that the service uses: what it is for, how old it is, when its time is over (PCI DSS v4.0.1 3.7.4).
 
 A file says nothing of its age that a copy would keep, so the folder of the audit keys remembers when each key was first
-seen, by fingerprint. A key management service says itself when it made a key.
+seen, by fingerprint. A key management service says itself when it made a key. The register also pins the content key
+in a file: with another one the log would go on, and what was recorded before would open no more.
 """
 
 import hashlib
@@ -73,6 +74,8 @@ class KeyFact(msgspec.Struct, frozen=True, kw_only=True):
 class _Register(msgspec.Struct, forbid_unknown_fields=True):
     version: int = 1
     created_ms: dict[str, int] = {}
+    content: tuple[str, ...] = ()
+    """The fingerprint of the content key in force; two while it is replaced, none before it was first seen."""
 
 
 class KeyRegister:
@@ -92,8 +95,36 @@ class KeyRegister:
         created = self._register.created_ms.get(key_id)
         if created is None:
             created = self._register.created_ms[key_id] = found_ms
-            replace(self._path, msgspec.json.format(msgspec.json.encode(self._register)))
+            self._write()
         return created
+
+    def public_keys(self) -> frozenset[str]:
+        """The fingerprints of all signing keys that were ever seen in `deployment.pub`."""
+        return frozenset(key_id for key_id in self._register.created_ms if len(key_id) == PUBLIC_FINGERPRINT_DIGITS)
+
+    def pin_content_key(self, *key_ids: str) -> None:
+        """From now on the content key is one of these."""
+        if self._register.content != key_ids:
+            self._register.content = key_ids
+            self._write()
+
+    def require_content_key(self, key_id: str) -> None:
+        """The first one that is seen is pinned. Raises `AuditRefused` for another one."""
+        pinned = self._register.content
+        if pinned and key_id not in pinned:
+            raise AuditRefused(
+                f"the content key here ({key_id}) is another than the one that wrapped so far ({' or '.join(pinned)}), "
+                "and what that one wrapped would not open: put its file back. Only when that key is lost for good, "
+                f"take `content` out of {self._path} to go on with this one"
+            )
+        self.pin_content_key(key_id)
+
+    def _write(self) -> None:
+        replace(self._path, msgspec.json.format(msgspec.json.encode(self._register)))
+
+
+PUBLIC_FINGERPRINT_DIGITS = 64
+"""Of a secret key's fingerprint there are 16."""
 
 
 def secret_fingerprint(key: bytes) -> str:

@@ -48,8 +48,11 @@ def rotate_keys(settings: AuditSettings, now_ms: int) -> None:
         register = KeyRegister(settings.keys)
         _retire_content_key(settings.keys)
         content = os.urandom(KEY_BYTES)
-        register.created_ms(secret_fingerprint(content), now_ms)
+        name, before = secret_fingerprint(content), secret_fingerprint(read_secret(settings.keys / CONTENT_KEY))
+        register.created_ms(name, now_ms)
+        register.pin_content_key(before, name)
         replace(settings.keys / CONTENT_KEY, content)
+        register.pin_content_key(name)
         _replace_signing_key(settings.keys, register, now_ms)
 
 
@@ -66,8 +69,8 @@ def _replace_signing_key(directory: Path, register: KeyRegister, now_ms: int) ->
     """In this order a crash leaves either the old key in force or a new one that the next start puts into its place."""
     secret = os.urandom(KEY_BYTES)
     public = Ed25519PrivateKey.from_private_bytes(secret).public_key()
-    register.created_ms(public_fingerprint(public), now_ms)
     replace(directory / f"{SIGNING_KEY}.next", secret)
     put_first(directory, public)
+    register.created_ms(public_fingerprint(public), now_ms)
     finish_rotation(directory)
     sync_directory(directory)
