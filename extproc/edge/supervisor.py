@@ -23,13 +23,13 @@ from extproc.edge.hardening import die_with_parent
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
+from extproc.edge.shipping_pace import SHIP_SECONDS, ShippingPace
 from extproc.edge.stop_signals import set_on_signal
 
 RESTART_SECONDS = 1.0
 """Between a worker's death and its next start, doubled while it keeps dying at once."""
 MAX_RESTART_SECONDS = 30.0
 STABLE_SECONDS = 30.0
-SHIP_SECONDS = 1.0
 ADOPT_SECONDS = 5.0
 """Between two looks for dead writers whose epochs were not finished when they died."""
 
@@ -59,6 +59,8 @@ class Supervisor:
         self._keys = first_keys(settings.audit)
         self._shipper = Shipper(settings.audit)
         self._alarm = StoreAlarm(settings.audit, self._keys)
+        self._pace = ShippingPace()
+        self._ship_at = clock()
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
@@ -153,19 +155,28 @@ class Supervisor:
     def _ship(self) -> None:
         adopted_at = self._clock()
         while not self._stopping.wait(SHIP_SECONDS):
-            self._ship_once()
+            self._ship_if_due()
             if self._clock() >= adopted_at + ADOPT_SECONDS:  # what an earlier try could not adopt
                 adopted_at = self._clock()
                 self._adopt()
+
+    def _ship_if_due(self) -> None:
+        """Called about every `SHIP_SECONDS`: what is due less than half of that later is due now."""
+        if self._clock() >= self._ship_at - SHIP_SECONDS / 2:
+            self._ship_once()
+            self._ship_at = self._clock() + self._pace.seconds
 
     def _ship_once(self) -> bool:
         try:
             result = self._shipper.ship_pending()
         except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, shipping goes on trying
-            self._alarm.failed(error if isinstance(error, ShippingFailed) else ShippingFailed(Fault.OTHER))
+            failed = error if isinstance(error, ShippingFailed) else ShippingFailed(Fault.OTHER)
+            self._pace.failed(failed)
+            self._alarm.failed(failed)
             return False
         if result.by_another:  # whether the store is back is for that one to say
             return result.oldest_pending_age_seconds == 0.0
+        self._pace.worked()
         self._alarm.over()
         return True
 

@@ -287,3 +287,61 @@ def test_a_failure_that_cannot_be_recorded_does_not_end_the_shipping(world: Worl
     monkeypatch.setattr(world.supervisor._shipper, "ship_pending", failing(ShippingFailed(Fault.DENIED)))
     monkeypatch.setattr(store_alarm, "write_once", failing(RuntimeError("can't start new thread")))
     assert [world.supervisor._ship_once() for _ in range(2)] == [False] * 2
+
+
+class TestPace:
+    @pytest.fixture
+    def tries(self, world: World, monkeypatch: Any) -> Callable[[int, Exception | None], list[int]]:
+        """Looks once a second, so many times; the seconds of those that tried to ship, which ended so."""
+        real = world.supervisor._shipper.ship_pending
+
+        def look(seconds: int, error: Exception | None) -> list[int]:
+            tried: list[int] = []
+            began = world.now
+
+            def ship_pending() -> ShipResult:
+                tried.append(int(world.now - began))
+                if error is not None:
+                    raise error
+                return real()
+
+            monkeypatch.setattr(world.supervisor._shipper, "ship_pending", ship_pending)
+            for _ in range(seconds):
+                world.supervisor._ship_if_due()
+                world.now += 1
+            return tried
+
+        return look
+
+    def test_what_fails_again_is_tried_ever_later_and_told_at_the_first_failure(self, world: World, tries: Any) -> None:
+        away = ShippingFailed(Fault.UNREACHABLE)
+        assert tries(1, away) == [0]
+        assert world.supervisor._alarm.failing
+        assert tries(190, away) == [0, 2, 6, 14, 30, 62, 122, 182]
+
+    def test_another_cause_and_a_segment_that_got_through_are_tried_again_at_once(
+        self, world: World, tries: Any
+    ) -> None:
+        tries(190, ShippingFailed(Fault.UNREACHABLE))
+        world.now += 60
+        assert tries(4, ShippingFailed(Fault.DENIED)) == [0, 1, 3]
+        world.now += 60
+        assert tries(4, ShippingFailed(Fault.DENIED, shipped=1)) == [0, 1, 2, 3]
+        assert tries(4, ShippingFailed(Fault.DENIED)) == [0, 2]
+        world.now += 60
+        assert tries(4, None) == [0, 1, 2, 3]
+
+    def test_the_last_shipping_waits_for_nothing(self, world: World, tries: Any) -> None:
+        world.dead_writer()
+        tries(190, ShippingFailed(Fault.UNREACHABLE))
+        assert tries(1, None) == []
+        assert world.stop(world.child) == 0
+        assert "log.adopt" in world.stored()
+
+    def test_an_epoch_that_fails_tells_what_the_others_brought(self, world: World) -> None:
+        contradict(world)
+        Journal.open(world.settings.audit, world.supervisor._keys, writer="zz", deliver=lambda call: call()).close()
+        for shipped in (1, 0):
+            with pytest.raises(ShippingFailed) as failed:
+                world.supervisor._shipper.ship_pending()
+            assert failed.value.shipped == shipped

@@ -46,11 +46,14 @@ class ShipResult:
 
 
 class ShippingFailed(Unavailable):
-    """Something waits in the spool, and why. `divergent`: the key of the object that the store holds other bytes of."""
+    """Something waits in the spool, and why. `divergent`: the key of the object that the store holds other bytes of.
 
-    def __init__(self, fault: Fault, divergent: str = "") -> None:
+    `shipped`: segments that the store got all the same.
+    """
+
+    def __init__(self, fault: Fault, divergent: str = "", shipped: int = 0) -> None:
         super().__init__(Reason.AUDIT_UNAVAILABLE)
-        self.fault, self.divergent = fault, divergent
+        self.fault, self.divergent, self.shipped = fault, divergent, shipped
 
 
 class Shipper:
@@ -60,6 +63,8 @@ class Shipper:
         self._settings = settings
         self._store: ObjectStore | None = None
         self._said = ""
+        self._shipped = 0
+        """In this pass."""
 
     def ship_pending(self) -> ShipResult:
         """One pass. Raises `ShippingFailed` when something could not be shipped; what could be has been."""
@@ -67,16 +72,17 @@ class Shipper:
         lock = os.open(self._settings.spool / "ship.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shipped = self._ship_all(self._checked_store())
+            self._shipped = 0
+            self._ship_all(self._checked_store())
         except BlockingIOError:
             return ShipResult(0, measure(self._settings.spool, time.time()).oldest_pending_seconds, by_another=True)
         except (AuditRefused, StoreFailed, OSError) as error:
             self._say(error)
-            raise _failed(error) from error
+            raise _failed(error, self._shipped) from error
         finally:
             os.close(lock)
         self._said = ""
-        return ShipResult(shipped, measure(self._settings.spool, time.time()).oldest_pending_seconds)
+        return ShipResult(self._shipped, measure(self._settings.spool, time.time()).oldest_pending_seconds)
 
     def _say(self, error: Exception) -> None:
         """Once, not at every try."""
@@ -91,12 +97,11 @@ class Shipper:
             self._store = store
         return self._store
 
-    def _ship_all(self, store: ObjectStore) -> int:
-        shipped = 0
+    def _ship_all(self, store: ObjectStore) -> None:
         problem: Exception | None = None
         for origin, directory in list(epochs(self._settings.spool, self._settings.deployment)):
             try:
-                shipped += self._ship_epoch(store, origin, directory)
+                self._ship_epoch(store, origin, directory)
             except FileNotFoundError:
                 continue  # the epoch went while we looked
             except (AuditRefused, StoreFailed, OSError) as error:  # the other epochs do not wait for this one
@@ -104,14 +109,13 @@ class Shipper:
                     problem = error
         if problem is not None:
             raise problem
-        return shipped
 
-    def _ship_epoch(self, store: ObjectStore, origin: Origin, directory: Path) -> int:
+    def _ship_epoch(self, store: ObjectStore, origin: Origin, directory: Path) -> None:
         """Raises `Divergent` again and again, without another try, until a person has taken the epoch away."""
         if (directory / DIVERGENT).exists():
             raise Divergent(read_divergent(directory))
         try:
-            return self._ship_segments(store, origin, directory)
+            self._ship_segments(store, origin, directory)
         except Divergent as error:
             replace(directory / DIVERGENT, msgspec.json.encode({"object": error.key}))
             _log.critical(
@@ -119,14 +123,13 @@ class Shipper:
             )
             raise
 
-    def _ship_segments(self, store: ObjectStore, origin: Origin, directory: Path) -> int:
+    def _ship_segments(self, store: ObjectStore, origin: Origin, directory: Path) -> None:
         if not (directory / REGISTERED).exists():
             document, entry = verify_registered(directory / REGISTRY, origin)
             if entry.number == 1:
                 refuse_foreign_log(self._settings, store)
             store.put_once(origin.registry_key, document)
             write_new(directory / REGISTERED, b"")
-        shipped = 0
         for segment in segments(directory, Part.MANIFEST):
             if (directory / segment_file(segment, JOURNAL)).exists():
                 break  # its writer has not finished sealing it, or died over it: whoever ends that goes first
@@ -139,9 +142,8 @@ class Shipper:
             for part in _ORDER:
                 (directory / segment_file(segment, part)).unlink(missing_ok=True)
             sync_directory(directory)
-            shipped += 1
+            self._shipped += 1
         self._remove_if_over(directory)
-        return shipped
 
     def _remove_if_over(self, directory: Path) -> None:
         """An epoch whose writer is gone and whose every segment is in the store has nothing left here."""
@@ -183,12 +185,12 @@ def read_divergent(directory: Path) -> str:
         return "an object that the marker does not name"
 
 
-def _failed(error: Exception) -> ShippingFailed:
+def _failed(error: Exception, shipped: int) -> ShippingFailed:
     match error:
         case Divergent():
-            return ShippingFailed(Fault.DIVERGENT, error.key)
+            return ShippingFailed(Fault.DIVERGENT, error.key, shipped)
         case StoreFailed():
-            return ShippingFailed(error.fault)
+            return ShippingFailed(error.fault, "", shipped)
         case SpoolUnfit() | OSError():
-            return ShippingFailed(Fault.SPOOL)
-    return ShippingFailed(Fault.UNFIT)
+            return ShippingFailed(Fault.SPOOL, "", shipped)
+    return ShippingFailed(Fault.UNFIT, "", shipped)
