@@ -45,7 +45,9 @@ def sealed_key_command(*, out: Path) -> None:
     try:
         name = write_custodian_keys(out)
     except OSError as error:
-        fail(f"The keys cannot be written: {error.strerror} ({error.filename}). Nothing is overwritten.")
+        # Where a name is taken already, `filename` is the temporary file and `filename2` the name.
+        place = error.filename2 or error.filename
+        fail(f"The keys cannot be written: {error.strerror} ({place}). Nothing is overwritten.")
     click.echo(name)
     click.echo(
         f"{out}{PUBLIC_SUFFIX} is `audit.sealed_originals.public_key`; take {out} to the custodian, away from here.",

@@ -166,7 +166,7 @@ def test_the_key_pair_of_a_custodian(place: Place, tmp_path: Path) -> None:
     assert len(made.stdout.strip()) == 16
     again = place.audit("sealed-key", "--out", str(path))
     assert again.exit_code == 2
-    assert "Nothing is overwritten" in again.stderr
+    assert f"({path}). Nothing is overwritten" in again.stderr
 
 
 def test_a_private_key_in_the_configuration_is_refused_in_words(place: Place, key: str) -> None:

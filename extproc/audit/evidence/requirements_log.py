@@ -268,7 +268,7 @@ LOG = (
         _recorded(
             EventCode.AUDIT_READ,
             what="a reading is recorded before anything is shown",
-            extra=("reading the store without `extproc`, and proving a copy of it, leave no record here",),
+            extra=("reading the store or a copy of it without `--config`, and proving it, leave no record here",),
         ),
     ),
     Requirement(
