@@ -13,13 +13,14 @@ from extproc.audit.log import journal as journal_module
 from extproc.audit.log import segment_files
 from extproc.audit.log.dead_epoch import read_dead_epoch
 from extproc.audit.log.frames import Kind
-from extproc.audit.log.journal_file import read_journal
+from extproc.audit.log.journal_file import JournalLines, read_journal
 from extproc.audit.log.segment import ZERO, ChainState, pack_content, split_content, unpack_content
 from extproc.audit.log.segment_files import seal_segment
 from extproc.audit.log.shipper import Shipper
 from extproc.audit.log.writing import FIRST, SegmentFile
 from extproc.audit.merkle import MerkleTree
 from extproc.audit.names import JOURNAL, Origin, Part, segment_file
+from extproc.audit.reading.holdings import Epoch, Holdings
 from extproc.audit.records.line import encode_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.signed import Role, Signer
@@ -83,6 +84,18 @@ class TestMemory:
         read_dead_epoch(sealable.make(tmp_path / "warm", 1))
         few = peak_bytes(lambda: read_dead_epoch(small))
         assert peak_bytes(lambda: read_dead_epoch(large)) < 1.2 * few < 2 * MIB
+
+    def test_reading_the_records_beside_a_living_writer_takes_as_little(self, log, sealable, tmp_path):
+        small, large = (
+            Epoch(Origin.parse(ORIGIN), directory=sealable.make(tmp_path / str(size), size), local=(1,))
+            for size in (2, 12)
+        )
+        holdings = Holdings(log.store, tmp_path)
+        few = peak_bytes(lambda: holdings.find(small, 1))
+        assert peak_bytes(lambda: holdings.find(large, 1)) < 1.2 * few < 2 * MIB
+        found = holdings.find(large, 1)
+        assert isinstance(found, JournalLines)
+        assert len(found.lines) == 2
 
     def test_shipping_takes_as_little(self, log, sealable, tmp_path):
         small, large = (sealable.make(tmp_path / str(size), size) / segment_file(1, JOURNAL) for size in (2, 12))

@@ -27,6 +27,13 @@ PLANTS = (
         MEMORY + "test_following_a_dead_writers_journal_takes_as_little",
     ),
     Plant(
+        "a journal is read whole to list what is in it",
+        "audit/log/journal_file.py",
+        "tuple(frame.payload for frame in journal.walk() if frame.kind is Kind.RECORD)",
+        "tuple(frame.payload for frame in list(journal.walk()) if frame.kind is Kind.RECORD)",
+        MEMORY + "test_reading_the_records_beside_a_living_writer_takes_as_little",
+    ),
+    Plant(
         "a directory holds what it stores in memory",
         "audit/files.py",
         "        for piece in pieces_of(body):\n            write_all(fd, piece)",

@@ -71,6 +71,23 @@ class JournalFile:
         return [frame.payload for frame in self.frames if frame.kind is Kind.RECORD]
 
 
+@dataclass(frozen=True, slots=True)
+class JournalLines:
+    """When a journal was begun, and its evidence lines; nothing of its transcripts, which are most of it."""
+
+    started_ms: int
+    lines: tuple[bytes, ...]
+
+
+def read_lines(path: Path) -> JournalLines | None:
+    """As `open_journal`."""
+    with open_journal(path) as journal:
+        if journal is None:
+            return None
+        lines = tuple(frame.payload for frame in journal.walk() if frame.kind is Kind.RECORD)
+        return JournalLines(journal.header.started_ms, lines)
+
+
 def read_journal(path: Path) -> JournalFile | None:
     """As `open_journal`."""
     with open_journal(path) as journal:

@@ -7,8 +7,9 @@ listed before the store, and what is gone from one place is looked for in the ne
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from extproc.audit.log.journal_file import JournalFile, read_journal
+from extproc.audit.log.journal_file import JournalFile, JournalLines, read_journal, read_lines
 from extproc.audit.log.registry import Head, read_head
 from extproc.audit.log.spool import REGISTRY, epoch_path, epochs, is_alive, segments, strays
 from extproc.audit.names import JOURNAL, ObjectName, Origin, Part, parse_key, segment_file
@@ -18,7 +19,7 @@ from extproc.audit.stores.store import ObjectStore, StoredObject
 _ATTEMPTS = 3
 """A segment moves twice at most: sealed, shipped."""
 
-
+_T = TypeVar("_T")
 Listing = Callable[[ObjectStore], Iterable[StoredObject]]
 
 
@@ -119,7 +120,7 @@ class Holdings:
 
     def load(self, epoch: Epoch, segment: int) -> SealedSegment | JournalFile | None:
         """One segment from wherever it is now; None when it is nowhere. Raises `StoreFailed`."""
-        found = self.find(epoch, segment)
+        found = self._find(epoch, segment, read_journal)
         if not isinstance(found, bytes):
             return found
         return SealedSegment(
@@ -129,14 +130,17 @@ class Holdings:
             self.part(epoch, Part.KEYS, segment),
         )
 
-    def find(self, epoch: Epoch, segment: int) -> bytes | JournalFile | None:
-        """A segment's manifest, or its journal while it has none; None when it is nowhere. Raises `StoreFailed`."""
+    def find(self, epoch: Epoch, segment: int) -> bytes | JournalLines | None:
+        """A segment's manifest, or its lines while it has none; None when it is nowhere. Raises `StoreFailed`."""
+        return self._find(epoch, segment, read_lines)
+
+    def _find(self, epoch: Epoch, segment: int, read: Callable[[Path], _T | None]) -> bytes | _T | None:
         for _ in range(_ATTEMPTS):
             manifest = self.part(epoch, Part.MANIFEST, segment)
             if manifest is not None or epoch.directory is None:
                 return manifest
             try:
-                if (journal := read_journal(epoch.directory / segment_file(segment, JOURNAL))) is not None:
+                if (journal := read(epoch.directory / segment_file(segment, JOURNAL))) is not None:
                     return journal
             except FileNotFoundError:
                 continue

@@ -179,7 +179,7 @@ class Reader:
             if found is None:
                 return None
             if not isinstance(found, bytes):
-                return _Segment(found.header.started_ms, FOREVER_MS, lines=tuple(found.lines()))
+                return _Segment(found.started_ms, FOREVER_MS, lines=found.lines)
             seal = msgspec.json.decode(split_document(found)[0], type=_Seal)
         except (AuditRefused, *NOT_PARSED):
             return None
