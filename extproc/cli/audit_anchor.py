@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from extproc.cli.audit_where import fail
+from extproc.cli.output import say
 
 if TYPE_CHECKING:
     from extproc.audit.anchor.anchor import Anchor, Pass
@@ -49,7 +50,7 @@ def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: tup
     try:
         settings = load_anchor_settings(config)
         if show_key:
-            click.echo(load_signer(settings).verifier(Algorithm.COSIGNATURE))
+            say(str(load_signer(settings).verifier(Algorithm.COSIGNATURE)))
             return
         sys.exit(_run(settings, once=once, acknowledge=acknowledge, reason=reason))
     except (AuditRefused, OSError) as error:
@@ -143,4 +144,4 @@ def _say_alarms(passed: Pass) -> None:
 
 def _say(**fields: str | int) -> None:
     """One JSON line, in ASCII: what comes from the store steers no terminal."""
-    click.echo(json.dumps({"time_ms": int(time.time() * 1000), **fields}))
+    say(json.dumps({"time_ms": int(time.time() * 1000), **fields}))

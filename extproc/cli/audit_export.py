@@ -22,6 +22,7 @@ from extproc.cli.audit_where import (
     store_option,
 )
 from extproc.cli.config import EXIT_FINDING
+from extproc.cli.output import say
 
 FORMATS = ("ocsf-jsonl", "parquet")
 PYARROW = "pyarrow>=20"
@@ -74,9 +75,7 @@ def export_command(*, config: Path | None, store: Path | None, since: str, until
     finally:
         if sys.stderr.isatty():
             click.echo(err=True)
-    click.echo(
-        f"{exported.records} records of {len(exported.days)} days in {exported.files} files, {exported.bytes} bytes"
-    )
+    say(f"{exported.records} records of {len(exported.days)} days in {exported.files} files, {exported.bytes} bytes")
     click.echo("held against the manifests' digests; `extproc audit verify` proves the log itself", err=True)
 
 

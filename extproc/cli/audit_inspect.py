@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from extproc.cli.audit_where import config_option, fail, find_configured, json_option
+from extproc.cli.output import say
 
 if TYPE_CHECKING:
     from extproc.audit.settings import DirectoryStore, S3Store
@@ -93,19 +94,19 @@ def _print(inspection: Inspection, *, as_json: bool) -> None:
             "kept": list(inspection.kept),
             "sentences": list(sentences),
         }
-        click.echo(json.dumps(body))
+        say(json.dumps(body))
         return
     for finding in inspection.findings:
         meaning = MEANINGS[finding.rule]
         because = "" if finding.result is Result.ENFORCED else printable_line(finding.because)
         because = f" ({because})" if because else ""
-        click.echo(f"{finding.result.value:19} {finding.rule.value:26} {meaning.expected}{because}")
+        say(f"{finding.result.value:19} {finding.rule.value:26} {meaning.expected}{because}")
         if finding.result is not Result.ENFORCED:
             weight = "this matters" if meaning.needed else "for your information"
-            click.echo(f"{'':19} {weight}: {meaning.otherwise}")
+            say(f"{'':19} {weight}: {meaning.otherwise}")
     for key in inspection.kept:
-        click.echo(printable_line(f"stays until its lock is over: {key}"))
-    click.echo("")
+        say(printable_line(f"stays until its lock is over: {key}"))
+    say("")
     if inspection.store == "directory":
-        click.echo(sentences[0])
-    click.echo(_VERDICTS[inspection.exit_code])
+        say(sentences[0])
+    say(_VERDICTS[inspection.exit_code])

@@ -11,6 +11,7 @@ import click
 
 from extproc.cli.audit_where import config_option, fail, json_option
 from extproc.cli.config import EXIT_FINDING
+from extproc.cli.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,13 +60,13 @@ def _print(facts: Sequence[KeyFact], now_ms: int, *, as_json: bool) -> None:
     if as_json:
         for fact, row in zip(facts, rows, strict=True):
             note = {"note": NOT_MET if row.falls_short else ""}
-            click.echo(msgspec.json.encode(msgspec.to_builtins(fact) | msgspec.to_builtins(row) | note))
+            say(msgspec.json.encode(msgspec.to_builtins(fact) | msgspec.to_builtins(row) | note))
         return
     headings = tuple(heading.upper() for heading in KEY_HEADINGS)
     for line in align([headings, *(tuple(map(printable_line, key_cells(row))) for row in rows)]):
-        click.echo(line)
+        say(line)
     if any(row.falls_short for row in rows):
-        click.echo(NOT_MET)
+        say(NOT_MET)
 
 
 def _record_rotation(settings: Settings) -> None:
@@ -111,8 +112,8 @@ def rotate_command(*, config: Path | None) -> None:
     except (AuditRefused, OSError) as error:
         fail(f"the keys cannot be rotated ({error})")
     _record_rotation(settings)
-    click.echo("Rotated: the keys that sign and wrap. Restart the service: workers go on with the old keys until then.")
+    say("Rotated: the keys that sign and wrap. Restart the service: workers go on with the old keys until then.")
     public = settings.audit.keys / "deployment.pub"
-    click.echo(f"Give the anchor, and whoever verifies, the new {public}: it holds all keys, the old ones too.")
+    say(f"Give the anchor, and whoever verifies, the new {public}: it holds all keys, the old ones too.")
     for purpose in (Purpose.DIGEST, Purpose.MASK):
-        click.echo(f"Not rotated by this: {purpose} keys. Where they are due, {REMEDY[purpose]}, then restart.")
+        say(f"Not rotated by this: {purpose} keys. Where they are due, {REMEDY[purpose]}, then restart.")

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import click
-
 from extproc.approvals.conversation import read_conversation
 from extproc.audit.log.content import Piece
 from extproc.audit.reading.answer_stream import AnswerReader
@@ -18,6 +16,7 @@ from extproc.audit.reading.exchanges import ExchangeRecords
 from extproc.audit.reading.reader import time_text
 from extproc.audit.reading.replay import Transcript
 from extproc.audit.reading.said import Said
+from extproc.cli.output import say
 from extproc.core.policy import DEFAULT_DENY, DEFAULT_DENY_TEXT
 from extproc.core.printable import printable, printable_line
 from extproc.core.reasons import REFUSALS, Reason
@@ -108,25 +107,25 @@ class _Screen:
         for step in sorted(self._later, key=lambda step: (step.said.voice, step.turn)):
             self._print(step)
         if self._turn:
-            click.echo()
+            say()
 
     def _print(self, step: Step) -> None:
         if step.turn != self._turn:
             answer = f", answer {step.said.voice + 1}" if step.said.voice else ""
             line_end = "\n" if self._turn else ""
-            click.echo(f"{line_end}{step.at:9.3f}s {printable_line(step.said.role)}{answer}\n{_INDENT}", nl=False)
+            say(f"{line_end}{step.at:9.3f}s {printable_line(step.said.role)}{answer}\n{_INDENT}", nl=False)
             self._turn = step.turn
-        click.echo(printable(step.said.text).replace("\n", "\n" + _INDENT), nl=False)
+        say(printable(step.said.text).replace("\n", "\n" + _INDENT), nl=False)
 
 
 def play_conversation(transcript: Transcript, pace: Pace) -> None:
     """Who and what, the turns as they were said, and how it ended."""
-    click.echo(_heading(transcript.exchange))
+    say(_heading(transcript.exchange))
     screen = _Screen(pace)
     for step in spoken(transcript.pieces):
         screen.show(step)
     screen.end()
-    click.echo(ending(transcript.exchange))
+    say(ending(transcript.exchange))
 
 
 def print_conversation(transcript: Transcript) -> None:
@@ -137,8 +136,8 @@ def print_conversation(transcript: Transcript) -> None:
         heading = {"at_seconds": step.at, "answer": said.voice, "role": said.role}
         turns.setdefault(step.turn, (heading, []))[1].append(said.text)
     for _, (heading, texts) in sorted(turns.items()):
-        click.echo(json.dumps({**heading, "text": "".join(texts)}))
-    click.echo(json.dumps({"role": "end", "text": ending(transcript.exchange)}))
+        say(json.dumps({**heading, "text": "".join(texts)}))
+    say(json.dumps({"role": "end", "text": ending(transcript.exchange)}))
 
 
 def play_events(pieces: tuple[Piece, ...], pace: Pace) -> None:
@@ -147,13 +146,13 @@ def play_events(pieces: tuple[Piece, ...], pace: Pace) -> None:
         pace.wait(at)
         arrow = "->" if piece.direction is Direction.TO_MODEL else "<-"
         for line in filter(None, text.splitlines()):  # a stream's events end with empty lines
-            click.echo(f"{at:9.3f}s {arrow} {printable(line)}")
+            say(f"{at:9.3f}s {arrow} {printable(line)}")
 
 
 def print_events(pieces: tuple[Piece, ...]) -> None:
     """The same as JSON, at once."""
     for at, piece, text in _events(pieces):
-        click.echo(json.dumps({"at_seconds": at, "direction": str(piece.direction), "data": text}))
+        say(json.dumps({"at_seconds": at, "direction": str(piece.direction), "data": text}))
 
 
 def _events(pieces: tuple[Piece, ...]) -> Iterator[tuple[float, Piece, str]]:
@@ -167,7 +166,7 @@ def nothing_crossed(exchange: ExchangeRecords, *, as_json: bool) -> None:
     words = f"{ending(exchange)}. Nothing crossed the boundary, so there is nothing to replay."
     if exchange.last.approval:
         words += f" What was asked is shown by `extproc approvals show {printable_line(exchange.last.approval.id)}`."
-    click.echo(json.dumps({"role": "end", "text": words}) if as_json else f"{_heading(exchange)}\n{words}")
+    say(json.dumps({"role": "end", "text": words}) if as_json else f"{_heading(exchange)}\n{words}")
 
 
 def _heading(exchange: ExchangeRecords) -> str:

@@ -4,12 +4,11 @@ import datetime as dt
 import json
 from typing import Any
 
-import click
-
 from extproc.audit.reading.reader import time_text
 from extproc.audit.reading.span import EVERYTHING
 from extproc.audit.verify.anchored import Anchored
 from extproc.audit.verify.report import FINDING, MAX_FINDINGS, UNPROVEN, Report
+from extproc.cli.output import say
 from extproc.core.printable import printable_line
 
 UNANCHORED = (
@@ -24,23 +23,23 @@ _VERDICTS = ("proven", "not proven: findings", "incomplete")
 def print_report(report: Report, *, as_json: bool, anchored: Anchored | None = None) -> None:
     """Findings, what was asked and what is proven, the verdict as the last line; or all of it as one JSON object."""
     if as_json:
-        click.echo(json.dumps(report_body(report, anchored)))
+        say(json.dumps(report_body(report, anchored)))
         return
     for finding in report.findings:
         # `where` may be an object's key, which whoever can write to the store has chosen.
-        click.echo(printable_line(f"{finding.name} - {finding.where} - {finding.told}"))
+        say(printable_line(f"{finding.name} - {finding.where} - {finding.told}"))
     if report.more_findings:
-        click.echo(f"and {report.more_findings} more")
-    click.echo(f"{report.epochs} epoch(s), {report.segments} segment(s), {report.records} record(s)")
+        say(f"and {report.more_findings} more")
+    say(f"{report.epochs} epoch(s), {report.segments} segment(s), {report.records} record(s)")
     asked = report.asked
     everything = asked == EVERYTHING
-    click.echo(f"requested: {'everything' if everything else _text(asked.from_ms, asked.to_ms)}")
-    click.echo(f"proven: {_proven(report)}")
+    say(f"requested: {'everything' if everything else _text(asked.from_ms, asked.to_ms)}")
+    say(f"proven: {_proven(report)}")
     if hint := provable_to(report):
         what = "something has no end yet (OPEN), and all is proven up to then"
-        click.echo(f"give `--to {hint}` to ask for what can be proven now: {what}")
-    click.echo(printable_line(anchor_sentence(anchored)))
-    click.echo(_VERDICTS[report.exit_code])
+        say(f"give `--to {hint}` to ask for what can be proven now: {what}")
+    say(printable_line(anchor_sentence(anchored)))
+    say(_VERDICTS[report.exit_code])
 
 
 def _proven(report: Report) -> str:

@@ -21,6 +21,7 @@ import click
 from extproc.cli.audit_destroy import destroying
 from extproc.cli.audit_where import fail, find_where, json_option
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
+from extproc.cli.output import say
 
 if TYPE_CHECKING:
     from extproc.audit.retention.over_age import RetentionJob
@@ -43,7 +44,7 @@ def retention_command(*, config: Path, enforce: bool, as_json: bool) -> None:
         found = job.enforce(now_ms) if enforce else job.check(now_ms)
     result = result_of(settings.audit, found)
     if as_json:
-        click.echo(json.dumps(result))
+        say(json.dumps(result))
     else:
         _print(found, settings.audit.content_retention_days)
     if found.incomplete:
@@ -82,19 +83,17 @@ def _print(found: Retention, limit_days: int) -> None:
     def when(time_ms: int) -> str:
         return time_text(time_ms) if time_ms else "-"
 
-    click.echo(f"Transcripts: {found.bags} key bag(s), {when(found.oldest_bag_ms)} .. {when(found.newest_bag_ms)}")
-    click.echo(f"  over-age, sealed more than {limit_days} day(s) ago: {len(found.over_age)}")
+    say(f"Transcripts: {found.bags} key bag(s), {when(found.oldest_bag_ms)} .. {when(found.newest_bag_ms)}")
+    say(f"  over-age, sealed more than {limit_days} day(s) ago: {len(found.over_age)}")
     if found.quarantined:
-        click.echo(f"  damaged files in the spool's quarantine as old, with keys: {len(found.quarantined)}")
-    click.echo(f"Evidence: {found.evidence} object(s), the oldest of {when(found.oldest_evidence_ms)}")
+        say(f"  damaged files in the spool's quarantine as old, with keys: {len(found.quarantined)}")
+    say(f"Evidence: {found.evidence} object(s), the oldest of {when(found.oldest_evidence_ms)}")
     reached = "reached" if found.history_days >= HISTORY_DAYS else "not reached yet"
-    click.echo(f"  history: {found.history_days} day(s); twelve months are {reached}")
-    click.echo(
-        f"  sample of the last {AT_HAND_DAYS} days: {found.sampled} read, {len(found.out_of_reach)} out of reach"
-    )
+    say(f"  history: {found.history_days} day(s); twelve months are {reached}")
+    say(f"  sample of the last {AT_HAND_DAYS} days: {found.sampled} read, {len(found.out_of_reach)} out of reach")
     for key in found.out_of_reach:
-        click.echo(printable_line(f"OUT_OF_REACH - {key}"))
+        say(printable_line(f"OUT_OF_REACH - {key}"))
     for key in found.unlocked:
-        click.echo(printable_line(f"UNLOCKED - {key} - not locked for twelve months"))
+        say(printable_line(f"UNLOCKED - {key} - not locked for twelve months"))
     if found.incomplete:
-        click.echo("INCOMPLETE - the age of some segments could not be read")
+        say("INCOMPLETE - the age of some segments could not be read")

@@ -16,6 +16,7 @@ import click
 
 from extproc.cli.audit_where import fail, find_where, store_failures
 from extproc.cli.config import EXIT_FINDING
+from extproc.cli.output import say
 from extproc.cli.two_people import Step, ask, find_asked, listing, refusals, step_of, writing
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def sealed_key_command(*, out: Path) -> None:
         # Where a name is taken already, `filename` is the temporary file and `filename2` the name.
         place = error.filename2 or error.filename
         fail(f"The keys cannot be written: {error.strerror} ({place}). Nothing is overwritten.")
-    click.echo(name)
+    say(name)
     click.echo(
         f"{out}{PUBLIC_SUFFIX} is `audit.sealed_originals.public_key`; take {out} to the custodian, away from here.",
         err=True,
@@ -136,6 +137,6 @@ def _show(opened: Sequence[Opened]) -> None:
         if len(opened) > 1:
             click.echo(f"{one.direction}:", err=True)
         if sys.stdout.isatty():
-            click.echo(printable(one.text.decode("utf-8", "backslashreplace")))
+            say(printable(one.text.decode("utf-8", "backslashreplace")))
         else:
-            click.echo(one.text, nl=len(opened) > 1)
+            say(one.text, nl=len(opened) > 1)

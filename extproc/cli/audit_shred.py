@@ -16,6 +16,7 @@ import click
 
 from extproc.cli.audit_destroy import destroying
 from extproc.cli.audit_where import find_where
+from extproc.cli.output import say
 from extproc.cli.two_people import Step, ask, find_asked, listing, refusals, step_of, write_records
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def confirm_command(step: Step) -> None:
         request = find_asked(act, step, settings.audit.shredders, write, shredder.look)
         with refusals(act, write, step.person, request.exchange_id):
             count = shredder.shred(request, step.person, step.reason, int(time.time() * 1000))
-    click.echo(f"{request.exchange_id} shredded" if count else f"{request.exchange_id} was shredded already")
+    say(f"{request.exchange_id} shredded" if count else f"{request.exchange_id} was shredded already")
 
 
 shred_command.add_command(listing(_act))

@@ -12,6 +12,7 @@ from extproc.audit.reading.exchanges import ExchangeRecords
 from extproc.audit.reading.reader import time_text
 from extproc.cli.columns import align
 from extproc.cli.config import EXIT_INPUT
+from extproc.cli.output import say
 from extproc.core.printable import printable_line
 
 _ROWS_OF_A_PAGE = 1000
@@ -47,13 +48,13 @@ def print_list(exchanges: Iterable[ExchangeRecords], *, as_json: bool) -> None:
     """A row each, or a JSON object each."""
     if as_json:
         for exchange in exchanges:
-            click.echo(json.dumps(summary(exchange)))
+            say(json.dumps(summary(exchange)))
         return
     count = 0
     for page in _pages(exchanges):
         lines = list(align([_HEADINGS, *map(_row, page)]))
         for line in lines[1 if count else 0 :]:
-            click.echo(line)
+            say(line)
         count += len(page)
     click.echo(f"{count} exchange(s)", err=True)
 
@@ -63,11 +64,11 @@ def print_records(exchange: ExchangeRecords, *, as_json: bool) -> None:
     for item in exchange.records:
         document = json.loads(item.line)
         if as_json:
-            click.echo(json.dumps(document, separators=(",", ":")))
+            say(json.dumps(document, separators=(",", ":")))
             continue
-        click.echo(f"{time_text(item.record.time_ms)}  {item.record.event_code}  {item.receipt}")
+        say(f"{time_text(item.record.time_ms)}  {item.record.event_code}  {item.receipt}")
         for line in json.dumps(document, indent=2).splitlines()[1:-1]:
-            click.echo("  " + line)
+            say("  " + line)
 
 
 def print_problems(problems: list[str]) -> None:

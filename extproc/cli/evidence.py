@@ -17,6 +17,7 @@ import click
 
 from extproc.cli.audit_anchored import anchor_options, anchored_or_exit
 from extproc.cli.audit_where import config_option, fail, find_where, since_ms, store_failures
+from extproc.cli.output import say
 
 if TYPE_CHECKING:
     from extproc.audit.evidence.pack import Pack
@@ -186,8 +187,8 @@ def _tell(pack: Pack, output: Path) -> None:
 
     statuses = Counter(row.status for row in pack.requirements)
     told = ", ".join(f"{count} {status}" for status, count in statuses.items())
-    click.echo(f"{output / HTML_FILE}, {output / JSON_FILE}")
-    click.echo(f"{pack.records} record(s); requirements: {told}; the log: {verdict_of(pack)}")
+    say(f"{output / HTML_FILE}, {output / JSON_FILE}")
+    say(f"{pack.records} record(s); requirements: {told}; the log: {verdict_of(pack)}")
     if pack.not_read:
         click.echo(f"Not every record could be read: {pack.not_read[0]}", err=True)
     if pack.empty:

@@ -17,6 +17,7 @@ import click
 
 from extproc.cli.audit_where import fail, find_where, json_option
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
+from extproc.cli.output import say
 from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify_person
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def ask(
         check(show_exchange(where.look(), step.target))
         said: dict[str, str | int | float | bool] = {"reason": step.reason}
         origin = write([act.record(act.asked, step.person, step.target, source=socket.gethostname(), detail=said)])
-    click.echo(request_id_of(origin))
+    say(request_id_of(origin))
     command = act.operation.replace(".", " ")
     click.echo(f"requested; another person confirms it with `extproc {command} confirm` within 24 hours", err=True)
 
@@ -213,7 +214,7 @@ def _list(act: TwoPeople, config: Path, *, as_json: bool) -> None:
             "reason": request.reason,
         }
         if as_json:
-            click.echo(json.dumps(row))
+            say(json.dumps(row))
         else:
             words = (row[name] for name in ("request", "time", "exchange", "requester", "reason"))
-            click.echo("  ".join(map(printable_line, words)))
+            say("  ".join(map(printable_line, words)))
