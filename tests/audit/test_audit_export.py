@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from extproc.audit.names import Origin
 from extproc.audit.reading.exchanges import show_exchange
+from extproc.audit.reading.export import new_directory
 from extproc.audit.reading.export_ocsf import ocsf_event
 from extproc.audit.reading.export_parquet import COLUMNS
 from extproc.audit.reading.holdings import Holdings
@@ -187,6 +188,20 @@ class TestWholeOrNotAtAll:
         assert (result.exit_code, result.stdout) == (2, "")
         assert "the export was not written" in result.stderr
         assert self.left(two_days) == []
+
+    def test_what_a_killed_export_left_is_taken_away_by_the_next_and_nothing_else(self, tmp_path: Path) -> None:
+        dead, other, link = (tmp_path / f".tmp-{name}" for name in ("out-00000000", "outer-00000000", "out-11111111"))
+        for folder in (dead / "dt=2026-10-01", other):
+            folder.mkdir(parents=True)
+        (dead / "dt=2026-10-01" / "part-0000.jsonl").write_bytes(b"half")
+        link.symlink_to(other)
+        with new_directory(tmp_path / "out") as living:
+            assert {path.name for path in tmp_path.iterdir()} == {living.name, other.name, link.name}
+            with pytest.raises(OSError, match="beside it"), new_directory(tmp_path / "out") as second:
+                assert {living, second} <= set(tmp_path.iterdir())
+                raise OSError(5, "beside it")
+            assert living.is_dir()
+        assert {path.name for path in tmp_path.iterdir()} == {"out", other.name, link.name}
 
     def test_parquet_without_pyarrow_says_what_to_install(self, two_days: Path, monkeypatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -122,6 +122,20 @@ PLANTS = (
         EXPORT + "TestOcsf::test_every_event_with_every_outcome_is_a_valid_one",
     ),
     Plant(
+        "what a killed export left stays for ever",
+        "audit/reading/export.py",
+        "    _remove_dead(output)\n",
+        "",
+        EXPORT + "TestWholeOrNotAtAll::test_what_a_killed_export_left_is_taken_away_by_the_next_and_nothing_else",
+    ),
+    Plant(
+        "an export takes away the half of one that lives",
+        "audit/reading/export.py",
+        "                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "",
+        EXPORT + "TestWholeOrNotAtAll::test_what_a_killed_export_left_is_taken_away_by_the_next_and_nothing_else",
+    ),
+    Plant(
         "export: what was half written stays",
         "audit/reading/export.py",
         "        shutil.rmtree(work, ignore_errors=True)\n",

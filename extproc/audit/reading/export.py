@@ -4,11 +4,13 @@ Whole or not at all: everything is written beside the directory, under a name th
 name at the end.
 """
 
+import fcntl
 import os
+import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -47,19 +49,42 @@ class Exported:
 def new_directory(output: Path) -> Iterator[Path]:
     """A directory to fill, which becomes `output` when all went well and is gone when it did not.
 
+    What an export to the same place left that was killed is taken away: it holds its directory's lock while it lives.
     Raises FileExistsError when `output` exists, and OSError.
     """
     if os.path.lexists(output):
         raise FileExistsError(output)
+    _remove_dead(output)
     work = output.with_name(f"{TEMPORARY}{output.name}-{os.urandom(4).hex()}")
     work.mkdir(mode=0o700)
+    lock = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        with suppress(OSError):  # a file system without locks gives none to `_remove_dead` either
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield work
         os.rename(work, output)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+    finally:
+        os.close(lock)
     sync_directory(output.parent)
+
+
+def _remove_dead(output: Path) -> None:
+    """Directories of ours beside `output`, named as half of it, that nobody holds. What cannot be removed stays."""
+    half = re.compile(re.escape(f"{TEMPORARY}{output.name}-") + "[0-9a-f]{8}")
+    for work in list(output.parent.iterdir()):
+        if not half.fullmatch(work.name):
+            continue
+        with suppress(OSError):
+            held = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(held).st_uid == os.geteuid():
+                    shutil.rmtree(work)
+            finally:
+                os.close(held)
 
 
 def write_days(
