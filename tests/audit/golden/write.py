@@ -16,14 +16,15 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from extproc.audit.adopt import adopt_orphans
-from extproc.audit.holdings import Holdings
-from extproc.audit.journal import Journal
-from extproc.audit.keys import PUBLIC_KEY, AuditKeys
-from extproc.audit.reader import find_records
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.keys.public_keys import PUBLIC_KEY
+from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.shipper import Shipper
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
 from extproc.audit.settings import AuditSettings, DirectoryStore
-from extproc.audit.shipper import Shipper
-from extproc.audit.store import open_store
+from extproc.audit.stores.store import open_store
 from extproc.core.record import (
     Actor,
     ApprovalRef,
