@@ -2,6 +2,9 @@
 
 from tests.plants.plant import Plant
 
+LISTING = (
+    "tests/audit/test_audit_hostile_listing.py::test_a_list_that_no_bucket_has_ends_verifying_and_the_anchors_pass"
+)
 OUTPUT = "tests/audit/test_audit_output.py::"
 
 PLANTS = (
@@ -25,5 +28,33 @@ PLANTS = (
         "    except BrokenPipeError:\n        raise\n",
         "",
         OUTPUT + "test_who_reads_no_further_is_no_full_disk",
+    ),
+    Plant(
+        "listing: a store goes in a circle",
+        "audit/stores/s3_wire.py",
+        "if version.key < last or not",
+        "if not",
+        f"{LISTING}[in a circle]",
+    ),
+    Plant(
+        "listing: a store lists something else",
+        "audit/stores/s3_wire.py",
+        " or not version.key.startswith(prefix)",
+        "",
+        f"{LISTING}[another prefix]",
+    ),
+    Plant(
+        "listing: a store goes on and on",
+        "audit/stores/s3_wire.py",
+        "if listed > MAX_LISTED:",
+        "if False:",
+        f"{LISTING}[on and on]",
+    ),
+    Plant(
+        "listing: a key has versions without an end",
+        "audit/stores/s3_wire.py",
+        "if same > MAX_VERSIONS:",
+        "if False:",
+        f"{LISTING}[one key for ever]",
     ),
 )

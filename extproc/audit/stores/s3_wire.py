@@ -27,6 +27,10 @@ NO_VERSION = "null"
 TRIES = 4
 CONNECT_SECONDS = 3
 READ_SECONDS = 30
+MAX_LISTED = 1_000_000_000
+"""Versions of one listing: twice what twenty writers store in 400 days, with a segment every five seconds."""
+MAX_VERSIONS = 100_000
+"""Of one key: they are held in memory together."""
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
 _FAULTS = {
     **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), Fault.CLOCK),
@@ -119,8 +123,10 @@ class Wire:
             raise
 
     def versions(self, bucket: str, prefix: str) -> Iterator[Version]:
-        """By key; newest first within a key."""
+        """By key; newest first within a key. Raises `StoreFailed`, also for a list that no bucket has: it would have no
+        end, or hide what it leaves out."""
         pages = self.client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+        listed, last, same = 0, "", 0
         try:
             for page in pages:
                 found = [
@@ -128,7 +134,16 @@ class Wire:
                     for item in page.get("Versions", [])
                 ]
                 found += [Version(item["Key"], item["VersionId"], True) for item in page.get("DeleteMarkers", [])]
-                yield from sorted(found, key=lambda version: version.key)
+                for version in sorted(found, key=lambda version: version.key):
+                    listed, same = listed + 1, same + 1 if version.key == last else 1
+                    if version.key < last or not version.key.startswith(prefix):
+                        raise StoreFailed("the store does not list in order, or not what was asked for")
+                    if same > MAX_VERSIONS:
+                        raise StoreFailed(f"the store lists more than {MAX_VERSIONS} versions of one key")
+                    if listed > MAX_LISTED:
+                        raise StoreFailed("the store lists without an end")
+                    last = version.key
+                    yield version
         except (ClientError, BotoCoreError) as error:
             raise failure(error) from error
 
