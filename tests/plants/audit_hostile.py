@@ -141,8 +141,8 @@ PLANTS = (
     Plant(
         "a segment is as old as the next one says",
         "audit/anchor/look.py",
-        "        return self.now_ms - max(manifest.started_ms, origin.started_ms) > self.retention_ms",
-        "        return self.now_ms - manifest.started_ms > self.retention_ms",
+        "max(manifest.started_ms, origin.started_ms, head.began_ms(segment + 1))",
+        "manifest.started_ms",
         _TEST + "test_a_segment_may_not_go_because_the_next_one_says_that_it_is_old",
     ),
     Plant(

@@ -2,6 +2,7 @@
 
 from tests.plants.plant import Plant
 
+AGED = "tests/audit/test_audit_anchor_aged.py::"
 LISTING = (
     "tests/audit/test_audit_hostile_listing.py::test_a_list_that_no_bucket_has_ends_verifying_and_the_anchors_pass"
 )
@@ -56,5 +57,19 @@ PLANTS = (
         "if same > MAX_VERSIONS:",
         "if False:",
         f"{LISTING}[one key for ever]",
+    ),
+    Plant(
+        "anchor: what is signed anew makes a segment older",
+        "audit/anchor/look.py",
+        ", head.began_ms(segment + 1))",
+        ")",
+        AGED + "test_a_segment_is_no_older_than_the_next_one_was_when_it_was_followed[young]",
+    ),
+    Plant(
+        "anchor: of each segment it is remembered when it was begun",
+        "audit/anchor/head.py",
+        "return self.days if known else",
+        "return",
+        AGED + "test_of_each_day_one_segment_is_remembered",
     ),
 )

@@ -204,7 +204,7 @@ PLANTS = (
     Plant(
         "a segment may go whenever another one follows it",
         "audit/anchor/look.py",
-        "return self.now_ms - max(manifest.started_ms, origin.started_ms) > self.retention_ms",
+        "return self.now_ms - began_ms > self.retention_ms",
         "return True",
         f"{_OUTLIVED}[old-and-young]",
     ),

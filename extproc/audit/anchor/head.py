@@ -24,6 +24,7 @@ from extproc.core.record import EventCode
 
 UNBORN_SECONDS = 1500.0
 """How long an epoch may be registered without any evidence: two heartbeats and the lag, by default."""
+_DAY_MS = 86_400_000
 _ENDS = frozenset({EventCode.LOG_STOP, EventCode.LOG_ADOPT})
 
 
@@ -77,6 +78,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     sealed_ms: int = 0
     newest_ms: int = 0
     """The latest `sealed_ms` of all its segments: a segment that says that it is older makes the epoch no older."""
+    days: tuple[tuple[int, int], ...] = ()
+    """Segments and when each was begun, one of each day at most, as they said when they were followed: whoever holds
+    the gateway's keys may sign them anew later, as older than they are."""
     quiet_ms: int = 0
     """For how long a living epoch may say nothing."""
     ended: bool = False
@@ -88,6 +92,15 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(epoch_origin(self.origin), self.size, self.tree().root())
+
+    def days_with(self, segment: int, began_ms: int) -> tuple[tuple[int, int], ...]:
+        """Together with one more segment, where that is of another day."""
+        known = bool(self.days) and began_ms < self.days[-1][1] + _DAY_MS
+        return self.days if known else (*self.days, (segment, began_ms))
+
+    def began_ms(self, segment: int) -> int:
+        """When the segment was begun, or up to a day before that; 0 where that is not remembered."""
+        return max((began_ms for number, began_ms in self.days if number <= segment), default=0)
 
     def is_quiet(self, now_ms: int) -> bool:
         """Whether a living epoch should have said something by now; a time ahead of ours proves nothing."""
@@ -133,6 +146,7 @@ class Follower:
             manifest=hashlib.sha256(document).hexdigest(),
             sealed_ms=manifest.sealed_ms,
             newest_ms=max(head.newest_ms, head.sealed_ms, manifest.sealed_ms),
+            days=head.days_with(segment, manifest.started_ms),
         )
         signer = hashlib.sha256(manifest.certificate.encode()).hexdigest()
         if signed.certificate.role is Role.EPOCH and signer != after.certificate:

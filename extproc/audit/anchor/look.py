@@ -172,7 +172,8 @@ class Look:
             manifest = verify_manifest(self.key, origin, segment + 1, document).manifest
         except Broken:
             return False
-        return self.now_ms - max(manifest.started_ms, origin.started_ms) > self.retention_ms
+        began_ms = max(manifest.started_ms, origin.started_ms, head.began_ms(segment + 1))
+        return self.now_ms - began_ms > self.retention_ms
 
     def _follow(self, follower: Follower, stored: Objects) -> None:
         last = max((segment for part, segment in stored if part is Part.MANIFEST), default=0)
