@@ -45,6 +45,8 @@ def anchor_command(*, config: Path, once: bool, show_key: bool, acknowledge: tup
     from extproc.audit.anchor.settings import load_anchor_settings, load_signer  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
 
+    if reason and not acknowledge:
+        raise click.UsageError("--reason is for --acknowledge")
     if acknowledge and not reason.strip():
         raise click.UsageError("--acknowledge needs --reason")
     try:

@@ -53,10 +53,11 @@ def _proven(report: Report) -> str:
 
 def provable_to(report: Report) -> str:
     """The newest moment that could be asked for, where only what has no end yet keeps a later one from being proven."""
-    begin = report.asked.from_ms or report.first_ms
-    if report.exit_code != UNPROVEN or not report.records or report.open_ms <= begin:
+    spans, begin = report.spans(), report.asked.from_ms or report.first_ms
+    if report.exit_code != UNPROVEN or not report.records or not spans:
         return ""
-    return time_text(report.open_ms)
+    newest = min(report.open_ms, spans[-1][1])  # an epoch that has only begun is open after all that is proven
+    return time_text(newest) if newest > begin else ""
 
 
 def anchor_sentence(anchored: Anchored | None) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from extproc.cli.config import EXIT_INPUT, settings_or_exit
 
@@ -122,6 +123,9 @@ def find_where(config: Path | None, store: Path | None) -> Where:
     from extproc.audit.stores.store import Directory, open_store  # noqa: PLC0415
 
     if store is not None:
+        typed = click.get_current_context().get_parameter_source("config")
+        if config is not None and typed is ParameterSource.COMMANDLINE:
+            raise click.UsageError("give --config or --store, not both: only one log is read")
         if not (store / "v1").is_dir():
             fail(f"{store} holds no audit log (no v1/ in it)")
         return Where(None, Directory(DirectoryStore(store)), "")

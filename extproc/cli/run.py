@@ -13,8 +13,23 @@ if TYPE_CHECKING:
     from extproc.edge.policy_file import Fitness
 
 
+def _require_origin(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Before anything is written: a configuration that does not hold stops every command that reads it."""
+    from extproc.edge.settings_checks import is_origin  # noqa: PLC0415
+
+    if not is_origin(value, {"http"}):
+        raise click.BadParameter("must be http://host:port, without path, query or user")
+    return value
+
+
 @click.command("run")
-@click.option("--upstream", required=True, metavar="URL", help="The model server, for example http://127.0.0.1:8000.")
+@click.option(
+    "--upstream",
+    required=True,
+    metavar="URL",
+    callback=_require_origin,
+    help="The model server, for example http://127.0.0.1:8000.",
+)
 @click.option("--directory", type=click.Path(path_type=Path), default=Path(".run"), show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Where clients connect.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)

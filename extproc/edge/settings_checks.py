@@ -50,7 +50,7 @@ def check_settings(report: Report, folder: Path) -> None:
     _check_audit(report, folder)
     _check_hold(report)
     endpoint = report.sound(("telemetry", "otlp_endpoint"))
-    if endpoint and not _is_origin(endpoint, {"http", "https"}):
+    if endpoint and not is_origin(endpoint, {"http", "https"}):
         report.add(("telemetry", "otlp_endpoint"), "must be `http://host:port`")
 
 
@@ -114,7 +114,7 @@ def _check_connections(report: Report) -> None:
     prefixes: dict[str, Place] = {}
     for connection in report.items(("connections",)):
         upstream = report.sound((*connection, "upstream"))
-        if upstream is not None and not _is_origin(upstream, {"http"}):
+        if upstream is not None and not is_origin(upstream, {"http"}):
             report.add((*connection, "upstream"), "must be `http://host:port`, without path, query or user")
         path_place = (*connection, "path_prefix")
         prefix = "/" if _lacks(report, path_place) else report.sound(path_place)
@@ -152,7 +152,7 @@ def _is_normal_prefix(prefix: str) -> bool:
     return allowed and not segments[0] and len(segments) > 1 and not {"", ".", ".."}.intersection(segments[1:])
 
 
-def _is_origin(url: str, schemes: set[str]) -> bool:
+def is_origin(url: str, schemes: set[str]) -> bool:
     """Scheme, host and port and nothing more."""
     parts = _split(url)
     return parts is not None and parts.port is not None and _is_site(url, schemes)

@@ -67,7 +67,11 @@ def test_one_pass_exits_0_when_nothing_is_wrong_1_with_an_open_alarm_2_when_it_i
     drop_last(log)
     result, (alarm, line) = run(config(), "--once")
     assert (result.exit_code, alarm["alarm"], line["open_alarms"]) == (1, "WRITER_MISSING", 1)
-    assert alarm["where"] == "test/worker-1"
+    assert (alarm["where"], alarm["what"]) == (
+        "test/worker-1",
+        "all of its 1 epoch(s) are gone: its evidence is gone",
+    )
+    assert run(config(), "--reason", "told the auditor")[0].exit_code == 2, "of which alarm?"
     (result, lines) = run(config(), "--acknowledge", alarm["id"], "--reason", "told the auditor")
     assert (result.exit_code, lines[0]["reason"]) == (0, "told the auditor")
     assert run(config(), "--once")[0].exit_code == 0

@@ -175,6 +175,12 @@ def test_a_folder_without_a_log_is_not_an_empty_one(run, tmp_path):
     assert (result.exit_code, "holds no audit log (no v1/ in it)" in result.output) == (2, True)
 
 
+def test_two_logs_are_not_one(run, shipped, log, tmp_path):
+    """Read from the copy it would leave no record in the log that was named as well."""
+    result = run("list", "--store", str(log.store_path), "--config", str(tmp_path / "config.yaml"))
+    assert (result.exit_code, "not both" in result.output) == (2, True)
+
+
 def test_an_exchange_is_shown_by_its_end_also_when_something_follows(record) -> None:
     """A decision, and a grant that is used up for nobody, may come after."""
     codes = (EventCode.APPROVAL_OPEN, EventCode.REQUEST_REFUSE, EventCode.APPROVAL_DECIDE, EventCode.APPROVAL_USE)

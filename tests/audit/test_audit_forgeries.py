@@ -127,6 +127,17 @@ def replace_detail(record, **detail: object):
     return structs.replace(record, detail=detail)
 
 
+def test_p4_a_writer_does_not_adopt_itself(log, record) -> None:
+    """Who has the epoch's key and an adopter's could end it after segments that the writer never signed."""
+    journal = log.open()
+    journal.append_record(record(EventCode.INFERENCE_REQUEST, "x"))
+    journal.append_record(replace_detail(record(EventCode.LOG_ADOPT, ""), certificate="an adopter's", last_seq=2))
+    journal.close()
+    log.ship()
+    told = [found.what for found in log.verify(spool=False).findings if found.name is Name.FORKED]
+    assert told == ["the epoch's own key signed that the epoch was adopted"]
+
+
 class TestLinksAndHiddenFolders:
     """A directory store is what lies in it."""
 

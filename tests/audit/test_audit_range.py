@@ -261,6 +261,21 @@ class TestCopyOfALivingLog:
         later = time_text(int(dt.datetime.fromisoformat(until).timestamp() * 1000) + 2)
         assert run(*arguments, "--to", later).exit_code == 2
 
+    def test_an_epoch_that_has_only_begun_moves_nothing(self, log, exchange, run):
+        """Open from a time on that nothing is proven of: what is said to be provable is proven all the same."""
+        ended = log.open()
+        exchange(ended, "x-1")
+        ended.close()
+        log.ship()
+        time.sleep(1.1)  # an epoch's name has the second in which it began
+        begun = log.open("worker-2")
+        log.ship()
+        arguments = ("verify", "--store", str(log.store_path), "--public-key", str(log.settings.keys / PUBLIC_KEY))
+        report = json.loads(run(*arguments, "--json").stdout)
+        begun.close()
+        assert report["provable_to"] == report["proven"]["spans"][-1]["to"]
+        assert run(*arguments, "--to", report["provable_to"]).exit_code == 0
+
     def test_a_tail_that_was_cut_is_missed_also_where_the_segment_before_it_was_sealed_late(
         self, log, exchange, monkeypatch
     ):

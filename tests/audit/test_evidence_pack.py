@@ -131,6 +131,14 @@ OTHERS = [
     make(EventCode.AUDIT_READ, 110, actor=Actor(uid="os|ada"), resource=Resource(connection="audit-log", operation="audit.list", protocol="cli")),
     make(EventCode.AUDIT_READ, 120, actor=Actor(uid="os|eve"), resource=Resource(connection="audit-log", operation="audit.replay", protocol="cli")),
     make(EventCode.APPROVAL_DECIDE, 130, actor=caller("carol"), approval=ApprovalRef(id="a", state="granted")),
+    make(
+        EventCode.APPROVAL_DECIDE,
+        135,
+        actor=caller("alice"),
+        status=Outcome.REFUSED,
+        approval=ApprovalRef(id="b", state="pending"),
+        detail={"refused": "own_request"},
+    ),
     make(EventCode.APPROVAL_DECIDE, 140, actor=caller("carol"), approval=ApprovalRef(id="b", state="refused")),
     make(EventCode.ADMIN_SHRED_DONE, 150, actor=caller("carol"), detail={"exchange": "x-9", "keys": 1}),
     make(EventCode.AUDIT_RETENTION_CHECK, 160, detail={"over_age": 4, "incomplete": False}),
@@ -213,14 +221,14 @@ class TestNumbers:
     """Each is counted by hand from the story above."""
 
     def test_records_and_events_of_the_period_and_no_others(self, pack):
-        assert (pack.records, pack.records_incomplete, pack.empty, pack.exit_code) == (36, 0, False, 0)
+        assert (pack.records, pack.records_incomplete, pack.empty, pack.exit_code) == (37, 0, False, 0)
         events = {each.event: each.count for each in pack.events if each.count}
         assert events == {
             "inference.request": 5,
             "inference.end": 5,
             "auth.fail": 2,
             "policy.deny": 2,
-            "approval.decide": 2,
+            "approval.decide": 3,
             "admin.shred_done": 1,
             "audit.read": 3,
             "audit.retention_check": 2,
@@ -427,7 +435,7 @@ class TestOutcomes:
         path.write_bytes(path.read_bytes().replace(b'{"chain"', b'["chain"', 1))
         assert run(*PERIOD).exit_code == 1
         pack = read(tmp_path)
-        assert (pack.records, pack.exit_code) == (35, 1)
+        assert (pack.records, pack.exit_code) == (36, 1)
         assert [each.split(maxsplit=4)[4] for each in pack.not_read] == [
             "is not what its manifest says",
             "has a line that is no record",

@@ -34,6 +34,13 @@ PLANTS = (
         FORGERIES + "TestAJournalOfOnesOwn::test_p4_it_is_not_adopted",
     ),
     Plant(
+        "p4: a writer may adopt itself",
+        "audit/verify/epoch_account.py",
+        "if self.signing is Role.EPOCH:",
+        "if self.signing is None:",
+        FORGERIES + "test_p4_a_writer_does_not_adopt_itself",
+    ),
+    Plant(
         "a link counts as the object",
         "audit/stores/store.py",
         "flags | os.O_NOFOLLOW",

@@ -229,4 +229,18 @@ PLANTS = (
         "return store",
         "tests/audit/test_audit_anchor_cli.py::test_copies_are_not_kept_where_the_gateway_writes",
     ),
+    Plant(
+        "what is provable is said by what is open alone",
+        "cli/audit_report.py",
+        "min(report.open_ms, spans[-1][1])",
+        "report.open_ms",
+        "tests/audit/test_audit_range.py::TestCopyOfALivingLog::test_an_epoch_that_has_only_begun_moves_nothing",
+    ),
+    Plant(
+        "who tried to decide counts as who decided",
+        "audit/evidence/facts.py",
+        ' and not detail.get("refused"):',
+        ":",
+        "tests/audit/test_evidence_pack.py::TestNumbers::test_policies_decisions_shreddings_retention_and_clocks",
+    ),
 )

@@ -211,7 +211,10 @@ class Look:
             lost = sorted(origins & self.gone.keys())
             if lost and len(lost) == len(origins):
                 where = f"{self.deployment}/{writer}"
-                self.found.append((AlarmName.WRITER_MISSING, where, f"all of its {len(lost)} epoch(s) are gone"))
+                told = ", ".join(sorted({self.gone[origin] for origin in lost}))
+                self.found.append(
+                    (AlarmName.WRITER_MISSING, where, f"all of its {len(lost)} epoch(s) are gone: {told}")
+                )
                 continue
             for origin in lost:
                 self.found.append((AlarmName.EPOCH_MISSING, origin, self.gone[origin]))

@@ -182,7 +182,7 @@ class Facts:
         match record.event_code:
             case EventCode.AUDIT_READ:
                 self.readers.add((record.actor.uid, record.resource.operation))
-            case EventCode.APPROVAL_DECIDE if record.approval is not None:
+            case EventCode.APPROVAL_DECIDE if record.approval is not None and not detail.get("refused"):
                 self.decisions.add((record.actor.uid, record.approval.state))
             case EventCode.LOG_START:
                 if digest := detail.get("configuration_digest"):

@@ -319,6 +319,7 @@ class EpochProof:
         self._follow_on(segment, header.first_seq, header.prev, header.prev_root)
         self._transcripts.follow(memoryview(frame.payload) for frame in journal.walk() if frame.kind is Kind.CONTENT)
         leaves = [leaf_hash(line) for line in lines]
+        self.account.signing = None
         self._lines(segment, lines, leaves, header.prev)
         if segment == 1 and lines:
             self.account.check_beginning(self.key, self.origin)

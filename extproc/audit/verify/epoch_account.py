@@ -31,6 +31,8 @@ class EpochAccount:
     ended: bool = False
     young_ms: int = 600_000
     """For how long its writer may say nothing."""
+    signing: Role | None = None
+    """Of whoever signed the segment at hand; None of a journal, which nobody has signed yet."""
     _shreddings: list[tuple[str, int]] = field(default_factory=list)
     """What the segment at hand says was shredded: an exchange, or what was sealed before a moment. It excuses nothing
     until the segment's signature and root hold."""
@@ -69,6 +71,8 @@ class EpochAccount:
                 bound_ms = before_ms if isinstance(before_ms, int) and before_ms <= record.time_ms else 0
                 self._shreddings.append((str(detail.get("exchange", "")), bound_ms))
             case EventCode.LOG_ADOPT:
+                if self.signing is Role.EPOCH:  # whoever has that key is the writer, and a writer does not adopt itself
+                    raise Broken(Name.FORKED, "the epoch's own key signed that the epoch was adopted")
                 self.ended = True
                 self._adopters.add(str(detail.get("certificate", "")))
                 return _adopted(record)
@@ -94,6 +98,7 @@ class EpochAccount:
             raise Broken(Name.RELOCATED, f"the certificate belongs to {certificate.origin}")
 
     def take_signer(self, role: Role, certificate: str, segment: int) -> None:
+        self.signing = role
         self._signers.setdefault((role, certificate), segment)
 
     def strange_signers(self, broken: int) -> Iterator[int]:

@@ -278,16 +278,13 @@ def extproc(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_run_says_what_is_wrong_with_its_input_as_serve_does(tmp_path: Path) -> None:
-    """With line, column and hint: both read the same file."""
-    result = extproc("run", "--upstream", "ftp://nowhere", "--directory", str(tmp_path / "run"))
-    config = tmp_path / "run" / "config.yaml"
+@pytest.mark.parametrize("upstream", ["ftp://nowhere", "127.0.0.1:8000", "http://127.0.0.1:8000/v1", "http://nowhere"])
+def test_a_wrong_upstream_is_named_and_nothing_is_written(upstream: str, tmp_path: Path) -> None:
+    """Written, it would stop every command that reads the configuration until the next good start."""
+    result = extproc("run", "--upstream", upstream, "--directory", str(tmp_path / "run"))
     assert result.returncode == 2
-    found = re.match(rf"{re.escape(str(config))}:(\d+):\d+: connections\[0\]\.upstream: must be ", result.stderr)
-    assert found is not None, result.stderr
-    assert "ftp://nowhere" in config.read_text().splitlines()[int(found[1]) - 1]
-    served = extproc("serve", "--config", str(config))
-    assert (served.returncode, served.stderr) == (2, result.stderr)
+    assert "'--upstream': must be http://host:port, without path" in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_run_says_what_is_wrong_with_a_credential_file_and_quotes_nothing_of_it(tmp_path: Path) -> None:
@@ -357,7 +354,7 @@ def test_a_second_run_in_the_same_folder_leaves_the_first_alone(llama, tmp_path:
     directory = tmp_path / "run"
     with Run(directory, llama.url) as run:
         before = (directory / "config.yaml").read_bytes()
-        second = extproc("run", "--upstream", "foo", "--directory", str(directory), "--port", str(free_port()))
+        second = extproc("run", "--upstream", "http://127.0.0.1:9", "--directory", str(directory))
         assert second.returncode == 1
         assert f"another guard runs in {directory.resolve()}" in second.stderr
         assert "guarding" not in second.stdout
@@ -498,12 +495,15 @@ def test_a_write_under_way_is_not_taken_for_a_bad_policy(tmp_path: Path, capsys:
 
 
 def test_a_start_that_fails_leaves_no_folder_of_sockets(tmp_path: Path) -> None:
-    """Where the path is too long for a socket, one was made elsewhere before the configuration was found wrong."""
+    """Where the path is too long for a socket, one was made elsewhere before the policy was found wrong."""
     (tmp_path / "tmp").mkdir()
+    directory = tmp_path / ("long-" * 20) / "run"
+    directory.mkdir(parents=True)
+    (directory / "policy.yaml").write_text("rules: nothing of the kind")
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "extproc", "run", "--upstream", "ftp://nowhere"),
-            *("--directory", str(tmp_path / ("long-" * 20) / "run")),
+            *(sys.executable, "-m", "extproc", "run", "--upstream", "http://127.0.0.1:9"),
+            *("--directory", str(directory)),
         ],
         capture_output=True,
         text=True,
