@@ -111,7 +111,7 @@ class TestMemory:
 
         def put_once(store, key, body):
             given.append(body)
-            real(store, key, body)
+            return real(store, key, body)
 
         monkeypatch.setattr(Directory, "put_once", put_once)
         journal = log.open()

@@ -91,6 +91,25 @@ class TestSealedFiles:
         assert log.ship() == 1
         assert log.verify(spool=False).exit_code == 0
 
+    def test_a_restored_spool_brings_no_destroyed_key_back(self, log, exchange, tmp_path):
+        """All of it had been stored; since then `retention-check --enforce` destroyed the key bag."""
+        directory = waiting_epoch(log, exchange)
+        shutil.copytree(directory, tmp_path / "backup")
+        log.ship()
+        (bag,) = log.store_path.rglob("*.keys.jsonl")
+        log.store.delete_for_good(bag.relative_to(log.store_path).as_posix())
+        shutil.copytree(tmp_path / "backup", directory)
+        assert (log.ship(), bag.exists(), directory.exists()) == (1, False, False)
+
+    def test_a_shipper_that_died_before_the_key_bag_is_no_destruction(self, log, exchange):
+        directory = waiting_epoch(log, exchange)
+        (origin,) = (origin for origin, _ in epochs(log.settings.spool, "test"))
+        (evidence,) = directory.glob("*1.jsonl")
+        log.store.put_once(f"v1/evidence/{origin.folder}/{evidence.name}", evidence)
+        assert log.ship() == 1
+        assert list(log.store_path.rglob("*.keys.jsonl"))
+        assert log.verify(spool=False).exit_code == 0
+
     def test_another_epochs_files_are_not_stored_in_its_place(self, log, exchange):
         """A spool that was restored, or copied, into the wrong folder."""
         directory = waiting_epoch(log, exchange)

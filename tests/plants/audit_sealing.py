@@ -43,8 +43,8 @@ PLANTS = (
     Plant(
         "a shipper reads what it ships",
         "audit/log/shipper.py",
-        "        store.put_once(key, path)",
-        "        store.put_once(key, path.read_bytes())",
+        "        return store.put_once(key, path)",
+        "        return store.put_once(key, path.read_bytes())",
         MEMORY + "test_a_shipper_hands_over_files",
     ),
     Plant(

@@ -9,6 +9,20 @@ SUPERVISOR = "tests/edge/test_supervisor.py::"
 
 PLANTS = (
     Plant(
+        "a restored spool brings destroyed keys back",
+        "audit/log/shipper.py",
+        "if part is Part.KEYS and again and",
+        "if part is Part.EVIDENCE and again and",
+        SEALED + "test_a_restored_spool_brings_no_destroyed_key_back",
+    ),
+    Plant(
+        "keys go astray behind a shipper that died",
+        "audit/log/shipper.py",
+        "again and _is_stored(store, origin.object_key(Part.MANIFEST, segment)):",
+        "again:",
+        SEALED + "test_a_shipper_that_died_before_the_key_bag_is_no_destruction",
+    ),
+    Plant(
         "sealed files are stored as they are found",
         "audit/log/shipper.py",
         "            _require_whole(store, origin, directory, segment)\n",

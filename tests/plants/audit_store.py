@@ -183,7 +183,7 @@ PLANTS = (
     Plant(
         "a key that is taken counts as stored",
         "audit/stores/s3.py",
-        "                return self._compare(key, checksum)\n",
+        "                self._compare(key, checksum)\n                return False\n",
         "                return None\n",
         SHIPPING + "TestWireShape::test_a_lost_answer_is_settled_by_comparing",
     ),

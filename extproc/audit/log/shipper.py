@@ -134,10 +134,13 @@ class Shipper:
             if (directory / segment_file(segment, JOURNAL)).exists():
                 break  # its writer has not finished sealing it, or died over it: whoever ends that goes first
             _require_whole(store, origin, directory, segment)
+            again = False
             for part in _ORDER:
                 path = directory / segment_file(segment, part)
+                if part is Part.KEYS and again and _is_stored(store, origin.object_key(Part.MANIFEST, segment)):
+                    continue  # all of it was stored once: keys that are not there any more were destroyed
                 if path.exists():
-                    _put(store, origin.object_key(part, segment), path, part)
+                    again |= not _put(store, origin.object_key(part, segment), path, part)
             # The manifest goes last here too: while it is there, the segment is shipped again, to the same keys.
             for part in _ORDER:
                 (directory / segment_file(segment, part)).unlink(missing_ok=True)
@@ -168,13 +171,30 @@ def _require_whole(store: ObjectStore, origin: Origin, directory: Path, segment:
             raise Divergent(missing.key)
 
 
-def _put(store: ObjectStore, key: str, path: Path, part: Part) -> None:
-    """A key bag that is in the store with fewer keys was shredded since a shipper died over its removal here."""
+def _put(store: ObjectStore, key: str, path: Path, part: Part) -> bool:
+    """Whether it was not there yet.
+
+    A key bag that is in the store with fewer keys was shredded since a shipper died over its removal here.
+    """
     try:
-        store.put_once(key, path)
+        return store.put_once(key, path)
     except Divergent:
         if part is not Part.KEYS or not set(store.get(key).splitlines()) < set(path.read_bytes().splitlines()):
             raise
+        return False
+
+
+def _is_stored(store: ObjectStore, key: str) -> bool:
+    """Where one may not ask, what is not there cannot be told from what is: then it is not."""
+    try:
+        store.get(key)
+    except FileNotFoundError:
+        return False
+    except StoreFailed as error:
+        if error.fault is not Fault.DENIED:
+            raise
+        return False
+    return True
 
 
 def read_divergent(directory: Path) -> str:

@@ -67,20 +67,21 @@ class Bucket:
         found = answer["ObjectLockConfiguration"]
         return found if found.get("ObjectLockEnabled") == "Enabled" else None
 
-    def put_once(self, key: str, body: Body) -> None:
+    def put_once(self, key: str, body: Body) -> bool:
         """One conditional, checksummed, locked PUT. A lost answer is settled by comparing what is there."""
         lock, checksum = self._lock(Plane.of(key)), sha256_text(body)
         for attempt in range(CONFLICT_TRIES):
             try:
                 answer = self.wire.put(self.buckets(key)[0], self.prefix + key, body, checksum, IfNoneMatch="*", **lock)
             except Taken:
-                return self._compare(key, checksum)
+                self._compare(key, checksum)
+                return False
             except Conflict:
                 time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))  # noqa: S311 - jitter
                 continue
             if "ChecksumSHA256" not in answer:  # the store may have looked neither at it nor at our condition
                 self._read_back(key, checksum)
-            return None
+            return True
         raise StoreFailed("ConditionalRequestConflict", Fault.BUSY)
 
     def _lock(self, plane: Plane) -> dict[str, Any]:

@@ -65,8 +65,8 @@ class ObjectStore(Protocol):
     def check(self) -> None:
         """Raise `AuditRefused` when the store cannot keep its promise, `StoreFailed` when it cannot be reached."""
 
-    def put_once(self, key: str, body: Body) -> None:
-        """Store durably, or find the same bytes there already. Raises `Divergent` or `StoreFailed`.
+    def put_once(self, key: str, body: Body) -> bool:
+        """Store durably, and say True, or find the same bytes there already. Raises `Divergent` or `StoreFailed`.
 
         The key's `Plane` says under which lock. A file is read while it is sent, and must stay as it is.
         """
@@ -107,7 +107,7 @@ class Directory:
         """Create the directory when it is missing."""
         make_directory(self._root)
 
-    def put_once(self, key: str, body: Body) -> None:
+    def put_once(self, key: str, body: Body) -> bool:
         path = self._root / key
         try:
             make_directory(path.parent)
@@ -116,8 +116,10 @@ class Directory:
             except FileExistsError:
                 if sha256_of(path) != sha256_of(body):
                     raise Divergent(key) from None
+                return False
         except OSError as error:
             raise _failed(self._root, error) from error
+        return True
 
     def replace_key_bag(self, key: str, data: bytes) -> None:
         require_key_bag(key)
