@@ -144,7 +144,7 @@ def find_configured(config: Path | None) -> Where:
 
 config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     envvar="EXTPROC_CONFIG",
     help="config.yaml",
 )
