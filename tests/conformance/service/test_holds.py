@@ -92,7 +92,7 @@ def test_the_requester_cannot_decide(world) -> None:
         expect=1,
     )
     cli(world, "approvals", "grant", approval_id, "--reason", "x", token=world.token("other", ("analysts",)), expect=1)
-    cli(world, "approvals", "grant", approval_id, "--reason", "", token=approver(world), expect=1)
+    cli(world, "approvals", "grant", approval_id, "--reason", "", token=approver(world), expect=2)
     cli(world, "approvals", "refuse", approval_id, "--reason", "end", token=approver(world))
     thread.join(30)
     assert got[0].status_code == 403
