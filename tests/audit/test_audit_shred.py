@@ -300,7 +300,8 @@ class TestWhereTheKeyIs:
         two.log.ship()
         assert two.keys_anywhere() == set()
 
-    def test_another_machine_s_spool_does_not_stop_shipping_for_it(self, two, exchange, tmp_path):
+    @pytest.mark.parametrize("lost", [None, Part.MANIFEST], ids=["all was stored", "all but the manifest"])
+    def test_another_machine_s_spool_does_not_stop_shipping_for_it(self, two, exchange, tmp_path, lost):
         """It died between the store and its own removal: its bag has a key that the store's has not any more."""
         journal = two.log.open()
         exchange(journal, "x-1")
@@ -309,6 +310,8 @@ class TestWhereTheKeyIs:
         shutil.copytree(two.log.settings.spool, tmp_path / "other")
         two.log.ship()
         two.confirm(two.ask("x-1"))
+        for path in two.log.store_path.rglob(f"*worker-0*/**/*{lost}"):
+            path.unlink()
         assert two.log.with_(spool=tmp_path / "other").ship() == 1
         (bag,) = two.log.store_path.rglob(f"*{Part.KEYS}")
         assert b'"x-2"' in bag.read_bytes()

@@ -188,6 +188,7 @@ def test_a_store_that_contradicts_a_segment_stops_new_exchanges_until_a_person_h
         assert not world.supervisor._ship_once()
         journal._keeper._watch()
         assert not journal.accepting()
+        assert journal._keeper._alarms.paused, "a pause, which is a record, and no mere refusal"
         put, keys = Directory.put_once, []
         with monkeypatch.context() as watched:
             watched.setattr(Directory, "put_once", lambda store, key, data: (keys.append(key), put(store, key, data)))

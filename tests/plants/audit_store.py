@@ -132,7 +132,7 @@ PLANTS = (
         SUPERVISOR + "test_a_store_that_contradicts_a_segment_stops_new_exchanges_until_a_person_has_looked",
     ),
     Plant(
-        "exchanges go on while the store contradicts us",
+        "that the store contradicts us is no pause",
         "audit/log/alarms.py",
         "        Cause.STORE_DIVERGES: sight.store_diverges,\n",
         "",

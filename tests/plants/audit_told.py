@@ -12,7 +12,6 @@ _UNFILLED = f"{_RANGE}TestSpans::test_what_another_epoch_proves_of_that_time_doe
 _MISSING = f"{_RANGE}TestSpans::test_a_missing_epoch_leaves_all_out_from_its_beginning_on"
 _LISTED = f"{_RANGE}TestSpans::test_the_report_lists_them_and_says_that_findings_stand"
 _COPY = f"{_RANGE}TestCopyOfALivingLog::"
-_UP_TO = f"{_COPY}test_says_up_to_when_it_can_be_proven_and_is_proven_up_to_then"
 _LATE = f"{_COPY}test_a_tail_that_was_cut_is_missed_also_where_the_segment_before_it_was_sealed_late"
 _NAMED = "tests/audit/test_audit_cli.py::TestVerify::test_a_finding_about_an_object_names_its_key"
 _SETTINGS = "tests/audit/test_audit_anchor_cli.py::test_wrong_settings_end_with_2_and_name_file_place_and_remedy"
@@ -158,13 +157,6 @@ PLANTS = (
         '"spans": [_range(*each) for each in spans[:MAX_FINDINGS]]',
         '"spans": [_range(*proven)]',
         _LISTED,
-    ),
-    Plant(
-        "the moment that is told can not be proven",
-        "audit/verify/report.py",
-        "self.open_ms = min(filter(None, (self.open_ms, open_ms)), default=0)",
-        "self.open_ms = max(self.open_ms, open_ms)",
-        _UP_TO,
     ),
     Plant(
         "a segment covers all that came before it was sealed",
