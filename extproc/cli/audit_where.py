@@ -60,11 +60,11 @@ class Where:
 
         What a person typed may be a card number: every text of `detail` is masked, because a record is never changed.
         """
-        from extproc.cli.person import mask_reason  # noqa: PLC0415
+        from extproc.cli.person import mask_argument  # noqa: PLC0415
         from extproc.core.record import EventCode  # noqa: PLC0415
 
         if self.settings is not None:
-            masked = {name: mask_reason(value) if isinstance(value, str) else value for name, value in detail.items()}
+            masked = {name: mask_argument(value) if isinstance(value, str) else value for name, value in detail.items()}
             self.record(
                 EventCode.AUDIT_READ, operation, masked, "the reading could not be recorded, so nothing is shown"
             )
@@ -169,10 +169,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one ob
 
 def no_such_exchange(exchange_id: str) -> NoReturn:
     """End with exit code 2, and name it. A card number that was typed for an id is masked here too."""
-    from extproc.cli.person import mask_reason  # noqa: PLC0415
+    from extproc.cli.person import mask_argument  # noqa: PLC0415
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
-    said = printable_line(mask_reason(exchange_id[:128]))
+    said = printable_line(mask_argument(exchange_id[:128]))
     fail(f"there is no exchange `{said}`; `extproc audit list` shows which there are")
 
 

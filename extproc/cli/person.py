@@ -82,13 +82,16 @@ def account() -> str:
         return str(os.getuid())
 
 
+def mask_argument(argument: str) -> str:
+    """What a person typed to name something, as it may be kept: an id of ours as it is, all else as a reason."""
+    return argument if _OWN_ID.fullmatch(argument) else mask_reason(argument)
+
+
 def mask_reason(reason: str) -> str:
-    """What a person typed, as it may be kept: an id of ours as it is. What is no text is written as `\\udcff`."""
+    """What a person wrote, as it may be kept. What is no text is written as `\\udcff`."""
     from extproc.core.masking.scanner import Scanner  # noqa: PLC0415
     from extproc.core.masking.settings import MaskingSettings  # noqa: PLC0415
 
-    if _OWN_ID.fullmatch(reason):
-        return reason
     return Scanner(MaskingSettings()).masker().mask_text(reason.encode("utf-8", "backslashreplace").decode())
 
 

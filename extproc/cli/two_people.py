@@ -18,7 +18,7 @@ import click
 from extproc.cli.audit_where import fail, find_where, json_option
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
 from extproc.cli.output import say
-from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify_person
+from extproc.cli.person import mask_argument, mask_reason, read_token, said_by_a_person, verify_person
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -74,7 +74,7 @@ def _begin(config: Path, target: str, token_file: Path | None, reason: str, *, t
     settings = settings_or_exit(config)
     try:
         person = verify_person(settings, token)
-        return Step(config, settings, person, checked_reason(mask_reason(reason)), mask_reason(target[:128]))
+        return Step(config, settings, person, checked_reason(mask_reason(reason)), mask_argument(target[:128]))
     except DecisionRefused as refused:
         fail(refused.sentence)
     except ExchangeError as error:

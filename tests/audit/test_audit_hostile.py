@@ -28,7 +28,7 @@ from extproc.audit.signed import split_document
 from extproc.audit.verify.findings import Name
 from extproc.audit.verify.remembered import Remembered, RememberedHead
 from extproc.audit.verify.verify import verify
-from extproc.cli.person import account, mask_reason
+from extproc.cli.person import account, mask_argument, mask_reason
 from extproc.core.record import EventCode
 from extproc.core.trust import Masked
 from tests.audit.anchoring import remove
@@ -63,8 +63,14 @@ def test_an_argument_that_is_no_text_is_recorded_as_its_bytes(run, living, log) 
 
 @pytest.mark.parametrize("name", [f"019ac0a1b2c3-{PAN}", f"20261128T144702Z-{PAN}"])
 def test_an_id_of_ours_is_never_taken_for_a_card_number(name: str) -> None:
-    assert mask_reason(name) == name
-    assert PAN not in mask_reason(f"{name} ") + mask_reason(PAN) + mask_reason(f"x{name}")
+    assert mask_argument(name) == name
+    assert PAN not in mask_argument(f"{name} ") + mask_argument(PAN) + mask_argument(f"x{name}")
+
+
+@pytest.mark.parametrize("reason", [f"000000000000-{PAN}", f"20261128T144702Z-{PAN}"])
+def test_p5_a_reason_is_no_id(reason: str) -> None:
+    """Written as one, a card number would be kept in the record for good."""
+    assert PAN not in mask_reason(reason)
 
 
 def nest(path: Path) -> None:

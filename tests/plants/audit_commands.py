@@ -71,7 +71,7 @@ PLANTS = (
     Plant(
         "commands: the record of a reading keeps what was typed",
         "cli/audit_where.py",
-        "mask_reason(value) if isinstance(value, str) else value",
+        "mask_argument(value) if isinstance(value, str) else value",
         "value",
         TYPED + "test_a_typed_card_number_is_masked_in_the_record[person-plain]",
     ),

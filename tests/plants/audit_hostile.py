@@ -22,9 +22,16 @@ PLANTS = (
     Plant(
         "the digits of an exchange's id are masked",
         "cli/person.py",
-        "    if _OWN_ID.fullmatch(reason):",
-        "    if False:",
+        "return argument if _OWN_ID.fullmatch(argument) else mask_reason(argument)",
+        "return mask_reason(argument)",
         _TEST + "test_an_id_of_ours_is_never_taken_for_a_card_number[019ac0a1b2c3-4111111111111111]",
+    ),
+    Plant(
+        "p5: a reason that looks like an id keeps a card number",
+        "cli/person.py",
+        "    return Scanner(MaskingSettings())",
+        "    if _OWN_ID.fullmatch(reason):\n        return reason\n    return Scanner(MaskingSettings())",
+        _TEST + "test_p5_a_reason_is_no_id",
     ),
     Plant(
         "what nests too deeply ends the verifier",
