@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import jwt
 
@@ -49,11 +49,16 @@ class Claims:
     values: Mapping[str, object] = field(repr=False)
 
 
+Kind = Literal["person", "service"]
+"""Whether somebody is at the other end: PCI DSS 8.6 treats accounts of systems and applications apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who asks, as a trusted issuer vouches. `uid` is `issuer|subject` and is stable (PCI DSS 8.2.1).
 
-    `methods` is the `amr` claim (RFC 8176), `expires_at` and `authenticated_at` are Unix seconds.
+    `methods` is the `amr` claim (RFC 8176), `context_class` the `acr` claim, `mfa` what the issuer's configuration
+    makes of the two; `expires_at` and `authenticated_at` are Unix seconds, 0 where the token does not say.
     """
 
     issuer: str
@@ -67,6 +72,14 @@ class Principal:
     context_class: str = ""
     authenticated_at: int = 0
     expires_at: int = 0
+    kind: Kind = "person"
+    mfa: bool = False
+    spiffe_id: str = ""
+    """Of the client certificate, when our listener verified it."""
+    certificate_subject: str = ""
+    """Of the client certificate, when our listener verified it."""
+    confirmation: str = ""
+    """The thumbprint (`cnf`) of the key that was shown to be held; empty for a bearer token."""
 
     @property
     def uid(self) -> str:
@@ -254,10 +267,11 @@ def _principal(claims: Claims, issuer: Issuer) -> Principal:
         tenant=_text(_find(values, paths.tenant)),
         token_id=_text(values.get("jti")),
         client=_text(values.get("azp", values.get("client_id"))),
-        methods=_texts(values.get("amr")),
+        methods=(methods := _texts(values.get("amr"))),
         context_class=_text(values.get("acr")),
         authenticated_at=int(_seconds(values.get("auth_time", 0))),
         expires_at=int(_seconds(values["exp"])),
+        mfa="mfa" in methods,
     )
 
 
