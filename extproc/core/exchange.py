@@ -272,7 +272,7 @@ class Exchange:
             body=body,
         )
         self._judgement = judgement
-        ledger.judged(judgement.decision, judgement.facts, judgement.findings)
+        ledger.judged(judgement.decision, judgement.facts, judgement.findings, now_unix=ledger.now_unix(at))
         ledger.stripped, ledger.not_inspected = judgement.stripped, judgement.not_inspected
         ledger.request_digest = judgement.request_digest
         match judgement.decision.effect:

@@ -29,6 +29,8 @@ class Incoming:
         ledger, headers, snapshot = self._ledger, event.headers, self._snapshot
         self.headers, self.whole = headers, event.end_of_stream
         ledger.source = event.attributes.source_address or ledger.source
+        if event.attributes.tls_subject:
+            ledger.peer_seen("", snapshot.scanner.masker().mask_text(event.attributes.tls_subject))
         if headers.size_bytes() > snapshot.limits.max_header_bytes:
             raise Malformed(Reason.HEADERS_TOO_LARGE)
         method = headers.text(":method")

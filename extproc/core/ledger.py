@@ -5,11 +5,27 @@ import hmac
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from msgspec import structs
+
 from extproc.core.approval import Approval
 from extproc.core.identity import Principal
 from extproc.core.policy import Decision, Facts, Operation
 from extproc.core.reasons import Reason
-from extproc.core.record import Actor, ApprovalRef, EventCode, Measures, Outcome, PolicyRef, Record, Resource, Summary
+from extproc.core.record import (
+    Actor,
+    ApprovalRef,
+    DecisionRef,
+    EventCode,
+    Measures,
+    ObligationsRef,
+    Outcome,
+    PolicyRef,
+    Record,
+    RequestFacts,
+    Resource,
+    ShadowRef,
+    Summary,
+)
 from extproc.core.trust import Masked, Secret
 
 _MAX_FINISH_REASONS = 16
@@ -37,6 +53,19 @@ def digest_request(key: Secret, connection: str, operation: Operation, path: str
     return mac.hexdigest()
 
 
+def _facts(facts: Facts) -> RequestFacts:
+    return RequestFacts(
+        choices=facts.choices,
+        stream=facts.stream,
+        max_tokens=facts.max_tokens,
+        messages=facts.messages,
+        inputs=facts.inputs,
+        tools=facts.tools,
+        prompt_characters=facts.prompt_characters,
+        body_bytes=facts.body_bytes,
+    )
+
+
 class Ledger:
     """Grows as the exchange does. Holds no content and no credential, so every record made of it is safe to store."""
 
@@ -52,6 +81,7 @@ class Ledger:
         self.protocol = "unknown"
         self.facts = Facts()
         self.policy = PolicyRef(digest="none")
+        self.decision: DecisionRef | None = None
         self.approval: ApprovalRef | None = None
         self.findings_request: dict[str, int] = {}
         self.findings_response: dict[str, int] = {}
@@ -68,8 +98,16 @@ class Ledger:
         """Wall-clock Unix seconds at monotonic `at`; the clock is read once, so a step never reorders an exchange."""
         return self.started_unix + (at - self.started_at)
 
+    def now_unix(self, at: float) -> float:
+        """The `now` of a decision at monotonic `at`: to the millisecond, as its record has it."""
+        return int(self.unix(at) * 1000) / 1000
+
+    def peer_seen(self, spiffe_id: str, certificate_subject: str) -> None:
+        """What the proxy says of the client's certificate, masked; known before, and without, a token."""
+        self.actor = structs.replace(self.actor, spiffe_id=spiffe_id, certificate_subject=certificate_subject)
+
     def seen(self, principal: Principal, mask: Callable[[str], str]) -> None:
-        """Claims that only describe are masked; a `uid` or group with a finding was refused before."""
+        """Claims that only describe are masked; a `uid`, tenant or group with a finding was refused before."""
         self.actor = Actor(
             uid=principal.uid,
             name=mask(principal.name),
@@ -77,15 +115,50 @@ class Ledger:
             token_id=mask(principal.token_id),
             client=mask(principal.client),
             methods=tuple(mask(method) for method in principal.methods),
+            tenant=principal.tenant,
+            context_class=mask(principal.context_class),
+            authenticated_at=principal.authenticated_at,
+            kind=principal.kind,
+            mfa=principal.mfa,
+            spiffe_id=mask(principal.spiffe_id),
+            certificate_subject=mask(principal.certificate_subject),
+            confirmation=mask(principal.confirmation),
         )
 
     def policy_in_force(self, digest: str) -> None:
         self.policy = PolicyRef(digest=digest)
 
-    def judged(self, decision: Decision, facts: Facts, findings: dict[str, int]) -> None:
+    def judged(
+        self,
+        decision: Decision,
+        facts: Facts,
+        findings: dict[str, int],
+        *,
+        now_unix: float,
+        budgets: Mapping[str, int] | None = None,
+    ) -> None:
+        """`now_unix` and `budgets` (counts so far, by name) are what the decision was given."""
         self.policy = PolicyRef(digest=decision.policy_digest, effect=decision.effect.value, rule=decision.rule)
         self.facts = facts
         self.findings_request = findings
+        self.decision = DecisionRef(
+            time_ms=round(now_unix * 1000),
+            facts=_facts(facts),
+            budgets=dict(budgets or {}),
+            determining=(decision.rule,),
+        )
+
+    def carried_out(self, obligations: ObligationsRef) -> None:
+        """What was done of what the decision asks for, where it made a difference. After `judged`."""
+        if self.decision is not None:
+            self.decision = structs.replace(self.decision, carried_out=obligations)
+
+    def response_judged(self, rule: str, shadow: tuple[ShadowRef, ...] = (), errors: tuple[str, ...] = ()) -> None:
+        """What the response rules say in the end: the one that cut the answer (empty: none). After `judged`."""
+        if self.decision is not None:
+            self.decision = structs.replace(
+                self.decision, response_rule=rule, response_shadow=shadow, response_errors=errors
+            )
 
     def approval_seen(self, approval: Approval) -> None:
         self.approval = ApprovalRef(
@@ -133,6 +206,7 @@ class Ledger:
             status_detail="" if reason is None else reason.value,
             http_status=http_status,
             policy=self.policy,
+            decision=self.decision,
             approval=self.approval,
             findings_request=dict(self.findings_request),
             findings_response=dict(self.findings_response),

@@ -106,8 +106,14 @@ class Direction(StrEnum):
         return Direction.SEALED_TO_MODEL if self is Direction.TO_MODEL else Direction.SEALED_TO_CLIENT
 
 
-class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """10.2.2 user identification. `uid` is `anonymous` where no identity was established, never empty."""
+class Actor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """10.2.2 user identification. `uid` is `anonymous` where no identity was established, never empty.
+
+    `kind` is `person` or `service`, empty where nobody was authenticated and in records from before it was kept.
+    `methods` is the `amr` claim, `context_class` is `acr`, `mfa` what was made of the two, `authenticated_at` is
+    `auth_time` in Unix seconds or 0. `spiffe_id` and `certificate_subject` are the client certificate's, `confirmation`
+    is the thumbprint of the key that the token is bound to (`cnf`).
+    """
 
     uid: str
     name: str = ""
@@ -115,6 +121,14 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     token_id: str = ""
     client: str = ""
     methods: tuple[str, ...] = ()
+    mfa: bool = False
+    kind: str = ""
+    tenant: str = ""
+    context_class: str = ""
+    authenticated_at: int = 0
+    spiffe_id: str = ""
+    certificate_subject: str = ""
+    confirmation: str = ""
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +144,69 @@ class PolicyRef(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     effect: str = ""
     rule: str = ""
+
+
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the decision saw of the request, beside its model and its findings: `extproc.core.policy.Facts`.
+
+    `tool_names` are masked. `tool_names_left_out`: how many more the decision saw than are kept here.
+    """
+
+    choices: int
+    stream: bool = False
+    max_tokens: int = 0
+    messages: int = 0
+    inputs: int = 0
+    tools: int = 0
+    tool_names: tuple[str, ...] = ()
+    tool_names_left_out: int = 0
+    prompt_characters: int = 0
+    body_bytes: int = 0
+
+
+class ShadowRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A rule in `mode: shadow` that held. `would_change`: enforced, it would have led to another decision."""
+
+    rule: str
+    effect: str
+    would_change: bool = False
+
+
+class ObligationsRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A masking profile, the most tokens of an answer, days of retention, the durability that was waited for."""
+
+    masking: str = ""
+    max_tokens: int = 0
+    retention_days: int = 0
+    durability: str = ""
+
+
+class DecisionRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A decision that was reached: what it looked at beside the rest of the record, and all that came of it.
+
+    With the record's actor, source, connection, operation, model and findings of the request it can be made again.
+    """
+
+    time_ms: int
+    """The policy's `now`, Unix milliseconds."""
+    facts: RequestFacts
+    budgets: dict[str, int] = {}
+    """Counts so far, by budget, as they were read for it."""
+    determining: tuple[str, ...] = ()
+    """Every rule that led to the effect; the first of them is `policy.rule`."""
+    shadow: tuple[ShadowRef, ...] = ()
+    errors: tuple[str, ...] = ()
+    """Rules whose condition could not be evaluated."""
+    step_up: bool = False
+    """The client was told to authenticate better (RFC 9470)."""
+    obligations: ObligationsRef | None = None
+    """What the allowing rules asked for."""
+    carried_out: ObligationsRef | None = None
+    """Of these, what was done and made a difference."""
+    response_rule: str = ""
+    """The response rule that cut the answer."""
+    response_shadow: tuple[ShadowRef, ...] = ()
+    response_errors: tuple[str, ...] = ()
 
 
 class ApprovalRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -169,6 +246,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A `Reason` code, never text from outside."""
     http_status: int = 0
     policy: PolicyRef | None = None
+    decision: DecisionRef | None = None
+    """None where none was reached, and in records from before it was kept."""
     approval: ApprovalRef | None = None
     findings_request: dict[str, int] = {}
     findings_response: dict[str, int] = {}

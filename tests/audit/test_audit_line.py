@@ -20,12 +20,16 @@ from extproc.core.reasons import Unavailable
 from extproc.core.record import (
     Actor,
     ApprovalRef,
+    DecisionRef,
     EventCode,
     Measures,
+    ObligationsRef,
     Outcome,
     PolicyRef,
     Record,
+    RequestFacts,
     Resource,
+    ShadowRef,
     missing_fields,
 )
 
@@ -41,11 +45,54 @@ measures = st.builds(
     **{name: st.integers(0, 2**40) for name, kind in Measures.__annotations__.items() if kind is int},
     **{name: st.floats(0, 1e9) for name, kind in Measures.__annotations__.items() if kind is float},
 )
+numbers = st.integers(0, 2**40)
+facts = st.builds(
+    RequestFacts,
+    tool_names=some_names,
+    stream=st.booleans(),
+    **{name: numbers for name, kind in RequestFacts.__annotations__.items() if kind is int},
+)
+obligations = st.none() | st.builds(
+    ObligationsRef, masking=names, max_tokens=numbers, retention_days=numbers, durability=names
+)
+shadows = st.lists(st.builds(ShadowRef, rule=names, effect=names, would_change=st.booleans()), max_size=2).map(tuple)
+decisions = st.builds(
+    DecisionRef,
+    time_ms=numbers,
+    facts=facts,
+    budgets=counts,
+    determining=some_names,
+    shadow=shadows,
+    errors=some_names,
+    step_up=st.booleans(),
+    obligations=obligations,
+    carried_out=obligations,
+    response_rule=names,
+    response_shadow=shadows,
+    response_errors=some_names,
+)
+actors = st.builds(
+    Actor,
+    uid=names,
+    name=names,
+    groups=some_names,
+    token_id=names,
+    client=names,
+    methods=some_names,
+    mfa=st.booleans(),
+    kind=st.sampled_from(["", "person", "service"]),
+    tenant=names,
+    context_class=names,
+    authenticated_at=st.integers(0, 2**32),
+    spiffe_id=names,
+    certificate_subject=names,
+    confirmation=names,
+)
 records = st.builds(
     Record,
     event_code=st.sampled_from(EventCode),
     time_ms=st.integers(1, 2**42),
-    actor=st.builds(Actor, uid=names, name=names, groups=some_names, token_id=names, client=names, methods=some_names),
+    actor=actors,
     status=st.sampled_from(Outcome),
     src_address=st.sampled_from(["local", "unknown", "192.0.2.7", "192.0.2.7:4711", "2001:db8::7", "[2001:db8::7]:1"])
     | names,
@@ -60,6 +107,7 @@ records = st.builds(
     status_detail=names,
     http_status=st.integers(0, 599),
     policy=st.none() | st.builds(PolicyRef, digest=names, effect=names, rule=names),
+    decision=st.none() | decisions,
     approval=st.none()
     | st.builds(ApprovalRef, id=names, state=names, request_digest=names, decided_by=names, reason=names),
     findings_request=counts,
@@ -113,6 +161,8 @@ def test_every_line_is_the_message_of_the_proto(message: Any, record: Record) ->
     assert back["metadata"]["event_code"] == record.event_code
     assert parsed.time == record.time_ms
     assert parsed.actor.user.uid == record.actor.uid
+    if record.decision is not None:
+        assert tuple(parsed.unmapped.decision.facts.tool_names) == record.decision.facts.tool_names
     assert dict(parsed.unmapped.findings_request) == record.findings_request
 
 

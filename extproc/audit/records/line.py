@@ -4,8 +4,8 @@
 
 Exchanges, approvals and administration are API Activity (6003), what the log says of itself is Event Log Activity
 (1008). What OCSF has no name for stands under `unmapped`, model usage there by the names of the OpenTelemetry GenAI
-conventions. The form is closed and versioned: `proto/extproc/pb/audit_line.proto`. The bytes are hashed as stored, so
-nothing is put into a canonical form. Lines of version 1 (flat, no `chain`) are read for good.
+conventions. The form is closed and versioned: `proto/extproc/audit/v2/line.proto`. The bytes are hashed as stored, so
+nothing is put into a canonical form. Lines of version 1 (flat, no `chain`) and 2 (no `decision`) are read for good.
 """
 
 import ipaddress
@@ -26,6 +26,7 @@ from extproc.audit.records.ocsf import (
     HttpResponse,
     Metadata,
     OcsfRecord,
+    Organization,
     Policy,
     Product,
     Service,
@@ -41,10 +42,13 @@ from extproc.core import record as core
 from extproc.core.genai import CONVENTION_OPERATIONS, SCHEMA_URL
 from extproc.core.record import EventCode, Record
 
-LINE_VERSION = "2"
+LINE_VERSION = "3"
 _V2 = b'{"chain":'
 _HTTP = "HTTP "
 _PRODUCT = Product(name="extproc", vendor_name="extproc", version=version("extproc"))
+_TYPES = {"person": 1, "service": 4}
+"""OCSF's `user.type_id`."""
+_KINDS = {number: kind for kind, number in _TYPES.items()}
 _PROFILES = ("ai_operation", "security_control", "trace")
 _ENCODER = msgspec.json.Encoder()
 
@@ -145,8 +149,14 @@ def _ocsf(record: Record) -> OcsfRecord:
         action_id=kind.action_id,
         disposition_id=kind.disposition_id,
         actor=Actor(
-            user=User(uid=actor.uid, name=actor.name, groups=_groups(actor.groups)),
-            session=Session(uid=actor.token_id) if actor.token_id else None,
+            user=User(
+                uid=actor.uid,
+                name=actor.name,
+                groups=_groups(actor.groups),
+                type_id=_TYPES.get(actor.kind, 0),
+                org=Organization(uid=actor.tenant) if actor.tenant else None,
+            ),
+            session=_session(actor),
             app_uid=actor.client,
         ),
         src_endpoint=_source(record.src_address),
@@ -159,6 +169,12 @@ def _ocsf(record: Record) -> OcsfRecord:
         log_name="" if kind.is_api else "extproc-audit",
         unmapped=_unmapped(record, "" if http else resource.protocol),
     )
+
+
+def _session(actor: core.Actor) -> Session | None:
+    if not (actor.token_id or actor.authenticated_at or actor.mfa):
+        return None
+    return Session(uid=actor.token_id, created_time=actor.authenticated_at * 1000, is_mfa=actor.mfa)
 
 
 def _source(address: str) -> Source:
@@ -196,6 +212,11 @@ def _unmapped(record: Record, protocol: str) -> Unmapped:
         effect=record.policy.effect if record.policy else "",
         protocol=protocol,
         auth_methods=record.actor.methods,
+        auth_context=record.actor.context_class,
+        spiffe_id=record.actor.spiffe_id,
+        certificate_subject=record.actor.certificate_subject,
+        confirmation=record.actor.confirmation,
+        decision=record.decision,
         findings_request=record.findings_request,
         findings_response=record.findings_response,
         stripped=record.stripped,
@@ -239,6 +260,14 @@ def _record(line: OcsfRecord) -> Record:
             token_id=session.uid if session else "",
             client=actor.app_uid,
             methods=unmapped.auth_methods,
+            kind=_KINDS.get(actor.user.type_id, ""),
+            tenant=actor.user.org.uid if actor.user.org else "",
+            mfa=session.is_mfa if session else False,
+            context_class=unmapped.auth_context,
+            authenticated_at=session.created_time // 1000 if session else 0,
+            spiffe_id=unmapped.spiffe_id,
+            certificate_subject=unmapped.certificate_subject,
+            confirmation=unmapped.confirmation,
         ),
         status=line.status,
         src_address=_address(line.src_endpoint),
@@ -252,6 +281,7 @@ def _record(line: OcsfRecord) -> Record:
         status_detail=line.status_detail,
         http_status=line.http_response.code if line.http_response else 0,
         policy=core.PolicyRef(digest=policy.uid, effect=unmapped.effect, rule=policy.name) if policy else None,
+        decision=unmapped.decision,
         approval=unmapped.approval,
         findings_request=dict(unmapped.findings_request),
         findings_response=dict(unmapped.findings_response),

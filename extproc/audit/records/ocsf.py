@@ -1,4 +1,4 @@
-"""The closed shape of an evidence line, version 2: OCSF 1.8 names and numbers, and how a record is classified.
+"""The closed shape of an evidence line, version 3: OCSF 1.8 names and numbers, and how a record is classified.
 
 Source: ocsf-schema `events/application/api_activity`, `events/system/event_log_activity` and the profiles
 `ai_operation`, `security_control` and `trace`. A field that is not here is refused when a line is read.
@@ -11,7 +11,7 @@ from functools import lru_cache
 import msgspec
 
 from extproc.core.policy import Operation
-from extproc.core.record import ApprovalRef, EventCode, Measures, Outcome, Record
+from extproc.core.record import ApprovalRef, DecisionRef, EventCode, Measures, Outcome, Record
 
 API_ACTIVITY, EVENT_LOG_ACTIVITY = 6003, 1008
 CREATE, READ, UPDATE, DELETE, OTHER = 1, 2, 3, 4, 99
@@ -53,16 +53,26 @@ class Group(_Closed, frozen=True, kw_only=True):
     name: str
 
 
+class Organization(_Closed, frozen=True, kw_only=True):
+    uid: str
+
+
 class User(_Closed, frozen=True, kw_only=True):
+    """`type_id`: 1 a person, 4 a service account, 0 where it is not known. `org` is the tenant."""
+
     uid: str
     name: str = ""
     groups: tuple[Group, ...] = ()
+    type_id: int = 0
+    org: Organization | None = None
 
 
 class Session(_Closed, frozen=True, kw_only=True):
-    """`uid` is the token's own id."""
+    """`uid` is the token's own id, `created_time` when the person authenticated, Unix milliseconds."""
 
-    uid: str
+    uid: str = ""
+    created_time: int = 0
+    is_mfa: bool = False
 
 
 class Actor(_Closed, frozen=True, kw_only=True):
@@ -142,6 +152,11 @@ class Unmapped(_Closed, frozen=True, kw_only=True):
     effect: str = ""
     protocol: str = ""
     auth_methods: tuple[str, ...] = ()
+    auth_context: str = ""
+    spiffe_id: str = ""
+    certificate_subject: str = ""
+    confirmation: str = ""
+    decision: DecisionRef | None = None
     findings_request: Mapping[str, int] = {}
     findings_response: Mapping[str, int] = {}
     stripped: tuple[str, ...] = ()
