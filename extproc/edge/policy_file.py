@@ -33,10 +33,16 @@ class Fitness:
     """No hold waits longer on an open connection."""
     has_mask_key: bool = True
     """Tokens can be made."""
+    connections: frozenset[str] = frozenset()
+    """The names of the configured connections; empty where no configuration is at hand."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Fitness":
-        return cls(settings.envoy.max_hold_seconds, bool(settings.mask_keys))
+        return cls(
+            settings.envoy.max_hold_seconds,
+            bool(settings.mask_keys),
+            frozenset(connection.name for connection in settings.connections),
+        )
 
 
 def load_policy(path: Path, fitness: Fitness) -> Policy:
