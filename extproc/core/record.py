@@ -16,6 +16,9 @@ class EventCode(StrEnum):
     INFERENCE_END = "inference.end"  # 10.2.1.1
     INFERENCE_RECOVERED = "inference.recovered"  # 10.2.1.1, written by the adopter of a dead writer's journal
     AUTH_FAIL = "auth.fail"  # 10.2.1.4
+    AUTH_LOGIN = "auth.login"  # 10.2.1.1: a person's session in the console begins
+    AUTH_LOGOUT = "auth.logout"  # 10.2.1.1
+    AUTH_ISSUE = "auth.issue"  # 10.2.1.1: an assertion was exchanged for a token of ours
     POLICY_DENY = "policy.deny"  # 10.2.1.4
     REQUEST_REFUSE = "request.refuse"  # 10.2.1.4
     PROXY_REPLY = "proxy.reply"  # 10.2.1.4: Envoy answered itself; seen by us

@@ -229,6 +229,7 @@ _LOG_ACTIVITIES = {
     EventCode.LOG_ADOPT: OTHER,
 }
 _ACTIVITIES = {
+    EventCode.AUTH_LOGOUT: DELETE,
     EventCode.ADMIN_POLICY_CHANGE: UPDATE,
     EventCode.ADMIN_KEY_ROTATE: UPDATE,
     EventCode.ADMIN_SHRED_REQUEST: DELETE,
@@ -276,6 +277,8 @@ _UNKNOWN, _ALLOWED, _DENIED = 0, 1, 2
 _CONTROL = {
     EventCode.INFERENCE_REQUEST: (_ALLOWED, 1),  # Allowed
     EventCode.AUTH_FAIL: (_DENIED, 26),  # Unauthorized
+    EventCode.AUTH_LOGIN: (_ALLOWED, 1),
+    EventCode.AUTH_ISSUE: (_ALLOWED, 1),
     EventCode.POLICY_DENY: (_DENIED, 2),  # Blocked
     EventCode.ADMIN_SHRED_REFUSED: (_DENIED, 26),
     EventCode.SEALED_OPEN_REFUSED: (_DENIED, 26),
