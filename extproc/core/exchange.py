@@ -270,6 +270,7 @@ class Exchange:
             path=incoming.path,
             headers=incoming.headers,
             body=body,
+            now_unix=ledger.unix(at),
         )
         self._judgement = judgement
         ledger.judged(judgement.decision, judgement.facts, judgement.findings, now_unix=ledger.now_unix(at))

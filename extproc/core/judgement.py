@@ -101,6 +101,7 @@ def judge(
     path: str,
     headers: Headers,
     body: bytes,
+    now_unix: float,
 ) -> Judgement:
     """Decide a request that is whole and whose caller is known. `path` is normalised, below the connection's prefix.
 
@@ -125,7 +126,12 @@ def judge(
     decision = authorize(
         snapshot.policy,
         DecisionInput(
-            principal=principal, connection=connection.name, operation=operation, facts=facts, findings=findings
+            principal=principal,
+            connection=connection.name,
+            operation=operation,
+            facts=facts,
+            findings=findings,
+            now_unix=now_unix,
         ),
     )
     target = headers.text(":path")

@@ -7,7 +7,8 @@ from typing import Any
 from extproc.core.document import DocumentInvalid, Path, Report, parse_document, quoted
 from extproc.core.masking.settings import MaskingSettings, Media, Side
 from extproc.core.masking_document import build_rules, build_styles, card_profile, check_masking, rule_profiles
-from extproc.core.policy import DEFAULT_DENY, AtLeast, Effect, HoldTerms, Match, Operation, Policy, Rule
+from extproc.core.policy import DEFAULT_DENY, Effect, Policy, RawCase, Rule
+from extproc.core.policy.build import Builder, build_known, build_lists
 from extproc.core.reach import covers, meet
 from extproc.core.schema import check_schema, load_schema
 from extproc.core.units import parse_duration
@@ -38,11 +39,20 @@ def parse_policy(data: bytes, *, max_wait_seconds: float = MAX_WAIT_SECONDS, has
         check_masking(report, has_mask_key=has_mask_key)
     if report.problems:
         raise PolicyInvalid(report.problems)
+    value: Mapping[str, Any] = report.value
+    builder = Builder(build_known(value.get("known", {})), build_lists(value.get("lists", {})))
+    masking = value.get("masking", {})
     return Policy(
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
-        name=report.value["name"],
-        rules=tuple(_build_rule(rule) for rule in report.value["rules"]),
-        masking=_build_masking(report.value.get("masking", {})),
+        name=value["name"],
+        rules=tuple(map(builder.rule, value["rules"])),
+        masking=_build_masking(masking),
+        known=builder.known,
+        lists=builder.lists,
+        response_rules=tuple(map(builder.response_rule, value.get("response_rules", ()))),
+        budgets=tuple(map(builder.budget, value.get("budgets", ()))),
+        masking_profiles={name: _build_masking(each) for name, each in masking.get("profiles", {}).items()},
+        tests=tuple(RawCase(case, *report.places["tests", i]) for i, case in enumerate(value.get("tests", ()))),
     )
 
 
@@ -57,7 +67,8 @@ def _check_rules(report: Report, max_wait_seconds: float) -> None:
             _check_text(report, ("rules", index, "text"))
             _check_terms(report, ("rules", index), rule, max_wait_seconds)
             _check_thresholds(report, ("rules", index, "match"))
-    sound = {i: _build_rule(rule) for i, rule in enumerate(rules) if report.clean(("rules", i))}
+    builder = Builder()
+    sound = {i: builder.rule(rule) for i, rule in enumerate(rules) if report.clean(("rules", i))}
     _check_covered(report, sound)
     if len(sound) == len(rules):
         _check_holds_meet_an_allow(report, sound)
@@ -143,37 +154,6 @@ def _check_holds_meet_an_allow(report: Report, rules: Mapping[int, Rule]) -> Non
         if rule.effect is Effect.HOLD and not any(meet(rule.match, allow) for allow in allows):
             hint = "a hold is no permission by itself: add an allow rule for the same requests"
             report.add(("rules", index), "can never decide: no allow rule matches anything that it holds", hint)
-
-
-def _build_rule(rule: Mapping[str, Any]) -> Rule:
-    hold = rule.get("hold")
-    return Rule(
-        name=rule["name"],
-        effect=Effect(rule["effect"]),
-        match=_build_match(rule["match"]),
-        text=" ".join(rule.get("text", "").split()),
-        hold=None if hold is None else _build_terms(hold),
-    )
-
-
-def _build_match(match: Mapping[str, Any]) -> Match:
-    return Match(
-        groups=tuple(match.get("groups", ())),
-        subjects=tuple(match.get("subjects", ())),
-        models=tuple(match.get("models", ())),
-        operations=tuple(Operation(each) for each in match.get("operations", ())),
-        connections=tuple(match.get("connections", ())),
-        at_least=AtLeast(**match.get("at_least", {})),
-    )
-
-
-def _build_terms(hold: Mapping[str, Any]) -> HoldTerms:
-    return HoldTerms(
-        approver_groups=tuple(hold["approvers"]),
-        wait_seconds=parse_duration(hold["wait"]),
-        expire_seconds=parse_duration(hold["expire"]),
-        detach=hold.get("detach", False),
-    )
 
 
 def _build_masking(masking: Mapping[str, Any]) -> MaskingSettings:

@@ -45,7 +45,9 @@ def check_schema(report: Report, name: str) -> None:
     """Add a problem to `report` for everything in which its value departs from the schema."""
     for error in _validator(name).iter_errors(report.value):
         for path, message, hint in _explain(error):
-            if error.validator in {"additionalProperties", "not"}:
+            if "propertyNames" in error.absolute_schema_path:
+                report.add_key((*path, error.instance), message, hint)
+            elif error.validator in {"additionalProperties", "not"}:
                 report.add_key(path, message, hint)
             else:
                 report.add(path, message, hint)

@@ -67,6 +67,7 @@ request = st.builds(
         choices=st.sampled_from((1, 2)),
         body_bytes=st.sampled_from((0, 10, 11)),
     ),
+    now_unix=st.just(1.8e9),
     findings=st.dictionaries(st.sampled_from(("pan", "security_code")), st.integers(0, 2), max_size=2),
 )
 
@@ -196,7 +197,7 @@ def test_a_hold_without_terms_denies(q: DecisionInput) -> None:
 
 
 def test_a_subject_cannot_pass_for_another_issuers_uid() -> None:
-    q = DecisionInput(Principal("j", "i|s", "", ()), "one", Operation.CHAT, Facts(), {})
+    q = DecisionInput(Principal("j", "i|s", "", ()), "one", Operation.CHAT, Facts(), {}, 0.0)
     assert not matches(Match(subjects=("i|s",)), q)
     assert matches(Match(subjects=("j|i|s",)), q)
 
@@ -213,7 +214,7 @@ def test_covers_and_meet_say_only_what_is_certain(one: Match, other: Match, q: D
 def test_two_rules_that_list_models_meet_and_cover_in_a_listing_without_a_model() -> None:
     """A listing names no model, so that two rules for different models may both match it."""
     one, other = (Match(models=(model,), operations=(Operation.MODEL_LIST,)) for model in ("a", "b"))
-    q = DecisionInput(Principal("i", "s", "", ()), "one", Operation.MODEL_LIST, Facts(), {})
+    q = DecisionInput(Principal("i", "s", "", ()), "one", Operation.MODEL_LIST, Facts(), {}, 0.0)
     assert matches(one, q)
     assert matches(other, q)
     assert meet(one, other)

@@ -90,14 +90,14 @@ def test_all_problems_come_at_once_in_order_with_their_places() -> None:
     assert [str(problem) for problem in found] == expected
 
 
-@pytest.mark.parametrize("key", ["tests", "budgets", "obligations", "approvals"])
+@pytest.mark.parametrize("key", ["obligations", "approvals", "presets", "mode"])
 def test_a_section_of_a_later_version_is_refused_not_ignored(key: str) -> None:
     found = problems(f"{HEAD}{key}: []\nrules:\n{ALLOW}")
     assert only(found) == (key, "is not supported by this version")
     assert (found[0].line, found[0].column) == (4, 1)
 
 
-@pytest.mark.parametrize("key", ["when", "mode", "budgets", "obligations", "tests"])
+@pytest.mark.parametrize("key", ["budgets", "tests", "response", "priority"])
 def test_a_rules_key_of_a_later_version_is_refused_not_ignored(key: str) -> None:
     assert only(problems(ruled(rule(**{key: "shadow"})))) == (f"rules[0].{key}", "is not supported by this version")
 

@@ -87,7 +87,10 @@ class Subject:
     def denies_strangers(self) -> bool:
         """Tried: a caller without groups asks a model for something, and something unknown."""
         asked = (Operation.CHAT, Operation.UNKNOWN, Operation.MODEL_ADMIN)
-        inputs = (DecisionInput(_NOBODY, "any", operation, RequestFacts(model="any"), {}) for operation in asked)
+        inputs = (
+            DecisionInput(_NOBODY, "any", operation, RequestFacts(model="any"), {}, self.now_ms / 1000)
+            for operation in asked
+        )
         return all(authorize(self.policy, each).effect is Effect.DENY for each in inputs)
 
     def keys_in_kms(self) -> bool:
