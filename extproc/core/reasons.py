@@ -24,6 +24,8 @@ class Reason(StrEnum):
     URL_CARD_DATA = "url_card_data"
     URL_CREDENTIAL = "url_credential"
     POLICY_DENIED = "policy_denied"
+    STEP_UP = "step_up"
+    OBLIGATION_UNMET = "obligation_unmet"
     BODY_MALFORMED = "body_malformed"
     BODY_TOO_LARGE = "body_too_large"
     BODY_ENCODED = "body_encoded"
@@ -44,6 +46,7 @@ class Reason(StrEnum):
     RESPONSE_TOO_LARGE = "response_too_large"
     RESPONSE_TOO_COSTLY = "response_too_costly"
     RESPONSE_CREDENTIAL = "response_credential"
+    RESPONSE_RULE = "response_rule"
     AUDIT_UNAVAILABLE = "audit_unavailable"
     POLICY_UNAVAILABLE = "policy_unavailable"
     MODES_UNSAFE = "modes_unsafe"
@@ -85,6 +88,8 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.URL_CARD_DATA: Refusal(400, "The request URL contains card data.", _REQUEST),
     Reason.URL_CREDENTIAL: Refusal(400, "The request URL contains the caller's credential.", _REQUEST),
     Reason.POLICY_DENIED: Refusal(403, "The policy does not allow this request.", _PERMISSION),
+    Reason.STEP_UP: Refusal(401, "This request needs a stronger or a more recent sign-in.", _AUTH),
+    Reason.OBLIGATION_UNMET: Refusal(403, "What the policy asks of this request cannot be done for it.", _PERMISSION),
     Reason.BODY_MALFORMED: Refusal(400, "The request body does not parse as this API's format.", _REQUEST),
     Reason.BODY_TOO_LARGE: Refusal(413, "The request body is too large.", _REQUEST),
     Reason.BODY_ENCODED: Refusal(415, "Encoded request bodies are not accepted.", _REQUEST),
@@ -111,6 +116,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.RESPONSE_CREDENTIAL: Refusal(
         502, "The model's answer contained the model server's own credential and was withheld.", _UPSTREAM
     ),
+    Reason.RESPONSE_RULE: Refusal(403, "The policy does not let this answer go on.", _PERMISSION),
     Reason.AUDIT_UNAVAILABLE: Refusal(503, "The exchange cannot be recorded now.", _SERVER, 5),
     Reason.POLICY_UNAVAILABLE: Refusal(503, "The policy is not available.", _SERVER, 5),
     Reason.MODES_UNSAFE: Refusal(500, "The proxy is not configured for inspection.", _SERVER),

@@ -2,21 +2,27 @@
 
 from collections.abc import Iterator
 
-from extproc.core.dialects.fields import MEDIA_FIELDS, MEDIA_KEYS, NESTED, STRIPPED, STRUCTURAL, UNINSPECTABLE
+from extproc.core.dialects.fields import (
+    LIMITS,
+    MEDIA_FIELDS,
+    MEDIA_KEYS,
+    NESTED,
+    OPEN_LIMITS,
+    STRIPPED,
+    STRUCTURAL,
+    UNINSPECTABLE,
+)
 from extproc.core.dialects.media import messages_and_parts
 from extproc.core.dialects.routing import MAX_MODEL_CHARACTERS
 from extproc.core.policy import Facts, Operation
 from extproc.core.reasons import Malformed, Reason
 
 _UNLIMITED = 2**31 - 1
-_MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_tokens_to_sample")
-# Negative here means "no limit".
-_MAX_TOKENS_OR_UNLIMITED = ("n_predict", "num_predict")
 _CHOICES = ("n", "best_of", "num_return_sequences")
-COUNTS = frozenset({*_MAX_TOKENS, *_MAX_TOKENS_OR_UNLIMITED, *_CHOICES})
+COUNTS = frozenset({*LIMITS, *OPEN_LIMITS, *_CHOICES})
 """Fields whose value is a whole number."""
 _JUDGED = frozenset(
-    {"model", "stream", "messages", "tools", "functions", "prompt", "input", *_MAX_TOKENS, *_MAX_TOKENS_OR_UNLIMITED}
+    {"model", "stream", "messages", "tools", "functions", "prompt", "input", *LIMITS, *OPEN_LIMITS}
     | {*_CHOICES, *NESTED, *STRIPPED, *UNINSPECTABLE, *MEDIA_FIELDS}
 )
 _JUDGED_IN_MESSAGES = frozenset({"content", "type", "source", *UNINSPECTABLE, *MEDIA_FIELDS, *MEDIA_KEYS})
@@ -47,7 +53,7 @@ def read_facts(operation: Operation, document: dict[str, object], body_bytes: in
     return Facts(
         model=_model(operation, document),
         stream=_flag(document, "stream"),
-        max_tokens=max([_count(part, key) for part in parts for key in _MAX_TOKENS] + _open_counts(parts)),
+        max_tokens=max([_count(part, key) for part in parts for key in LIMITS] + _open_counts(parts)),
         choices=max(1, *(_count(part, key) for part in parts for key in _CHOICES)),
         messages=len(messages),
         inputs=len(asked) if isinstance(asked, list) else int(asked is not None),
@@ -98,7 +104,7 @@ def _count(document: dict[str, object], key: str) -> int:
 
 
 def _open_counts(parts: list[dict[str, object]]) -> list[int]:
-    values = [_integer(part, key) for part in parts for key in _MAX_TOKENS_OR_UNLIMITED]
+    values = [_integer(part, key) for part in parts for key in OPEN_LIMITS]
     return [value if value >= 0 else _UNLIMITED for value in values]
 
 

@@ -168,3 +168,9 @@ WHOLE = frozenset({"annotation", "annotations", "citation", "citations", "argume
 
 JSON_TEXT = frozenset({"arguments", "partial_json"})
 """Strings that are themselves JSON, and that clients parse."""
+
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_tokens_to_sample")
+"""How many tokens an answer may have at most, in one API or another."""
+
+OPEN_LIMITS = ("n_predict", "num_predict")
+"""Likewise, in llama.cpp and Ollama; a negative number there means "no limit"."""
