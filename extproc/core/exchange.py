@@ -235,10 +235,9 @@ class Exchange:
         principal, masker = event.principal, self._snapshot.scanner.masker()
         if any(masker.mask_text(text) != text for text in (principal.subject, principal.tenant, *principal.groups)):
             return self._refuse(Reason.TOKEN_CARD_DATA, event.at)
-        self._principal = principal
+        self._principal = self._ledger.seen(principal, masker.mask_text)
         self._aliases = self._snapshot.scanner.aliases(principal.tenant)
         self._answer.name_by(self._aliases)
-        self._ledger.seen(principal, masker.mask_text)
         self._ledger.phase("identity", self._since, event.at)
         if self._incoming.whole:
             return self._decide(event.at)

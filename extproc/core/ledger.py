@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from msgspec import structs
@@ -23,7 +24,7 @@ from extproc.core.record import (
     Record,
     RequestFacts,
     Resource,
-    ShadowRef,
+    ResponseRef,
     Summary,
 )
 from extproc.core.trust import Masked, Secret
@@ -51,6 +52,26 @@ def digest_request(key: Secret, connection: str, operation: Operation, path: str
         mac.update(len(part).to_bytes(8, "big"))
         mac.update(part)
     return mac.hexdigest()
+
+
+def actor_of(principal: Principal) -> Actor:
+    """The actor of a record; `extproc.core.recorded.principal_of` is its inverse."""
+    return Actor(
+        uid=principal.uid,
+        name=principal.name,
+        groups=principal.groups,
+        token_id=principal.token_id,
+        client=principal.client,
+        methods=principal.methods,
+        mfa=principal.mfa,
+        kind=principal.kind,
+        tenant=principal.tenant,
+        context_class=principal.context_class,
+        authenticated_at=principal.authenticated_at,
+        spiffe_id=principal.spiffe_id,
+        certificate_subject=principal.certificate_subject,
+        confirmation=principal.confirmation,
+    )
 
 
 def _facts(facts: Facts) -> RequestFacts:
@@ -106,24 +127,24 @@ class Ledger:
         """What the proxy says of the client's certificate, masked; known before, and without, a token."""
         self.actor = structs.replace(self.actor, spiffe_id=spiffe_id, certificate_subject=certificate_subject)
 
-    def seen(self, principal: Principal, mask: Callable[[str], str]) -> None:
-        """Claims that only describe are masked; a `uid`, tenant or group with a finding was refused before."""
-        self.actor = Actor(
-            uid=principal.uid,
+    def seen(self, principal: Principal, mask: Callable[[str], str]) -> Principal:
+        """The principal as it is recorded and is to be judged, so that a record says all that a decision looked at.
+
+        Claims that only describe are masked; a `uid`, tenant or group with a finding was refused before.
+        """
+        masked = replace(
+            principal,
             name=mask(principal.name),
-            groups=principal.groups,
             token_id=mask(principal.token_id),
             client=mask(principal.client),
             methods=tuple(mask(method) for method in principal.methods),
-            tenant=principal.tenant,
             context_class=mask(principal.context_class),
-            authenticated_at=principal.authenticated_at,
-            kind=principal.kind,
-            mfa=principal.mfa,
             spiffe_id=mask(principal.spiffe_id),
             certificate_subject=mask(principal.certificate_subject),
             confirmation=mask(principal.confirmation),
         )
+        self.actor = actor_of(masked)
+        return masked
 
     def policy_in_force(self, digest: str) -> None:
         self.policy = PolicyRef(digest=digest)
@@ -153,12 +174,10 @@ class Ledger:
         if self.decision is not None:
             self.decision = structs.replace(self.decision, carried_out=obligations)
 
-    def response_judged(self, rule: str, shadow: tuple[ShadowRef, ...] = (), errors: tuple[str, ...] = ()) -> None:
-        """What the response rules say in the end: the one that cut the answer (empty: none). After `judged`."""
+    def response_judged(self, response: ResponseRef) -> None:
+        """What the response rules last looked at and said. After `judged`."""
         if self.decision is not None:
-            self.decision = structs.replace(
-                self.decision, response_rule=rule, response_shadow=shadow, response_errors=errors
-            )
+            self.decision = structs.replace(self.decision, response=response)
 
     def approval_seen(self, approval: Approval) -> None:
         self.approval = ApprovalRef(

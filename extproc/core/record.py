@@ -184,6 +184,39 @@ class ObligationsRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     durability: str = ""
 
 
+class StepUpRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What sign-in would have allowed the request; the client was told (RFC 9470)."""
+
+    rule: str
+    mfa: bool = False
+    max_age_seconds: float = 0.0
+
+
+class ApprovalFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Of the approval under which the request went on, what rules may look at."""
+
+    state: str
+    approvers: int = 0
+    age_seconds: float = 0.0
+
+
+class ResponseRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the response rules last looked at, beside the record's findings of the response, and what came of it.
+
+    `rule` cut the answer, `determining` all that would have; `shadow` are rules in `mode: shadow` that would have.
+    """
+
+    events: int = 0
+    bytes: int = 0
+    characters: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    rule: str = ""
+    determining: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
 class DecisionRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A decision that was reached: what it looked at beside the rest of the record, and all that came of it.
 
@@ -195,21 +228,20 @@ class DecisionRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     facts: RequestFacts
     budgets: dict[str, int] = {}
     """Counts so far, by budget, as they were read for it."""
+    approval: ApprovalFacts | None = None
     determining: tuple[str, ...] = ()
     """Every rule that led to the effect; the first of them is `policy.rule`."""
     shadow: tuple[ShadowRef, ...] = ()
     errors: tuple[str, ...] = ()
     """Rules whose condition could not be evaluated."""
-    step_up: bool = False
-    """The client was told to authenticate better (RFC 9470)."""
+    logging: tuple[str, ...] = ()
+    """Budgets that have reached a step which only says so."""
+    step_up: StepUpRef | None = None
     obligations: ObligationsRef | None = None
     """What the allowing rules asked for."""
     carried_out: ObligationsRef | None = None
     """Of these, what was done and made a difference."""
-    response_rule: str = ""
-    """The response rule that cut the answer."""
-    response_shadow: tuple[ShadowRef, ...] = ()
-    response_errors: tuple[str, ...] = ()
+    response: ResponseRef | None = None
 
 
 class ApprovalRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

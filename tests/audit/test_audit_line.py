@@ -19,6 +19,7 @@ from extproc.audit.refusal import AuditRefused
 from extproc.core.reasons import Unavailable
 from extproc.core.record import (
     Actor,
+    ApprovalFacts,
     ApprovalRef,
     DecisionRef,
     EventCode,
@@ -29,7 +30,9 @@ from extproc.core.record import (
     Record,
     RequestFacts,
     Resource,
+    ResponseRef,
     ShadowRef,
+    StepUpRef,
     missing_fields,
 )
 
@@ -56,20 +59,30 @@ obligations = st.none() | st.builds(
     ObligationsRef, masking=names, max_tokens=numbers, retention_days=numbers, durability=names
 )
 shadows = st.lists(st.builds(ShadowRef, rule=names, effect=names, would_change=st.booleans()), max_size=2).map(tuple)
+seconds = st.floats(0, 1e9)
+responses = st.builds(
+    ResponseRef,
+    **{name: numbers for name, kind in ResponseRef.__annotations__.items() if kind is int},
+    seconds=seconds,
+    rule=names,
+    determining=some_names,
+    shadow=some_names,
+    errors=some_names,
+)
 decisions = st.builds(
     DecisionRef,
     time_ms=numbers,
     facts=facts,
     budgets=counts,
+    approval=st.none() | st.builds(ApprovalFacts, state=names, approvers=numbers, age_seconds=seconds),
     determining=some_names,
     shadow=shadows,
     errors=some_names,
-    step_up=st.booleans(),
+    logging=some_names,
+    step_up=st.none() | st.builds(StepUpRef, rule=names, mfa=st.booleans(), max_age_seconds=seconds),
     obligations=obligations,
     carried_out=obligations,
-    response_rule=names,
-    response_shadow=shadows,
-    response_errors=some_names,
+    response=st.none() | responses,
 )
 actors = st.builds(
     Actor,
