@@ -269,10 +269,11 @@ class Exchange:
             path=incoming.path,
             headers=incoming.headers,
             body=body,
-            now_unix=ledger.unix(at),
+            now_unix=ledger.now_unix(at),
+            source_address=ledger.source,
         )
         self._judgement = judgement
-        ledger.judged(judgement.decision, judgement.facts, judgement.findings, now_unix=ledger.now_unix(at))
+        ledger.judged(judgement.decision, judgement.given)
         ledger.stripped, ledger.not_inspected = judgement.stripped, judgement.not_inspected
         ledger.request_digest = judgement.request_digest
         match judgement.decision.effect:

@@ -30,9 +30,9 @@ class Judgement:
     """What was decided, and the request as it may go on."""
 
     decision: Decision
-    facts: Facts
+    given: DecisionInput
+    """What it looked at."""
     forward: ForwardRequest = field(repr=False)
-    findings: dict[str, int]
     stripped: tuple[str, ...]
     not_inspected: dict[str, int]
     request_digest: str
@@ -102,6 +102,7 @@ def judge(
     headers: Headers,
     body: bytes,
     now_unix: float,
+    source_address: str,
 ) -> Judgement:
     """Decide a request that is whole and whose caller is known. `path` is normalised, below the connection's prefix.
 
@@ -122,27 +123,24 @@ def judge(
     facts = _with_model(facts, path_model(path))
     holds_pan = masked is not None and masker.findings.get(Kind.PAN, 0) > 0
     mutation = mutate_request(headers, connection, masker)
-    findings = dict(masker.findings)
-    decision = authorize(
-        snapshot.policy,
-        DecisionInput(
-            principal=principal,
-            connection=connection.name,
-            operation=operation,
-            facts=facts,
-            findings=findings,
-            now_unix=now_unix,
-        ),
+    given = DecisionInput(
+        principal=principal,
+        connection=connection.name,
+        operation=operation,
+        facts=facts,
+        findings=dict(masker.findings),
+        now_unix=now_unix,
+        source_address=source_address,
     )
+    decision = authorize(snapshot.policy, given)
     target = headers.text(":path")
     sealed = None
     if holds_pan and parsed is not None and masked is not None and decision.effect is not Effect.DENY:
         sealed = _sealed(snapshot, aliases, exchange_id, parsed, masked)
     return Judgement(
         decision=decision,
-        facts=facts,
+        given=given,
         forward=ForwardRequest(mutation=mutation, body=masked, changed=changed),
-        findings=findings,
         stripped=stripped,
         not_inspected=not_inspected,
         request_digest=digest_request(snapshot.digest_key, connection.name, operation, target, masked or Masked(b"")),

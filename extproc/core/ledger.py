@@ -10,7 +10,15 @@ from msgspec import structs
 
 from extproc.core.approval import Approval
 from extproc.core.identity import Principal
-from extproc.core.policy import Decision, Facts, Operation
+from extproc.core.policy import (
+    Decision,
+    DecisionInput,
+    Facts,
+    Obligations,
+    Operation,
+    ResponseCounts,
+    ResponseVerdict,
+)
 from extproc.core.reasons import Reason
 from extproc.core.record import (
     Actor,
@@ -18,15 +26,13 @@ from extproc.core.record import (
     DecisionRef,
     EventCode,
     Measures,
-    ObligationsRef,
     Outcome,
     PolicyRef,
     Record,
-    RequestFacts,
     Resource,
-    ResponseRef,
     Summary,
 )
+from extproc.core.recorded import actor_of, decision_of, obligations_of, response_of
 from extproc.core.trust import Masked, Secret
 
 _MAX_FINISH_REASONS = 16
@@ -52,39 +58,6 @@ def digest_request(key: Secret, connection: str, operation: Operation, path: str
         mac.update(len(part).to_bytes(8, "big"))
         mac.update(part)
     return mac.hexdigest()
-
-
-def actor_of(principal: Principal) -> Actor:
-    """The actor of a record; `extproc.core.recorded.principal_of` is its inverse."""
-    return Actor(
-        uid=principal.uid,
-        name=principal.name,
-        groups=principal.groups,
-        token_id=principal.token_id,
-        client=principal.client,
-        methods=principal.methods,
-        mfa=principal.mfa,
-        kind=principal.kind,
-        tenant=principal.tenant,
-        context_class=principal.context_class,
-        authenticated_at=principal.authenticated_at,
-        spiffe_id=principal.spiffe_id,
-        certificate_subject=principal.certificate_subject,
-        confirmation=principal.confirmation,
-    )
-
-
-def _facts(facts: Facts) -> RequestFacts:
-    return RequestFacts(
-        choices=facts.choices,
-        stream=facts.stream,
-        max_tokens=facts.max_tokens,
-        messages=facts.messages,
-        inputs=facts.inputs,
-        tools=facts.tools,
-        prompt_characters=facts.prompt_characters,
-        body_bytes=facts.body_bytes,
-    )
 
 
 class Ledger:
@@ -149,35 +122,22 @@ class Ledger:
     def policy_in_force(self, digest: str) -> None:
         self.policy = PolicyRef(digest=digest)
 
-    def judged(
-        self,
-        decision: Decision,
-        facts: Facts,
-        findings: dict[str, int],
-        *,
-        now_unix: float,
-        budgets: Mapping[str, int] | None = None,
-    ) -> None:
-        """`now_unix` and `budgets` (counts so far, by name) are what the decision was given."""
+    def judged(self, decision: Decision, given: DecisionInput) -> None:
+        """A decision, and all that it looked at."""
         self.policy = PolicyRef(digest=decision.policy_digest, effect=decision.effect.value, rule=decision.rule)
-        self.facts = facts
-        self.findings_request = findings
-        self.decision = DecisionRef(
-            time_ms=round(now_unix * 1000),
-            facts=_facts(facts),
-            budgets=dict(budgets or {}),
-            determining=(decision.rule,),
-        )
+        self.facts = given.facts
+        self.findings_request = dict(given.findings)
+        self.decision = decision_of(decision, given)
 
-    def carried_out(self, obligations: ObligationsRef) -> None:
+    def carried_out(self, obligations: Obligations) -> None:
         """What was done of what the decision asks for, where it made a difference. After `judged`."""
         if self.decision is not None:
-            self.decision = structs.replace(self.decision, carried_out=obligations)
+            self.decision = structs.replace(self.decision, carried_out=obligations_of(obligations))
 
-    def response_judged(self, response: ResponseRef) -> None:
-        """What the response rules last looked at and said. After `judged`."""
+    def response_judged(self, verdict: ResponseVerdict, counts: ResponseCounts) -> None:
+        """What the response rules last looked at and said. After `judged`; the last call counts."""
         if self.decision is not None:
-            self.decision = structs.replace(self.decision, response=response)
+            self.decision = structs.replace(self.decision, response=response_of(verdict, counts))
 
     def approval_seen(self, approval: Approval) -> None:
         self.approval = ApprovalRef(

@@ -49,7 +49,6 @@ def test_every_record_after_a_decision_says_what_it_looked_at(
         assert record.decision is not None
         assert record.decision.facts.max_tokens == {**CHAT, **more}["max_tokens"]
         assert (record.decision.facts.messages, record.decision.facts.choices) == (1, 1)
-        assert record.decision.determining == (record.policy.rule,)
         assert record.decision.time_ms <= record.time_ms
         assert record.findings_request == {"pan": 1}
         assert (record.actor.tenant, record.actor.authenticated_at) == ("acme", 1_699_999_000)
