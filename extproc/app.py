@@ -40,6 +40,7 @@ from extproc.edge.authenticator import Authenticator
 from extproc.edge.direct import DIRECT
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.hardening import die_with_parent, forbid_core_dumps
+from extproc.edge.identity_control import IdentityControl, identity_terms
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.metrics import Gauge
 from extproc.edge.policy_file import Fitness, PolicyFile
@@ -100,6 +101,10 @@ def admin_record(code: EventCode, status: Outcome, policy: Policy, **detail: Any
         policy=PolicyRef(digest=policy.digest),
         detail=detail,
     )
+
+
+def _append(journal: Journal, code: EventCode, status: Outcome, policy: Policy, **detail: Any) -> None:
+    journal.append_record(admin_record(code, status, policy, **detail))
 
 
 class Worker:
@@ -164,8 +169,14 @@ class Worker:
             httpx.AsyncClient(timeout=5.0, follow_redirects=False, mounts=DIRECT) as client,
             asyncio.TaskGroup() as tasks,
         ):
-            authenticator = Authenticator(settings.issuers, client)
-            background = [tasks.create_task(work) for work in (authenticator.run(), desk.run(), policy_file.run())]
+            authenticator = Authenticator(settings.issuers, client, terms=identity_terms(settings, in_force.digest_key))
+            issuers = IdentityControl(
+                authenticator,
+                lambda code, status, **detail: _append(journal, code, status, in_force.get().policy, **detail),
+                telemetry,
+            )
+            works = (authenticator.run(), issuers.run(), desk.run(), policy_file.run())
+            background = [tasks.create_task(work) for work in works]
             services = Services(
                 snapshot=in_force.get,
                 authenticator=authenticator,
@@ -239,7 +250,7 @@ class Worker:
         def note(code: EventCode, status: Outcome, policy: Policy, **detail: Any) -> None:
             """While nothing can be recorded every exchange is refused too; a reload must not end the worker."""
             try:
-                journal.append_record(admin_record(code, status, policy, **detail))
+                _append(journal, code, status, policy, **detail)
             except Unavailable:
                 _log.error("what happened to the policy could not be recorded", extra={"event_code": code.value})
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from extproc.core.approval import ApprovalRequest
 from extproc.core.identity import UnverifiedToken
+from extproc.core.presented import NOTHING, Presented
 from extproc.core.reasons import Reason
 from extproc.core.record import Direction, Record, Summary
 from extproc.core.trust import Masked, Sealed
@@ -19,9 +20,10 @@ class HeaderMutation:
 
 @dataclass(frozen=True, slots=True)
 class VerifyToken:
-    """Answered by `TokenVerified` or `TokenRejected`."""
+    """Answered by `TokenVerified` or `TokenRejected`. Without a token a client certificate may say who asks."""
 
-    token: UnverifiedToken
+    token: UnverifiedToken | None
+    presented: Presented = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

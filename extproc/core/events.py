@@ -14,6 +14,10 @@ class Attributes:
 
     source_address: str = ""
     tls_subject: str = ""
+    tls_sha256: str = ""
+    """Of the client's certificate, in hexadecimal."""
+    tls_uri: str = ""
+    """The first URI among its names."""
     route_name: str = ""
     response_details: str = ""
     response_flags: str = ""
@@ -68,8 +72,11 @@ class TokenVerified:
 
 @dataclass(frozen=True, slots=True)
 class TokenRejected:
+    """`nonce`: the one that a DPoP proof must carry, for `PROOF_NONCE`."""
+
     reason: Reason
     at: float
+    nonce: str = ""
 
 
 @dataclass(frozen=True, slots=True)

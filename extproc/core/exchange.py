@@ -50,11 +50,12 @@ from extproc.core.events import (
 )
 from extproc.core.forwarding import APPROVAL_HEADER
 from extproc.core.hold import ENDED, Hold
-from extproc.core.identity import Principal, authorization_token
+from extproc.core.identity import Principal
 from extproc.core.incoming import Incoming
 from extproc.core.judgement import Judgement, judge
 from extproc.core.ledger import Ledger
 from extproc.core.policy import Effect
+from extproc.core.presented import find_credentials
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
 from extproc.core.record import EventCode, Outcome
 from extproc.core.refusal import refusal_code, render_refusal
@@ -179,7 +180,7 @@ class Exchange:
             case Phase.AUTHENTICATING, TokenVerified():
                 return self._authenticated(event)
             case Phase.AUTHENTICATING, TokenRejected():
-                return self._refuse(event.reason, event.at)
+                return self._refuse(event.reason, event.at, nonce=event.nonce)
             case ((Phase.AUTHENTICATING | Phase.BODY), (RequestBody() | RequestTrailers())):
                 return self._gather(event)
             case Phase.HELD, ApprovalSeen():
@@ -229,11 +230,12 @@ class Exchange:
         if not self._accepting:
             return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
         self.phase = Phase.AUTHENTICATING
-        return (VerifyToken(authorization_token(event.headers)),)
+        return (VerifyToken(*find_credentials(event.headers, event.attributes)),)
 
     def _authenticated(self, event: TokenVerified) -> tuple[Action, ...]:
         principal, masker = event.principal, self._snapshot.scanner.masker()
-        if any(masker.mask_text(text) != text for text in (principal.subject, principal.tenant, *principal.groups)):
+        named = (principal.subject, principal.tenant, principal.spiffe_id, *principal.groups)
+        if any(masker.mask_text(text) != text for text in named):
             return self._refuse(Reason.TOKEN_CARD_DATA, event.at)
         self._principal = self._ledger.seen(principal, masker.mask_text)
         self._aliases = self._snapshot.scanner.aliases(principal.tenant)
@@ -430,16 +432,15 @@ class Exchange:
 
     # -- ways out ------------------------------------------------------------------------------------------------------
 
-    def _refuse(self, reason: Reason, at: float, *, text: str = "") -> tuple[Action, ...]:
+    def _refuse(self, reason: Reason, at: float, *, text: str = "", nonce: str = "") -> tuple[Action, ...]:
         """Record the refusal, then answer it. Only while Envoy has a message of ours to answer and nothing has left."""
         pending = reason is Reason.APPROVAL_PENDING
         withdrawn = () if pending or reason in ENDED.values() else self._withdrawal(at)
         if self.phase is Phase.HELD:
             self._ledger.phase("hold", self._since, at)
         comes_back = pending or (self.phase is Phase.CLAIMING and reason is Reason.AUDIT_UNAVAILABLE)
-        self._refusal = render_refusal(
-            self._ledger, reason, text=text, approval_id=self._hold.approval_id if self._hold and comes_back else ""
-        )
+        approval_id = self._hold.approval_id if self._hold and comes_back else ""
+        self._refusal = render_refusal(self._ledger, reason, text=text, approval_id=approval_id, nonce=nonce)
         status = self._refusal.status
         if self._storing.intended or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end
             stored = self._storing.end(at, Outcome.FAILED, reason, http_status=status)

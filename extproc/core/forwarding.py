@@ -13,7 +13,7 @@ EXCHANGE_HEADER = "x-extproc-exchange"
 RECEIPT_HEADER = "x-audit-receipt"
 
 # The caller's credentials, whatever name they come under: the model server never sees one.
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie", "dpop"})
 # Those that a proxy in front adds: they say again what the token says, in its words.
 _FORWARDED_CREDENTIALS = (
     "x-forwarded-access-token",

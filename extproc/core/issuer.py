@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 KEY_TYPES: Final[Mapping[str, tuple[str, str]]] = {
@@ -20,14 +21,32 @@ KEY_TYPES: Final[Mapping[str, tuple[str, str]]] = {
 """The signatures that a configuration may name, each with the JWK `kty` and `crv` it needs. None shares a secret."""
 
 
+class IssuerKind(StrEnum):
+    """What its tokens look like."""
+
+    OIDC = "oidc"
+    KUBERNETES = "kubernetes"
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimPaths:
-    """Where a claim stands in the token: keys from the outermost in (`("realm_access", "roles")`)."""
+    """Where a claim stands in the token: keys from the outermost in (`("realm_access", "roles")`).
+
+    Groups may stand in several places, and are then taken together.
+    """
 
     subject: tuple[str, ...] = ("sub",)
     name: tuple[str, ...] = ("name",)
-    groups: tuple[str, ...] = ("groups",)
+    groups: tuple[tuple[str, ...], ...] = (("groups",),)
     tenant: tuple[str, ...] = ("tenant",)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccounts:
+    """Tokens of programs: those whose claim at `claim` is one of `values`. Without a claim, those that look like it."""
+
+    claim: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +68,18 @@ class Issuer:
     """How long known keys serve while the issuer cannot be reached."""
     refresh_seconds: int = 300
     claims: ClaimPaths = ClaimPaths()
+    kind: IssuerKind = IssuerKind.OIDC
+    token_types: tuple[str, ...] = ()
+    """Accepted `typ` headers, in lower case without `application/`; empty: none, `jwt` and `at+jwt`."""
+    authorized_parties: tuple[str, ...] = ()
+    """Clients that may have asked for the token; empty: any."""
+    groups_overage: Literal["refuse", "ignore"] = "refuse"
+    """A token that says its groups stand elsewhere is refused, or goes without them."""
+    service_accounts: ServiceAccounts = ServiceAccounts()
+    mfa_methods: frozenset[str] = frozenset({"mfa"})
+    """Values of `amr` that say several factors were used (RFC 8176)."""
+    mfa_classes: frozenset[str] = frozenset()
+    """Values of `acr` that say so; what they are called is the issuer's choice."""
 
     def __post_init__(self) -> None:
         problems = tuple(self._find_problems())
@@ -74,9 +105,11 @@ class Issuer:
             yield "`leeway_seconds` is negative, or `max_key_age_seconds` or `refresh_seconds` is not positive"
         if not all(paths and all(paths) for paths in self._claim_paths()):
             yield "a claim path is empty"
+        if bool(self.service_accounts.claim) != bool(self.service_accounts.values):
+            yield "`service_accounts` needs a claim and its values"
 
     def _claim_paths(self) -> tuple[tuple[str, ...], ...]:
-        return (self.claims.subject, self.claims.name, self.claims.groups, self.claims.tenant)
+        return (self.claims.subject, self.claims.name, self.claims.tenant, *(self.claims.groups or ((),)))
 
 
 def is_trustworthy_url(url: str) -> bool:

@@ -15,6 +15,11 @@ class Reason(StrEnum):
     TOKEN_INVALID = "token_invalid"  # noqa: S105
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
     TOKEN_CARD_DATA = "token_card_data"  # noqa: S105
+    TOKEN_GROUPS_UNKNOWN = "token_groups_unknown"  # noqa: S105
+    TOKEN_BOUND = "token_bound"  # noqa: S105
+    PROOF_MISSING = "proof_missing"
+    PROOF_INVALID = "proof_invalid"
+    PROOF_NONCE = "proof_nonce"
     IDENTITY_UNAVAILABLE = "identity_unavailable"
     NO_SUCH_CONNECTION = "no_such_connection"
     PATH_INVALID = "path_invalid"
@@ -79,6 +84,13 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.TOKEN_INVALID: Refusal(401, "The bearer token was not accepted.", _AUTH),
     Reason.TOKEN_EXPIRED: Refusal(401, "The bearer token has expired.", _AUTH),
     Reason.TOKEN_CARD_DATA: Refusal(401, "The bearer token's claims contain card data.", _AUTH),
+    Reason.TOKEN_GROUPS_UNKNOWN: Refusal(
+        403, "The token does not list its groups, because they are too many; have the provider send fewer.", _AUTH
+    ),
+    Reason.TOKEN_BOUND: Refusal(401, "The token is bound to another client certificate.", _AUTH),
+    Reason.PROOF_MISSING: Refusal(401, "The token is bound to a key; send it as DPoP, with a proof.", _AUTH),
+    Reason.PROOF_INVALID: Refusal(401, "The DPoP proof was not accepted.", _AUTH),
+    Reason.PROOF_NONCE: Refusal(401, "The DPoP proof must carry the nonce of this answer.", _AUTH),
     Reason.IDENTITY_UNAVAILABLE: Refusal(503, "The identity provider's keys are not available.", _SERVER, 5),
     Reason.NO_SUCH_CONNECTION: Refusal(404, "No model server is registered for this path.", _REQUEST),
     Reason.PATH_INVALID: Refusal(400, "The request path is not acceptable.", _REQUEST),

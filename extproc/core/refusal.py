@@ -3,10 +3,16 @@
 from extproc.core.actions import Respond
 from extproc.core.dialects.errors import render_error
 from extproc.core.forwarding import APPROVAL_HEADER, EXCHANGE_HEADER
+from extproc.core.issuer import KEY_TYPES
 from extproc.core.ledger import Ledger
 from extproc.core.reasons import REFUSALS, Reason
 from extproc.core.record import EventCode
 
+_PROOF_ERRORS = {
+    Reason.PROOF_MISSING: "invalid_token",
+    Reason.PROOF_INVALID: "invalid_dpop_proof",
+    Reason.PROOF_NONCE: "use_dpop_nonce",
+}
 _CODES = {"authentication_error": EventCode.AUTH_FAIL, "permission_error": EventCode.POLICY_DENY}
 
 
@@ -17,8 +23,21 @@ def refusal_code(reason: Reason) -> EventCode:
     return _CODES.get(REFUSALS[reason].error_type, EventCode.REQUEST_REFUSE)
 
 
-def render_refusal(ledger: Ledger, reason: Reason, *, text: str = "", approval_id: str = "") -> Respond:
-    """`text` is the operator's own sentence, from the policy; without one the reason's public sentence is used."""
+def _challenge(reason: Reason) -> bytes:
+    """RFC 6750 §3, and RFC 9449 §7.1 where a proof is what was wrong."""
+    if reason in _PROOF_ERRORS:
+        return f'DPoP realm="extproc", error="{_PROOF_ERRORS[reason]}", algs="{" ".join(KEY_TYPES)}"'.encode()
+    error = b"" if reason is Reason.TOKEN_MISSING else b', error="invalid_token"'
+    return b'Bearer realm="extproc"' + error
+
+
+def render_refusal(
+    ledger: Ledger, reason: Reason, *, text: str = "", approval_id: str = "", nonce: str = ""
+) -> Respond:
+    """`text` is the operator's own sentence, from the policy; without one the reason's public sentence is used.
+
+    `nonce` is for the proof with which the client comes back (RFC 9449 §9).
+    """
     refusal = REFUSALS[reason]
     extra: dict[str, object] = {}
     if ledger.policy.rule:
@@ -30,8 +49,9 @@ def render_refusal(ledger: Ledger, reason: Reason, *, text: str = "", approval_i
     )
     headers = [("content-type", content_type.encode()), (EXCHANGE_HEADER, ledger.exchange_id.encode())]
     if refusal.status == 401:
-        error = b"" if reason is Reason.TOKEN_MISSING else b', error="invalid_token"'
-        headers.append(("www-authenticate", b'Bearer realm="extproc"' + error))
+        headers.append(("www-authenticate", _challenge(reason)))
+    if nonce:
+        headers.append(("dpop-nonce", nonce.encode()))
     if refusal.retry_after_seconds is not None:
         headers.append(("retry-after", str(refusal.retry_after_seconds).encode()))
     if approval_id:

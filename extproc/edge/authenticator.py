@@ -10,11 +10,14 @@ from typing import Final
 
 import httpx
 
+from extproc.core.binding import Vouched
 from extproc.core.identity import MAX_TOKEN_CHARS, Principal, TokenOutline, UnverifiedToken, parse_token, verify_token
 from extproc.core.issuer import Issuer
+from extproc.core.presented import NOTHING, Presented
 from extproc.core.reasons import Malformed, Reason, Unavailable, Unverified
 from extproc.edge.jwks import KeySet
 from extproc.edge.keys import IssuerKeys
+from extproc.edge.possession import Possession, Terms
 
 MAX_VERIFIED_TOKENS: Final = 4096
 """Remembered at once; one takes about 1 KiB. The oldest goes first."""
@@ -22,7 +25,7 @@ MAX_VERIFIED_TOKENS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    principal: Principal
+    vouched: Vouched
     keys: IssuerKeys
     key_set: KeySet | None
 
@@ -31,47 +34,47 @@ class Authenticator:
     """Verifies tokens of several issuers. `run` belongs in a `TaskGroup`: it fetches the keys."""
 
     def __init__(
-        self, issuers: tuple[Issuer, ...], client: httpx.AsyncClient, *, clock: Callable[[], float] = time.time
+        self,
+        issuers: tuple[Issuer, ...],
+        client: httpx.AsyncClient,
+        *,
+        clock: Callable[[], float] = time.time,
+        terms: Terms | None = None,
     ) -> None:
+        """`terms` say what is asked of tokens that are bound to a key; by default nobody is known by a certificate."""
         self._issuers = {issuer.issuer: IssuerKeys(issuer, client, clock) for issuer in issuers}
         if len(self._issuers) != len(issuers):
             raise ValueError("two issuers have the same name")
         self._clock = clock
+        self._possession = Possession(terms or Terms(), clock)
         self._verified: dict[bytes, _Verified] = {}
         # Keyed, so that neither the table nor a dump of it can be searched for a token; a new key for each process.
         self._digest = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=32)
 
-    def verify_now(self, token: UnverifiedToken) -> Principal | None:
+    def verify_now(self, token: UnverifiedToken | None, presented: Presented = NOTHING) -> Principal | None:
         """The principal, when no fetch is needed to know it; None asks for `verify`.
 
         A token verified before is known by its keyed digest until it expires, and as long as the issuer's keys are the
-        same and young enough. Raises `Malformed` and `Unverified` as `verify_token` does.
+        same and young enough. What it is bound to must be `presented` each time. Without a token the certificate may
+        name a workload. Raises `Malformed` and `Unverified` as `verify_token` and `Possession` do.
         """
-        digest = self._digest_of(token)
-        found = self._verified.get(digest)
-        if found is not None and self._still_holds(found):
-            return found.principal
-        outline = parse_token(token)
-        keys = self._keys_of(outline)
-        key = keys.find(outline)
-        if key is None:
-            return None
-        principal = verify_token(token, keys.issuer, key, self._clock())
-        self._remember(digest, _Verified(principal, keys, keys.key_set))
-        return principal
+        if token is None:
+            return self._possession.workload(presented.certificate)
+        vouched = self._vouched_now(token)
+        return None if vouched is None else self._possession.confirm(vouched, token, presented)
 
-    async def verify(self, token: UnverifiedToken) -> Principal:
+    async def verify(self, token: UnverifiedToken | None, presented: Presented = NOTHING) -> Principal:
         """The principal. An unknown key id has the issuer's keys fetched again, within a limit.
 
-        Raises `Malformed(TOKEN_MALFORMED)`, `Unverified(TOKEN_INVALID | TOKEN_EXPIRED)`, or
-        `Unavailable(IDENTITY_UNAVAILABLE)` when the keys are missing, too old, or cannot be asked for a new one.
+        Raises `Malformed(TOKEN_MALFORMED)`, `Unverified`, or `Unavailable(IDENTITY_UNAVAILABLE)` when the keys are
+        missing, too old, or cannot be asked for a new one.
         """
-        principal = self.verify_now(token)
-        if principal is not None:
-            return principal
+        principal = self.verify_now(token, presented)
+        if principal is not None or token is None:
+            return principal or self._possession.workload(presented.certificate)
         keys = self._keys_of(parse_token(token))
         await keys.refetch()
-        principal = self.verify_now(token)
+        principal = self.verify_now(token, presented)
         if principal is not None:
             return principal
         if keys.judges():
@@ -88,6 +91,24 @@ class Authenticator:
         """For each issuer, the time since its keys were last confirmed; infinite before the first time."""
         return {name: keys.age_seconds() for name, keys in self._issuers.items()}
 
+    def failing(self) -> frozenset[str]:
+        """The issuers whose keys cannot be had now, or are too old to be used."""
+        return frozenset(name for name, keys in self._issuers.items() if keys.failing())
+
+    def _vouched_now(self, token: UnverifiedToken) -> Vouched | None:
+        digest = self._digest_of(token)
+        found = self._verified.get(digest)
+        if found is not None and self._still_holds(found):
+            return found.vouched
+        outline = parse_token(token)
+        keys = self._keys_of(outline)
+        key = keys.find(outline)
+        if key is None:
+            return None
+        vouched = verify_token(token, keys.issuer, key, self._clock())
+        self._remember(digest, _Verified(vouched, keys, keys.key_set))
+        return vouched
+
     def _keys_of(self, outline: TokenOutline) -> IssuerKeys:
         keys = self._issuers.get(outline.issuer)
         if keys is None or outline.algorithm not in keys.issuer.algorithms:
@@ -102,9 +123,9 @@ class Authenticator:
         return digest.digest()
 
     def _still_holds(self, found: _Verified) -> bool:
-        return (
-            self._clock() < found.principal.expires_at and found.keys.key_set is found.key_set and found.keys.usable()
-        )
+        if found.keys.key_set is not found.key_set or not found.keys.usable():
+            return False
+        return self._clock() < found.vouched.principal.expires_at
 
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         self._verified.pop(digest, None)

@@ -35,6 +35,7 @@ REQUEST_ATTRIBUTES = [
     "request.id",
     "source.address",
     "connection.requested_server_name",
+    "connection.sha256_peer_certificate_digest",
     "connection.subject_peer_certificate",
     "connection.uri_san_peer_certificate",
     "xds.route_name",

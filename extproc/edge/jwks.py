@@ -7,8 +7,9 @@ from typing import Final
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from extproc.core.identity import TokenOutline, parse_json_object
+from extproc.core.identity import TokenOutline
 from extproc.core.issuer import KEY_TYPES, Issuer
+from extproc.core.jws import parse_json_object
 from extproc.core.reasons import Reason, Unavailable
 
 MAX_KEYS: Final = 256

@@ -10,8 +10,9 @@ from typing import Final
 import httpx
 import jwt
 
-from extproc.core.identity import TokenOutline, parse_json_object
+from extproc.core.identity import TokenOutline
 from extproc.core.issuer import Issuer, is_trustworthy_url
+from extproc.core.jws import parse_json_object
 from extproc.core.reasons import Reason, Unavailable
 from extproc.edge.bounded_file import read_bounded
 from extproc.edge.jwks import KeySet, parse_key_set
@@ -26,6 +27,8 @@ REFETCH_SECONDS: Final = 10.0
 """Requests cause at most one refetch in this time, so that invented key ids do not become load on the issuer."""
 MAX_BACKOFF_SECONDS: Final = 30.0
 """Between attempts while the issuer cannot be reached; the first comes after one second."""
+FAILURES_BEFORE_DOWN: Final = 2
+"""In a row; the second comes a second after the first, unless each takes its whole time."""
 FILE_POLL_SECONDS: Final = 1.0
 """How often a JWKS file is looked at."""
 
@@ -56,6 +59,11 @@ class IssuerKeys:
     def usable(self) -> bool:
         """True while the keys are younger than the issuer's `max_key_age_seconds`."""
         return self.key_set is not None and self.age_seconds() <= self.issuer.max_key_age_seconds
+
+    def failing(self) -> bool:
+        """True while the keys cannot be had: one fetch may fail, and is repeated after a second; and while they are too
+        old to be used, whatever the reason."""
+        return self._failures >= FAILURES_BEFORE_DOWN or (self.key_set is not None and not self.usable())
 
     def judges(self) -> bool:
         """True when an unknown key id is the token's fault: the keys are usable and their source answers."""

@@ -282,7 +282,7 @@ class Session:
             case StoreRecord() if self._recording is not None:
                 self._recording.store_record(action)
             case VerifyToken():
-                self._verifying.verify(action.token)
+                self._verifying.verify(action.token, action.presented)
             case AwaitBody() if self._dialogue is not None:
                 self._dialogue.await_body()
             case ForwardRequest() if self._dialogue is not None:

@@ -1,10 +1,11 @@
 """`config.yaml`, parsed: the deployment's settings. The policy is a document of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings
+from extproc.core.dpop import DpopTerms
 from extproc.core.issuer import Issuer
 from extproc.core.snapshot import Limits
 
@@ -92,5 +93,10 @@ class Settings:
     audit: AuditSettings
     telemetry: TelemetrySettings
     limits: Limits
+    dpop: DpopTerms = field(default_factory=DpopTerms)
+    dpop_nonce: bool = False
+    """Proofs must carry a nonce, whose key is made of the digest key."""
+    trust_domains: tuple[str, ...] = ()
+    """Whose SPIFFE ids in client certificates name a workload."""
     mask_keys: tuple[MaskKeySettings, ...] = ()
     """The first makes tokens; the others were the first once, and are kept for `extproc mask-tokens`."""

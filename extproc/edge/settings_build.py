@@ -9,9 +9,9 @@ from sqlalchemy import make_url
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, LockMode, S3Store
-from extproc.core.issuer import ClaimPaths, Issuer
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
+from extproc.edge.identity_settings import build_dpop, build_issuer
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
@@ -41,7 +41,12 @@ def build_settings(values: Values, folder: Path) -> Settings:
         listener=_listener(values.get("listener", {}), folder),
         envoy=_envoy(values.get("envoy", {}), folder),
         connections=tuple(_connection(each, folder) for each in values["connections"]),
-        issuers=tuple(_issuer(each, folder) for each in values["identity"]["issuers"]),
+        issuers=tuple(
+            build_issuer(each, str(_path(folder, each, "jwks_file") or "")) for each in values["identity"]["issuers"]
+        ),
+        dpop=build_dpop(values["identity"].get("dpop", {})),
+        dpop_nonce=values["identity"].get("dpop", {}).get("nonce", False),
+        trust_domains=tuple(values["identity"].get("spiffe", {}).get("trust_domains", ())),
         policy_file=absolute(folder, values["policy"]),
         digest_key_file=absolute(folder, values["digest_key"]),
         mask_keys=tuple(
@@ -58,10 +63,6 @@ def build_settings(values: Values, folder: Path) -> Settings:
 def _seconds(values: Values, *keys: str) -> dict[str, Any]:
     """Of `keys` those that are given, as `<key>_seconds`."""
     return {f"{key}_seconds": parse_duration(values[key]) for key in keys if key in values}
-
-
-def _whole_seconds(values: Values, *keys: str) -> dict[str, Any]:
-    return {key: int(seconds) for key, seconds in _seconds(values, *keys).items()}
 
 
 def _bytes(values: Values, *keys: str) -> dict[str, Any]:
@@ -102,19 +103,6 @@ def _connection(values: Values, folder: Path) -> ConnectionSettings:
     return ConnectionSettings(
         credential_file=_path(folder, values, "credential_file"),
         **_plain(values, "name", "upstream", "path_prefix", "credential_header"),
-    )
-
-
-def _issuer(values: Values, folder: Path) -> Issuer:
-    claims = {key: tuple(path) for key, path in values.get("claims", {}).items()}
-    return Issuer(
-        issuer=values["issuer"],
-        audiences=tuple(values["audiences"]),
-        algorithms=tuple(values["algorithms"]),
-        jwks_file=str(_path(folder, values, "jwks_file") or ""),
-        claims=ClaimPaths(**claims),
-        **_plain(values, "discovery", "jwks_url"),
-        **_whole_seconds(values, "leeway", "max_key_age", "refresh"),
     )
 
 

@@ -11,10 +11,9 @@ from sqlalchemy.exc import ArgumentError
 from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, S3Store
 from extproc.core.document import Path as Place
 from extproc.core.document import Report, quoted
-from extproc.core.issuer import KEY_TYPES, is_trustworthy_url
-from extproc.core.schema import nearest
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
+from extproc.edge.identity_settings import check_identity
 from extproc.edge.settings_build import absolute
 
 MAX_SOCKET_PATH_BYTES = 99
@@ -23,8 +22,6 @@ MIN_RETENTION_DAYS = 365
 """PCI DSS v4.0.1 10.5.1: twelve months of audit history."""
 MAX_CRYPTOPERIOD_DAYS = 1095
 """NIST SP 800-57 part 1 §5.3.6: one to three years for keys that sign and wrap."""
-MAX_LEEWAY_SECONDS = 300
-"""Beyond that it is not the clocks."""
 
 _POSITIVE: tuple[Place, ...] = (
     ("envoy", "max_hold"),
@@ -42,8 +39,7 @@ def check_settings(report: Report, folder: Path) -> None:
     _check_sockets(report, folder)
     _check_ports(report)
     _check_connections(report)
-    for issuer in report.items(("identity", "issuers")):
-        _check_issuer(report, issuer)
+    check_identity(report)
     _check_unique(report, ("identity", "issuers"), "issuer")
     _check_unique(report, ("mask_keys",), "id")
     _check_approvals(report)
@@ -184,44 +180,6 @@ def _check_unique(report: Report, items: Place, key: str) -> None:
         if value is not None and seen.setdefault(value, index) != index:
             message = f"{quoted(value)} is used by {items[-1]}[{seen[value]}] already"
             report.add((*item, key), message)
-
-
-def _check_issuer(report: Report, issuer: Place) -> None:
-    name = report.sound((*issuer, "issuer"))
-    if name is not None and "|" in name:
-        report.add((*issuer, "issuer"), "must not hold `|`", "it stands between issuer and subject in a principal's id")
-    for item in report.items((*issuer, "algorithms")):
-        algorithm = report.sound(item)
-        if algorithm is not None and algorithm not in KEY_TYPES:
-            report.add(item, f"{quoted(algorithm)} is not an asymmetric signature", nearest(algorithm, KEY_TYPES))
-    _check_key_source(report, issuer, name)
-    leeway, age, refresh = (_seconds(report, (*issuer, key)) for key in ("leeway", "max_key_age", "refresh"))
-    if leeway is not None and leeway > MAX_LEEWAY_SECONDS:
-        report.add((*issuer, "leeway"), f"must be at most {MAX_LEEWAY_SECONDS}s")
-    for key, value in (("leeway", leeway), ("max_key_age", age), ("refresh", refresh)):
-        if value is not None and value != int(value):
-            report.add((*issuer, key), "must be whole seconds")
-    if age is not None and refresh is not None and age < refresh:
-        report.add(
-            (*issuer, "max_key_age"), "is shorter than `refresh`", "keys would expire before they are fetched again"
-        )
-
-
-def _check_key_source(report: Report, issuer: Place, name: str | None) -> None:
-    sources = ("discovery", "jwks_url", "jwks_file")
-    given = [key for key in sources if (*issuer, key) in report.places]
-    discovery = report.sound((*issuer, "discovery"))
-    if discovery is False:
-        given.remove("discovery")
-    if len(given) != 1:
-        found = ", ".join(f"`{key}`" for key in given) or "none"
-        report.add(issuer, f"needs exactly one of `discovery`, `jwks_url` and `jwks_file`, has {found}")
-    hint = "keys from elsewhere could be anybody's"
-    if discovery and name is not None and not is_trustworthy_url(name):
-        report.add((*issuer, "issuer"), "is neither https nor on loopback, as discovery needs it", hint)
-    url = report.sound((*issuer, "jwks_url"))
-    if url is not None and not is_trustworthy_url(url):
-        report.add((*issuer, "jwks_url"), "is neither https nor on loopback", hint)
 
 
 def _seconds(report: Report, place: Place) -> float | None:

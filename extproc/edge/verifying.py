@@ -5,7 +5,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from extproc.core import events
+from extproc.core.dpop import NonceWanted
 from extproc.core.identity import UnverifiedToken
+from extproc.core.presented import Presented
 from extproc.core.reasons import ExchangeError
 from extproc.edge.authenticator import Authenticator
 
@@ -25,22 +27,25 @@ class Verifying:
         self._feed = feed
         self._start = start
 
-    def verify(self, token: UnverifiedToken) -> None:
-        at = time.monotonic()
+    def verify(self, token: UnverifiedToken | None, presented: Presented) -> None:
         try:
-            principal = self._authenticator.verify_now(token)
+            principal = self._authenticator.verify_now(token, presented)
         except ExchangeError as error:
-            self._feed(events.TokenRejected(error.reason, at))
+            self._reject(error)
             return
         if principal is None:
-            self._start(self._verify_slowly(token))
-        else:
-            self._feed(events.TokenVerified(principal, at))
-
-    async def _verify_slowly(self, token: UnverifiedToken) -> None:
-        try:
-            principal = await self._authenticator.verify(token)
-        except ExchangeError as error:
-            self._feed(events.TokenRejected(error.reason, time.monotonic()))
+            self._start(self._verify_slowly(token, presented))
         else:
             self._feed(events.TokenVerified(principal, time.monotonic()))
+
+    async def _verify_slowly(self, token: UnverifiedToken | None, presented: Presented) -> None:
+        try:
+            principal = await self._authenticator.verify(token, presented)
+        except ExchangeError as error:
+            self._reject(error)
+        else:
+            self._feed(events.TokenVerified(principal, time.monotonic()))
+
+    def _reject(self, error: ExchangeError) -> None:
+        nonce = error.nonce if isinstance(error, NonceWanted) else ""
+        self._feed(events.TokenRejected(error.reason, time.monotonic(), nonce))

@@ -69,6 +69,8 @@ def read_attributes(message: pb.ProcessingRequest) -> Attributes:
     return Attributes(
         source_address=text("source.address"),
         tls_subject=text("connection.subject_peer_certificate"),
+        tls_sha256=text("connection.sha256_peer_certificate_digest"),
+        tls_uri=text("connection.uri_san_peer_certificate"),
         route_name=text("xds.route_name"),
         response_details=text("response.code_details"),
         response_flags=text("response.flags"),

@@ -75,7 +75,7 @@ def token(header: dict[str, Any] | None = None, **claims: Any) -> UnverifiedToke
 
 
 def verify(given_token: UnverifiedToken, issuer: Issuer = ISSUER, key: str = "ES256", now: float = NOW) -> Principal:
-    return verify_token(given_token, issuer, KEYS[key], now)
+    return verify_token(given_token, issuer, KEYS[key], now).principal
 
 
 def refusal(given_token: UnverifiedToken, *args: Any, **kwargs: Any) -> Reason:
@@ -259,7 +259,7 @@ def test_only_an_otherwise_good_token_is_called_expired() -> None:
 
 
 def test_claims_stand_where_the_configuration_says() -> None:
-    paths = ClaimPaths(("oid",), ("profile", "name"), ("realm_access", "roles"), ("https://idp.test/tenant",))
+    paths = ClaimPaths(("oid",), ("profile", "name"), (("realm_access", "roles"),), ("https://idp.test/tenant",))
     issuer = replace(ISSUER, claims=paths)
     claims = {"oid": "o-1", "profile": {"name": "N"}, "realm_access": {"roles": "one"}, "https://idp.test/tenant": "t"}
     principal = verify(token(**claims), issuer)

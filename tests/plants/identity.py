@@ -32,15 +32,15 @@ PLANTS = (
     Plant(
         "p3: a remembered token outlives its expiry",
         "edge/authenticator.py",
-        "self._clock() < found.principal.expires_at and found.keys",
-        "found.keys",
+        "return self._clock() < found.vouched.principal.expires_at",
+        "return True",
         AUTHENTICATOR + "test_a_cached_token_ends_when_it_expires",
     ),
     Plant(
         "p3: a remembered token outlives its key",
         "edge/authenticator.py",
-        "found.keys.key_set is found.key_set and ",
-        "",
+        "if found.keys.key_set is not found.key_set or not found.keys.usable():",
+        "if not found.keys.usable():",
         AUTHENTICATOR + "test_a_withdrawn_key_ends_the_tokens_it_signed_though_they_are_cached",
     ),
     Plant(

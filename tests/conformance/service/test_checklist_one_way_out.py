@@ -79,11 +79,11 @@ class Parts:
         self.faults.pass_by("append_content")
         asyncio.get_running_loop().call_soon(done, True)
 
-    def verify_now(self, token: Any) -> Principal | None:
+    def verify_now(self, token: Any, presented: Any) -> Principal | None:
         self.faults.pass_by("verify_now")
         return None
 
-    async def verify(self, token: Any) -> Principal:
+    async def verify(self, token: Any, presented: Any) -> Principal:
         self.faults.pass_by("verify")
         return Principal(issuer="i", subject="s", name="n", groups=("analysts",))
 

@@ -91,7 +91,7 @@ class FakeAuthenticator:
     def __init__(self, fault: BaseException | None = None) -> None:
         self.fault = fault
 
-    def verify_now(self, token: Any) -> Principal:
+    def verify_now(self, token: Any, presented: Any) -> Principal:
         if self.fault is not None:
             raise self.fault
         return Principal(issuer="i", subject="s", name="n", groups=("analysts",))

@@ -270,10 +270,10 @@ async def test_nothing_is_written_before_the_journal_says_that_it_is_durable() -
 @pytest.mark.parametrize("error", [Unverified(Reason.TOKEN_INVALID), Unavailable(Reason.IDENTITY_UNAVAILABLE)])
 async def test_a_token_that_is_refused_after_a_fetch_is_answered(error: ExchangeError) -> None:
     class Slow(FakeAuthenticator):
-        def verify_now(self, token: Any) -> None:
+        def verify_now(self, token: Any, presented: Any) -> None:
             return None
 
-        async def verify(self, token: Any) -> Principal:
+        async def verify(self, token: Any, presented: Any) -> Principal:
             await asyncio.sleep(0.005)
             raise error
 

@@ -11,7 +11,8 @@ import yaml
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, AuditSettings, DirectoryStore, KmsKeys, LockMode, S3Store
 from extproc.core.document import Problem
-from extproc.core.issuer import Issuer
+from extproc.core.dpop import DpopTerms
+from extproc.core.issuer import Issuer, IssuerKind, ServiceAccounts
 from extproc.core.schema import load_schema
 from extproc.core.snapshot import Limits
 from extproc.edge.settings import (
@@ -63,7 +64,16 @@ def test_the_example_means_what_it_says(example: Path, folder: Path) -> None:
             ConnectionSettings("embeddings", "http://127.0.0.1:8001", "/embed"),
         ),
         issuers=(
-            Issuer("https://login.example.org/realms/main", ("extproc",), ("RS256", "ES256", "EdDSA"), discovery=True),
+            Issuer(
+                "https://login.example.org/realms/main",
+                ("extproc",),
+                ("RS256", "ES256", "EdDSA"),
+                discovery=True,
+                token_types=("at+jwt", "jwt", ""),
+                authorized_parties=("chat-ui", "build-tools"),
+                service_accounts=ServiceAccounts(("idtyp",), ("app",)),
+                mfa_classes=frozenset({"phr", "phrh"}),
+            ),
             Issuer("build-robots", ("extproc",), ("EdDSA",), jwks_file=str(folder / "secrets/robots.jwks.json")),
         ),
         policy_file=folder / "policy.yaml",
@@ -74,6 +84,8 @@ def test_the_example_means_what_it_says(example: Path, folder: Path) -> None:
         audit=AuditSettings("example", folder / "spool", folder / "keys", DirectoryStore(folder / "store")),
         telemetry=TelemetrySettings(),
         limits=Limits(),
+        dpop=DpopTerms(external_urls=("https://models.example.org",)),
+        trust_domains=("example.org",),
     )
 
 
@@ -178,8 +190,19 @@ GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
         "identity.issuers.0.claims",
         {"groups": ["realm_access", "roles"]},
         lambda s: s.issuers[0].claims.groups,
-        ("realm_access", "roles"),
+        (("realm_access", "roles"),),
     ),
+    (
+        "identity.issuers.0.claims",
+        {"groups": [["groups"], ["https://idp/claims", "a.b"]]},
+        lambda s: s.issuers[0].claims.groups,
+        (("groups",), ("https://idp/claims", "a.b")),
+    ),
+    ("identity.issuers.0.kind", "kubernetes", lambda s: s.issuers[0].kind, IssuerKind.KUBERNETES),
+    ("identity.issuers.0.token_types", ["at+jwt"], lambda s: s.issuers[0].token_types, ("at+jwt",)),
+    ("identity.issuers.0.groups_overage", "ignore", lambda s: s.issuers[0].groups_overage, "ignore"),
+    ("identity.issuers.0.mfa", {"methods": ["hwk"]}, lambda s: s.issuers[0].mfa_methods, frozenset({"hwk"})),
+    ("identity.dpop", {"max_age": "5m", "nonce": True}, lambda s: (s.dpop, s.dpop_nonce), (DpopTerms((), 300), True)),
     ("identity.issuers.0.leeway", "0s", lambda s: s.issuers[0].leeway_seconds, 0),
     ("connections.0.path_prefix", "/a/b.c-d", lambda s: s.connections[0].path_prefix, "/a/b.c-d"),
 ]
@@ -248,6 +271,44 @@ BAD: list[tuple[str, object, str, str]] = [
     ("identity.issuers.0.leeway", "1h", "identity.issuers[0].leeway", "at most 300s"),
     ("identity.issuers.0.leeway", "500ms", "identity.issuers[0].leeway", "whole seconds"),
     ("identity.issuers.0.refresh", "0s", "identity.issuers[0].refresh", "more than nothing"),
+    ("identity.issuers.0.kind", "saml", "identity.issuers[0].kind", "is not a kind of issuer"),
+    (
+        "identity.issuers.0.token_types",
+        ["id"],
+        "identity.issuers[0].token_types[0]",
+        "is not a type of an access token",
+    ),
+    (
+        "identity.issuers.0.groups_overage",
+        "fetch",
+        "identity.issuers[0].groups_overage",
+        "is not a way to take a token",
+    ),
+    ("identity.issuers.0.service_accounts", {"claim": ["a"]}, "identity.issuers[0].service_accounts.values", "missing"),
+    ("identity.issuers.0.mfa", {}, "identity.issuers[0].mfa", "must not be empty"),
+    ("identity.issuers.0.authorized_parties", [], "identity.issuers[0].authorized_parties", "must not be empty"),
+    (
+        "identity.issuers.0.claims",
+        {"groups": ["a", ["b"]]},
+        "identity.issuers[0].claims.groups",
+        "mixes names and paths",
+    ),
+    (
+        "identity.issuers.0.claims",
+        {"groups": [7]},
+        "identity.issuers[0].claims.groups[0]",
+        "must be the name of a claim",
+    ),
+    ("identity.dpop", {"max_age": "11m"}, "identity.dpop.max_age", "at most 600s"),
+    (
+        "identity.dpop",
+        {"external_urls": ["models.example"]},
+        "identity.dpop.external_urls[0]",
+        "must be `https://host`",
+    ),
+    ("identity.dpop", {"external_urls": ["https://u:p@h"]}, "identity.dpop.external_urls[0]", "must be `https://host`"),
+    ("identity.spiffe", {"trust_domains": ["Example"]}, "identity.spiffe.trust_domains[0]", "must be a trust domain"),
+    ("identity.spiffe", {"trust_domains": ["example.org"]}, "identity.spiffe", "needs `listener.tls.client_ca`"),
     ("identity.issuers.0.claims", {"groups": []}, "identity.issuers[0].claims.groups", "must not be empty"),
     ("digest_key", "secrets/model.key", "digest_key", "shorter than 32 bytes"),
     ("mask_keys", [{"id": "k1", "file": "secrets/digest.key"}], "mask_keys[0].file", "the same key as `digest_key`"),
@@ -363,3 +424,19 @@ def test_the_longest_socket_path_counts(minimal: dict[str, Any], put: Put) -> No
     directory = "/" + "r" * 84
     assert load_settings(put(minimal | {"run_directory": directory, "workers": 10})).workers == 10
     assert problems(put(minimal | {"run_directory": directory, "workers": 11}))[0].path == "run_directory"
+
+
+@pytest.mark.parametrize("key", ["authorized_parties", "service_accounts", "mfa", "groups_overage", "claims"])
+def test_what_means_nothing_for_service_accounts_is_refused(key: str, minimal: dict[str, Any], put: Put) -> None:
+    """A control that would be inert is an error."""
+    values: dict[str, object] = {
+        "authorized_parties": ["a"],
+        "service_accounts": {"claim": ["a"], "values": ["b"]},
+        "mfa": {"methods": ["otp"]},
+        "groups_overage": "ignore",
+        "claims": {"subject": ["sub"]},
+    }
+    minimal["identity"]["issuers"][0] |= {"kind": "kubernetes", key: values[key]}
+    (problem,) = problems(put(minimal))
+    assert "means nothing for `kind: kubernetes`" in problem.message
+    assert key in problem.path

@@ -1,0 +1,50 @@
+"""Who asks, once somebody who is trusted has vouched for it."""
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["person", "service"]
+"""Whether somebody is at the other end: PCI DSS 8.6 treats accounts of systems and applications apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, as a trusted issuer vouches. `uid` is `issuer|subject` and is stable (PCI DSS 8.2.1).
+
+    `methods` is the `amr` claim (RFC 8176), `context_class` the `acr` claim, `mfa` what the issuer's configuration
+    makes of the two; `expires_at` and `authenticated_at` are Unix seconds, 0 where the token does not say.
+    """
+
+    issuer: str
+    subject: str
+    name: str
+    groups: tuple[str, ...]
+    tenant: str = ""
+    token_id: str = ""
+    client: str = ""
+    methods: tuple[str, ...] = ()
+    context_class: str = ""
+    authenticated_at: int = 0
+    expires_at: int = 0
+    kind: Kind = "person"
+    mfa: bool = False
+    spiffe_id: str = ""
+    """Of the client certificate, when our listener verified it and the configuration names its trust domain."""
+    certificate_subject: str = ""
+    """Of the client certificate, when our listener verified it."""
+    confirmation: str = ""
+    """`jkt:` or `x5t#S256:` and the thumbprint of the key that was shown to be held; empty for a bearer token."""
+
+    @property
+    def uid(self) -> str:
+        """`issuer|subject`."""
+        return f"{self.issuer}|{self.subject}"
+
+    def may_be(self, uid: str) -> bool:
+        """Whether `uid` is this person's, or the same written another way: some issuers let people choose the case."""
+        return _folded(self.uid) == _folded(uid)
+
+
+def _folded(uid: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", uid).casefold().split())
