@@ -15,7 +15,8 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from extproc.core.reasons import Reason, Unavailable
@@ -58,6 +59,10 @@ class Database:
                 raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
             with self._engine.begin() as connection:
                 yield connection
+
+    def insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
+        """An `INSERT` that can say `ON CONFLICT`, which the engines share and SQLAlchemy keeps with each of them."""
+        return sqlite.insert(table) if self._engine.dialect.name == "sqlite" else postgresql.insert(table)
 
     def forget(self) -> None:
         """What was overwritten is in no file of the database any more. Raises `Unavailable` while others keep it there.

@@ -1,9 +1,9 @@
-"""The one table of the approval store, and the way between its rows and `Approval`."""
+"""The tables of the approval store, and the way between the rows of one and `Approval`."""
 
 import json
 from typing import Any
 
-from sqlalchemy import Column, Double, Index, LargeBinary, MetaData, RowMapping, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, MetaData, RowMapping, String, Table, Text
 
 from extproc.core.approval import Approval, ApprovalState
 
@@ -36,6 +36,42 @@ APPROVALS = Table(
     Index("approvals_by_state", "state", "expires_at"),
 )
 """Times are Unix seconds; `findings` and `approver_groups` are JSON. A test compares this with the migrations."""
+
+BUDGET_ACCOUNTS = Table(
+    "budget_accounts",
+    METADATA,
+    Column("account_id", String(64), primary_key=True),
+    Column("budget", Text, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("window_seconds", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    Index("budget_accounts_by_end", "ends_at"),
+)
+"""One row for what a budget counts for one holder; every charge locks it first. `account_id` is a digest of the three
+texts. `ends_at`, here and below: the Unix second from which on nothing in the row counts any more."""
+
+BUDGET_AMOUNTS = Table(
+    "budget_amounts",
+    METADATA,
+    Column("account_id", String(64), primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    Index("budget_amounts_by_end", "ends_at"),
+)
+"""Sums by time. Buckets are numbered from the Unix epoch on, in twenty-fourths of the window."""
+
+BUDGET_CARDS = Table(
+    "budget_cards",
+    METADATA,
+    Column("account_id", String(64), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("bucket", BigInteger, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    Index("budget_cards_by_end", "ends_at"),
+)
+"""One row a card and the bucket in which it was last seen. `extproc.approvals.budget_digests` says what `digest` is."""
 
 SHOWN = [column for column in APPROVALS.c if column.name != "sealed_preview"]
 """Everything but the preview, which is read only when somebody looks at it."""

@@ -7,9 +7,13 @@ import json
 import sys
 from dataclasses import replace
 
+from extproc.approvals.budgets import BudgetStore
+from extproc.approvals.database import open_database
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore, open_store
 from extproc.core.approval import ApprovalState
+from extproc.core.budget_charge import Charge
+from extproc.core.trust import Secret
 
 
 def won(store: ApprovalStore, action: str, number: int, approval_id: str) -> bool:
@@ -39,12 +43,26 @@ def open_at(address: str) -> ApprovalStore:
     return open_store(ApprovalSettings(address), lambda _, data: data, lambda _, data: data)
 
 
+def charge(address: str, count: int) -> list[str]:
+    """One place of a budget at a time, of 99 that there are."""
+    database = open_database(address)
+    budgets = BudgetStore(database, Secret("k" * 32))
+    place = Charge("calls", "exchanges per person in 86400 s", "i|anna", 86400.0, amount=1, stop_at=100)
+    say("ready")
+    sys.stdin.readline()
+    got = [number for number in range(count) if not budgets.charge((place,), 1_700_000_000.0)[0].stopped]
+    database.close()
+    return [f"{number}" for number in got]
+
+
 def race(address: str, action: str, number: int, count: int) -> list[str]:
     if action == "open":
         say("ready")
         sys.stdin.readline()
         open_at(address).close()
         return ["open"]
+    if action == "charge":
+        return charge(address, count)
     store = open_at(address)
     say("ready")
     sys.stdin.readline()
