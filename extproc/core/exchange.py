@@ -142,6 +142,7 @@ class Exchange:
             "effect": ledger.policy.effect,
             "rule": ledger.policy.rule,
             "operation": ledger.operation.value,
+            "connection": ledger.connection,
         }
 
     def receive(self, event: Event) -> tuple[Action, ...]:
@@ -257,7 +258,7 @@ class Exchange:
     def _decide(self, at: float) -> tuple[Action, ...]:
         """Allow, hold or deny, with the rule that determined it."""
         ledger, incoming = self._ledger, self._incoming
-        if self._principal is None or incoming.connection is None:
+        if self._principal is None or incoming.candidates is None:
             return self._fail(Reason.INTERNAL, at)
         body = incoming.take_body()
         self._since = at
@@ -266,15 +267,15 @@ class Exchange:
             exchange_id=self.exchange_id,
             principal=self._principal,
             aliases=self._aliases,
-            connection=incoming.connection,
+            candidates=incoming.candidates,
             operation=ledger.operation,
-            path=incoming.path,
             headers=incoming.headers,
             body=body,
             now_unix=ledger.now_unix(at),
             source_address=ledger.source,
         )
         self._judgement = judgement
+        incoming.choose(judgement.connection)
         ledger.judged(judgement.decision, judgement.given)
         ledger.stripped, ledger.not_inspected = judgement.stripped, judgement.not_inspected
         ledger.request_digest = judgement.request_digest

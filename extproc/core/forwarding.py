@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from extproc.core.actions import HeaderMutation
+from extproc.core.connections import CONNECTION_HEADER
 from extproc.core.headers import Headers
 from extproc.core.masking.masker import Masker
 from extproc.core.snapshot import Connection
@@ -104,6 +105,7 @@ def mutate_request(headers: Headers, connection: Connection, masker: Masker) -> 
         or (name == "traceparent" and names_a_number(headers.text(name), masker))
     )
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
+    changed.append((CONNECTION_HEADER, connection.name.encode()))
     if connection.credential is not None:
         key = connection.credential.value.encode()
         bearer = connection.credential_header == "authorization"

@@ -1,10 +1,11 @@
 """The request as it arrives: what its headers alone decide, and its body until it is whole."""
 
+from extproc.core.connections import Candidates, find_candidates
 from extproc.core.dialects.routing import find_operation, normalize_path
 from extproc.core.events import RequestBody, RequestHeaders, RequestTrailers
 from extproc.core.forwarding import caller_secrets, unmaskable_texts
 from extproc.core.headers import Headers
-from extproc.core.judgement import carries_finding, check_url, find_connection
+from extproc.core.judgement import carries_finding, check_url
 from extproc.core.ledger import Ledger
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
@@ -17,12 +18,15 @@ class Incoming:
 
     def __init__(self, snapshot: Snapshot, ledger: Ledger) -> None:
         self.headers = Headers(())
+        self.candidates: Candidates | None = None
+        """None until the headers have come, and where they name no connection."""
         self.connection: Connection | None = None
-        self.path = ""
+        """None also while the body must say which."""
         self.whole = False
         """Nothing more of the request will come."""
         self._snapshot = snapshot
         self._ledger = ledger
+        self._limits = snapshot.limits
         self._body: list[bytes] = []
 
     def begin(self, event: RequestHeaders) -> None:
@@ -40,19 +44,27 @@ class Incoming:
         if headers.get("upgrade") is not None:
             raise Malformed(Reason.UPGRADE_REFUSED)
         raw_path = headers.get(":path") or b""
-        self.connection, self.path = find_connection(snapshot.connections, normalize_path(raw_path))
-        ledger.connection = self.connection.name
-        ledger.operation = find_operation(method, self.path)
+        path = normalize_path(raw_path)
+        self.candidates = candidates = find_candidates(snapshot.connections, headers.get(":authority") or b"", path)
+        self._limits = snapshot.limits_of(candidates.first)
+        if candidates.only is not None:
+            self.choose(candidates.only)
+        ledger.operation = find_operation(method, candidates.path)
         if any(carries_finding(snapshot.scanner, text) for text in unmaskable_texts(headers)):
             raise Malformed(Reason.HEADERS_INVALID)
         check_url(snapshot.scanner, raw_path, caller_secrets(headers))
+
+    def choose(self, connection: Connection) -> None:
+        """The model server that the request is for."""
+        self.connection = connection
+        self._ledger.connection = connection.name
 
     def check_body(self) -> None:
         """What the headers say of a body that has not come yet."""
         if self.headers.is_encoded():
             raise Malformed(Reason.BODY_ENCODED)
         length = self.headers.text("content-length")
-        if length.isdigit() and int(length[:20]) > self._snapshot.limits.max_body_bytes:
+        if length.isdigit() and int(length[:20]) > self._limits.max_body_bytes:
             raise Malformed(Reason.BODY_TOO_LARGE)
 
     def add(self, event: RequestBody | RequestTrailers) -> None:
@@ -63,7 +75,7 @@ class Incoming:
             self.whole = self.whole or event.end_of_stream
         else:
             self.whole = True
-        if self._ledger.request_bytes > self._snapshot.limits.max_body_bytes:
+        if self._ledger.request_bytes > self._limits.max_body_bytes:
             raise Malformed(Reason.BODY_TOO_LARGE)
 
     def take_body(self) -> bytes:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from extproc.core.actions import ForwardRequest
+from extproc.core.connections import Candidates
 from extproc.core.dialects.form import FormRequest, mask_field
 from extproc.core.dialects.request import ParsedRequest, needs_body, parse_request
 from extproc.core.dialects.routing import path_model
@@ -30,6 +31,7 @@ class Judgement:
     """What was decided, and the request as it may go on."""
 
     decision: Decision
+    connection: Connection
     given: DecisionInput
     """What it looked at."""
     forward: ForwardRequest = field(repr=False)
@@ -68,19 +70,6 @@ def _names_finding(scanner: Scanner, raw: bytes) -> bool:
     return any(mask_field(name, value, masker) != value for name, value in fields if value)
 
 
-def find_connection(connections: tuple[Connection, ...], path: str) -> tuple[Connection, str]:
-    """The connection with the longest matching prefix, and the path below it (with its leading slash)."""
-    best: Connection | None = None
-    for connection in connections:
-        prefix = connection.path_prefix.rstrip("/")
-        inside = path == prefix or path.startswith(prefix + "/")
-        if inside and (best is None or len(connection.path_prefix) > len(best.path_prefix)):
-            best = connection
-    if best is None:
-        raise Malformed(Reason.NO_SUCH_CONNECTION)
-    return best, path[len(best.path_prefix.rstrip("/")) :] or "/"
-
-
 def _with_model(facts: Facts, named: str) -> Facts:
     """The facts, with the model that the path names. A body that names another is refused."""
     if not named or facts.model == named:
@@ -96,31 +85,32 @@ def judge(
     exchange_id: str,
     principal: Principal,
     aliases: Aliases,
-    connection: Connection,
+    candidates: Candidates,
     operation: Operation,
-    path: str,
     headers: Headers,
     body: bytes,
     now_unix: float,
     source_address: str,
 ) -> Judgement:
-    """Decide a request that is whole and whose caller is known. `path` is normalised, below the connection's prefix.
+    """Decide a request that is whole and whose caller is known.
 
-    `aliases` name what is masked.
+    `candidates` are the model servers that its host and path leave, of which its model chooses one. `aliases` name what
+    is masked.
     """
-    masker = snapshot.scanner.masker(Side.REQUEST, aliases)
+    masker, limits = snapshot.scanner.masker(Side.REQUEST, aliases), snapshot.limits_of(candidates.first)
     parsed: ParsedRequest | FormRequest | None = None
     facts, masked, changed = Facts(), None, False
     stripped: tuple[str, ...] = ()
     not_inspected: dict[str, int] = {}
     if body or needs_body(operation):
-        parsed = parse_request(operation, headers.content_type(), body, snapshot.limits, snapshot.policy.masking.media)
+        parsed = parse_request(operation, headers.content_type(), body, limits, snapshot.policy.masking.media)
         facts, not_inspected = parsed.facts, parsed.not_inspected
         if carries_finding(snapshot.scanner, facts.model):
             raise Malformed(Reason.BODY_NOT_INSPECTABLE)
         request = parsed.mask(masker)
         masked, stripped, changed = request.body, request.stripped, request.changed
-    facts = _with_model(facts, path_model(path))
+    facts = _with_model(facts, path_model(candidates.path))
+    connection = candidates.of_model(facts.model)
     holds_pan = masked is not None and masker.findings.get(Kind.PAN, 0) > 0
     mutation = mutate_request(headers, connection, masker)
     given = DecisionInput(
@@ -139,6 +129,7 @@ def judge(
         sealed = _sealed(snapshot, aliases, exchange_id, parsed, masked)
     return Judgement(
         decision=decision,
+        connection=connection,
         given=given,
         forward=ForwardRequest(mutation=mutation, body=masked, changed=changed),
         stripped=stripped,

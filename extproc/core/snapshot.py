@@ -1,25 +1,17 @@
 """Everything one exchange is judged by, taken once at its start, so that a reload never changes a running exchange."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from extproc.core.masking.effort import MAX_STEPS
 from extproc.core.masking.scanner import Scanner
+from extproc.core.masking.settings import Side
 from extproc.core.originals import SealOriginal
-from extproc.core.policy import Policy
+from extproc.core.policy import Operation, Policy
 from extproc.core.trust import Secret
 
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A registered model server. `path_prefix` is matched on whole segments; the longest prefix wins.
-
-    `credential_header` and `credential` are what the model server wants; the caller never sees them.
-    """
-
-    name: str
-    path_prefix: str = "/"
-    credential_header: str = "authorization"
-    credential: Secret | None = field(default=None, repr=False)
+ANY_DIALECT = "any"
+"""Of a connection whose paths are those of every server that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +39,33 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """A registered model server, and which requests are for it. `extproc.core.connections` chooses among several.
+
+    `credential_header` and `credential` are what the model server wants; the caller never sees them.
+    """
+
+    name: str
+    path_prefix: str = "/"
+    credential_header: str = "authorization"
+    credential: Secret | None = field(default=None, repr=False)
+    hosts: tuple[str, ...] = ()
+    """Host names in lower case without a port; `*.` at the beginning stands for one or more labels. Empty: any host."""
+    models: tuple[str, ...] = ()
+    """Names and globs (`*`, `?`) of the models that it serves. Empty: any, and requests that name none."""
+    dialect: str = ANY_DIALECT
+    """Whose API it speaks: a path of another server's is unknown there."""
+    limits: Limits | None = None
+    """Instead of the deployment's."""
+    opaque: frozenset[tuple[Operation, Side]] = frozenset()
+    """Bodies that go through without being looked into."""
+    model_map: Mapping[str, str] = field(default_factory=dict)
+    """What a model that clients name is called on the server. The policy sees what the client says."""
+    only_mapped: bool = False
+    """A model that is not in `model_map` is refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The policy, the scanner compiled from it, and the deployment's settings in force when the exchange began."""
 
@@ -58,3 +77,7 @@ class Snapshot:
     """Keys `request_digest`: nothing stored can be compared with an unkeyed digest of a prompt."""
     seal: SealOriginal | None = field(default=None, repr=False)
     """Seals originals that hold a PAN; None: none are kept."""
+
+    def limits_of(self, connection: Connection | None) -> Limits:
+        """The bounds on what goes to this model server and comes from it; the deployment's where none is known."""
+        return self.limits if connection is None or connection.limits is None else connection.limits

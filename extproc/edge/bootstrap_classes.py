@@ -25,6 +25,7 @@ with warnings.catch_warnings():
     from envoy_data_plane.envoy.extensions.filters.http.rbac import v3 as rbac_filter
     from envoy_data_plane.envoy.extensions.filters.http.router import v3 as router
     from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+    from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import v3 as early_mutation
     from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import v3 as downstream_connections
     from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
     from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstream_http
@@ -43,6 +44,7 @@ __all__ = [
     "cluster",
     "core",
     "downstream_connections",
+    "early_mutation",
     "endpoint",
     "ext_proc",
     "hcm",

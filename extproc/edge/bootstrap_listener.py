@@ -4,6 +4,7 @@ import math
 from datetime import timedelta
 from typing import Any
 
+from extproc.core.connections import CONNECTION_HEADER
 from extproc.edge import gate
 from extproc.edge.bootstrap_classes import (
     Struct,
@@ -11,9 +12,11 @@ from extproc.edge.bootstrap_classes import (
     access_stream,
     accesslog,
     core,
+    early_mutation,
     hcm,
     listener,
     matcher,
+    mutation_rules,
     pack,
     tls,
     trace,
@@ -40,7 +43,7 @@ ACCESS_LOG = {
     "bytes_sent": "%BYTES_SENT%",
     "duration_ms": "%DURATION%",
     "source": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-    "connection": "%ROUTE_NAME%",
+    "connection": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.CONNECTION})%",
     "upstream": "%UPSTREAM_HOST%",
     "request_id": "%REQ(X-REQUEST-ID)%",
     "trace_id": "%TRACE_ID%",
@@ -101,6 +104,7 @@ def _connection_manager(settings: Settings, gate_secret: str) -> Any:
         stat_prefix="edge",
         codec_type=hcm.HttpConnectionManagerCodecType.AUTO,
         route_config=routes(settings),
+        early_header_mutation_extensions=[_without_choice()],
         http_filters=http_filters(settings, gate_secret),
         # What the policy matches is what the model server gets.
         normalize_path=True,
@@ -128,6 +132,14 @@ def _connection_manager(settings: Settings, gate_secret: str) -> Any:
         access_log=[_access_log(settings)],
         local_reply_config=_local_replies(),
         tracing=_tracing(settings) if settings.telemetry.otlp_endpoint else None,
+    )
+
+
+def _without_choice() -> Any:
+    """Before a route is looked for: which model server a request is for is not the client's to say."""
+    mutation = early_mutation.HeaderMutation(mutations=[mutation_rules.HeaderMutation(remove=CONNECTION_HEADER)])
+    return core.TypedExtensionConfig(
+        name="envoy.http.early_header_mutation.header_mutation", typed_config=pack(mutation)
     )
 
 

@@ -1,31 +1,36 @@
-"""The routes of the bootstrap: one per connection, and one for every path that belongs to none."""
+"""The routes of the bootstrap: one per connection, taken by the service's choice alone, and one for everything else.
+
+Before the service has judged a request no route leads to a model server; then it names one in a header of its own and
+has the route looked for again. A client's header of that name is taken off before the first look.
+"""
 
 import re
 from datetime import timedelta
 from typing import Any
 
+from extproc.core.connections import CONNECTION_HEADER
 from extproc.edge.bootstrap_classes import matcher, route
 from extproc.edge.bootstrap_clusters import model_cluster_name, parse_http_address
 from extproc.edge.bootstrap_filters import longest_message_seconds
 from extproc.edge.settings import ConnectionSettings, Settings
 
 _IDLE_SLACK_SECONDS = 60
+_NO_CLUSTER = "none"
+"""Connections' clusters all begin with `model_`."""
 
 
 def routes(settings: Settings) -> Any:
-    """Longest prefix first, on whole segments, without retries. Whatever matches nothing still passes every filter."""
-    ordered = sorted(settings.connections, key=lambda c: len(_prefix(c)), reverse=True)
-    found = [_connection_route(connection, settings) for connection in ordered]
-    if not any(_prefix(connection) == "" for connection in ordered):
-        found.append(_unknown_path())
+    """One per connection, without retries. Whatever matches none still passes every filter."""
+    found = [_connection_route(connection, settings) for connection in settings.connections]
     host = route.VirtualHost(
         name="models",
         domains=["*"],
-        routes=found,
+        routes=[*found, _not_chosen(settings)],
         # The listener's own limit is far lower; past this one the answer is 413, and ext_proc sees it.
         request_body_buffer_limit=settings.limits.max_body_bytes,
     )
-    return route.RouteConfiguration(name="models", virtual_hosts=[host])
+    # One route names a cluster that there is not.
+    return route.RouteConfiguration(name="models", virtual_hosts=[host], validate_clusters=False)
 
 
 def _prefix(connection: ConnectionSettings) -> str:
@@ -38,16 +43,25 @@ def _connection_route(connection: ConnectionSettings, settings: Settings) -> Any
     where = parse_http_address(connection.upstream, f"connection `{connection.name}`: upstream", 80)
     return route.Route(
         name=connection.name,
-        match=route.RouteMatch(path_separated_prefix=prefix) if prefix else route.RouteMatch(prefix="/"),
+        match=_chosen(connection.name, prefix),
+        request_headers_to_remove=[CONNECTION_HEADER],
         route=route.RouteAction(
             cluster=model_cluster_name(connection.name),
             # Model servers know neither our prefix nor the name clients call us by.
             regex_rewrite=_without_prefix(prefix) if prefix else None,
             host_rewrite_literal=where.authority,
             timeout=timedelta(0),
-            idle_timeout=timedelta(seconds=longest_message_seconds(settings) + _IDLE_SLACK_SECONDS),
+            idle_timeout=_idle_timeout(settings),
         ),
     )
+
+
+def _chosen(name: str, prefix: str) -> Any:
+    """By the service, which matched the prefix too: both must say so."""
+    said = route.HeaderMatcher(name=CONNECTION_HEADER, string_match=matcher.StringMatcher(exact=name))
+    if prefix:
+        return route.RouteMatch(path_separated_prefix=prefix, headers=[said])
+    return route.RouteMatch(prefix="/", headers=[said])
 
 
 def _without_prefix(prefix: str) -> Any:
@@ -55,6 +69,23 @@ def _without_prefix(prefix: str) -> Any:
     return matcher.RegexMatchAndSubstitute(pattern=pattern, substitution="/")
 
 
-def _unknown_path() -> Any:
-    """Answered by the router, so after ext_proc: the service sees the request, records it and refuses it first."""
-    return route.Route(match=route.RouteMatch(prefix="/"), direct_response=route.DirectResponseAction(status=404))
+def _not_chosen(settings: Settings) -> Any:
+    """The way to no cluster: a 404 by the router, so after ext_proc, which sees the request and chooses or refuses.
+
+    A direct response would have neither the virtual host's body limit nor an idle timeout, which count while the
+    service reads and holds.
+    """
+    return route.Route(
+        match=route.RouteMatch(prefix="/"),
+        route=route.RouteAction(
+            cluster=_NO_CLUSTER,
+            cluster_not_found_response_code=route.RouteActionClusterNotFoundResponseCode.NOT_FOUND,
+            timeout=timedelta(0),
+            idle_timeout=_idle_timeout(settings),
+        ),
+    )
+
+
+def _idle_timeout(settings: Settings) -> timedelta:
+    """How long a stream may be silent: longer than the longest hold."""
+    return timedelta(seconds=longest_message_seconds(settings) + _IDLE_SLACK_SECONDS)

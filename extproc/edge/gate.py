@@ -20,6 +20,7 @@ EXCHANGE_ID = "exchange_id"
 EFFECT = "effect"
 RULE = "rule"
 OPERATION = "operation"
+CONNECTION = "connection"
 
 GATE_HEADER = "x-extproc-gate"
 ORIGIN_HEADER = "x-extproc-origin"

@@ -134,8 +134,10 @@ def request_answers(
     """Let the request go on: the outstanding header or body message is answered, with the key of the request lock."""
     message = pb.ProcessingResponse()
     _fill_metadata(message.dynamic_metadata, labels, ALLOW)
+    # The route is looked for again, now that the request says which model server was chosen.
     if shape.headers_answered:
         common = message.request_body.response
+        common.clear_route_cache = True
         changed = action.body is not None and action.changed
         # BUFFERED keeps content-length, and a wrong one is a 500: set it with the body it counts.
         extra = (("content-length", str(len(action.body)).encode()),) if changed and action.body is not None else ()
@@ -143,6 +145,7 @@ def request_answers(
         if changed and action.body is not None:
             common.body_mutation.body = action.body
         return [message]
+    message.request_headers.response.clear_route_cache = True
     _fill_headers(message.request_headers.response.header_mutation, action.mutation)
     answers: list[pb.ProcessingResponse | bytes] = [message]
     if modes.request is BodyMode.DUPLEX and not shape.headers_only:

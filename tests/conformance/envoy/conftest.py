@@ -14,7 +14,10 @@ import pytest
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings, DirectoryStore
-from extproc.core.snapshot import Limits
+from extproc.core.connections import CONNECTION_HEADER, find_candidates
+from extproc.core.dialects.routing import normalize_path
+from extproc.core.reasons import Malformed
+from extproc.core.snapshot import Connection, Limits
 from extproc.edge import gate
 from extproc.edge.bootstrap import render_bootstrap
 from extproc.edge.settings import (
@@ -32,7 +35,13 @@ from extproc.pb import ext_proc_pb2_grpc as pb_grpc
 
 GATE = "a-gate-secret-for-tests-0123456789abcdef"
 MAX_BODY = 200_000
-LABELS = {gate.EXCHANGE_ID: "ex-0001", gate.EFFECT: "allow", gate.RULE: "analysts", gate.OPERATION: "chat"}
+LABELS = {
+    gate.EXCHANGE_ID: "ex-0001",
+    gate.EFFECT: "allow",
+    gate.RULE: "analysts",
+    gate.OPERATION: "chat",
+    gate.CONNECTION: "alpha",
+}
 
 
 def settings_in(directory: Path, **changes: Any) -> Settings:
@@ -80,11 +89,14 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
     leaves the marker or the decision away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, connections: tuple[ConnectionSettings, ...] = ()) -> None:
+        self.connections = tuple(Connection(each.name, each.path_prefix) for each in connections)
         self.reset()
 
     def reset(self) -> None:
         self.plan: dict[str, str] = {}
+        self.choice: str | None = None
+        """The connection to choose, whatever the path; None: the one that the settings give it."""
         self.seen: list[Seen] = []
         self.status = 403
         self.delay_seconds = 0.0
@@ -123,10 +135,13 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
         match kind:
             case "request_headers":
                 answer.request_headers.response.SetInParent()
-                if message.request_headers.end_of_stream and not bare:
-                    self._label(answer, gate.ALLOW)
+                self._path = next(h.raw_value for h in message.request_headers.headers.headers if h.key == ":path")
+                if message.request_headers.end_of_stream:
+                    self._choose(answer.request_headers.response)
+                    if not bare:
+                        self._label(answer, gate.ALLOW)
             case "request_body":
-                answer.request_body.response.SetInParent()
+                self._choose(answer.request_body.response)
                 if not bare:
                     self._label(answer, gate.ALLOW)
             case "response_headers":
@@ -142,6 +157,19 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
             case _:
                 answer.response_trailers.SetInParent()
         return answer
+
+    def _choose(self, common: pb.CommonResponse) -> None:
+        """The connection for the path, as the service says it; nothing for a path that has none."""
+        common.SetInParent()
+        name = self.choice
+        if name is None:
+            try:
+                name = find_candidates(self.connections, b"", normalize_path(self._path)).first.name
+            except Malformed:
+                return
+        common.clear_route_cache = True
+        option = common.header_mutation.set_headers.add()
+        option.header.key, option.header.raw_value = CONNECTION_HEADER, name.encode()
 
     def _label(self, answer: pb.ProcessingResponse, decision: str) -> None:
         answer.dynamic_metadata.update({gate.NAMESPACE: {gate.DECISION: decision, **LABELS}})
@@ -245,7 +273,7 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEdge]:
 
     def start(*, tls: TlsSettings | None = None, live_workers: int = 1, **changes: Any) -> Edge:
         directory = tmp_path_factory.mktemp("edge")
-        service, model = ToyService(), ToyModel()
+        model = ToyModel()
         stops.append(model.stop)
         settings = settings_in(
             directory,
@@ -258,6 +286,7 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEdge]:
             limits=Limits(max_body_bytes=MAX_BODY),
         )
         settings = replace(settings, **changes)
+        service = ToyService(settings.connections)
         if live_workers:
             server = serve_toy(service, [directory / f"worker-{index}.sock" for index in range(live_workers)])
             stops.append(lambda: server.stop(0).wait())

@@ -41,6 +41,17 @@ def test_a_buffered_body_that_was_masked_replaces_what_came_and_is_counted() -> 
     assert decision(message) == {DECISION: ALLOW, "rule": "analysts"}
 
 
+@pytest.mark.parametrize("mode", [BUFFERED, DUPLEX])
+def test_a_request_that_goes_on_has_its_route_looked_for_again(mode: wire.Modes) -> None:
+    """In the answer that carries the header mutation; Envoy takes no notice of it anywhere else."""
+    shape = wire.RequestShape(headers_answered=mode is BUFFERED, headers_only=False, trailers=None)
+    first = wire.request_answers(ForwardRequest(MUTATION, Masked(b"{}"), changed=False), mode, shape, labels={})[0]
+    assert isinstance(first, pb.ProcessingResponse)
+    common = first.request_body.response if mode is BUFFERED else first.request_headers.response
+    assert common.clear_route_cache
+    assert common.HasField("header_mutation")
+
+
 def test_a_buffered_body_that_is_unchanged_goes_on_as_it_came() -> None:
     shape = wire.RequestShape(headers_answered=True, headers_only=False, trailers=None)
     (message,) = wire.request_answers(
