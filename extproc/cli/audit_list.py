@@ -20,6 +20,7 @@ from extproc.cli.audit_where import (
 
 EFFECTS = ("allow", "hold", "deny")
 """What the policy says. The other verdicts are how an exchange ended."""
+KINDS = ("person", "service")
 OUTCOMES = ("completed", "refused", "held", "abandoned", "cut", "failed", "recovered", "under_way")
 
 
@@ -29,8 +30,10 @@ OUTCOMES = ("completed", "refused", "held", "abandoned", "cut", "failed", "recov
 @json_option
 @span_options
 @click.option("--person", default="", help="Part of a name or uid.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only people, or only service accounts.")
 @click.option("--model", default="", help="The model's name.")
 @click.option("--rule", default="", help="The policy's rule that determined the decision.")
+@click.option("--shadow", default="", help="A rule in shadow that would have changed something.")
 @click.option(
     "--verdict",
     "verdicts",
@@ -48,8 +51,10 @@ def list_command(
     since: str,
     until: str,
     person: str,
+    kind: str | None,
     model: str,
     rule: str,
+    shadow: str,
     verdicts: tuple[str, ...],
     findings: tuple[str, ...],
     limit: int | None,
@@ -65,8 +70,10 @@ def list_command(
     span = span_of(since, until)
     query = Query(
         person=person,
+        kind=kind or "",
         model=model,
         rule=rule,
+        shadow=shadow,
         effects=frozenset(verdicts) & frozenset(EFFECTS),
         outcomes=frozenset(verdicts) & frozenset(OUTCOMES),
         findings=frozenset(findings),
@@ -75,8 +82,10 @@ def list_command(
         "since": since,
         "until": until,
         "person": person,
+        "kind": kind or "",
         "model": model,
         "rule": rule,
+        "shadow": shadow,
         "verdicts": " ".join(verdicts),
         "findings": " ".join(findings),
         "limit": limit or 0,

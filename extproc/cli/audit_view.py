@@ -26,10 +26,12 @@ def summary(exchange: ExchangeRecords) -> dict[str, Any]:
         "time": time_text(exchange.began_ms),
         "person": last.actor.name or last.actor.uid,
         "uid": last.actor.uid,
+        "kind": last.actor.kind,
         "operation": last.resource.operation,
         "model": exchange.model,
         "effect": exchange.effect,
         "rule": exchange.rule,
+        "shadow": exchange.shadow,
         "outcome": exchange.outcome,
         "status_detail": last.status_detail,
         "http_status": last.http_status,
@@ -86,7 +88,8 @@ def _row(exchange: ExchangeRecords) -> tuple[str, ...]:
         " ".join(f"{kind}:{count}" for kind, count in row[name].items()) or "-"
         for name in ("findings_request", "findings_response")
     )
-    words = [row["time"], row["exchange_id"], row["person"], row["operation"], row["model"], row["effect"]]
+    person = row["person"] + (" (service)" if row["kind"] == "service" else "")
+    words = [row["time"], row["exchange_id"], person, row["operation"], row["model"], row["effect"]]
     outcome = row["outcome"] + (f"({row['status_detail']})" if row["status_detail"] else "")
     if row["shredded"] is not None:
         outcome += f", shredded: {printable_line(row['shredded'])}"

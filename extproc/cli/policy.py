@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from extproc.cli import policy_replay
 from extproc.core.document import Problem
 from extproc.core.masking.mask import label_of
 from extproc.core.masking.rule_catalogue import rules_of
@@ -23,6 +24,9 @@ _UNREADABLE = 2
 @click.group(name="policy")
 def command() -> None:
     """Check a policy."""
+
+
+command.add_command(policy_replay.command)
 
 
 @command.command()

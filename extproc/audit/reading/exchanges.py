@@ -36,6 +36,25 @@ class ExchangeRecords:
         return (self._ends() or own or [self.records[-1].record])[-1]
 
     @property
+    def decided(self) -> Record:
+        """The last of its own records that says what the policy's decision looked at, or at least what it was; else
+        `last`."""
+        own = [item.record for item in reversed(self.records) if item.record.event_code in _OF_AN_EXCHANGE]
+        full = (record for record in own if record.decision is not None)
+        short = (record for record in own if record.policy is not None and record.policy.effect)
+        return next(full, next(short, self.last))
+
+    @property
+    def shadow(self) -> tuple[str, ...]:
+        """Rules in shadow that would have changed something, had they been enforced."""
+        decision = self.decided.decision
+        if decision is None:
+            return ()
+        return tuple(each.rule for each in decision.shadow if each.would_change) + (
+            decision.response.shadow if decision.response else ()
+        )
+
+    @property
     def shredded(self) -> Record | None:
         """The first record by which its key was destroyed, with who and why."""
         records = (item.record for item in self.records if item.record.event_code is EventCode.ADMIN_SHRED)
@@ -96,12 +115,15 @@ class ExchangeRecords:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which exchanges to list. Empty: every one. `person` is part of a name or uid. Of several effects, outcomes or
-    kinds of findings any one is enough."""
+    """Which exchanges to list. Empty: every one. `person` is part of a name or uid, `kind` is `person` or `service`,
+    `shadow` a rule that would have changed something. Of several effects, outcomes or kinds of findings any one is
+    enough."""
 
     person: str = ""
+    kind: str = ""
     model: str = ""
     rule: str = ""
+    shadow: str = ""
     effects: frozenset[str] = frozenset()
     outcomes: frozenset[str] = frozenset()
     findings: frozenset[str] = frozenset()
@@ -111,6 +133,8 @@ class Query:
         wanted = self.person.casefold()
         return (
             (not wanted or wanted in actor.name.casefold() or wanted in actor.uid.casefold())
+            and (not self.kind or self.kind == actor.kind)
+            and (not self.shadow or self.shadow in exchange.shadow)
             and (not self.model or self.model == exchange.model)
             and (not self.rule or self.rule == exchange.rule)
             and (not self.effects or exchange.effect in self.effects)

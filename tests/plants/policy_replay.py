@@ -1,0 +1,96 @@
+"""Planted bugs: what records say of decisions, and decisions made again."""
+
+from tests.plants.plant import Plant
+
+REPLAY = "tests/audit/test_policy_replay.py::"
+RECORDED = "tests/core/test_recorded.py::"
+DECIDED = "tests/core/exchange/test_recorded_decisions.py::"
+SHOWN = "tests/audit/test_audit_decisions.py::"
+
+PLANTS = (
+    Plant(
+        "records: the tenant is not kept",
+        "core/recorded.py",
+        "        tenant=principal.tenant,\n",
+        "",
+        RECORDED + "test_what_a_decision_looked_at_is_read_back_from_its_record",
+    ),
+    Plant(
+        "records: a decision's time is cut to the second",
+        "core/recorded.py",
+        "time_ms=round(given.now_unix * 1000)",
+        "time_ms=int(given.now_unix) * 1000",
+        RECORDED + "test_what_a_decision_looked_at_is_read_back_from_its_record",
+    ),
+    Plant(
+        "records: tool names that do not fit are left out without a word",
+        "core/recorded.py",
+        "tool_names_left_out=len(names) - len(kept)",
+        "tool_names_left_out=0",
+        RECORDED + "test_more_tools_than_are_kept_cannot_be_decided_again",
+    ),
+    Plant(
+        "records: only what goes on says what was decided about",
+        "core/ledger.py",
+        "            decision=self.decision,\n",
+        "            decision=self.decision if code.value.startswith('inference') else None,\n",
+        DECIDED + "test_every_record_after_a_decision_says_what_it_looked_at[denied]",
+    ),
+    Plant(
+        "records: `acr` is kept as it came",
+        "core/ledger.py",
+        "context_class=mask(principal.context_class)",
+        "context_class=principal.context_class",
+        DECIDED + "test_every_record_after_a_decision_says_what_it_looked_at[allowed]",
+    ),
+    Plant(
+        "records: the client certificate is forgotten when nobody is known",
+        "core/incoming.py",
+        "if event.attributes.tls_subject:",
+        "if False:",
+        DECIDED + "test_the_client_certificate_is_recorded_before_anybody_is_known",
+    ),
+    Plant(
+        "replay: another rule with the same effect counts as no change",
+        "core/policy_replay.py",
+        "        if then != now:",
+        "        if then.effect != now.effect:",
+        REPLAY + "test_the_table_is_what_really_changes",
+    ),
+    Plant(
+        "replay: what cannot be decided again counts as unchanged",
+        "core/policy_replay.py",
+        "            self.not_rebuilt += 1\n            return",
+        "            now = then",
+        REPLAY + "test_what_earlier_versions_wrote_is_counted_and_not_guessed",
+    ),
+    Plant(
+        "replay: it fails on nothing but any",
+        "core/policy_replay.py",
+        'if "any" in kinds or change.kind in kinds)',
+        'if "any" in kinds)',
+        REPLAY + "test_it_fails_on_the_changes_that_are_named[one]",
+    ),
+    Plant(
+        "replay: a reading that nobody sees",
+        "cli/policy_replay.py",
+        '    where.record_read("policy.replay"',
+        '    where.look() and print("policy.replay"',
+        REPLAY + "test_a_replay_that_cannot_be_recorded_shows_nothing",
+    ),
+    Plant(
+        "list: a rule in shadow that agrees counts as one that would change something",
+        "audit/reading/exchanges.py",
+        "for each in decision.shadow if each.would_change)",
+        "for each in decision.shadow)",
+        SHOWN
+        + "test_exchanges_are_found_by_what_a_rule_in_shadow_would_change_and_by_who_asks[a rule that would change]",
+    ),
+    Plant(
+        "list: a service account looks like a person",
+        "cli/audit_view.py",
+        'if row["kind"] == "service"',
+        'if row["kind"] == "machine"',
+        SHOWN + "test_a_service_account_is_told_from_a_person",
+    ),
+)
