@@ -11,7 +11,7 @@ PLANTS = (
     Plant(
         "p3: an expired token passes",
         "core/identity.py",
-        'if _seconds(payload.get("exp")) <= now_unix - issuer.leeway_seconds:',
+        'if seconds(payload.get("exp")) <= now_unix - issuer.leeway_seconds:',
         "if False:",
         IDENTITY + "test_times_end_exactly_at_the_leeway",
     ),

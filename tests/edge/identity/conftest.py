@@ -23,6 +23,7 @@ from jwt.algorithms import get_default_algorithms
 from extproc.core.identity import UnverifiedToken
 from extproc.core.issuer import Issuer
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.possession import Terms
 
 ROOT = Path(__file__).parents[3]
 NOW = 1_800_000_000.0
@@ -134,8 +135,8 @@ async def start(clock: Clock) -> AsyncIterator[Callable[..., Authenticator]]:
     tasks: list[asyncio.Task[None]] = []
     async with httpx.AsyncClient(trust_env=False) as client:
 
-        def begin(*issuers: Issuer, at: Callable[[], float] = clock) -> Authenticator:
-            authenticator = Authenticator(issuers, client, clock=at)
+        def begin(*issuers: Issuer, at: Callable[[], float] = clock, terms: Terms | None = None) -> Authenticator:
+            authenticator = Authenticator(issuers, client, clock=at, terms=terms)
             tasks.append(asyncio.create_task(authenticator.run()))
             return authenticator
 
