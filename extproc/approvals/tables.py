@@ -99,3 +99,24 @@ def read_row(row: RowMapping) -> Approval:
             "approver_groups": tuple(str(group) for group in json.loads(fields["approver_groups"])),
         }
     )
+
+
+SINGLE_USE = Table(
+    "single_use",
+    METADATA,
+    Column("purpose", String(16), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("expires_at", Double, nullable=False),
+    Index("single_use_by_end", "expires_at"),
+)
+"""What was used and may not be used again until then: `digest` is the SHA-256 of its name."""
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("sessions_by_end", "expires_at"),
+)
+"""Of people in the console: `digest` is the SHA-256 of what the browser has, `person` is JSON."""

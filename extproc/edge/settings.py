@@ -8,6 +8,7 @@ from extproc.audit.settings import AuditSettings
 from extproc.core.dpop import DpopTerms
 from extproc.core.issuer import Issuer
 from extproc.core.snapshot import Limits
+from extproc.edge.settings_console import ConsoleSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +101,4 @@ class Settings:
     """Whose SPIFFE ids in client certificates name a workload."""
     mask_keys: tuple[MaskKeySettings, ...] = ()
     """The first makes tokens; the others were the first once, and are kept for `extproc mask-tokens`."""
+    console: ConsoleSettings | None = None

@@ -21,6 +21,14 @@ from extproc.edge.settings import (
     TelemetrySettings,
     TlsSettings,
 )
+from extproc.edge.settings_console import (
+    MFA_CONTEXTS,
+    ConsoleSettings,
+    ConsoleTls,
+    SamlAttributes,
+    SamlSettings,
+    TokenSettings,
+)
 
 Values = Mapping[str, Any]
 
@@ -57,6 +65,7 @@ def build_settings(values: Values, folder: Path) -> Settings:
         audit=_audit(values["audit"], values["deployment"], folder),
         telemetry=TelemetrySettings(**telemetry),
         limits=_limits(values.get("limits", {})),
+        console=_console(values["console"], folder) if "console" in values else None,
     )
 
 
@@ -157,3 +166,36 @@ def _limits(values: Values) -> Limits:
         **_bytes(values, "max_header", "max_body", "max_response", "max_event", "max_unreleased"),
         **_seconds(values, "hold_margin"),
     )
+
+
+def _console(values: Values, folder: Path) -> ConsoleSettings:
+    saml, token, tls, url = values["saml"], values.get("token"), values.get("tls"), values["url"].rstrip("/")
+    return ConsoleSettings(
+        url=url,
+        keys=absolute(folder, values["keys"]),
+        saml=SamlSettings(
+            metadata=absolute(folder, saml["metadata"]),
+            entity_id=saml.get("entity_id", f"{url}/saml/metadata"),
+            mfa_contexts=tuple(saml.get("mfa_contexts", MFA_CONTEXTS)),
+            attributes=SamlAttributes(**saml.get("attributes", {})),
+            **_plain(saml, "allow_unsolicited"),
+            **_whole_seconds(saml, skew="clock_skew"),
+        ),
+        tls=ConsoleTls(absolute(folder, tls["certificate"]), absolute(folder, tls["key"])) if tls else None,
+        token=_token(token, url) if token else None,
+        **_plain(values, "address", "port"),
+        **_whole_seconds(values, session="session"),
+    )
+
+
+def _token(values: Values, url: str) -> TokenSettings:
+    return TokenSettings(
+        issuer=values.get("issuer", url),
+        audience=values["audience"],
+        **_whole_seconds(values, lifetime="lifetime", rotate="rotate_after", announce="announce"),
+    )
+
+
+def _whole_seconds(values: Values, **keys: str) -> dict[str, Any]:
+    """Of the keys those that are given, each as `<name>_seconds`."""
+    return {f"{name}_seconds": int(parse_duration(values[key])) for name, key in keys.items() if key in values}

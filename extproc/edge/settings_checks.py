@@ -15,6 +15,7 @@ from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
 from extproc.edge.identity_settings import check_identity
 from extproc.edge.settings_build import absolute
+from extproc.edge.settings_console_checks import check_console
 
 MAX_SOCKET_PATH_BYTES = 99
 """`sun_path` has 108 bytes on Linux and 104 elsewhere, and gRPC wants some of them."""
@@ -45,6 +46,7 @@ def check_settings(report: Report, folder: Path) -> None:
     _check_approvals(report)
     _check_audit(report, folder)
     _check_hold(report)
+    check_console(report)
     endpoint = report.sound(("telemetry", "otlp_endpoint"))
     if endpoint and not is_origin(endpoint, {"http", "https"}):
         report.add(("telemetry", "otlp_endpoint"), "must be `http://host:port`")

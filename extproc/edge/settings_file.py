@@ -104,11 +104,12 @@ def _check_files(report: Report, folder: Path) -> None:
         _try(report, (*each, "file"), folder, read_digest_key)
     _check_keys_differ(report, folder)
     _try(report, ("audit", "sealed_originals", "public_key"), folder, _read_custodian_key)
-    for key in ("certificate", "key", "client_ca"):
-        _try(report, ("listener", "tls", key), folder, _read_key)
-    tls = report.sound(("listener", "tls"))
-    if tls is not None:
-        _check_tls(report, tls, folder)
+    for place in (("listener", "tls"), ("console", "tls")):
+        for key in ("certificate", "key", "client_ca"):
+            _try(report, (*place, key), folder, _read_key)
+        tls = report.sound(place)
+        if tls is not None:
+            _check_tls(report, place, tls, folder)
 
 
 def _check_keys_differ(report: Report, folder: Path) -> None:
@@ -134,17 +135,15 @@ def _try(report: Report, place: Place, folder: Path, read: Callable[[Path], obje
             report.add(place, problem.message, problem.hint)
 
 
-def _check_tls(report: Report, tls: Mapping[str, str], folder: Path) -> None:
+def _check_tls(report: Report, place: Place, tls: Mapping[str, str], folder: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         # Without the password OpenSSL would ask for one on the terminal.
         context.load_cert_chain(folder / tls["certificate"], folder / tls["key"], password="")
     except (ssl.SSLError, OSError):
-        report.add(
-            ("listener", "tls", "key"), "certificate and key are not PEM files that belong together, without a password"
-        )
+        report.add((*place, "key"), "certificate and key are not PEM files that belong together, without a password")
     try:
         if "client_ca" in tls:
             context.load_verify_locations(folder / tls["client_ca"])
     except (ssl.SSLError, OSError):
-        report.add(("listener", "tls", "client_ca"), "is not a PEM file of certificates")
+        report.add((*place, "client_ca"), "is not a PEM file of certificates")

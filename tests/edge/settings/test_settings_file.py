@@ -98,6 +98,7 @@ def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> Non
         "audit.sealed_originals",
         "identity.issuers.jwks_url",
         "identity.issuers.jwks_file",
+        "console",
     }
 
     def missing(schema: dict[str, Any], value: Any, at: str) -> list[str]:

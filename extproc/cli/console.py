@@ -1,0 +1,117 @@
+"""`extproc console`: the control plane for people, and the tokens that SAML assertions are exchanged for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from extproc.cli.config import EXIT_INPUT, settings_or_exit
+
+if TYPE_CHECKING:
+    from extproc.console.token_keys import TokenKey
+    from extproc.edge.settings import Settings
+    from extproc.edge.settings_console import ConsoleSettings
+
+_config = click.option("--config", type=click.Path(path_type=Path), envvar="EXTPROC_CONFIG", help="config.yaml")
+
+
+@click.group("console", invoke_without_command=True)
+@_config
+@click.pass_context
+def command(context: click.Context, config: Path | None) -> None:
+    """Serve the console: single sign-on by SAML, and `POST /token` for API clients."""
+    context.obj = config
+    if context.invoked_subcommand is None:
+        _run(config)
+
+
+def _run(config: Path | None) -> None:
+    import asyncio  # noqa: PLC0415
+
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.console.process import run_console  # noqa: PLC0415
+    from extproc.console.saml_metadata import MetadataInvalid  # noqa: PLC0415
+    from extproc.console.token_keys import TokenKeysUnfit  # noqa: PLC0415
+    from extproc.core.reasons import Unavailable  # noqa: PLC0415
+    from extproc.edge.logs import setup_logging  # noqa: PLC0415
+
+    settings, console = _settings(config)
+    setup_logging(settings.telemetry.service_name, -1)
+    try:
+        code = asyncio.run(run_console(settings, console))
+    except MetadataInvalid as error:
+        _leave(f"console.saml.metadata: {error}")
+    except Unavailable:
+        _leave("the approval store cannot be opened, or the log takes no record: is `approvals.database` right?")
+    except (AuditRefused, TokenKeysUnfit, OSError) as error:
+        _leave(f"the console cannot start: {error}")
+    sys.exit(code)
+
+
+@command.command("rotate-keys")
+@_config
+@click.option(
+    "--compromised",
+    is_flag=True,
+    help="The new key signs at once and all others are gone: tokens that they signed are refused soon.",
+)
+@click.pass_obj
+def rotate_command(outer: Path | None, *, config: Path | None, compromised: bool) -> None:
+    """Make the next key that signs tokens. A console that runs sees it at once; it signs once it was announced."""
+    from extproc.console.token_keys import TokenKeys, TokenKeysUnfit  # noqa: PLC0415
+
+    settings, console = _settings(config or outer)
+    if console.token is None:
+        _leave("`console.token` is not configured: there are no keys that sign tokens")
+    keys = TokenKeys(console.keys, console.token)
+    now = time.time()
+    try:
+        key = keys.replace_all(now) if compromised else keys.rotate(now)
+    except TokenKeysUnfit as error:
+        _leave(f"the keys cannot be rotated: {error}")
+    _record(settings, key, compromised=compromised)
+    wait = max(0, int(key.signs_from - now))
+    click.echo(f"{key.kid} signs {f'in {wait} seconds' if wait else 'from now on'}")
+
+
+def _record(settings: Settings, key: TokenKey, *, compromised: bool) -> None:
+    """What is done is said even when it cannot be recorded: the console uses the key anyway."""
+    from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
+    from extproc.audit.log.journal import write_once  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+    from extproc.cli.person import account  # noqa: PLC0415
+    from extproc.core.reasons import ExchangeError  # noqa: PLC0415
+    from extproc.core.record import Actor, EventCode, Outcome, Record, Resource  # noqa: PLC0415
+
+    user = account()
+    record = Record(
+        event_code=EventCode.ADMIN_KEY_ROTATE,
+        time_ms=int(time.time() * 1000),
+        actor=Actor(uid=f"os|{user}", name=user),
+        status=Outcome.SUCCEEDED,
+        src_address="local",
+        resource=Resource(connection="console", operation="console.rotate-keys", protocol="cli"),
+        detail={"token key": key.kid, "signs_from": key.signs_from, "compromised": compromised},
+    )
+    try:
+        write_once(settings.audit, open_keys(settings.audit), "cli", [record])
+    except (ExchangeError, AuditRefused, OSError) as error:
+        _leave(f"the keys are rotated, and that could not be recorded ({error}); say so in your change records")
+
+
+def _settings(config: Path | None) -> tuple[Settings, ConsoleSettings]:
+    if config is None:
+        raise click.UsageError("give --config (or EXTPROC_CONFIG)")
+    settings = settings_or_exit(config)
+    if settings.console is None:
+        _leave(f"{config} has no `console` section; extproc/console/README.md shows one")
+    return settings, settings.console
+
+
+def _leave(sentence: str) -> NoReturn:
+    click.echo(sentence, err=True)
+    sys.exit(EXIT_INPUT)

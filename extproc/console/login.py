@@ -1,0 +1,142 @@
+"""Logging in by SAML: our metadata, the way to the identity provider, its answer, and the end of our own session."""
+
+import asyncio
+import base64
+import functools
+import re
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from extproc.console.forms import FormInvalid, read_form
+from extproc.console.pages import page
+from extproc.console.parts import Parts, act_of, address_of, parts_of
+from extproc.console.records import NOBODY, actor_of
+from extproc.console.saml_assertion import Expected
+from extproc.console.saml_codes import SamlCode, SamlRefused
+from extproc.console.saml_person import recordable
+from extproc.console.saml_request import login_url, new_request_id, own_metadata
+from extproc.console.saml_response import assertion_of_response
+from extproc.console.session import (
+    LOGIN_COOKIE,
+    SESSION_COOKIE,
+    begin_session,
+    forget_login,
+    forget_session,
+    person_of_request,
+    set_login,
+    set_session,
+)
+from extproc.console.verify import Accepted, Verifier, use_once
+from extproc.core.record import EventCode
+
+LOGIN_SECONDS: Final = 600
+"""Between our request and the provider's answer."""
+_PURPOSE = "login"
+_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9/._~!$&'()*+,;=:@%?-]{0,500}", re.ASCII)
+
+
+class _Login(msgspec.Struct, frozen=True, array_like=True):
+    """What this browser asked, and where it goes afterwards."""
+
+    request_id: str
+    to: str
+
+
+def own_path(text: str) -> str:
+    """`text` where it is a path of ours; else the first page. Nothing else is ever redirected to."""
+    return text if _PATH.fullmatch(text) else "/"
+
+
+async def metadata(request: Request) -> Response:
+    """Our metadata, for the identity provider."""
+    return Response(own_metadata(parts_of(request).settings), media_type="application/samlmetadata+xml")
+
+
+async def login(request: Request) -> Response:
+    """To the identity provider; `to` is the page to come back to."""
+    parts = parts_of(request)
+    now, request_id = parts.clock(), new_request_id()
+    asked = msgspec.json.encode(_Login(request_id, own_path(request.query_params.get("to", "/")))).decode()
+    url = login_url(parts.provider.current(), parts.settings, request_id, now)
+    response = RedirectResponse(url, status_code=303)
+    set_login(response, parts.sealing.seal(_PURPOSE, asked, now + LOGIN_SECONDS), LOGIN_SECONDS)
+    return response
+
+
+async def acs(request: Request) -> Response:
+    """The provider's answer, posted by the browser: a session, once it holds and its record is durable.
+
+    What is refused is recorded, too. Raises `Unavailable` where it cannot be, or where the store is away.
+    """
+    parts, act = parts_of(request), act_of(request, "saml.login")
+    now, address = parts.clock(), address_of(request)
+    if wait := parts.failures.wait_seconds(address, now):
+        return page("Too many failed logins", "Try again later.", 429, {"retry-after": str(wait)})
+    accepted: Accepted | None = None
+    try:
+        form = await read_form(request)
+        asked = _asked(parts, request, now)
+        accepted = await asyncio.to_thread(_verify, parts, form.get("SAMLResponse", ""), asked, now)
+        await asyncio.to_thread(use_once, parts.single_use, accepted, now)
+    except (SamlRefused, FormInvalid) as refused:
+        code = refused.code if isinstance(refused, SamlRefused) else SamlCode.NOT_A_RESPONSE
+        parts.failures.failed(address, now)
+        actor = actor_of(accepted.person, recordable(accepted.assertion.assertion_id)) if accepted else NOBODY
+        await parts.log.store(act.refused(code.value, 403, actor))
+        response = page("The login is refused", f"{SamlRefused(code).sentence} (code: {code.value})", 403)
+        forget_login(response)
+        return response
+    ends_at = min(now + parts.settings.session_seconds, accepted.assertion.session_ends_at or float("inf"))
+    secret = await begin_session(parts, accepted.person, ends_at, now)
+    actor = actor_of(accepted.person, recordable(accepted.assertion.assertion_id))
+    await parts.log.store(act.done(EventCode.AUTH_LOGIN, actor, 303, ends_at=int(ends_at)))
+    to = asked.to if asked else own_path(form.get("RelayState", "/"))
+    response = RedirectResponse(parts.settings.url + to, status_code=303)
+    set_session(response, secret, max(1, int(ends_at - now)))
+    forget_login(response)
+    return response
+
+
+async def logout(request: Request) -> Response:
+    """The end of our own session; the provider's goes on. Recorded before it is answered."""
+    parts = parts_of(request)
+    if request.headers.get("origin", parts.settings.url) != parts.settings.url:
+        return page("Not from here", "Use the button on the page of this console.", 403)
+    person = await person_of_request(request)
+    secret = request.cookies.get(SESSION_COOKIE, "")
+    if person is not None and await asyncio.to_thread(parts.sessions.end, secret):
+        act = act_of(request, "saml.logout")
+        await parts.log.store(act.done(EventCode.AUTH_LOGOUT, actor_of(person, ""), 303))
+    response = RedirectResponse(parts.settings.url + "/", status_code=303)
+    forget_session(response)
+    return response
+
+
+def _asked(parts: Parts, request: Request, now: float) -> _Login | None:
+    """What this browser asked; None where it has no living request of ours. Raises `SamlRefused(UNSOLICITED)`."""
+    opened = parts.sealing.open(_PURPOSE, request.cookies.get(LOGIN_COOKIE, ""), now)
+    if opened is not None:
+        return msgspec.json.decode(opened, type=_Login)
+    if not parts.settings.saml.allow_unsolicited:
+        raise SamlRefused(SamlCode.UNSOLICITED)
+    return None
+
+
+def _verify(parts: Parts, posted: str, asked: _Login | None, now: float) -> Accepted:
+    settings, provider = parts.settings, parts.provider.current()
+    try:
+        data = base64.b64decode("".join(posted.split()), validate=True)
+    except ValueError:
+        raise SamlRefused(SamlCode.NOT_A_RESPONSE) from None
+    expected = Expected(
+        issuer=provider.entity_id,
+        audience=settings.saml.entity_id,
+        recipient=settings.acs_url,
+        request_id=asked.request_id if asked else "",
+        skew_seconds=settings.saml.skew_seconds,
+    )
+    find = functools.partial(assertion_of_response, recipient=settings.acs_url)
+    return Verifier(provider, settings.saml, parts.issuer).verify(data, find, expected, now)

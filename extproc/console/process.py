@@ -1,0 +1,166 @@
+"""`extproc console` as a process: its journal, what ships it, its keys, and the server of its pages."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from extproc.approvals.database import open_database
+from extproc.approvals.sessions import Sessions
+from extproc.approvals.single_use import SingleUse
+from extproc.audit.keys.keys import AuditKeys, open_keys
+from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.log.journal import Journal
+from extproc.audit.log.shipper import Shipper, ShippingFailed
+from extproc.audit.settings import AuditSettings
+from extproc.console.app import build_app
+from extproc.console.parts import Parts
+from extproc.console.records import ConsoleLog, deliver_to
+from extproc.console.saml_metadata import ProviderFile
+from extproc.console.sealing import open_sealing
+from extproc.console.token_keys import TokenKeys, TokenKeysUnfit
+from extproc.edge.hardening import forbid_core_dumps
+from extproc.edge.settings import Settings
+from extproc.edge.settings_console import ConsoleSettings
+from extproc.edge.shipping_pace import ShippingPace
+
+WRITER = "console"
+TEND_SECONDS = 60.0
+"""How often the keys that sign tokens are looked at."""
+WATCH_SECONDS = 0.5
+ADOPT_SECONDS = 5.0
+MAX_REQUESTS = 256
+"""At once; each may hold half a megabyte of form."""
+
+_log = logging.getLogger("extproc.console")
+
+
+async def run_console(settings: Settings, console: ConsoleSettings) -> int:
+    """Serve until SIGTERM or SIGINT. The exit code: 0, or 1 when the journal failed and another process must begin.
+
+    Raises `AuditRefused`, `Unavailable`, `MetadataInvalid`, `TokenKeysUnfit` or OSError when a part cannot start.
+    """
+    forbid_core_dumps()
+    # uvicorn stops at a signal, then raises it once more: for us, after its own handler is gone.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: None)
+    provider, sealing = ProviderFile(console.saml.metadata), open_sealing(console.keys)
+    keys = TokenKeys(console.keys, console.token) if console.token else None
+    if keys is not None:
+        tend_keys(keys)
+        keys.signing(time.time())
+    database = open_database(settings.approvals.database)
+    audit_keys = open_keys(settings.audit)
+    journal = Journal.open(
+        settings.audit, audit_keys.for_records(), writer=WRITER, deliver=deliver_to(asyncio.get_running_loop())
+    )
+    parts = Parts(
+        console, provider, sealing, SingleUse(database), Sessions(database), keys=keys, log=ConsoleLog(journal)
+    )
+    try:
+        with _shipping(settings.audit, audit_keys):
+            await _serve(parts, journal)
+            await asyncio.to_thread(journal.close)
+    finally:
+        await asyncio.to_thread(journal.close)
+        database.close()
+    return 1 if journal.failed else 0
+
+
+def tend_keys(keys: TokenKeys) -> None:
+    """Make and retire keys as it is due. A folder that cannot be written leaves the keys that there are."""
+    try:
+        keys.tend(time.time())
+    except TokenKeysUnfit as error:
+        _log.error("the keys that sign tokens cannot be tended (%s)", error)
+
+
+async def _serve(parts: Parts, journal: Journal) -> None:
+    settings = parts.settings
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_app(parts),
+            host=settings.address,
+            port=settings.port,
+            ssl_certfile=_text(settings.tls.certificate) if settings.tls else None,
+            ssl_keyfile=_text(settings.tls.key) if settings.tls else None,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,  # a header says whatever who sends it likes
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            limit_concurrency=MAX_REQUESTS,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    tending = asyncio.create_task(_tend(parts))
+    watching = asyncio.create_task(_watch(server, journal))
+    try:
+        await server.serve()
+    except SystemExit:  # how uvicorn says that it cannot listen
+        raise OSError(f"the console cannot listen on {settings.address}:{settings.port}") from None
+    finally:
+        for task in (tending, watching):
+            task.cancel()
+        await asyncio.wait([tending, watching])
+
+
+async def _tend(parts: Parts) -> None:
+    while parts.keys is not None:
+        await asyncio.sleep(TEND_SECONDS)
+        await asyncio.to_thread(tend_keys, parts.keys)
+
+
+async def _watch(server: uvicorn.Server, journal: Journal) -> None:
+    """A journal that failed records nothing any more: the process ends, and another one has a journal of its own."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        if journal.failed:
+            server.should_exit = True
+            return
+
+
+@contextlib.contextmanager
+def _shipping(settings: AuditSettings, keys: AuditKeys) -> Iterator[None]:
+    """What is in the spool goes to the store, as `extproc serve` does it; where both run, one at a time works."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=_ship, args=(settings, keys, stopping), name="shipper", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _ship(settings: AuditSettings, keys: AuditKeys, stopping: threading.Event) -> None:
+    """One last pass comes when it stops: the journal is closed then."""
+    shipper, pace, adopted_at = Shipper(settings), ShippingPace(), 0.0
+    while True:
+        last = stopping.is_set()
+        try:
+            if last or time.monotonic() >= adopted_at + ADOPT_SECONDS:
+                adopted_at = time.monotonic()
+                adopt_orphans(settings, keys)
+            shipper.ship_pending()
+            pace.worked()
+        except ShippingFailed as failed:
+            pace.failed(failed)
+        except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, shipping goes on trying
+            _log.error("the log cannot be shipped or adopted", extra={"failure": type(error).__name__})
+        if last:
+            return
+        stopping.wait(pace.seconds)
+
+
+def _text(path: Path) -> str:
+    return str(path)

@@ -1,0 +1,126 @@
+"""The identity provider, as its metadata file says (SAML metadata 2.0). The file is configuration: it is trusted."""
+
+import base64
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from lxml import etree
+
+from extproc.console.xml_document import parse_own_file, text_of
+from extproc.console.xml_signature import DS
+from extproc.core.issuer import is_trustworthy_url
+from extproc.edge.bounded_file import read_bounded, read_failure
+
+_MD: Final = "{urn:oasis:names:tc:SAML:2.0:metadata}"
+PROTOCOL: Final = "urn:oasis:names:tc:SAML:2.0:protocol"
+REDIRECT: Final = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
+MAX_CERTIFICATES: Final = 16
+"""Each is tried; two or three stand side by side while one is rotated."""
+MIN_RSA_BITS: Final = 2048
+MAX_RSA_BITS: Final = 8192
+_CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+_log = logging.getLogger("extproc.console")
+
+
+class MetadataInvalid(Exception):
+    """The file is not the metadata of one identity provider. The text says what is wrong, and quotes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """Who issues assertions, where browsers are sent, and whose signatures hold."""
+
+    entity_id: str
+    login_url: str
+    certificates: tuple[x509.Certificate, ...] = field(repr=False)
+
+
+class ProviderFile:
+    """The identity provider in force. A file that changed is read again; an unfit one leaves the last good one."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `MetadataInvalid` when there is no good one to begin with."""
+        self._path = path
+        self._seen = self._mark()
+        self._provider = load_provider(path)
+
+    def current(self) -> IdentityProvider:
+        mark = self._mark()
+        if mark != self._seen:
+            self._seen = mark
+            try:
+                self._provider = load_provider(self._path)
+                _log.warning("the identity provider's metadata was read again")
+            except MetadataInvalid as error:
+                _log.error("the identity provider's metadata is not used (%s); the one before stays", error)
+        return self._provider
+
+    def _mark(self) -> tuple[int, ...]:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return ()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def load_provider(path: Path) -> IdentityProvider:
+    """Raises `MetadataInvalid`."""
+    try:
+        data = read_bounded(path)
+    except OSError as error:
+        raise MetadataInvalid(read_failure(error)) from None
+    return parse_provider(data)
+
+
+def parse_provider(data: bytes) -> IdentityProvider:
+    """The one identity provider of a metadata document. Raises `MetadataInvalid`."""
+    root = parse_own_file(data)
+    if root is None:
+        raise MetadataInvalid("the file is not well-formed XML without a DTD")
+    described = [root] if root.tag == f"{_MD}EntityDescriptor" else root.findall(f"{_MD}EntityDescriptor")
+    roles = [role for entity in described for role in entity.findall(f"{_MD}IDPSSODescriptor")]
+    roles = [role for role in roles if PROTOCOL in role.get("protocolSupportEnumeration", "").split()]
+    if len(roles) != 1:
+        raise MetadataInvalid(f"the file describes {len(roles)} SAML 2.0 identity providers; exactly one is needed")
+    role = roles[0]
+    entity = role.getparent()
+    entity_id = entity.get("entityID", "") if entity is not None else ""
+    if not entity_id or "|" in entity_id:
+        raise MetadataInvalid("the identity provider has no usable `entityID`")
+    if role.get("WantAuthnRequestsSigned", "false") in {"true", "1"}:
+        raise MetadataInvalid("the identity provider wants signed requests, which are not sent: turn that off there")
+    places = [
+        each.get("Location", "")
+        for each in role.findall(f"{_MD}SingleSignOnService")
+        if each.get("Binding") == REDIRECT
+    ]
+    if not places or not is_trustworthy_url(places[0]):
+        raise MetadataInvalid("it has no https SingleSignOnService with the binding HTTP-Redirect")
+    return IdentityProvider(entity_id, places[0], _certificates(role))
+
+
+def _certificates(role: etree._Element) -> tuple[x509.Certificate, ...]:
+    descriptors = [each for each in role.findall(f"{_MD}KeyDescriptor") if each.get("use", "signing") == "signing"]
+    texts = [text_of(each) for key in descriptors for each in key.iter(f"{DS}X509Certificate")]
+    if not 0 < len(texts) <= MAX_CERTIFICATES:
+        raise MetadataInvalid(f"it has {len(texts)} signing certificates; 1 to {MAX_CERTIFICATES} are possible")
+    return tuple(_certificate(text) for text in texts)
+
+
+def _certificate(text: str) -> x509.Certificate:
+    try:
+        certificate = x509.load_der_x509_certificate(base64.b64decode("".join(text.split()), validate=True))
+        key = certificate.public_key()
+    except ValueError:
+        raise MetadataInvalid("a signing certificate does not parse") from None
+    match key:
+        case rsa.RSAPublicKey() if MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+            return certificate
+        case ec.EllipticCurvePublicKey() if key.curve.name in _CURVES:
+            return certificate
+    raise MetadataInvalid(f"a signing key is neither RSA of {MIN_RSA_BITS} bits or more nor ECDSA on a NIST curve")

@@ -1,0 +1,51 @@
+"""A person's session: a secret in the browser, the person in the approval store. Ended here, it is over everywhere."""
+
+import asyncio
+import secrets
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from extproc.console.parts import Parts, parts_of
+from extproc.core.identity import Principal
+
+SESSION_COOKIE: Final = "__Host-extproc-session"
+LOGIN_COOKIE: Final = "__Host-extproc-login"
+"""`__Host-`: sent over TLS (or to this machine) only, to this host only, and no other host can set it."""
+
+
+async def begin_session(parts: Parts, person: Principal, ends_at: float, now: float) -> str:
+    """The secret of a new session, once the store has it. Raises `Unavailable`."""
+    secret = secrets.token_urlsafe(32)
+    data = msgspec.json.encode(person).decode()
+    await asyncio.to_thread(parts.sessions.begin, secret, data, ends_at, now)
+    return secret
+
+
+async def person_of_request(request: Request) -> Principal | None:
+    """Who is logged in; None for nobody. Raises `Unavailable`."""
+    secret = request.cookies.get(SESSION_COOKIE, "")
+    if not secret or len(secret) > 128:
+        return None
+    parts = parts_of(request)
+    data = await asyncio.to_thread(parts.sessions.find, secret, parts.clock())
+    return None if data is None else msgspec.json.decode(data, type=Principal)
+
+
+def set_session(response: Response, secret: str, seconds: int) -> None:
+    response.set_cookie(SESSION_COOKIE, secret, max_age=seconds, secure=True, httponly=True, samesite="lax")
+
+
+def forget_session(response: Response) -> None:
+    response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
+
+
+def set_login(response: Response, sealed: str, seconds: int) -> None:
+    """`SameSite=None`: the identity provider's page posts the answer, and the cookie must come along."""
+    response.set_cookie(LOGIN_COOKIE, sealed, max_age=seconds, secure=True, httponly=True, samesite="none")
+
+
+def forget_login(response: Response) -> None:
+    response.delete_cookie(LOGIN_COOKIE, secure=True, httponly=True, samesite="none")

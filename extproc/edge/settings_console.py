@@ -1,0 +1,84 @@
+"""The `console` section of `config.yaml`, parsed: where the console listens, whom it lets in, what it signs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MAX_TOKEN_SECONDS: Final = 900
+"""A token cannot be taken back; this is how long a person who was locked out still gets through."""
+MFA_CONTEXTS: Final = (
+    "https://refeds.org/profile/mfa",
+    "http://schemas.microsoft.com/claims/multipleauthn",
+    "urn:oasis:names:tc:SAML:2.0:ac:classes:MobileTwoFactorContract",
+)
+"""What identity providers call several factors: REFEDS, Microsoft Entra and AD FS, SAML 2.0's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleTls:
+    """PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SamlAttributes:
+    """Names of the attributes that say who somebody is. Empty: of the subject, its NameID; of the others, nothing."""
+
+    subject: str = ""
+    name: str = ""
+    groups: str = ""
+    tenant: str = ""
+    methods: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SamlSettings:
+    """The console as a SAML service provider of one identity provider."""
+
+    metadata: Path
+    """Of the identity provider, XML; read again when it changes."""
+    entity_id: str
+    """Our own name."""
+    allow_unsolicited: bool = False
+    skew_seconds: int = 60
+    attributes: SamlAttributes = SamlAttributes()
+    mfa_contexts: tuple[str, ...] = MFA_CONTEXTS
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """Tokens of our own, for assertions (RFC 7522)."""
+
+    issuer: str
+    audience: str
+    lifetime_seconds: int = 600
+    rotate_seconds: int = 30 * 86400
+    """How long one key signs."""
+    announce_seconds: int = 3600
+    """How long a key is published before it signs: longer than any worker goes without looking."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """`url` is where browsers and clients reach the console: scheme, host and port, no slash at the end."""
+
+    url: str
+    keys: Path
+    """A folder: the key of sessions, and those that sign tokens."""
+    saml: SamlSettings
+    address: str = "127.0.0.1"
+    port: int = 8090
+    tls: ConsoleTls | None = None
+    session_seconds: int = 8 * 3600
+    token: TokenSettings | None = None
+
+    @property
+    def acs_url(self) -> str:
+        """Where the identity provider's answer is posted."""
+        return f"{self.url}/saml/acs"
+
+    @property
+    def token_url(self) -> str:
+        return f"{self.url}/token"

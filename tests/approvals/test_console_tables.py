@@ -1,0 +1,52 @@
+"""What may be used once, and sessions: on both engines, in several threads at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from extproc.approvals.sessions import Sessions
+from extproc.approvals.single_use import SingleUse, UsedAlready
+from extproc.approvals.store import ApprovalStore
+
+
+def test_of_all_who_use_it_at_once_one_does(store: ApprovalStore) -> None:
+    single_use = SingleUse(store._database)
+
+    def use(_: int) -> bool:
+        try:
+            single_use.use("assertion", "idp\n_a1", until=1100.0, now=1000.0)
+        except UsedAlready:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(use, range(8))) == 1
+
+
+def test_it_is_used_until_its_time_for_its_purpose(store: ApprovalStore) -> None:
+    single_use = SingleUse(store._database)
+    single_use.use("assertion", "a", until=1100.0, now=1000.0)
+    single_use.use("other", "a", until=1100.0, now=1000.0)
+    with pytest.raises(UsedAlready) as used:
+        single_use.use("assertion", "a", until=1200.0, now=1099.0)
+    assert used.value.__cause__ is None
+    single_use.use("assertion", "a", until=1300.0, now=1100.0)
+
+
+def test_a_session_lasts_until_its_end(store: ApprovalStore) -> None:
+    sessions = Sessions(store._database)
+    sessions.begin("secret", '{"a":1}', until=1100.0, now=1000.0)
+    assert sessions.find("secret", 1099.0) == '{"a":1}'
+    assert sessions.find("other", 1000.0) is None
+    assert sessions.find("secret", 1100.0) is None
+    assert sessions.end("secret")
+    assert not sessions.end("secret")
+    assert sessions.find("secret", 1000.0) is None
+
+
+def test_the_secret_of_a_session_is_nowhere_in_the_database(store: ApprovalStore) -> None:
+    Sessions(store._database).begin("the-secret", "{}", until=1100.0, now=1000.0)
+    with store._database.transaction() as connection:
+        rows = connection.exec_driver_sql("SELECT * FROM sessions").all()
+    assert len(rows) == 1
+    assert "the-secret" not in str(rows)

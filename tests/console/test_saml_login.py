@@ -1,0 +1,183 @@
+"""Logging in through the console's own routes: what a browser sees, what is kept, what is recorded."""
+
+import base64
+import zlib
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from lxml import etree
+
+from tests.console.conftest import World
+from tests.console.idp import ACS, IDP, SP, Spec
+
+
+async def ask(browser: httpx.AsyncClient, to: str = "/") -> str:
+    """Begins a login; the id of its request."""
+    answer = await browser.get("/saml/login", params={"to": to})
+    assert answer.status_code == 303
+    query = parse_qs(urlsplit(answer.headers["location"]).query)
+    request = etree.fromstring(zlib.decompress(base64.b64decode(query["SAMLRequest"][0]), -15))
+    assert request.get("AssertionConsumerServiceURL") == ACS
+    assert request.get("Destination") == f"{IDP}/login"
+    assert request.findtext("{*}Issuer") == SP
+    return str(request.get("ID"))
+
+
+async def test_a_person_logs_in_sees_who_they_are_and_logs_out(world: World, browser: httpx.AsyncClient) -> None:
+    assert "Nobody is logged in" in (await browser.get("/")).text
+    spec = Spec(
+        in_response_to=await ask(browser, "/style.css"), attributes={"groups": ("a", "b"), "displayName": ("Änna",)}
+    )
+    done = await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
+    assert (done.status_code, done.headers["location"]) == (303, "https://console.example.org/style.css")
+    front = (await browser.get("/")).text
+    assert "Änna" in front
+    assert "https://console.example.org|anna" in front
+    login = world.log.records[-1]
+    assert (login.event_code, login.actor.uid, login.actor.groups) == (
+        "auth.login", "https://console.example.org|anna", ("a", "b"),
+    )  # fmt: skip
+    assert login.src_address == "192.0.2.7:4711"
+    out = await browser.post("/logout")
+    assert out.status_code == 303
+    assert "Nobody is logged in" in (await browser.get("/")).text
+    assert world.log.records[-1].event_code == "auth.logout"
+
+
+async def test_a_session_that_was_ended_is_over_for_whoever_kept_its_cookie(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    await browser.post("/saml/acs", data={"SAMLResponse": world.answer(Spec(in_response_to=await ask(browser)))})
+    kept = dict(browser.cookies)
+    await browser.post("/logout")
+    async with world.browser() as thief:
+        thief.cookies.update(kept)
+        assert "Nobody is logged in" in (await thief.get("/")).text
+
+
+@pytest.mark.parametrize("ends", [("session", 8 * 3600), ("provider", 120)], ids=lambda each: each[0])
+async def test_a_session_ends_by_itself_and_with_the_provider_s(
+    world: World, browser: httpx.AsyncClient, ends: tuple[str, int]
+) -> None:
+    session = {"session_ends": 120} if ends[0] == "provider" else {}
+    spec = Spec(in_response_to=await ask(browser)).but(**session)
+    await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
+    world.now[0] += ends[1] - 1
+    assert "anna" in (await browser.get("/")).text
+    world.now[0] += 1
+    assert "Nobody is logged in" in (await browser.get("/")).text
+
+
+async def test_cookies_are_of_this_host_only_and_out_of_reach_of_scripts(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    begun = await browser.get("/saml/login")
+    login = begun.headers["set-cookie"]
+    assert login.startswith("__Host-extproc-login=")
+    assert {"HttpOnly", "Secure", "Path=/", "SameSite=none"} <= set(login.split("; "))
+    spec = Spec(in_response_to=await ask(browser))
+    done = await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
+    session = next(each for each in done.headers.get_list("set-cookie") if "session" in each)
+    assert session.startswith("__Host-extproc-session=")
+    assert {"HttpOnly", "Secure", "Path=/", "SameSite=lax"} <= set(session.split("; "))
+    assert "Domain" not in session
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/a\r\nset-cookie: x",
+        "",
+        "/" + "a" * 600,
+    ],
+    ids=["another site", "another host", "a backslash", "a script", "a header", "nothing", "too long"],
+)
+async def test_after_a_login_the_browser_stays_here(world: World, browser: httpx.AsyncClient, to: str) -> None:
+    """Neither what the login began with nor what is posted leads elsewhere."""
+    spec = Spec(in_response_to=await ask(browser, to))
+    done = await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec), "RelayState": to})
+    assert done.headers["location"] == "https://console.example.org/"
+
+
+async def test_an_answer_belongs_to_the_browser_that_asked(world: World, browser: httpx.AsyncClient) -> None:
+    request_id = await ask(browser)
+    stolen = world.answer(Spec(in_response_to=request_id))
+    async with world.browser() as thief:
+        answer = await thief.post("/saml/acs", data={"SAMLResponse": stolen})
+        assert answer.status_code == 403
+        await ask(thief)
+        assert (await thief.post("/saml/acs", data={"SAMLResponse": stolen})).status_code == 403
+    assert world.refusals == ["unsolicited", "wrong_request"]
+    assert (await browser.post("/saml/acs", data={"SAMLResponse": stolen})).status_code == 303
+
+
+async def test_a_login_that_was_begun_too_long_ago_is_begun_again(world: World, browser: httpx.AsyncClient) -> None:
+    request_id = await ask(browser)
+    world.now[0] += 600
+    spec = Spec(in_response_to=request_id, not_on_or_after=900, confirmed_until=900)
+    assert (await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})).status_code == 403
+    assert world.refusals == ["unsolicited"]
+
+
+async def test_nobody_is_logged_in_whose_login_cannot_be_recorded(world: World, browser: httpx.AsyncClient) -> None:
+    spec = Spec(in_response_to=await ask(browser))
+    world.log.broken = True
+    answer = await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
+    assert answer.status_code == 503
+    assert not [each for each in answer.headers.get_list("set-cookie") if "session" in each]
+    assert (await browser.get("/healthz")).status_code == 503
+
+
+async def test_an_assertion_serves_once_for_all_replicas(world: World, browser: httpx.AsyncClient) -> None:
+    spec = Spec(in_response_to=await ask(browser))
+    async with world.browser() as other:  # the same approval store, another process's browser session
+        other.cookies.update(dict(browser.cookies))
+        answers = [await each.post("/saml/acs", data={"SAMLResponse": world.answer(spec)}) for each in (browser, other)]
+    assert [each.status_code for each in answers] == [303, 403]
+    assert world.refusals == ["replayed"]
+    assert world.log.records[-1].actor.uid == "https://console.example.org|anna"
+
+
+async def test_whoever_fails_too_often_is_not_heard_for_a_while(world: World) -> None:
+    async with world.browser("192.0.2.9") as noisy, world.browser("192.0.2.10") as calm:
+        answers = [await noisy.post("/saml/acs", data={"SAMLResponse": "x"}) for _ in range(12)]
+        assert [each.status_code for each in answers] == [403] * 10 + [429] * 2
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert len(world.refusals) == 10
+        assert (await calm.post("/saml/acs", data={"SAMLResponse": "x"})).status_code == 403
+        world.now[0] += 60
+        assert (await noisy.post("/saml/acs", data={"SAMLResponse": "x"})).status_code == 403
+
+
+async def test_every_answer_carries_the_headers_and_no_other_host_is_served(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    for path in ("/", "/nothing", "/jwks.json", "/token", "/saml/metadata"):
+        headers = (await browser.get(path)).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert "script" not in headers["content-security-policy"]
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "max-age" in headers["strict-transport-security"]
+    other = await browser.get("/", headers={"host": "evil.example"})
+    assert other.status_code == 421
+
+
+async def test_a_page_elsewhere_does_not_log_anybody_out(world: World, browser: httpx.AsyncClient) -> None:
+    await browser.post("/saml/acs", data={"SAMLResponse": world.answer(Spec(in_response_to=await ask(browser)))})
+    answer = await browser.post("/logout", headers={"origin": "https://evil.example"})
+    assert answer.status_code == 403
+    assert "anna" in (await browser.get("/")).text
+
+
+async def test_what_a_provider_says_is_shown_as_text(world: World, browser: httpx.AsyncClient) -> None:
+    spec = Spec(in_response_to=await ask(browser), attributes={"displayName": ("<script>alert(1)</script>",)})
+    await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
+    front = (await browser.get("/")).text
+    assert "<script>" not in front
+    assert "&lt;script&gt;" in front
