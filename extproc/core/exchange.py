@@ -141,6 +141,7 @@ class Exchange:
             "exchange_id": ledger.exchange_id,
             "effect": ledger.policy.effect,
             "rule": ledger.policy.rule,
+            "policy": ledger.policy.digest,
             "operation": ledger.operation.value,
             "connection": ledger.connection,
         }

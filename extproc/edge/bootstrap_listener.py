@@ -50,6 +50,7 @@ ACCESS_LOG = {
     "exchange_id": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.EXCHANGE_ID})%",
     "effect": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.EFFECT})%",
     "rule": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.RULE})%",
+    "policy": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.POLICY})%",
     "operation": f"%DYNAMIC_METADATA({gate.NAMESPACE}:{gate.OPERATION})%",
     "ext_proc": f"%FILTER_STATE({EXT_PROC_FILTER}:PLAIN)%",
 }

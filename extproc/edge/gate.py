@@ -19,6 +19,7 @@ DENY = "deny"
 EXCHANGE_ID = "exchange_id"
 EFFECT = "effect"
 RULE = "rule"
+POLICY = "policy"
 OPERATION = "operation"
 CONNECTION = "connection"
 

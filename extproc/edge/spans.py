@@ -26,6 +26,7 @@ CHILD_PHASES: Final = frozenset({"identity", "decision", "hold", "record"})
 """Phases that get a span of their own. The model server's time shows in the proxy's spans."""
 _FAILED = frozenset({Outcome.FAILED, Outcome.CUT})
 _MAX_FINISH_REASONS = 16
+_MAX_SHADOW = 16
 _NO_MEASURES = Measures()
 _DEFAULT_QUEUE = 2048
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -127,6 +128,12 @@ class Spans:
             if effect:
                 values["extproc.effect"] = effect
                 values["extproc.rule"] = self._names.rules(record.policy.rule)
+        if record.actor.kind:
+            values["extproc.principal_kind"] = plain_name(record.actor.kind)
+        if record.decision is not None:
+            shadow = [self._names.rules(each.rule) for each in record.decision.shadow if each.would_change]
+            if shadow:
+                values["extproc.shadow"] = shadow[:_MAX_SHADOW]
         if record.approval is not None:
             values["extproc.approval_id"] = identifier(record.approval.id)
             values["extproc.approval_state"] = self._names.approval_state(record)

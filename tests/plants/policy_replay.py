@@ -5,6 +5,7 @@ from tests.plants.plant import Plant
 REPLAY = "tests/audit/test_policy_replay.py::"
 RECORDED = "tests/core/test_recorded.py::"
 DECIDED = "tests/core/exchange/test_recorded_decisions.py::"
+SPANS = "tests/edge/telemetry/test_spans.py::"
 SHOWN = "tests/audit/test_audit_decisions.py::"
 
 PLANTS = (
@@ -49,6 +50,20 @@ PLANTS = (
         "if event.attributes.tls_subject:",
         "if False:",
         DECIDED + "test_the_client_certificate_is_recorded_before_anybody_is_known",
+    ),
+    Plant(
+        "spans: a rule in shadow that agrees is named as one that would change something",
+        "edge/spans.py",
+        "for each in record.decision.shadow if each.would_change]",
+        "for each in record.decision.shadow]",
+        SPANS + "test_every_span_names_the_policy_in_force_and_the_rules_in_shadow_that_would_change_something",
+    ),
+    Plant(
+        "access log: nobody says which policy was in force",
+        "core/exchange.py",
+        '            "policy": ledger.policy.digest,\n',
+        "",
+        DECIDED + "test_what_goes_to_the_access_log_names_the_policy_and_the_rule",
     ),
     Plant(
         "replay: another rule with the same effect counts as no change",

@@ -39,6 +39,7 @@ LABELS = {
     gate.EXCHANGE_ID: "ex-0001",
     gate.EFFECT: "allow",
     gate.RULE: "analysts",
+    gate.POLICY: "sha256:00",
     gate.OPERATION: "chat",
     gate.CONNECTION: "alpha",
 }

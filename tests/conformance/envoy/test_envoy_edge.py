@@ -177,6 +177,7 @@ def test_an_access_line_names_the_exchange_and_no_content(edge: Any) -> None:
         "analysts",
         "chat",
     )
+    assert line["policy"] == "sha256:00"
     assert (line["status"], line["method"], line["connection"]) == (200, "POST", "alpha")
     assert line["upstream"] == f"127.0.0.1:{edge.model.port}"
     assert line["ext_proc"].startswith("rh:")

@@ -55,6 +55,13 @@ def test_every_record_after_a_decision_says_what_it_looked_at(
         assert "4111" not in record.actor.context_class
 
 
+def test_what_goes_to_the_access_log_names_the_policy_and_the_rule(play: Any) -> None:
+    p = play()
+    assert p.exchange.labels["policy"] == "sha256:test"
+    p.forwarded(CHAT)
+    assert (p.exchange.labels["policy"], p.exchange.labels["rule"]) == ("sha256:test", "allow-chat")
+
+
 def test_a_refusal_before_the_decision_has_none(play: Any) -> None:
     p = play()
     p.request_headers()

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from extproc.core.record import ApprovalRef, EventCode, Outcome, PolicyRef, Record, Resource
+from extproc.core.record import (
+    Actor,
+    ApprovalRef,
+    DecisionRef,
+    EventCode,
+    Outcome,
+    PolicyRef,
+    Record,
+    RequestFacts,
+    Resource,
+    ShadowRef,
+)
 from extproc.edge.spans import parse_traceparent
 from extproc.edge.telemetry import Telemetry
 
@@ -33,7 +44,9 @@ ALLOWED = frozenset(
         "extproc.operation",
         "extproc.outcome",
         "extproc.policy_digest",
+        "extproc.principal_kind",
         "extproc.rule",
+        "extproc.shadow",
         "gen_ai.operation.name",
         "gen_ai.provider.name",
         "gen_ai.request.model",
@@ -110,6 +123,25 @@ def test_attributes_follow_the_conventions(world: Any) -> None:
     (resource,) = world.sink.resources
     assert (resource["service.name"], resource["service.namespace"]) == ("extproc", "tests")
     assert resource["extproc.worker"] == 0
+
+
+def test_every_span_names_the_policy_in_force_and_the_rules_in_shadow_that_would_change_something(world: Any) -> None:
+    telemetry = world.start(otlp_endpoint=world.collector)
+    shadow = (
+        ShadowRef(rule="dry", effect="deny", would_change=True),
+        ShadowRef(rule="agrees", effect="allow"),
+        ShadowRef(rule="4111 1111 1111 1111", effect="deny", would_change=True),
+    )
+    decision = DecisionRef(time_ms=1, facts=RequestFacts(choices=1), shadow=shadow)
+    actor = Actor(uid="https://idp|batch", kind="service")
+    world.record_exchange(telemetry, world.make_record(decision=decision, actor=actor))
+    unauthenticated = world.make_record(event_code=EventCode.AUTH_FAIL, policy=PolicyRef(digest=f"sha256:{'cd' * 32}"))
+    world.record_exchange(telemetry, unauthenticated)
+    spans = [span for span in exported(telemetry, world.sink) if span.kind == span.SPAN_KIND_SERVER]
+    first, second = map(world.read_attributes, spans)
+    assert first["extproc.policy_digest"] == f"sha256:{'ab' * 32}"
+    assert second["extproc.policy_digest"] == f"sha256:{'cd' * 32}"
+    assert (first["extproc.shadow"], first["extproc.principal_kind"]) == (["dry", "other"], "service")
 
 
 def test_a_refusal_has_its_reason_as_error_type_and_no_model_of_the_callers_choice(world: Any) -> None:
