@@ -14,7 +14,7 @@ _GROUPS = {
     "evidence": ("extproc.cli.evidence", "Write the assessor's pack of a period."),
     "mask": ("extproc.cli.mask", "Mask files or standard input, and say what was where, and why."),
     "mask-tokens": ("extproc.cli.mask_tokens", "Print the tokens that stand for given values in records."),
-    "policy": ("extproc.cli.policy", "Check a policy."),
+    "policy": ("extproc.cli.policy", "Check, test and replay policies."),
     "run": ("extproc.cli.run", "Guard a model server on this machine: Envoy, workers, development issuer."),
     "serve": ("extproc.cli.serve", "The data plane beside one Envoy."),
 }

@@ -17,7 +17,7 @@ import click
 
 from extproc.cli.mask_input import STDIN, Input, Unusable
 from extproc.cli.mask_report import Places, Report
-from extproc.cli.policy import policy_or_exit
+from extproc.cli.policy_files import policy_or_exit
 from extproc.core.masking.aliases import MaskKey
 from extproc.core.masking.explain import Explainer
 from extproc.core.masking.noted import NotedMasker, NotedScanner, NotedText, Piece

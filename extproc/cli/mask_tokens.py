@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from extproc.cli.config import settings_or_exit
-from extproc.cli.policy import policy_or_exit
+from extproc.cli.policy_files import policy_or_exit
 from extproc.core.document import quoted
 from extproc.core.masking.aliases import canonical, token_of
 from extproc.core.masking.mask import marked

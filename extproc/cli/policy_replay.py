@@ -64,7 +64,7 @@ def command(
     from extproc.audit.reading.reader import Reader  # noqa: PLC0415
     from extproc.cli.audit_view import print_problems  # noqa: PLC0415
     from extproc.cli.audit_where import store_failures  # noqa: PLC0415
-    from extproc.cli.policy import policy_or_exit  # noqa: PLC0415
+    from extproc.cli.policy_files import policy_or_exit  # noqa: PLC0415
     from extproc.cli.policy_replay_view import print_json, print_table  # noqa: PLC0415
     from extproc.core.policy_replay import Replay  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ from extproc.core.masking.settings import MaskingSettings, Media, Side
 from extproc.core.masking_document import build_rules, build_styles, card_profile, check_masking, rule_profiles
 from extproc.core.policy import DEFAULT_DENY, Effect, Policy, RawCase, Rule
 from extproc.core.policy.build import Builder, build_known, build_lists
+from extproc.core.policy_case_document import check_policy_cases
 from extproc.core.reach import covers, meet
 from extproc.core.schema import check_schema, load_schema
 from extproc.core.units import parse_duration
@@ -37,6 +38,7 @@ def parse_policy(data: bytes, *, max_wait_seconds: float = MAX_WAIT_SECONDS, has
         check_schema(report, "policy")
         _check_rules(report, max_wait_seconds)
         check_masking(report, has_mask_key=has_mask_key)
+        check_policy_cases(report)
     if report.problems:
         raise PolicyInvalid(report.problems)
     value: Mapping[str, Any] = report.value

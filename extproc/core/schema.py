@@ -7,6 +7,7 @@ reserved: refused now, because a control that is silently ignored is the worst c
 import functools
 import importlib.resources
 import json
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
@@ -23,16 +24,32 @@ _TYPES = {
     "array": "a list",
     "object": "a mapping",
 }
+_REFERENCE = re.compile(r'"#/\$defs/(\w+)')
 _LATER = "is not supported by this version"
 _LATER_HINT = "take it out; without it the rest would mean something else, so nothing of the document is applied"
 
 
 @functools.cache
 def load_schema(name: str) -> dict[str, Any]:
-    """One of the schemas in `extproc/core/schemas`: `policy`, `config` or `anchor`."""
+    """One of the schemas in `extproc/core/schemas`: `policy`, `tests`, `config` or `anchor`.
+
+    A schema with `x-defs` has those parts of another's `$defs` that it refers to.
+    """
     file = importlib.resources.files("extproc.core").joinpath("schemas", f"{name}.schema.json")
     schema: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    if "x-defs" in schema:
+        schema["$defs"] = _referred(schema, load_schema(schema.pop("x-defs"))["$defs"])
     return schema
+
+
+def _referred(schema: object, defs: dict[str, Any]) -> dict[str, Any]:
+    """What of `defs` the schema refers to, and what that refers to."""
+    found: dict[str, Any] = {}
+    names = set(_REFERENCE.findall(json.dumps(schema)))
+    while names:
+        found |= {name: defs[name] for name in names}
+        names = set(_REFERENCE.findall(json.dumps(found))) - set(found)
+    return {name: defs[name] for name in defs if name in found}
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from extproc.core.document import Problem
 from extproc.core.policy import Policy
+from extproc.core.policy_cases import failing_cases
 from extproc.core.policy_document import MAX_WAIT_SECONDS, PolicyInvalid, parse_policy
 from extproc.edge.bounded_file import read_bounded, read_failure
 from extproc.edge.settings import Settings
@@ -43,6 +44,10 @@ class Fitness:
             bool(settings.mask_keys),
             frozenset(connection.name for connection in settings.connections),
         )
+
+    def parse(self, data: bytes) -> Policy:
+        """The policy that `data` says, if this deployment can do what it asks. Raises `PolicyInvalid`."""
+        return parse_policy(data, max_wait_seconds=self.max_wait_seconds, has_mask_key=self.has_mask_key)
 
 
 def load_policy(path: Path, fitness: Fitness) -> Policy:
@@ -117,5 +122,7 @@ class PolicyFile:
     def _parse(self, content: _Content) -> Policy:
         if content.failure:
             raise PolicyInvalid((Problem("(document)", 1, 1, content.failure),))
-        fitness = self._fitness
-        return parse_policy(content.data, max_wait_seconds=fitness.max_wait_seconds, has_mask_key=fitness.has_mask_key)
+        policy = self._fitness.parse(content.data)
+        if failing := failing_cases(policy):
+            raise PolicyInvalid(failing)
+        return policy

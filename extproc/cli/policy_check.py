@@ -1,0 +1,83 @@
+"""`extproc policy check`. Exit codes: 0 every file is clean, 1 some have problems, 2 some cannot be read."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from extproc.cli.policy_files import print_problems, print_unreadable, read_policy
+from extproc.core.masking.mask import label_of
+from extproc.core.masking.rule_catalogue import rules_of
+from extproc.core.masking.rules import compile_rule
+from extproc.core.masking.settings import Side
+from extproc.core.policy import Effect, Policy
+from extproc.core.policy_document import PolicyInvalid
+from extproc.edge.policy_file import Fitness
+
+_CLEAN = 0
+_PROBLEMS = 1
+_UNREADABLE = 2
+
+
+@click.command("check")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Check against this deployment, too: its longest hold, its mask keys, its connections.",
+)
+def check_command(files: tuple[Path, ...], config: Path | None) -> None:
+    """Print every problem of the policies as FILE:LINE:COLUMN: PATH: MESSAGE (HINT), and a tally.
+
+    Their tests are checked and not run: `extproc policy test` runs them. Exits 0 when all are clean, 1 when some have
+    problems, 2 when some cannot be read.
+    """
+    fitness = None
+    if config is not None:
+        from extproc.cli.config import settings_or_exit  # noqa: PLC0415
+
+        fitness = Fitness.of(settings_or_exit(config))
+    codes = [_check(file, fitness) for file in files]
+    tally = Counter(codes)
+    words = ((_CLEAN, "clean"), (_PROBLEMS, "with problems"), (_UNREADABLE, "unreadable"))
+    click.echo(f"{len(files)} checked: " + ", ".join(f"{tally[code]} {word}" for code, word in words))
+    raise SystemExit(max(codes))
+
+
+def _check(file: Path, fitness: Fitness | None) -> int:
+    try:
+        policy = read_policy(file, fitness)
+    except OSError as error:
+        print_unreadable(file, error)
+        return _UNREADABLE
+    except PolicyInvalid as invalid:
+        print_problems(file, invalid.problems, err=False)
+        return _PROBLEMS
+    click.echo(f"{file}: {_summary(policy)}")
+    for line in (*_styles(policy), *_masking_rules(policy)):
+        click.echo(f"{file}: {line}")
+    return _CLEAN
+
+
+def _summary(policy: Policy) -> str:
+    effects = Counter(rule.effect for rule in policy.rules)
+    rules = ", ".join(f"{effects[effect]} {effect.value}" for effect in Effect)
+    return f"policy {policy.name}, {policy.digest}, rules: {rules}"
+
+
+def _styles(policy: Policy) -> Iterator[str]:
+    """What is not replaced by its label."""
+    for side in Side:
+        for kind, style in sorted(policy.masking.styles(side).items()):
+            yield f"masking style of {kind} in a {side}: {style}"
+
+
+def _masking_rules(policy: Policy) -> Iterator[str]:
+    """How each masking rule delays a stream."""
+    for rule in map(compile_rule, rules_of(policy.masking)):
+        waits = ", ordinary words wait for the next piece" if rule.lag.number else ""
+        yield (
+            f"masking rule {rule.name}: {label_of(rule.kind)}, lag class {rule.lag.number}{waits}, "
+            f"at most {rule.lag.characters} characters held"
+        )
