@@ -104,19 +104,20 @@ def test_the_corpus_holds_what_it_should(make_masker: Callable) -> None:
 @pytest.mark.parametrize("text", TEXTS)
 def test_every_cut_of_a_text_over_events_gives_the_masked_whole(continuing: Any, text: str) -> None:
     longest = max(len(each.whole(text)) for each in continuing.texts)
-    for cut in [*map(halves, range(0, longest + 1, 1 + longest // 20)), list, lambda whole: [whole]]:
+    for cut in [*map(halves, range(0, longest + 1, 1 + longest // 10)), list, lambda whole: [whole]]:
         wire = continuing.wire(text, cut)
         check(continuing, text, wire, continuing.passed(wire, []))
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_random_cuts_of_texts_and_bytes_give_the_masked_whole(continuing: Any, text: str) -> None:
-    seed = random.Random(f"{continuing.surface} {continuing.name} {text}")
-    for written in ({}, {"written": escaped}):
-        wire = continuing.wire(text, at_random(seed), **written)
-        if continuing.type == "text/event-stream":
-            wire = wire.replace(b"\n", seed.choice([b"\n", b"\r\n", b"\r"]))
-        check(continuing, text, wire, continuing.passed(wire, bytes_at_random(wire, seed)))
+def test_random_cuts_of_texts_and_bytes_give_the_masked_whole(continuing: Any) -> None:
+    """Half of the texts, drawn for each stream; there are some forty streams."""
+    seed = random.Random(f"{continuing.surface} {continuing.name}")
+    for text in seed.sample(TEXTS, len(TEXTS) // 2):
+        for written in ({}, {"written": escaped}):
+            wire = continuing.wire(text, at_random(seed), **written)
+            if continuing.type == "text/event-stream":
+                wire = wire.replace(b"\n", seed.choice([b"\n", b"\r\n", b"\r"]))
+            check(continuing, text, wire, continuing.passed(wire, bytes_at_random(wire, seed)))
 
 
 @pytest.mark.parametrize("text", SHORT)

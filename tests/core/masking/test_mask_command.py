@@ -239,15 +239,17 @@ def test_no_digits_of_an_input_are_in_reports_and_errors(corpus: list[str], tmp_
             result = run(*files, *options, "--policy", policy(tmp_path, style))
             assert result.exit_code == 0
             said += result.stderr
-    for text in corpus:
+    documents = [[text, {"card_number": text}] for text in corpus]
+    said += run("--json", "--explain", stdin=json.dumps(documents)).stderr
+    for text in corpus[::6]:  # each is a run of its own, for what cannot be read ends it
         said += run("--json", "--explain", stdin=text.encode()).stderr
-        said += run("--json", "--explain", stdin=json.dumps([text, {"card_number": text}])).stderr
         said += run(stdin=text.encode() + b"\xff").stderr
     assert said.count("[PAN]") > len(corpus)
     said = said.replace(str(tmp_path), "")
+    shown = {run[at : at + 7] for run in re.findall(r"[0-9]{7,}", said) for at in range(len(run) - 6)}
     for text in corpus:
         digits = "".join(str(int(char)) for char in text if char.isdecimal())
-        assert not [digits[at : at + 7] for at in range(len(digits) - 6) if digits[at : at + 7] in said], ascii(text)
+        assert shown.isdisjoint(digits[at : at + 7] for at in range(len(digits) - 6)), ascii(text)
 
 
 def test_the_output_is_bytes_as_they_came(tmp_path: Path) -> None:
