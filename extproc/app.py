@@ -16,6 +16,7 @@ import grpc
 import httpx
 from google.protobuf.internal import api_implementation
 
+from extproc.approvals.budget_desk import BudgetDesk
 from extproc.approvals.desk import Desk
 from extproc.approvals.late_store import LateStore
 from extproc.approvals.store import open_store
@@ -52,6 +53,8 @@ from extproc.edge.settings_file import read_credential, read_digest_key, read_ma
 from extproc.edge.telemetry import Telemetry
 
 JOURNAL_WATCH_SECONDS = 0.5
+LAST_CHARGES_SECONDS = 5.0
+"""How long a worker that ends waits for the approval store to take what exchanges owe to budgets."""
 
 _log = logging.getLogger(__name__)
 _SELF = Actor(uid="extproc", name="extproc")
@@ -164,7 +167,9 @@ class Worker:
         in_force.put(policy_file.load())
         telemetry.set_policy(in_force.get().policy.digest, time.time())
         gate_secret = read_or_create_gate(settings.run_directory)
-        desk = Desk(await self._approvals(keys), settings.approvals)
+        store = await self._approvals(keys)
+        desk = Desk(store, settings.approvals)
+        budgets = BudgetDesk(desk, store, in_force.digest_key)
         async with (
             httpx.AsyncClient(timeout=5.0, follow_redirects=False, mounts=DIRECT) as client,
             asyncio.TaskGroup() as tasks,
@@ -175,13 +180,14 @@ class Worker:
                 lambda code, status, **detail: _append(journal, code, status, in_force.get().policy, **detail),
                 telemetry,
             )
-            works = (authenticator.run(), issuers.run(), desk.run(), policy_file.run())
+            works = (authenticator.run(), issuers.run(), desk.run(), budgets.run(), policy_file.run())
             background = [tasks.create_task(work) for work in works]
             services = Services(
                 snapshot=in_force.get,
                 authenticator=authenticator,
                 journal=journal,
                 desk=desk,
+                budgets=budgets,
                 telemetry=telemetry,
                 spawn=tasks.create_task,
                 gate_secret=gate_secret,
@@ -191,7 +197,7 @@ class Worker:
                 socket_path(settings, self._index),
                 max_body_bytes=settings.limits.max_body_bytes,
             )
-            self._observe(telemetry, server, authenticator)
+            self._observe(telemetry, server, authenticator, budgets)
             await server.start()
             background.append(tasks.create_task(self._follow(journal, server, telemetry)))
             gc.collect()
@@ -200,6 +206,7 @@ class Worker:
             await self._stop.wait()
             _log.info("draining", extra={"live": server.live})
             await server.stop(settings.drain_seconds)
+            await budgets.settled(LAST_CHARGES_SECONDS)
             for task in background:
                 task.cancel()
 
@@ -234,10 +241,13 @@ class Worker:
             _log.error("the approval store is not available; requests that need an approval are refused")
         return store
 
-    def _observe(self, telemetry: Telemetry, server: ExtProcServer, authenticator: Authenticator) -> None:
+    def _observe(
+        self, telemetry: Telemetry, server: ExtProcServer, authenticator: Authenticator, budgets: BudgetDesk
+    ) -> None:
         audit = self._settings.audit
         telemetry.observe(Gauge.LIVE, lambda: server.live)
         telemetry.observe(Gauge.HOLDS_WAITING, lambda: server.held)
+        telemetry.observe(Gauge.BUDGET_CHARGES_LOST, lambda: budgets.lost)
         telemetry.observe(Gauge.AUDIT_LAG, lambda: measure(audit.spool, time.time()).oldest_pending_seconds)
         telemetry.observe(Gauge.SPOOL_BYTES, lambda: measure(audit.spool, time.time()).used_bytes)
         telemetry.observe(Gauge.SPOOL_LIMIT, lambda: audit.max_spool_bytes)

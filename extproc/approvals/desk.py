@@ -58,11 +58,11 @@ class Desk:
 
     async def open(self, request: ApprovalRequest) -> Approval:
         """The request as a new, pending approval, durable."""
-        return await self._call(self._store.open, request)
+        return await self.call(self._store.open, request)
 
     async def find(self, approval_id: str) -> Approval | None:
         """The approval as it is now, or None."""
-        return await self._call(self._store.find, approval_id, self._clock())
+        return await self.call(self._store.find, approval_id, self._clock())
 
     def watch(self, approval_id: str, on_change: Callable[[Approval | None], None]) -> Callable[[], None]:
         """Call `on_change` in this loop at every change of state, at first unless it is pending; returns "unwatch".
@@ -77,11 +77,11 @@ class Desk:
 
     async def claim(self, approval_id: str, request_digest: str, requester_uid: str) -> bool:
         """Use the grant: True for exactly one caller anywhere."""
-        return await self._call(self._store.claim, approval_id, request_digest, requester_uid, self._clock())
+        return await self.call(self._store.claim, approval_id, request_digest, requester_uid, self._clock())
 
     async def withdraw(self, approval_id: str) -> None:
         """End the hold, unless it has already ended."""
-        await self._call(self._store.withdraw, approval_id)
+        await self.call(self._store.withdraw, approval_id)
 
     async def run(self) -> None:
         """Ask for all that wait, every `poll_seconds`, until cancelled. Asks nothing while nobody waits."""
@@ -94,7 +94,7 @@ class Desk:
         watches = tuple(self._watches)
         ids = sorted({watch.approval_id for watch in watches})
         try:
-            found = await self._call(self._store.find_all, ids, self._clock())
+            found = await self.call(self._store.find_all, ids, self._clock())
         except Unavailable:
             lost_since = time.monotonic() - self._lost_seconds
             for watch in watches:
@@ -127,7 +127,8 @@ class Desk:
         if not self._watches:
             self._watched.clear()
 
-    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `function` returns, in one of the store's threads. Raises `Unavailable` after `CALL_SECONDS`."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CALL_SECONDS):

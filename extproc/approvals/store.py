@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, insert, select, update
 
+from extproc.approvals.budgets import BudgetStore
 from extproc.approvals.database import Database, open_database
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.tables import APPROVALS, SHOWN, read_row, write_row
 from extproc.core.approval import TRANSITIONS, Approval, ApprovalRequest, ApprovalState, is_due, open_approval
-from extproc.core.trust import Masked
+from extproc.core.trust import Masked, Secret
 
 Seal = Callable[[bytes, bytes], bytes]
 """`seal(context, data)` encrypts, `unseal(context, sealed)` decrypts, under the deployment's keys. Context: the id."""
@@ -127,6 +128,10 @@ class ApprovalStore:
         return self._move(
             ApprovalState.WITHDRAWN, _row.approval_id == approval_id, _row.state.in_([s.value for s in _MAY_WITHDRAW])
         )
+
+    def budgets(self, key: Secret) -> BudgetStore:
+        """The budgets in the same database; `key` keys what is kept of cards."""
+        return BudgetStore(self._database, key)
 
     def close(self) -> None:
         """Close the connections."""

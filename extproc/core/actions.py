@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from extproc.core.approval import ApprovalRequest
+from extproc.core.budget_charge import Charge
 from extproc.core.identity import UnverifiedToken
 from extproc.core.presented import NOTHING, Presented
 from extproc.core.reasons import Reason
@@ -116,6 +117,30 @@ class WithdrawApproval:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBudgets:
+    """Count with these charges, without making them. Answered by `BudgetsRead` or `BudgetsFailed`."""
+
+    charges: tuple[Charge, ...]
+    now_unix: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeBudgets:
+    """Make these charges, durably, all or, where one is stopped, none. Answered by `BudgetsRead` or `BudgetsFailed`."""
+
+    charges: tuple[Charge, ...]
+    now_unix: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettleBudgets:
+    """What the answer has cost. Not answered: it is tried for a while, and counted as lost then."""
+
+    charges: tuple[Charge, ...]
+    now_unix: float
+
+
+@dataclass(frozen=True, slots=True)
 class AllowHold:
     """Tell the proxy how long this state may take (`override_message_timeout`); no effect in full duplex."""
 
@@ -158,6 +183,9 @@ Action = (
     | AttachApproval
     | ClaimGrant
     | WithdrawApproval
+    | ReadBudgets
+    | ChargeBudgets
+    | SettleBudgets
     | AllowHold
     | SetDeadline
     | Finish

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from extproc.core.approval import Approval
+from extproc.core.budget_charge import Counted
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
 from extproc.core.reasons import Reason
@@ -126,6 +127,19 @@ class ApprovalsFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetsRead:
+    """What is counted, in the order of the charges."""
+
+    counts: tuple[Counted, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetsFailed:
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """The deadline last set by `SetDeadline`."""
 
@@ -162,6 +176,8 @@ Event = (
     | GrantClaimed
     | GrantLost
     | ApprovalsFailed
+    | BudgetsRead
+    | BudgetsFailed
     | DeadlinePassed
     | Disconnected
     | Drained

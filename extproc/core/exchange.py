@@ -3,6 +3,8 @@
     START -> AUTHENTICATING -> BODY -> (HELD -> CLAIMING ->) RECORDING -> FORWARDED -> RESPONDING -> CLOSING -> OVER
        \\____________\\____________\\_________\\__________\\__> REFUSING ------------------------------------> OVER
 
+Where budgets match, BUDGETS comes after BODY, and CHARGING between HELD and CLAIMING.
+
 P2 is kept by tickets: whatever leaves waits in the outbox under the ticket of the last thing stored before it, and goes
 on when `Stored` names that ticket. P3 is kept by the last `case`: what is not expected is refused.
 """
@@ -27,10 +29,13 @@ from extproc.core.actions import (
 )
 from extproc.core.answer import Answer
 from extproc.core.approval import Approval, ApprovalState
+from extproc.core.budgets import Budgeting
 from extproc.core.events import (
     ApprovalMissing,
     ApprovalSeen,
     ApprovalsFailed,
+    BudgetsFailed,
+    BudgetsRead,
     DeadlinePassed,
     Disconnected,
     Drained,
@@ -72,7 +77,9 @@ class Phase(Enum):
     START = "start"
     AUTHENTICATING = "authenticating"
     BODY = "body"
+    BUDGETS = "budgets"
     HELD = "held"
+    CHARGING = "charging"
     CLAIMING = "claiming"
     RECORDING = "recording"
     FORWARDED = "forwarded"
@@ -82,7 +89,10 @@ class Phase(Enum):
     OVER = "over"
 
 
-BEFORE_FORWARD = (Phase.START, Phase.AUTHENTICATING, Phase.BODY, Phase.HELD, Phase.CLAIMING, Phase.RECORDING)
+BEFORE_FORWARD = (
+    *(Phase.START, Phase.AUTHENTICATING, Phase.BODY, Phase.BUDGETS),
+    *(Phase.HELD, Phase.CHARGING, Phase.CLAIMING, Phase.RECORDING),
+)
 ENDING = (Phase.CLOSING, Phase.REFUSING)
 
 
@@ -112,6 +122,7 @@ class Exchange:
         self._since = started_at
         self._answer = Answer(snapshot)
         self._aliases = snapshot.scanner.aliases()
+        self._budgeting = Budgeting(snapshot)
         self._storing = Storing(self._ledger, self._answer, snapshot, started_at)
         self._refusal: Respond | None = None
 
@@ -149,9 +160,10 @@ class Exchange:
     def receive(self, event: Event) -> tuple[Action, ...]:
         """What to do about `event`. Nothing that a peer sends makes it raise."""
         try:
-            return self._dispatch(event)
+            actions = self._dispatch(event)
         except ExchangeError as error:
-            return self._fail(error.reason, event.at)
+            actions = self._fail(error.reason, event.at)
+        return (*self._settled(event.at), *actions) if self._budgeting.owes else actions
 
     def fail(self, reason: Reason, source: str, at: float) -> tuple[Action, ...]:
         """For the edge's last boundary, when nothing can be answered any more: recorded, and aborted."""
@@ -163,7 +175,7 @@ class Exchange:
             stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
         else:
             stored = self._storing.end(at, Outcome.FAILED, reason)
-        return (stored, *self._abort(reason))
+        return (stored, *self._abort(reason), *self._settled(at))
 
     def _dispatch(self, event: Event) -> tuple[Action, ...]:  # noqa: PLR0912 - the heart is one `match`
         match self.phase, event:
@@ -193,6 +205,10 @@ class Exchange:
                 return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)
             case Phase.HELD, (DeadlinePassed() | Drained()):
                 return self._wait_over(event.at)
+            case ((Phase.BUDGETS | Phase.CHARGING), BudgetsRead()):
+                return self._budgets_read(event)
+            case ((Phase.BUDGETS | Phase.CHARGING), BudgetsFailed()):
+                return self._refuse(Reason.BUDGETS_UNAVAILABLE, event.at)
             case Phase.CLAIMING, GrantClaimed():
                 return self._intend(event.at)
             case Phase.CLAIMING, GrantLost():
@@ -217,7 +233,7 @@ class Exchange:
                 return ()  # likewise, or no longer of interest
             case _, (ApprovalSeen() | ApprovalMissing() | ApprovalsFailed() | GrantClaimed() | GrantLost()):
                 return ()  # came after it mattered
-            case _, DeadlinePassed():
+            case _, (DeadlinePassed() | BudgetsRead() | BudgetsFailed()):
                 return ()  # likewise
             case _, Drained():
                 return self._fail(Reason.DRAINING, event.at)
@@ -241,6 +257,7 @@ class Exchange:
             return self._refuse(Reason.TOKEN_CARD_DATA, event.at)
         self._principal = self._ledger.seen(principal, masker.mask_text)
         self._aliases = self._snapshot.scanner.aliases(principal.tenant)
+        self._budgeting.watch(self._aliases)
         self._answer.name_by(self._aliases)
         self._ledger.phase("identity", self._since, event.at)
         if self._incoming.whole:
@@ -280,13 +297,39 @@ class Exchange:
         ledger.judged(judgement.decision, judgement.given)
         ledger.stripped, ledger.not_inspected = judgement.stripped, judgement.not_inspected
         ledger.request_digest = judgement.request_digest
+        asked = self._budgeting.ask(judgement)
+        if asked is None:
+            return self._carry_out(judgement, at)
+        self.phase = Phase.BUDGETS
+        return (asked,)
+
+    def _budgets_read(self, event: BudgetsRead) -> tuple[Action, ...]:
+        """Decide anew, with the counts; a request that was granted meanwhile is only refused or goes on."""
+        if self._judgement is None:
+            return self._fail(Reason.INTERNAL, event.at)
+        judgement = self._budgeting.judge(self._judgement, event.counts)
+        stopped = any(one.stopped for one in event.counts)
+        if stopped and judgement.decision.effect is Effect.ALLOW:  # it is not charged, so it does not go on
+            return self._fail(Reason.INTERNAL, event.at)
+        if self.phase is Phase.CHARGING and judgement.decision.effect is not Effect.DENY:
+            return self._claim(event.at)
+        self._judgement = judgement
+        self._ledger.judged(judgement.decision, judgement.given)
+        return self._carry_out(judgement, event.at)
+
+    def _carry_out(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
         match judgement.decision.effect:
             case Effect.ALLOW:
                 return self._intend(at)
             case Effect.HOLD:
                 return self._wait(judgement, at)
             case Effect.DENY:
-                return self._refuse(Reason.POLICY_DENIED, at, text=judgement.decision.text)
+                return self._deny(judgement, at)
+
+    def _deny(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
+        decision = judgement.decision
+        reason, seconds = self._budgeting.refusal(decision.rule, self._ledger.now_unix(at))
+        return self._refuse(reason, at, text=decision.text, retry_after_seconds=seconds)
 
     # -- hold ----------------------------------------------------------------------------------------------------------
 
@@ -324,10 +367,19 @@ class Exchange:
             case ApprovalState.GRANTED:
                 ledger.phase("hold", self._since, at)
                 self._since = at
-                self.phase = Phase.CLAIMING
-                return (*attached, SetDeadline(None), ClaimGrant(approval.approval_id, judgement.request_digest))
+                asked = self._budgeting.ask_granted(ledger.now_unix(at))
+                if asked is None:
+                    return (*attached, SetDeadline(None), *self._claim(at))
+                self.phase = Phase.CHARGING
+                return (*attached, SetDeadline(None), asked)
             case _:
                 return (*attached, *self._refuse(ENDED[approval.state], at))
+
+    def _claim(self, at: float) -> tuple[Action, ...]:
+        if self._judgement is None or self._hold is None:
+            return self._fail(Reason.INTERNAL, at)
+        self.phase = Phase.CLAIMING
+        return (ClaimGrant(self._hold.approval_id, self._judgement.request_digest),)
 
     def _wait_over(self, at: float) -> tuple[Action, ...]:
         return self._refuse(self._hold.wait_over(self._ledger.unix(at)) if self._hold else Reason.INTERNAL, at)
@@ -365,6 +417,7 @@ class Exchange:
         self._since = at
         self.phase = Phase.FORWARDED
         forward: ForwardRequest = self._judgement.forward
+        self._budgeting.forwarded()
         self._judgement = None  # the prompt is not kept while the answer streams
         return (forward,)
 
@@ -432,17 +485,34 @@ class Exchange:
             actions.append(Finish(self._storing.summary()))
         return tuple(actions)
 
+    def _settled(self, at: float) -> tuple[Action, ...]:
+        """What the answer costs, once there is nothing more of it."""
+        if self.phase not in (Phase.OVER, *ENDING):
+            return ()
+        answer, found = self._answer, sum(self._answer.findings.values())
+        return self._budgeting.settle(answer.filter, found, self._ledger.recorded_bytes, self._ledger.now_unix(at))
+
     # -- ways out ------------------------------------------------------------------------------------------------------
 
-    def _refuse(self, reason: Reason, at: float, *, text: str = "", nonce: str = "") -> tuple[Action, ...]:
+    def _refuse(
+        self, reason: Reason, at: float, *, text: str = "", nonce: str = "", retry_after_seconds: int = 0
+    ) -> tuple[Action, ...]:
         """Record the refusal, then answer it. Only while Envoy has a message of ours to answer and nothing has left."""
         pending = reason is Reason.APPROVAL_PENDING
         withdrawn = () if pending or reason in ENDED.values() else self._withdrawal(at)
         if self.phase is Phase.HELD:
             self._ledger.phase("hold", self._since, at)
-        comes_back = pending or (self.phase is Phase.CLAIMING and reason is Reason.AUDIT_UNAVAILABLE)
+        unused = self.phase is Phase.CHARGING or (self.phase is Phase.CLAIMING and reason is Reason.AUDIT_UNAVAILABLE)
+        comes_back = pending or unused
         approval_id = self._hold.approval_id if self._hold and comes_back else ""
-        self._refusal = render_refusal(self._ledger, reason, text=text, approval_id=approval_id, nonce=nonce)
+        self._refusal = render_refusal(
+            self._ledger,
+            reason,
+            text=text,
+            approval_id=approval_id,
+            nonce=nonce,
+            retry_after_seconds=retry_after_seconds,
+        )
         status = self._refusal.status
         if self._storing.intended or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end
             stored = self._storing.end(at, Outcome.FAILED, reason, http_status=status)

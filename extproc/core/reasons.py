@@ -32,6 +32,9 @@ class Reason(StrEnum):
     POLICY_DENIED = "policy_denied"
     STEP_UP = "step_up"
     OBLIGATION_UNMET = "obligation_unmet"
+    BUDGET_SPENT = "budget_spent"
+    BUDGET_OF_CARDS_SPENT = "budget_of_cards_spent"
+    BUDGETS_UNAVAILABLE = "budgets_unavailable"
     BODY_MALFORMED = "body_malformed"
     BODY_TOO_LARGE = "body_too_large"
     BODY_ENCODED = "body_encoded"
@@ -76,6 +79,7 @@ class Refusal:
 _AUTH = "authentication_error"
 _PERMISSION = "permission_error"
 _REQUEST = "invalid_request_error"
+_RATE = "rate_limit_error"
 _UPSTREAM = "upstream_error"
 _SERVER = "server_error"
 
@@ -104,6 +108,9 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.POLICY_DENIED: Refusal(403, "The policy does not allow this request.", _PERMISSION),
     Reason.STEP_UP: Refusal(401, "This request needs a stronger or a more recent sign-in.", _AUTH),
     Reason.OBLIGATION_UNMET: Refusal(403, "What the policy asks of this request cannot be done for it.", _PERMISSION),
+    Reason.BUDGET_SPENT: Refusal(429, "The budget for this use is spent.", _RATE),
+    Reason.BUDGET_OF_CARDS_SPENT: Refusal(403, "The budget for card data is spent.", _PERMISSION),
+    Reason.BUDGETS_UNAVAILABLE: Refusal(503, "What was used of a budget cannot be read now.", _SERVER, 5),
     Reason.BODY_MALFORMED: Refusal(400, "The request body does not parse as this API's format.", _REQUEST),
     Reason.BODY_TOO_LARGE: Refusal(413, "The request body is too large.", _REQUEST),
     Reason.BODY_ENCODED: Refusal(415, "Encoded request bodies are not accepted.", _REQUEST),

@@ -13,7 +13,11 @@ _PROOF_ERRORS = {
     Reason.PROOF_INVALID: "invalid_dpop_proof",
     Reason.PROOF_NONCE: "use_dpop_nonce",
 }
-_CODES = {"authentication_error": EventCode.AUTH_FAIL, "permission_error": EventCode.POLICY_DENY}
+_CODES = {
+    "authentication_error": EventCode.AUTH_FAIL,
+    "permission_error": EventCode.POLICY_DENY,
+    "rate_limit_error": EventCode.POLICY_DENY,
+}
 
 
 def refusal_code(reason: Reason) -> EventCode:
@@ -32,7 +36,13 @@ def _challenge(reason: Reason) -> bytes:
 
 
 def render_refusal(
-    ledger: Ledger, reason: Reason, *, text: str = "", approval_id: str = "", nonce: str = ""
+    ledger: Ledger,
+    reason: Reason,
+    *,
+    text: str = "",
+    approval_id: str = "",
+    nonce: str = "",
+    retry_after_seconds: int = 0,
 ) -> Respond:
     """`text` is the operator's own sentence, from the policy; without one the reason's public sentence is used.
 
@@ -52,8 +62,8 @@ def render_refusal(
         headers.append(("www-authenticate", _challenge(reason)))
     if nonce:
         headers.append(("dpop-nonce", nonce.encode()))
-    if refusal.retry_after_seconds is not None:
-        headers.append(("retry-after", str(refusal.retry_after_seconds).encode()))
+    if retry_after := retry_after_seconds or refusal.retry_after_seconds:
+        headers.append(("retry-after", str(retry_after).encode()))
     if approval_id:
         headers.append((APPROVAL_HEADER, approval_id.encode("latin-1", "replace")))
     return Respond(refusal.status, tuple(headers), body, f"extproc:{reason.value}:{ledger.policy.rule or '-'}")

@@ -44,6 +44,7 @@ class Gauge(StrEnum):
     SPOOL_BYTES = "extproc.audit.log.spool.used"
     SPOOL_LIMIT = "extproc.audit.log.spool.limit"
     KEY_AGE = "extproc.identity.keys.age"
+    BUDGET_CHARGES_LOST = "extproc.budget.charges.lost"
 
 
 _GAUGES: Mapping[Gauge, tuple[str, str]] = {
@@ -53,6 +54,7 @@ _GAUGES: Mapping[Gauge, tuple[str, str]] = {
     Gauge.SPOOL_BYTES: ("By", "Bytes in the audit spool."),
     Gauge.SPOOL_LIMIT: ("By", "Bytes in the audit spool at which new requests are refused."),
     Gauge.KEY_AGE: ("s", "Age of the oldest set of identity provider's keys in use."),
+    Gauge.BUDGET_CHARGES_LOST: ("{charge}", "What answers cost budgets and the approval store never took."),
 }
 
 
@@ -162,6 +164,9 @@ class Metrics:
         self._decisions = Tally(
             meter, "extproc.decisions", "{decision}", "Decisions by determining rule.", ("rule", "effect")
         )
+        self._budgets = Tally(
+            meter, "extproc.budget.logged", "{exchange}", "Exchanges that met a step `log` of a budget.", ("rule",)
+        )
         self._refusals = Tally(
             meter, "extproc.refusals", "{exchange}", "Exchanges that ended early, by reason.", ("reason",)
         )
@@ -186,6 +191,8 @@ class Metrics:
             self._hold.record(measures.hold_ms / 1000, {"state": names.approval_state(record) or "none"})
         if record.policy is not None and effect:
             self._decisions.add(1, names.rules(record.policy.rule), effect)
+        for rule in record.decision.logging if record.decision is not None else ():
+            self._budgets.add(1, names.rules(rule))
         if measures.input_tokens or measures.output_tokens:
             model = names.model(record) or OTHER
             self._tokens.add(measures.input_tokens, "input", model)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from extproc.approvals.budget_desk import BudgetDesk
 from extproc.approvals.desk import Desk
 from extproc.audit.log.journal import Journal
 from extproc.core.snapshot import Snapshot
@@ -21,6 +22,7 @@ class Services:
     authenticator: Authenticator
     journal: Journal
     desk: Desk
+    budgets: BudgetDesk
     telemetry: Telemetry
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     """Starts work that outlives its stream."""

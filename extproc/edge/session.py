@@ -17,15 +17,18 @@ from extproc.core.actions import (
     AllowHold,
     AttachApproval,
     AwaitBody,
+    ChargeBudgets,
     ClaimGrant,
     Finish,
     ForwardRequest,
     OpenApproval,
+    ReadBudgets,
     ReleaseBody,
     ReleaseHeaders,
     ReleaseTrailers,
     Respond,
     SetDeadline,
+    SettleBudgets,
     StoreContent,
     StoreRecord,
     VerifyToken,
@@ -43,6 +46,7 @@ from extproc.edge.outgoing import Outgoing
 from extproc.edge.recording import Recording
 from extproc.edge.services import Services, new_exchange_id
 from extproc.edge.spans import parse_traceparent
+from extproc.edge.spending import Spending
 from extproc.edge.verifying import Verifying
 from extproc.pb import ext_proc_pb2 as pb
 
@@ -83,6 +87,7 @@ class Session:
             start=self._spawn,
             start_beyond=lambda work: services.spawn(self._guarded(work)),
         )
+        self._spending = Spending(services.budgets, feed=self._feed, start=self._spawn)
         self._deadline: asyncio.TimerHandle | None = None
         self._failed = False
         self._traceparent = ""
@@ -269,6 +274,8 @@ class Session:
                     self._services.journal.append_record(action.record)
             elif isinstance(action, Abort):
                 self._account(action.summary)
+            elif isinstance(action, SettleBudgets):
+                self._spending.settle(action)
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
@@ -309,6 +316,12 @@ class Session:
                 self._holding.claim(action, exchange.requester_uid)
             case WithdrawApproval():
                 self._holding.withdraw(action)
+            case ReadBudgets():
+                self._spending.read(action)
+            case ChargeBudgets():
+                self._spending.charge(action)
+            case SettleBudgets():
+                self._spending.settle(action)
             case Finish() | Abort():
                 self._failed = self._failed or isinstance(action, Abort)
                 self._account(action.summary)

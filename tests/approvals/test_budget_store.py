@@ -16,6 +16,7 @@ from extproc.approvals.database import open_database
 from extproc.approvals.tables import BUDGET_CARDS
 from extproc.core.budget_charge import BUCKETS, Charge, bucket_at, ends_unix
 from extproc.core.masking.cards import MetCards
+from extproc.core.masking.settings import Kind
 from extproc.core.reasons import Unavailable
 from extproc.core.trust import Secret
 
@@ -50,7 +51,7 @@ def used(amount: int, stop_at: int = 0, *, budget: str = "calls", holder: str = 
 def met(*pans: str, stop_at: int = 0, holder: str = "i|anna", budget: str = "cards") -> Charge:
     cards = MetCards(KEY)
     for pan in pans:
-        cards.meet(pan)
+        cards.find(Kind.PAN, pan)
     return Charge(budget, "distinct_cards per person in 86400 s", holder, DAY, cards=cards.digests, stop_at=stop_at)
 
 

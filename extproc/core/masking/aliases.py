@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from extproc.core.masking.cards import MetCards
 from extproc.core.masking.settings import Kind
 from extproc.core.trust import Secret
 
@@ -49,13 +50,15 @@ def canonical(kind: str, value: str) -> str:
 class Aliases:
     """The names of one exchange, in both directions. Prints no value; holds the values that it numbered."""
 
-    __slots__ = ("_key", "_numbers", "_tenant")
+    __slots__ = ("_key", "_numbers", "_tenant", "cards")
 
     def __init__(self, key: MaskKey | None, tenant: str) -> None:
         """`key` makes the tokens; without one nothing may ask for any."""
         self._key = key
         self._tenant = tenant
         self._numbers: dict[str, dict[str, int]] = {}
+        self.cards: MetCards | None = None
+        """Takes note of cards where a budget counts them."""
 
     def number(self, kind: str, value: str) -> str:
         """The number of this value among those of its kind, from 1, in the order in which they were first asked for."""

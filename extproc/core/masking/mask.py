@@ -76,6 +76,8 @@ class Masks:
         kind = str(found.kind)
         self.findings[kind] = self.findings.get(kind, 0) + 1
         value = found.digits or text
+        if self._aliases.cards is not None:
+            self._aliases.cards.find(kind, value)
         named = value and not found.unnamed and (kind == Kind.PAN or not _may_be_pan(kind, value))
         match self._styles.get(kind) if named else None:
             case Style.NUMBERED:

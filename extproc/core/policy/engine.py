@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from extproc.core.policy.matching import matches
+from extproc.core.policy.spending import weigh_budgets
 from extproc.core.policy.terms import (
     GOES_ON,
     Decision,
@@ -19,6 +20,11 @@ DEFAULT_DENY_TEXT = "No rule of the policy allows this request."
 
 
 def authorize(policy: Policy, given: DecisionInput) -> Decision:
+    """What the rules say, and the budgets of whatever the rules do not deny. Budgets only make a decision stricter."""
+    return weigh_budgets(policy, given, _authorize_by_rules(policy, given))
+
+
+def _authorize_by_rules(policy: Policy, given: DecisionInput) -> Decision:
     """Deny wins over hold, hold over allow; without an allow the answer is deny, for a hold is no permission by itself.
 
     The effect does not depend on the order of the rules. Of several rules with that effect the first determines the

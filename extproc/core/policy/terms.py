@@ -69,7 +69,7 @@ class ApprovalFacts:
 
 @dataclass(frozen=True, slots=True)
 class DecisionInput:
-    """`now_unix` is in seconds. `budgets` says what was counted so far in the budgets that match, by name."""
+    """`now_unix` is in seconds. `budgets` are the counts of the budgets that match, by name, with this request."""
 
     principal: Principal
     connection: str
@@ -231,7 +231,7 @@ class StepAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BudgetStep:
-    """What happens to a request that comes when the count is `at` or more."""
+    """What happens to a request with which the count is `at` or more."""
 
     at: int
     action: StepAction

@@ -147,6 +147,7 @@ class Server:
             authenticator=parts,  # type: ignore[arg-type]
             journal=parts,  # type: ignore[arg-type]
             desk=parts,  # type: ignore[arg-type]
+            budgets=parts,  # type: ignore[arg-type]
             telemetry=parts,  # type: ignore[arg-type]
             spawn=self._loop.create_task,
             gate_secret="g" * 32,

@@ -116,6 +116,7 @@ def services(**parts: Any) -> Services:
         "authenticator": FakeAuthenticator(),
         "journal": FakeJournal(),
         "desk": None,
+        "budgets": None,
         "telemetry": FakeTelemetry(),
         "spawn": lambda work: work.close(),
         "gate_secret": "g" * 32,
