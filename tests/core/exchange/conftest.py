@@ -28,7 +28,7 @@ from extproc.core.identity import Principal
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
 from extproc.core.originals import SealOriginal
-from extproc.core.policy import AtLeast, Effect, HoldTerms, Match, Operation, Policy, Rule
+from extproc.core.policy import AtLeast, Budget, Effect, HoldTerms, Match, Operation, Policy, Rule
 from extproc.core.record import Direction
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
@@ -43,11 +43,14 @@ RULES = (
 
 
 def make_snapshot(
-    limits: Limits | None = None, rules: tuple[Rule, ...] = RULES, seal: SealOriginal | None = None
+    limits: Limits | None = None,
+    rules: tuple[Rule, ...] = RULES,
+    seal: SealOriginal | None = None,
+    budgets: tuple[Budget, ...] = (),
 ) -> Snapshot:
     masking = MaskingSettings()
     return Snapshot(
-        policy=Policy(digest="sha256:test", name="test", rules=rules, masking=masking),
+        policy=Policy(digest="sha256:test", name="test", rules=rules, masking=masking, budgets=budgets),
         scanner=Scanner(masking),
         connections=(Connection(name="model", path_prefix="/", credential=Secret("model-key")),),
         limits=limits or Limits(),
@@ -68,12 +71,14 @@ class Play:
     auto_sync: bool = True
     accepting: bool = True
     seal: SealOriginal | None = None
+    budgets: tuple[Budget, ...] = ()
+    started_unix: float = 1_700_000_000.0
 
     def __post_init__(self) -> None:
         self.exchange = Exchange(
             "ex-1",
-            make_snapshot(self.limits, seal=self.seal),
-            started_unix=1_700_000_000.0,
+            make_snapshot(self.limits, seal=self.seal, budgets=self.budgets),
+            started_unix=self.started_unix,
             started_at=self.at,
             accepting=self.accepting,
         )
