@@ -2,7 +2,7 @@
 
 import click
 
-from extproc.cli import policy_replay
+from extproc.cli import policy_diff, policy_replay
 from extproc.cli.policy_check import check_command
 from extproc.cli.policy_test import coverage_command, test_command
 
@@ -14,5 +14,6 @@ def command() -> None:
 
 command.add_command(check_command)
 command.add_command(coverage_command)
+command.add_command(policy_diff.command)
 command.add_command(policy_replay.command)
 command.add_command(test_command)

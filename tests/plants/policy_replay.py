@@ -5,6 +5,7 @@ from tests.plants.plant import Plant
 REPLAY = "tests/audit/test_policy_replay.py::"
 RECORDED = "tests/core/test_recorded.py::"
 DECIDED = "tests/core/exchange/test_recorded_decisions.py::"
+DIFF = "tests/core/test_policy_diff.py::"
 SPANS = "tests/edge/telemetry/test_spans.py::"
 SHOWN = "tests/audit/test_audit_decisions.py::"
 
@@ -107,5 +108,33 @@ PLANTS = (
         'if row["kind"] == "service"',
         'if row["kind"] == "machine"',
         SHOWN + "test_a_service_account_is_told_from_a_person",
+    ),
+    Plant(
+        "diff: what the new policy lacks is no difference",
+        "core/policy_diff.py",
+        "for name in dict.fromkeys((*old, *new)):\n        place",
+        "for name in new:\n        place",
+        DIFF + "test_a_change_is_told_where_it_stands[a rule is taken away]",
+    ),
+    Plant(
+        "diff: the order of rules is not looked at",
+        "core/policy_diff.py",
+        "    if one != other:",
+        "    if sorted(one) != sorted(other):",
+        DIFF + "test_a_change_is_told_where_it_stands[the order changes]",
+    ),
+    Plant(
+        "diff: only the old policy's cases are tried",
+        "core/policy_diff.py",
+        "(*new.tests, *old.tests)",
+        "(*old.tests,)",
+        DIFF + "test_the_cases_of_both_say_what_it_means",
+    ),
+    Plant(
+        "diff: a changed policy ends as an equal one",
+        "cli/policy_diff.py",
+        "EXIT_FINDING if found or cases else 0",
+        "0",
+        DIFF + "test_the_command_says_it_and_ends_with_it[a field]",
     ),
 )
