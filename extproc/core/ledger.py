@@ -11,6 +11,7 @@ from msgspec import structs
 from extproc.core.approval import Approval
 from extproc.core.identity import Principal
 from extproc.core.policy import (
+    ApprovalFacts,
     Decision,
     DecisionInput,
     Facts,
@@ -32,7 +33,7 @@ from extproc.core.record import (
     Resource,
     Summary,
 )
-from extproc.core.recorded import actor_of, decision_of, obligations_of, response_of
+from extproc.core.recorded import actor_of, approval_of, decision_of, obligations_of, response_of
 from extproc.core.trust import Masked, Secret
 
 _MAX_FINISH_REASONS = 16
@@ -48,6 +49,7 @@ class Answer(Protocol):
     events: int
 
 
+NO_APPROVAL = ApprovalFacts()
 ANONYMOUS = Actor(uid="anonymous")
 
 
@@ -134,10 +136,14 @@ class Ledger:
         if self.decision is not None:
             self.decision = structs.replace(self.decision, carried_out=obligations_of(obligations))
 
-    def response_judged(self, verdict: ResponseVerdict, counts: ResponseCounts) -> None:
+    def response_judged(
+        self, verdict: ResponseVerdict, counts: ResponseCounts, approval: ApprovalFacts = NO_APPROVAL
+    ) -> None:
         """What the response rules last looked at and said. After `judged`; the last call counts."""
         if self.decision is not None:
-            self.decision = structs.replace(self.decision, response=response_of(verdict, counts))
+            self.decision = structs.replace(
+                self.decision, approval=approval_of(approval), response=response_of(verdict, counts)
+            )
 
     def approval_seen(self, approval: Approval) -> None:
         self.approval = ApprovalRef(

@@ -43,7 +43,7 @@ class CaseChange:
 def differences(old: Policy, new: Policy) -> Iterator[Difference]:
     """In the order of the document."""
     for field in dataclasses.fields(Policy):
-        if field.name not in _NO_MEANING:
+        if field.compare and field.name not in _NO_MEANING:
             yield from _between(field.name, _plain(getattr(old, field.name)), _plain(getattr(new, field.name)))
 
 

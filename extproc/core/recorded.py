@@ -58,14 +58,12 @@ def actor_of(principal: Principal) -> Actor:
 
 def decision_of(decision: Decision, given: DecisionInput) -> DecisionRef:
     """Everything that `given` has and the rest of a record has not, and everything that came of it."""
-    approval, step_up = given.approval, decision.step_up
+    step_up = decision.step_up
     return DecisionRef(
         time_ms=round(given.now_unix * 1000),
         facts=_facts_of(given.facts),
         budgets=dict(given.budgets),
-        approval=ApprovalRead(state=approval.state, approvers=approval.approvers, age_seconds=approval.age_seconds)
-        if approval.state
-        else None,
+        approval=approval_of(given.approval),
         determining=decision.determining,
         shadow=tuple(
             ShadowRef(rule=each.rule, effect=str(each.effect), would_change=each.would_change)
@@ -96,6 +94,13 @@ def _facts_of(facts: Facts) -> RequestFacts:
         prompt_characters=facts.prompt_characters,
         body_bytes=facts.body_bytes,
     )
+
+
+def approval_of(approval: ApprovalFacts) -> ApprovalRead | None:
+    """None where none was asked for."""
+    if not approval.state:
+        return None
+    return ApprovalRead(state=approval.state, approvers=approval.approvers, age_seconds=approval.age_seconds)
 
 
 def obligations_of(obligations: Obligations) -> ObligationsRef | None:

@@ -99,7 +99,7 @@ def recorded(decision: Decision, looked_at: DecisionInput, counted: ResponseCoun
     ledger.judged(decision, looked_at)
     if counted is not None:
         ledger.findings_response = dict(counted.findings)
-        ledger.response_judged(ResponseVerdict(cut=True, rule="r"), counted)
+        ledger.response_judged(ResponseVerdict(cut=True, rule="r"), counted, looked_at.approval)
     record = ledger.record(EventCode.INFERENCE_END, 1.0, Outcome.COMPLETED)
     return parse_record(line_head("d/w/e", 1, "0" * 64, "", 0) + encode_record(record)[1:])
 
@@ -134,6 +134,7 @@ def test_all_that_came_of_it_is_in_the_record(
             wanted.durability,
         )
     assert response_counts(record) == counted
+    assert decision_input(record).approval == looked_at.approval
     assert kept.response is not None
     assert kept.response.rule == "r"
 
