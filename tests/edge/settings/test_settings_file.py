@@ -220,7 +220,7 @@ BAD: list[tuple[str, object, str, str]] = [
     ("workers", 65, "workers", "at most 64"),
     ("workers", True, "workers", "must be a whole number"),
     ("wrokers", 1, "wrokers", "unknown key"),
-    ("console", {}, "console", "not supported by this version"),
+    ("notifications", {}, "notifications", "not supported by this version"),
     ("drain", 30, "drain", "must be a duration"),
     ("drain", "30 s", "drain", "must be a duration"),
     ("run_directory", "/" + "r" * 90, "run_directory", "bytes"),

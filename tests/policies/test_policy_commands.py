@@ -1,0 +1,211 @@
+"""`extproc policy test`, `coverage`, `fmt` and `schema`: what they print, and their exit codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from extproc.cli.policy import command
+from extproc.core import schema
+from extproc.core.schema import load_schema
+
+POLICY = """\
+apiVersion: extproc/v1
+kind: Policy
+name: p
+rules:
+  - name: chats
+    effect: allow
+    match: {groups: [analysts]}
+  - name: no-adapters
+    effect: deny
+    match: {operations: [model_admin]}
+tests:
+  - name: an analyst's chat is masked
+    now: 2026-11-28T10:00:00Z
+    principal: {subject: anna, groups: [analysts]}
+    request: {path: /v1/completions, body: {model: m, prompt: card 4111 1111 1111 1111}}
+    expect: {effect: allow, masked: {model: m, prompt: "card [PAN]"}}
+"""
+CASES = """\
+apiVersion: extproc/v1
+kind: PolicyTests
+tests:
+  - name: others do not chat
+    now: 2026-11-28T10:00:00Z
+    principal: {subject: bert}
+    request: {path: /v1/completions, body: {model: m, prompt: Hello}}
+    expect: {rule: default-deny}
+"""
+WRONG = POLICY.replace('prompt: "card [PAN]"', "prompt: card none").replace("{effect: allow,", "{effect: deny,")
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def put(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return put
+
+
+def test_cases_that_hold_exit_0_with_a_tally(write: Any) -> None:
+    policy, cases = write("p.yaml", POLICY), write("c.yaml", CASES)
+    assert run("test", policy) == (0, "1 case: 1 passed, 0 failed\n")
+    assert run("test", policy, cases) == (0, "2 cases: 2 passed, 0 failed\n")
+    assert run("test", policy, "--cases", cases) == (0, "2 cases: 2 passed, 0 failed\n")
+
+
+def test_a_failing_case_exits_1_with_what_differs_and_no_card_number(write: Any) -> None:
+    file = write("p.yaml", WRONG)
+    code, output = run("test", file)
+    assert code == 1
+    assert output.splitlines() == [
+        f"FAIL - {file}:12 - an analyst's chat is masked",
+        "  effect: expected deny",
+        "          actual   allow",
+        '  masked.prompt: expected "card none"',
+        '                 actual   "card [PAN]"',
+        "1 case: 0 passed, 1 failed",
+    ]
+
+
+def test_the_same_as_json(write: Any) -> None:
+    file = write("p.yaml", WRONG)
+    code, output = run("test", file, "--json")
+    assert code == 1
+    told = json.loads(output)
+    (policy,) = told["policies"]
+    (case,) = policy["cases"]
+    assert (told["passed"], told["failed"]) == (0, 1)
+    assert policy["digest"].startswith("sha256:")
+    assert case["differences"][0] == {"key": "effect", "expected": "deny", "actual": "allow"}
+    assert (case["file"], case["line"], case["passed"]) == (str(file), 12, False)
+
+
+def test_wrong_input_exits_2_with_all_problems(write: Any, tmp_path: Path) -> None:
+    none = write("none.yaml", POLICY.partition("tests:")[0])
+    assert run("test", none) == (
+        2,
+        "0 cases: 0 passed, 0 failed\nthere is no case to run; add `tests:` to the policy, or `--cases FILE`\n",
+    )
+    cases = write("c.yaml", CASES.replace("default-deny", "chat"))
+    code, output = run("test", none, cases)
+    assert code == 2
+    assert output.splitlines()[0].startswith(f"{cases}:8:20: tests[0].expect.rule: the policy has no rule `chat`")
+    assert run("test", cases) == (2, "no policy is given; name the file of the policy that the cases are for\n")
+    assert run("test", tmp_path / "gone")[0] == 2
+    assert run("test", write("bad.yaml", "a: 1"))[0] == 2
+
+
+def test_coverage_says_what_no_case_reaches(write: Any) -> None:
+    policy = write("p.yaml", POLICY)
+    assert run("coverage", policy) == (
+        1,
+        f"{policy}: rule no-adapters is reached by no case\n{policy}: 1 of 2 reached by 1 cases\n",
+    )
+    admin = CASES.replace("/v1/completions, body: {model: m, prompt: Hello}", "/api/pull, body: {name: m}")
+    cases = write("c.yaml", admin.replace("default-deny", "no-adapters"))
+    assert run("coverage", policy, cases) == (0, f"{policy}: 2 of 2 reached by 2 cases\n")
+
+
+def test_coverage_tells_a_rule_that_determines_nothing(write: Any) -> None:
+    """Reached it is, but what it decides is shown by no case."""
+    policy = write("p.yaml", POLICY.partition("tests:")[0])
+    admin = CASES.replace("/v1/completions, body: {model: m, prompt: Hello}", "/api/pull, body: {name: m}")
+    member = admin.replace("{subject: bert}", "{subject: bert, groups: [analysts]}").replace(
+        "default-deny", "no-adapters"
+    )
+    code, output = run("coverage", policy, write("c.yaml", member))
+    assert code == 0
+    assert output.splitlines()[0] == f"{policy}: rule chats is reached, and determines the outcome of no case"
+
+
+def test_fmt_writes_the_canonical_form_at_once_and_check_writes_nothing(write: Any) -> None:
+    wanted = POLICY.partition("tests:")[0]
+    file = write("p.yaml", wanted.replace("    effect: allow\n", "    effect:   allow # why\n"))
+    file.chmod(0o640)
+    code, output = run("fmt", "--check", file)
+    assert code == 1
+    assert "-    effect:   allow # why\n+    effect: allow # why" in output
+    assert "effect:   allow" in file.read_text()
+    inode = file.stat().st_ino
+    assert run("fmt", file) == (0, f"{file}: formatted\n")
+    assert file.read_text() == wanted.replace("    effect: allow\n", "    effect: allow # why\n")
+    assert file.stat().st_ino != inode
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in file.parent.iterdir()] == ["p.yaml"]
+    assert run("fmt", file) == run("fmt", "--check", file) == (0, "")
+
+
+def test_fmt_leaves_what_it_cannot_format(write: Any, tmp_path: Path) -> None:
+    file = write("p.yaml", "a: &x 1\n")
+    code, output = run("fmt", file)
+    assert code == 2
+    assert output.startswith(f"{file}:1:4: a: anchors and aliases are not supported")
+    assert file.read_text() == "a: &x 1\n"
+    assert run("fmt", tmp_path / "gone")[0] == 2
+
+
+@pytest.mark.parametrize("name", ["policy", "tests", "config"])
+def test_schema_prints_what_documents_are_checked_by(name: str) -> None:
+    code, output = run("schema", name)
+    assert code == 0
+    printed = json.loads(output)
+    assert printed == load_schema(name)
+    jsonschema.Draft202012Validator.check_schema(printed)
+    assert not _dangling(printed)
+
+
+def test_no_key_of_a_schema_is_written_twice() -> None:
+    """The second would stand for both."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(pairs)) == len(pairs), sorted(name for name, _ in pairs)
+        return dict(pairs)
+
+    for path in (Path(schema.__file__).parent / "schemas").glob("*.json"):
+        json.loads(path.read_text("utf-8"), object_pairs_hook=once)
+
+
+def _dangling(whole: dict[str, Any]) -> set[str]:
+    references = {part.split('"')[0] for part in json.dumps(whole).split('"$ref": "#/$defs/')[1:]}
+    return {each for each in references if each.split("/")[0] not in whole["$defs"]}
+
+
+@pytest.mark.parametrize("name", ["policy", "tests", "config"])
+def test_every_key_has_a_description(name: str) -> None:
+    """An editor shows it beside the key."""
+    whole = load_schema(name)
+    assert not _undescribed(whole, whole, ())
+
+
+def _properties(part: dict[str, Any]) -> list[tuple[str, Any]]:
+    found = part.get("properties")
+    # A document may have a key of that name.
+    return list(found.items()) if isinstance(found, dict) and "$ref" not in found else []
+
+
+def _undescribed(part: Any, root: dict[str, Any], path: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
+    if isinstance(part, dict):
+        for key, value in _properties(part):
+            reference = value.get("$ref", "").removeprefix("#/$defs/")
+            target = root["$defs"].get(reference, {}) if reference else {}
+            if "description" not in value and "description" not in target:
+                found.append("/".join((*path, key)))
+        for key, value in part.items():
+            found += _undescribed(value, root, (*path, key))
+    elif isinstance(part, list):
+        for index, value in enumerate(part):
+            found += _undescribed(value, root, (*path, str(index)))
+    return found
