@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,12 @@ class PolicyInForce:
     snapshot: Snapshot | None = None
 
     def put(self, policy: Policy) -> None:
+        scanner = partial(Scanner, max_steps=self.settings.limits.max_scan_steps, key=self.mask_key)
         self.snapshot = Snapshot(
             policy=policy,
-            scanner=Scanner(policy.masking, self.settings.limits.max_scan_steps, self.mask_key),
+            scanner=scanner(policy.masking),
+            mfa_classes={issuer.issuer: tuple(sorted(issuer.mfa_classes)) for issuer in self.settings.issuers},
+            scanners={name: scanner(profile) for name, profile in policy.masking_profiles.items()},
             connections=self.connections,
             limits=self.settings.limits,
             digest_key=self.digest_key,

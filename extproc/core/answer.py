@@ -6,9 +6,10 @@ from extproc.core.dialects.observed import IN_RESPONSE
 from extproc.core.dialects.response import ResponseFilter, open_response
 from extproc.core.events import ResponseHeaders
 from extproc.core.forwarding import mutate_response, unmaskable_texts
-from extproc.core.judgement import carries_finding
+from extproc.core.inspection import carries_finding
 from extproc.core.masking.aliases import Aliases
 from extproc.core.masking.originals import OriginalMasker
+from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import Side
 from extproc.core.outbox import Outbox
 from extproc.core.policy import Operation
@@ -28,9 +29,9 @@ class SecondPass:
     """
 
     def __init__(
-        self, snapshot: Snapshot, operation: Operation, status: int, content_type: str, aliases: Aliases | None
+        self, snapshot: Snapshot, masker: OriginalMasker, operation: Operation, status: int, content_type: str
     ) -> None:
-        self._masker: OriginalMasker = snapshot.scanner.original_masker(Side.RESPONSE, aliases, snapshot.digest_key)
+        self._masker = masker
         self._filter = open_response(operation, status, content_type, self._masker, snapshot.limits)
 
     def feed(self, data: bytes, *, end_of_stream: bool) -> Unmasked:
@@ -54,6 +55,7 @@ class Answer:
         self.filter: ResponseFilter | None = None
         """None: there is no body, or none yet."""
         self._snapshot = snapshot
+        self._scanner = snapshot.scanner
         self._masker = snapshot.scanner.masker(Side.RESPONSE)
         self._aliases: Aliases | None = None
         self._second: SecondPass | None = None
@@ -84,10 +86,10 @@ class Answer:
         """Whether anything is still to be released."""
         return bool(self._outbox)
 
-    def name_by(self, aliases: Aliases) -> None:
+    def mask_by(self, scanner: Scanner, aliases: Aliases) -> None:
         """What the request named is named alike. Before anything is masked."""
-        self._aliases = aliases
-        self._masker = self._snapshot.scanner.masker(Side.RESPONSE, aliases)
+        self._scanner, self._aliases = scanner, aliases
+        self._masker = scanner.masker(Side.RESPONSE, aliases)
 
     def begin(
         self, event: ResponseHeaders, operation: Operation, connection: Connection | None, exchange_id: str
@@ -101,7 +103,7 @@ class Answer:
         credential = connection.credential if connection else None
         self._watch = CredentialWatch(credential)
         with IN_RESPONSE:
-            unfit = any(carries_finding(self._snapshot.scanner, text) for text in unmaskable_texts(headers))
+            unfit = any(carries_finding(self._scanner, text) for text in unmaskable_texts(headers))
             self._mutation = mutate_response(headers, self._masker, exchange_id, credential)
         if unfit or self.status < 200:  # no upgrade was let through that a 1xx could answer
             raise Malformed(Reason.RESPONSE_MALFORMED)
@@ -110,7 +112,8 @@ class Answer:
                 operation, self.status, headers.content_type(), self._masker, self._snapshot.limits
             )
             if self._snapshot.seal is not None:
-                self._second = SecondPass(self._snapshot, operation, self.status, headers.content_type(), self._aliases)
+                originals = self._scanner.original_masker(Side.RESPONSE, self._aliases, self._snapshot.digest_key)
+                self._second = SecondPass(self._snapshot, originals, operation, self.status, headers.content_type())
 
     def feed(self, data: bytes, *, end_of_stream: bool) -> Masked:
         """What of the body is decided now, masked. Raises `Malformed`."""

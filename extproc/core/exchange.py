@@ -57,9 +57,11 @@ from extproc.core.forwarding import APPROVAL_HEADER
 from extproc.core.hold import ENDED, Hold
 from extproc.core.identity import Principal
 from extproc.core.incoming import Incoming
+from extproc.core.inspection import WholeRequest, inspect
 from extproc.core.judgement import Judgement, judge
 from extproc.core.ledger import Ledger
-from extproc.core.policy import Effect
+from extproc.core.obliging import Obliged
+from extproc.core.policy import Effect, StepUp
 from extproc.core.presented import find_credentials
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
 from extproc.core.record import EventCode, Outcome
@@ -87,6 +89,18 @@ class Phase(Enum):
     CLOSING = "closing"
     REFUSING = "refusing"
     OVER = "over"
+
+
+def _told(obliged: Obliged) -> dict[str, str | int | float | bool]:
+    """What an intent record says of what was done, beside the decision."""
+    told: dict[str, str | int | float | bool] = {}
+    if obliged.clamped:
+        told["clamped"] = " ".join(obliged.clamped)
+    if obliged.done.retention_days:
+        told["retention_days"] = obliged.done.retention_days
+    if obliged.further_findings:
+        told["further_findings"] = " ".join(f"{kind}={n}" for kind, n in sorted(obliged.further_findings.items()))
+    return told
 
 
 BEFORE_FORWARD = (
@@ -258,7 +272,7 @@ class Exchange:
         self._principal = self._ledger.seen(principal, masker.mask_text)
         self._aliases = self._snapshot.scanner.aliases(principal.tenant)
         self._budgeting.watch(self._aliases)
-        self._answer.name_by(self._aliases)
+        self._answer.mask_by(self._snapshot.scanner, self._aliases)
         self._ledger.phase("identity", self._since, event.at)
         if self._incoming.whole:
             return self._decide(event.at)
@@ -278,25 +292,30 @@ class Exchange:
         ledger, incoming = self._ledger, self._incoming
         if self._principal is None or incoming.candidates is None:
             return self._fail(Reason.INTERNAL, at)
-        body = incoming.take_body()
         self._since = at
-        judgement = judge(
-            self._snapshot,
-            exchange_id=self.exchange_id,
+        request = WholeRequest(
             principal=self._principal,
-            aliases=self._aliases,
             candidates=incoming.candidates,
             operation=ledger.operation,
             headers=incoming.headers,
-            body=body,
+            body=incoming.take_body(),
             now_unix=ledger.now_unix(at),
             source_address=ledger.source,
         )
+        snapshot = self._snapshot
+        inspected = inspect(snapshot, request, snapshot.scanner, self._aliases)
+        return self._judged(judge(snapshot, self.exchange_id, inspected), at)
+
+    def _judged(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
+        """Note the decision and what was done of what it obliges."""
+        ledger, sent, decision = self._ledger, judgement.obliged.sent, judgement.decision
         self._judgement = judgement
-        incoming.choose(judgement.connection)
-        ledger.judged(judgement.decision, judgement.given)
-        ledger.stripped, ledger.not_inspected = judgement.stripped, judgement.not_inspected
+        self._incoming.choose(judgement.connection)
+        ledger.judged(decision, judgement.given)
+        ledger.carried_out(judgement.obliged.done)
+        ledger.stripped, ledger.not_inspected = sent.stripped, sent.not_inspected
         ledger.request_digest = judgement.request_digest
+        self._answer.mask_by(sent.scanner, sent.aliases)
         asked = self._budgeting.ask(judgement)
         if asked is None:
             return self._carry_out(judgement, at)
@@ -315,14 +334,19 @@ class Exchange:
             return self._claim(event.at)
         self._judgement = judgement
         self._ledger.judged(judgement.decision, judgement.given)
+        self._ledger.carried_out(judgement.obliged.done)
         return self._carry_out(judgement, event.at)
 
     def _carry_out(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
-        match judgement.decision.effect:
+        """Go on, wait, or refuse."""
+        decision = judgement.decision
+        match decision.effect:
             case Effect.ALLOW:
                 return self._intend(at)
             case Effect.HOLD:
                 return self._wait(judgement, at)
+            case Effect.DENY if decision.step_up is not None:
+                return self._refuse(Reason.STEP_UP, at, text=decision.text, step_up=decision.step_up)
             case Effect.DENY:
                 return self._deny(judgement, at)
 
@@ -406,7 +430,7 @@ class Exchange:
             self._ledger.phase("decision", self._since, at)
         self._since = at
         used = (self._storing.record(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
-        intent = self._storing.intent(at)
+        intent = self._storing.intent(at, _told(self._judgement.obliged))
         content = self._storing.request(self._judgement.forward.body, self._judgement.sealed, at)
         return (*used, intent, *content)
 
@@ -495,7 +519,14 @@ class Exchange:
     # -- ways out ------------------------------------------------------------------------------------------------------
 
     def _refuse(
-        self, reason: Reason, at: float, *, text: str = "", nonce: str = "", retry_after_seconds: int = 0
+        self,
+        reason: Reason,
+        at: float,
+        *,
+        text: str = "",
+        nonce: str = "",
+        retry_after_seconds: int = 0,
+        step_up: StepUp | None = None,
     ) -> tuple[Action, ...]:
         """Record the refusal, then answer it. Only while Envoy has a message of ours to answer and nothing has left."""
         pending = reason is Reason.APPROVAL_PENDING
@@ -512,6 +543,8 @@ class Exchange:
             approval_id=approval_id,
             nonce=nonce,
             retry_after_seconds=retry_after_seconds,
+            step_up=step_up,
+            mfa_classes=self._snapshot.mfa_classes.get(self._principal.issuer, ()) if self._principal else (),
         )
         status = self._refusal.status
         if self._storing.intended or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end

@@ -5,7 +5,8 @@ from extproc.core.dialects.routing import find_operation, normalize_path
 from extproc.core.events import RequestBody, RequestHeaders, RequestTrailers
 from extproc.core.forwarding import caller_secrets, unmaskable_texts
 from extproc.core.headers import Headers
-from extproc.core.judgement import carries_finding, check_url
+from extproc.core.inspection import carries_finding
+from extproc.core.judgement import check_url
 from extproc.core.ledger import Ledger
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot

@@ -1,24 +1,17 @@
-"""From a whole request to a decision: parse, mask, authorize. Pure; raises `Malformed` for what cannot be judged."""
+"""From a whole request to a decision, and the request as the decision obliges it to go on. Pure; raises `Malformed`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from extproc.core.actions import ForwardRequest
-from extproc.core.connections import Candidates
-from extproc.core.dialects.form import FormRequest, mask_field
-from extproc.core.dialects.request import ParsedRequest, needs_body, parse_request
-from extproc.core.dialects.routing import path_model
-from extproc.core.forwarding import mutate_request
-from extproc.core.headers import Headers
-from extproc.core.identity import Principal
+from extproc.core.dialects.form import mask_field
+from extproc.core.inspection import Inspected, carries_finding
 from extproc.core.ledger import digest_request
-from extproc.core.masking.aliases import Aliases
 from extproc.core.masking.scanner import Scanner
-from extproc.core.masking.settings import Kind, Side
-from extproc.core.originals import OriginalPlace
-from extproc.core.policy import Decision, DecisionInput, Effect, Facts, Operation, authorize
+from extproc.core.obliging import Obliged, oblige, seal_original
+from extproc.core.policy import NO_COUNTS, Decision, DecisionInput, Effect, Obligations, authorize
 from extproc.core.reasons import Malformed, Reason
-from extproc.core.record import Direction
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Masked, Sealed
 
@@ -34,16 +27,12 @@ class Judgement:
     connection: Connection
     given: DecisionInput
     """What it looked at."""
+    obliged: Obliged
     forward: ForwardRequest = field(repr=False)
-    stripped: tuple[str, ...]
-    not_inspected: dict[str, int]
     request_digest: str
+    """Of what goes on."""
     sealed: Sealed | None = field(default=None, repr=False)
     """The original of a body with PANs, for the custodian; None where there is none, or it is not kept."""
-
-
-def carries_finding(scanner: Scanner, text: str) -> bool:
-    return bool(scanner.masker().mask_text(text) != text)
 
 
 def check_url(scanner: Scanner, raw: bytes, secrets: tuple[bytes, ...]) -> None:
@@ -70,83 +59,27 @@ def _names_finding(scanner: Scanner, raw: bytes) -> bool:
     return any(mask_field(name, value, masker) != value for name, value in fields if value)
 
 
-def _with_model(facts: Facts, named: str) -> Facts:
-    """The facts, with the model that the path names. A body that names another is refused."""
-    if not named or facts.model == named:
-        return facts
-    if facts.model:
-        raise Malformed(Reason.BODY_MALFORMED)
-    return replace(facts, model=named)
-
-
 def judge(
-    snapshot: Snapshot,
-    *,
-    exchange_id: str,
-    principal: Principal,
-    aliases: Aliases,
-    candidates: Candidates,
-    operation: Operation,
-    headers: Headers,
-    body: bytes,
-    now_unix: float,
-    source_address: str,
+    snapshot: Snapshot, exchange_id: str, inspected: Inspected, budgets: Mapping[str, int] = NO_COUNTS
 ) -> Judgement:
-    """Decide a request that is whole and whose caller is known.
-
-    `candidates` are the model servers that its host and path leave, of which its model chooses one. `aliases` name what
-    is masked.
-    """
-    masker, limits = snapshot.scanner.masker(Side.REQUEST, aliases), snapshot.limits_of(candidates.first)
-    parsed: ParsedRequest | FormRequest | None = None
-    facts, masked, changed = Facts(), None, False
-    stripped: tuple[str, ...] = ()
-    not_inspected: dict[str, int] = {}
-    if body or needs_body(operation):
-        parsed = parse_request(operation, headers.content_type(), body, limits, snapshot.policy.masking.media)
-        facts, not_inspected = parsed.facts, parsed.not_inspected
-        if carries_finding(snapshot.scanner, facts.model):
-            raise Malformed(Reason.BODY_NOT_INSPECTABLE)
-        request = parsed.mask(masker)
-        masked, stripped, changed = request.body, request.stripped, request.changed
-    facts = _with_model(facts, path_model(candidates.path))
-    connection = candidates.of_model(facts.model)
-    holds_pan = masked is not None and masker.findings.get(Kind.PAN, 0) > 0
-    mutation = mutate_request(headers, connection, masker)
-    given = DecisionInput(
-        principal=principal,
-        connection=connection.name,
-        operation=operation,
-        facts=facts,
-        findings=dict(masker.findings),
-        now_unix=now_unix,
-        source_address=source_address,
-    )
+    """Decide a request, and do to it what the decision obliges. `budgets` as in `DecisionInput`."""
+    given = replace(inspected.given(), budgets=budgets)
     decision = authorize(snapshot.policy, given)
-    target = headers.text(":path")
-    sealed = None
-    if holds_pan and parsed is not None and masked is not None and decision.effect is not Effect.DENY:
-        sealed = _sealed(snapshot, aliases, exchange_id, parsed, masked)
+    denied = decision.effect is Effect.DENY
+    obliged = Obliged(inspected, Obligations()) if denied else oblige(snapshot, inspected, decision.obligations)
+    sent = obliged.sent
     return Judgement(
         decision=decision,
-        connection=connection,
+        connection=sent.connection,
         given=given,
-        forward=ForwardRequest(mutation=mutation, body=masked, changed=changed),
-        stripped=stripped,
-        not_inspected=not_inspected,
-        request_digest=digest_request(snapshot.digest_key, connection.name, operation, target, masked or Masked(b"")),
-        sealed=sealed,
+        obliged=obliged,
+        forward=ForwardRequest(mutation=sent.mutation, body=sent.body, changed=sent.changed),
+        request_digest=digest_request(
+            snapshot.digest_key,
+            given.connection,
+            given.operation,
+            inspected.request.headers.text(":path"),
+            sent.body or Masked(b""),
+        ),
+        sealed=None if denied else seal_original(snapshot, exchange_id, sent, decision.obligations),
     )
-
-
-def _sealed(
-    snapshot: Snapshot, aliases: Aliases, exchange_id: str, parsed: ParsedRequest | FormRequest, masked: Masked
-) -> Sealed | None:
-    """The body once more, with plain PANs as they were, sealed; None when that is no other body, or nothing seals."""
-    if snapshot.seal is None:
-        return None
-    masker = snapshot.scanner.original_masker(Side.REQUEST, aliases, snapshot.digest_key)
-    original = masker.original(parsed.mask(masker).body)
-    if original.data == masked:
-        return None
-    return snapshot.seal(OriginalPlace(exchange_id, Direction.TO_MODEL, 0, len(masked)), original)

@@ -9,6 +9,7 @@ from typing import Any
 from extproc.core.document import Problem, quoted
 from extproc.core.events import Attributes, RequestBody, RequestHeaders
 from extproc.core.incoming import Incoming
+from extproc.core.inspection import WholeRequest, inspect
 from extproc.core.judgement import Judgement, judge
 from extproc.core.ledger import Ledger
 from extproc.core.masking.aliases import MaskKey
@@ -83,6 +84,8 @@ class CaseRunner:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._scanner = Scanner(policy.masking, MAX_STEPS, _TEST_KEY)
+        profiles = policy.masking_profiles.items()
+        self._scanners = {name: Scanner(profile, MAX_STEPS, _TEST_KEY) for name, profile in profiles}
 
     def run(self, cases: Iterable[Case]) -> Iterator[CaseResult]:
         """The result of each, in order. Nothing that a case says makes it raise."""
@@ -112,11 +115,8 @@ class CaseRunner:
             incoming.add(RequestBody(request.body, end_of_stream=True, at=0.0))
         if incoming.candidates is None:
             raise Malformed(Reason.NO_SUCH_CONNECTION)
-        return judge(
-            snapshot,
-            exchange_id=ledger.exchange_id,
+        whole = WholeRequest(
             principal=case.principal,
-            aliases=snapshot.scanner.aliases(case.principal.tenant),
             candidates=incoming.candidates,
             operation=ledger.operation,
             headers=incoming.headers,
@@ -124,6 +124,8 @@ class CaseRunner:
             now_unix=case.now_unix,
             source_address=request.source_address,
         )
+        aliases = snapshot.scanner.aliases(case.principal.tenant)
+        return judge(snapshot, ledger.exchange_id, inspect(snapshot, whole, snapshot.scanner, aliases))
 
     def _counted(self, given: DecisionInput, counts: Mapping[str, int]) -> DecisionInput:
         """With the counts of the budgets that the request is counted in, as the approval store says them."""
@@ -138,6 +140,7 @@ class CaseRunner:
             connections=(Connection(connection),),
             limits=Limits(),
             digest_key=_TEST_SECRET,
+            scanners=self._scanners,
         )
 
 

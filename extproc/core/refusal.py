@@ -5,6 +5,7 @@ from extproc.core.dialects.errors import render_error
 from extproc.core.forwarding import APPROVAL_HEADER, EXCHANGE_HEADER
 from extproc.core.issuer import KEY_TYPES
 from extproc.core.ledger import Ledger
+from extproc.core.policy import StepUp
 from extproc.core.reasons import REFUSALS, Reason
 from extproc.core.record import EventCode
 
@@ -27,12 +28,24 @@ def refusal_code(reason: Reason) -> EventCode:
     return _CODES.get(REFUSALS[reason].error_type, EventCode.REQUEST_REFUSE)
 
 
-def _challenge(reason: Reason) -> bytes:
-    """RFC 6750 §3, and RFC 9449 §7.1 where a proof is what was wrong."""
+def _challenge(reason: Reason, step_up: StepUp | None, classes: tuple[str, ...]) -> bytes:
+    """RFC 6750 §3, RFC 9449 §7.1 where a proof is what was wrong, RFC 9470 §3 where another sign-in would do."""
     if reason in _PROOF_ERRORS:
         return f'DPoP realm="extproc", error="{_PROOF_ERRORS[reason]}", algs="{" ".join(KEY_TYPES)}"'.encode()
+    if step_up is not None:
+        return _step_up(step_up, classes)
     error = b"" if reason is Reason.TOKEN_MISSING else b', error="invalid_token"'
     return b'Bearer realm="extproc"' + error
+
+
+def _step_up(wanted: StepUp, classes: tuple[str, ...]) -> bytes:
+    why = "a second factor is required" if wanted.mfa else "a more recent sign-in is required"
+    challenge = f'Bearer realm="extproc", error="insufficient_user_authentication", error_description="{why}"'
+    if wanted.max_age_seconds > 0:
+        challenge += f", max_age={int(wanted.max_age_seconds)}"
+    if wanted.mfa and classes:
+        challenge += f', acr_values="{" ".join(classes)}"'
+    return challenge.encode()
 
 
 def render_refusal(
@@ -43,10 +56,13 @@ def render_refusal(
     approval_id: str = "",
     nonce: str = "",
     retry_after_seconds: int = 0,
+    step_up: StepUp | None = None,
+    mfa_classes: tuple[str, ...] = (),
 ) -> Respond:
     """`text` is the operator's own sentence, from the policy; without one the reason's public sentence is used.
 
-    `nonce` is for the proof with which the client comes back (RFC 9449 §9).
+    `nonce` is for the proof with which the client comes back (RFC 9449 §9), `step_up` says how to sign in (RFC 9470),
+    `mfa_classes` by which names the issuer knows several factors.
     """
     refusal = REFUSALS[reason]
     extra: dict[str, object] = {}
@@ -59,7 +75,7 @@ def render_refusal(
     )
     headers = [("content-type", content_type.encode()), (EXCHANGE_HEADER, ledger.exchange_id.encode())]
     if refusal.status == 401:
-        headers.append(("www-authenticate", _challenge(reason)))
+        headers.append(("www-authenticate", _challenge(reason, step_up, mfa_classes)))
     if nonce:
         headers.append(("dpop-nonce", nonce.encode()))
     if retry_after := retry_after_seconds or refusal.retry_after_seconds:

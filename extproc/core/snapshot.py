@@ -77,6 +77,10 @@ class Snapshot:
     """Keys `request_digest`: nothing stored can be compared with an unkeyed digest of a prompt."""
     seal: SealOriginal | None = field(default=None, repr=False)
     """Seals originals that hold a PAN; None: none are kept."""
+    scanners: Mapping[str, Scanner] = field(default_factory=dict)
+    """Those of the policy's masking profiles, by name."""
+    mfa_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The `acr` values that an issuer gives for several factors, by issuer."""
 
     def limits_of(self, connection: Connection | None) -> Limits:
         """The bounds on what goes to this model server and comes from it; the deployment's where none is known."""

@@ -45,8 +45,8 @@ class Storing:
         """Something that happened on the way."""
         return self._store(self._ledger.record(code, at, status, detail=detail))
 
-    def intent(self, at: float) -> StoreRecord:
-        stored = self.record(EventCode.INFERENCE_REQUEST, at, Outcome.SUCCEEDED)
+    def intent(self, at: float, detail: Mapping[str, str | int | float | bool]) -> StoreRecord:
+        stored = self.record(EventCode.INFERENCE_REQUEST, at, Outcome.SUCCEEDED, detail=detail)
         self._intent_ticket = stored.ticket
         return stored
 

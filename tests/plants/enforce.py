@@ -3,6 +3,7 @@
 from tests.plants.plant import Plant
 
 CLAMP = "tests/core/dialects/test_clamp.py::"
+OBLIGED = "tests/core/exchange/test_obligations.py::"
 
 PLANTS = (
     Plant(
@@ -32,5 +33,47 @@ PLANTS = (
         "Masked(text.encode()) if fields else body",
         "Masked(__import__('json').dumps(__import__('json').loads(text)).encode()) if fields else body",
         CLAMP + "test_every_other_byte_stays_as_it_came",
+    ),
+    Plant(
+        "an obliged profile masks the answer no more",
+        "core/exchange.py",
+        "self._answer.mask_by(sent.scanner, sent.aliases)",
+        "self._answer.mask_by(self._snapshot.scanner, sent.aliases)",
+        OBLIGED + "test_an_obliged_profile_masks_both_ways",
+    ),
+    Plant(
+        "what is approved is not what is sent",
+        "core/judgement.py",
+        '            sent.body or Masked(b""),',
+        '            inspected.body or Masked(b""),',
+        OBLIGED + "test_what_is_approved_is_what_is_sent",
+    ),
+    Plant(
+        "an obliged profile that is not there leaves the other",
+        "core/obliging.py",
+        "        raise Malformed(Reason.POLICY_UNAVAILABLE)",
+        "        return inspected",
+        OBLIGED + "test_an_obliged_profile_that_is_not_there_is_refused",
+    ),
+    Plant(
+        "a limit on what has no body is passed by",
+        "core/obliging.py",
+        "    if obligations.max_tokens:\n        body, clamped",
+        "    if obligations.max_tokens and sent.body:\n        body, clamped",
+        OBLIGED + "test_an_obliged_limit_without_a_body_is_refused",
+    ),
+    Plant(
+        "a weak sign-in is just denied",
+        "core/exchange.py",
+        "case Effect.DENY if decision.step_up is not None:",
+        "case Effect.DENY if decision.rule is None:",
+        OBLIGED + "test_a_weak_sign_in_is_told_how_to_be_stronger",
+    ),
+    Plant(
+        "names of tools are kept as they came",
+        "core/inspection.py",
+        "tool_names=tuple(map(masker.mask_text, facts.tool_names))",
+        "tool_names=facts.tool_names",
+        OBLIGED + "test_tools_are_seen_by_name_and_masked",
     ),
 )

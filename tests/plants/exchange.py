@@ -34,8 +34,8 @@ PLANTS = (
     Plant(
         "an answer numbers on its own",
         "core/answer.py",
-        "self._snapshot.scanner.masker(Side.RESPONSE, aliases)",
-        "self._snapshot.scanner.masker(Side.RESPONSE)",
+        "scanner.masker(Side.RESPONSE, aliases)",
+        "scanner.masker(Side.RESPONSE)",
         MASKING_POLICY + "test_one_exchange_numbers_both_sides_together",
     ),
     Plant(
@@ -61,9 +61,9 @@ PLANTS = (
     ),
     Plant(
         "p1: the prompt goes on as it came",
-        "core/judgement.py",
-        "masked, stripped, changed = request.body, request.stripped, request.changed",
-        "masked, stripped, changed = Masked(body), request.stripped, request.changed",
+        "core/inspection.py",
+        "masked, stripped, changed = form.body, form.stripped, form.changed",
+        "masked, stripped, changed = Masked(body), form.stripped, form.changed",
         PROMISES + "test_p1_nothing_unmasked_leaves",
     ),
     Plant(

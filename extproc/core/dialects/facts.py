@@ -19,6 +19,10 @@ from extproc.core.reasons import Malformed, Reason
 
 _UNLIMITED = 2**31 - 1
 _CHOICES = ("n", "best_of", "num_return_sequences")
+_MAX_TOOL_NAMES = 1024
+"""OpenAI takes 128, agents with many servers of tools send some hundreds."""
+_MAX_TOOL_NAME_CHARACTERS = 256
+"""OpenAI takes 64, Anthropic 128."""
 COUNTS = frozenset({*LIMITS, *OPEN_LIMITS, *_CHOICES})
 """Fields whose value is a whole number."""
 _JUDGED = frozenset(
@@ -60,7 +64,32 @@ def read_facts(operation: Operation, document: dict[str, object], body_bytes: in
         tools=len(_list(document, "tools")) + len(_list(document, "functions")),
         prompt_characters=sum(map(_characters, given)),
         body_bytes=body_bytes,
+        tool_names=_tool_names(document),
     )
+
+
+def _tool_names(document: dict[str, object]) -> tuple[str, ...]:
+    """Of each tool, in order: a function's name (OpenAI, Ollama, Anthropic), or what kind of tool of the server it is.
+
+    More names, or longer ones, than the bounds are refused: a rule would not see them.
+    """
+    names: list[str] = []
+    for tool in (*_list(document, "tools"), *_list(document, "functions")):
+        if not isinstance(tool, dict):
+            continue
+        function = tool.get("function")
+        name = next((n for n in (_named(function), tool.get("name"), tool.get("type")) if n is not None), None)
+        if name is not None and not isinstance(name, str):
+            raise Malformed(Reason.BODY_MALFORMED)
+        if name:
+            names.append(name)
+    if len(names) > _MAX_TOOL_NAMES or any(len(name) > _MAX_TOOL_NAME_CHARACTERS for name in names):
+        raise Malformed(Reason.BODY_TOO_COSTLY)
+    return tuple(names)
+
+
+def _named(function: object) -> object:
+    return function.get("name") if isinstance(function, dict) else None
 
 
 def _parts(document: dict[str, object]) -> Iterator[dict[str, object]]:

@@ -5,6 +5,7 @@ from extproc.core.policy.engine import DEFAULT_DENY, DEFAULT_DENY_TEXT, authoriz
 from extproc.core.policy.matching import matches, matches_glob
 from extproc.core.policy.terms import (
     GOES_ON,
+    NO_COUNTS,
     ApprovalFacts,
     AtLeast,
     Budget,
@@ -38,6 +39,7 @@ __all__ = [
     "DEFAULT_DENY",
     "DEFAULT_DENY_TEXT",
     "GOES_ON",
+    "NO_COUNTS",
     "ApprovalFacts",
     "AtLeast",
     "Budget",

@@ -53,7 +53,7 @@ def test_facts_are_what_the_policy_judges() -> None:
     }
     body = json.dumps(document).encode()
     facts = parse_request(Operation.CHAT, "application/json", body, LIMITS).facts
-    assert facts == Facts("org/m", True, 20, 3, 2, 0, 2, 5, len(body))
+    assert facts == Facts("org/m", True, 20, 3, 2, 0, 2, 5, len(body), ("f", "g"))
 
 
 def test_facts_of_other_dialects() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from extproc.core.exchange import Exchange
+from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import Media
 from extproc.core.policy_document import PolicyInvalid, parse_policy
 from extproc.core.reasons import Reason
@@ -40,7 +41,7 @@ def under(play: Any, media: Media) -> Any:
     p = play()
     snapshot = p.exchange._snapshot
     masking = replace(snapshot.policy.masking, media=media)
-    snapshot = replace(snapshot, policy=replace(snapshot.policy, masking=masking))
+    snapshot = replace(snapshot, policy=replace(snapshot.policy, masking=masking), scanner=Scanner(masking))
     p.exchange = Exchange("ex-1", snapshot, started_unix=1_700_000_000.0, started_at=p.at, accepting=True)
     return p
 
