@@ -168,6 +168,14 @@ class Provider:
     def rotate(self) -> list[str]:
         return list(httpx.post(f"{self.url}/_rotate", trust_env=False).json())
 
+    def pause(self) -> None:
+        """From now on it drops every connection."""
+        httpx.post(f"{self.url}/_pause", trust_env=False)
+
+    def resume(self) -> None:
+        """At the same address, with the same keys."""
+        httpx.post(f"{self.url}/_resume", trust_env=False)
+
     def stop(self) -> None:
         if self._process.poll() is None:
             self._process.kill()

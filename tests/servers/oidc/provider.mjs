@@ -1,4 +1,4 @@
-// A certified OpenID provider on a free loopback port: JWT access tokens with groups, signed by RS256 or ES256, and key rotation.
+// A certified OpenID provider on a free loopback port: JWT access tokens with groups, signed by RS256 or ES256, key rotation, and outages.
 // Run in the folder that holds node_modules. Prints its issuer URL as the first line; ends when standard input closes.
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import http from 'node:http';
@@ -39,11 +39,21 @@ const createProvider = (issuer, keys) => new Provider(issuer, {
 
 let keys = ALGORITHMS.map(createKey);
 let answer;
+let paused = false;
 const server = http.createServer((request, response) => {
   if (request.method === 'POST' && request.url === '/_rotate') {
     keys = [...ALGORITHMS.map(createKey), ...keys.slice(0, ALGORITHMS.length)]; // the first fitting key signs
     answer = createProvider(issuer, keys);
     response.end(JSON.stringify(keys.map(({ kid }) => kid)));
+    return;
+  }
+  if (request.method === 'POST' && (request.url === '/_pause' || request.url === '/_resume')) {
+    paused = request.url === '/_pause';
+    response.end();
+    return;
+  }
+  if (paused) {
+    request.socket.destroy();
     return;
   }
   answer(request, response);
