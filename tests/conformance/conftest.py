@@ -25,10 +25,11 @@ class Authority:
         self.path = self.directory / "ca.crt"
         self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, common_name: str) -> tuple[Path, Path]:
+    def issue(self, common_name: str, uri: str = "") -> tuple[Path, Path]:
+        """Paths of certificate and key; with `uri` it is a SPIFFE id."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        certificate = self._sign(subject, key.public_key(), ca=False)
+        certificate = self._sign(subject, key.public_key(), ca=False, uri=uri)
         paths = self.directory / f"{common_name}.crt", self.directory / f"{common_name}.key"
         paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         paths[1].write_bytes(
@@ -38,8 +39,9 @@ class Authority:
         )
         return paths
 
-    def _sign(self, subject: x509.Name, key: Any, *, ca: bool) -> x509.Certificate:
+    def _sign(self, subject: x509.Name, key: Any, *, ca: bool, uri: str = "") -> x509.Certificate:
         now = dt.datetime.now(dt.UTC)
+        names = [x509.DNSName("localhost"), *([x509.UniformResourceIdentifier(uri)] if uri else [])]
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -49,7 +51,7 @@ class Authority:
             .not_valid_before(now - dt.timedelta(hours=1))
             .not_valid_after(now + dt.timedelta(hours=1))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
         )
         return builder.sign(self.key, hashes.SHA256())
 
