@@ -298,6 +298,15 @@ def test_access_token_types_are_accepted(kind: str) -> None:
     assert verify(token({"typ": kind})).subject == "u-1"
 
 
+def test_only_the_configured_types_are_accepted() -> None:
+    strict = replace(ISSUER, token_types=("at+jwt",))
+    for kind in ("at+jwt", "application/at+jwt", "AT+JWT"):
+        assert verify(token({"typ": kind}), strict).subject == "u-1"
+    for header in ({"typ": "JWT"}, {"typ": ""}, {}):
+        assert refusal(token(header), strict) is Reason.TOKEN_INVALID
+    assert refusal(token({"typ": "dpop+jwt"}), replace(ISSUER, token_types=("dpop+jwt",))) is Reason.TOKEN_MALFORMED
+
+
 def test_keys_inside_a_token_are_not_looked_at() -> None:
     own = ec.generate_private_key(ec.SECP256R1())
     jwk = get_default_algorithms()["ES256"].to_jwk(own.public_key(), as_dict=True)
@@ -389,6 +398,7 @@ def test_a_token_prints_nothing() -> None:
         [("x-api-key", b"e30.e30.AA")],
         [("api-key", b" e30.e30.AA")],
         [("cookie", b"x"), ("authorization", b"Bearer e30.e30.AA")],
+        [("authorization", b"DPoP e30.e30.AA")],
     ],
     ids=str,
 )
@@ -407,6 +417,9 @@ def test_the_token_is_found_where_clients_put_it(pairs: list[tuple[str, bytes]])
         [("authorization", b"Bearer")],
         [("authorization", b"Bearer ")],
         [("authorization", b"Bearera")],
+        [("authorization", b"DPoP")],
+        [("authorization", b"DPoP a, Bearer a")],
+        [("authorization", b"DPoP a"), ("x-api-key", b"a")],
         [("authorization", b"Bearer\ta")],
         [("authorization", b"Bearer a b")],
         [("authorization", b"Bearer a\n")],

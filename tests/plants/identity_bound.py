@@ -4,6 +4,8 @@ from tests.plants.plant import Plant
 
 DPOP = "tests/core/test_dpop.py::"
 CLAIMS = "tests/core/test_claims.py::"
+CONTROL = "tests/edge/identity/test_identity_control.py::"
+CREDENTIALS = "tests/core/exchange/test_credentials.py::"
 POSSESSION = "tests/edge/identity/test_possession.py::"
 
 PLANTS = (
@@ -132,5 +134,47 @@ PLANTS = (
         "not issuer.mfa_methods.isdisjoint(methods)",
         "bool(methods)",
         CLAIMS + "test_several_factors_are_what_the_configuration_calls_so",
+    ),
+    Plant(
+        "p5: the model server sees the caller's proof of possession",
+        "core/forwarding.py",
+        '"cookie", "dpop"})',
+        '"cookie"})',
+        CREDENTIALS + "test_the_proof_is_asked_about_and_never_reaches_the_model",
+    ),
+    Plant(
+        "p3: card data in a workload's id is recorded",
+        "core/exchange.py",
+        "principal.spiffe_id, *principal.groups)",
+        "*principal.groups)",
+        "tests/core/exchange/test_exchange_paths.py::test_card_data_in_a_claim_that_identifies_is_refused",
+    ),
+    Plant(
+        "p6: an issuer that cannot be reached is no control failure",
+        "edge/keys.py",
+        "return self._failures >= FAILURES_BEFORE_DOWN or (self.key_set is not None and not self.usable())",
+        "return self.key_set is not None and not self.usable()",
+        CONTROL + "test_an_outage_is_seen_and_its_end",
+    ),
+    Plant(
+        "p6: a failing issuer that could not be recorded is forgotten",
+        "edge/identity_control.py",
+        'extra={"event_code": code.value})\n                continue',
+        'extra={"event_code": code.value})',
+        CONTROL + "test_what_cannot_be_recorded_now_is_recorded_later",
+    ),
+    Plant(
+        "p3: an unverified certificate counts when no client authority is configured",
+        "edge/identity_control.py",
+        "certificates_verified=tls is not None and tls.client_ca is not None,",
+        "certificates_verified=tls is not None,",
+        CONTROL + "test_the_terms_are_those_of_the_configuration",
+    ),
+    Plant(
+        "p3: an ID token passes where only access tokens are accepted",
+        "core/identity.py",
+        "if issuer.token_types and outline.type not in issuer.token_types:  # 2",
+        "if False:  # 2",
+        "tests/core/test_identity.py::test_only_the_configured_types_are_accepted",
     ),
 )

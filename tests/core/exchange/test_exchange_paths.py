@@ -318,7 +318,7 @@ def test_a_trace_context_that_could_be_a_number_is_not_passed_on(play: Any, ids:
     assert "traceparent" in p.forwards[0].mutation.remove
 
 
-@pytest.mark.parametrize("claim", ["subject", "tenant", "groups"])
+@pytest.mark.parametrize("claim", ["subject", "tenant", "groups", "spiffe_id"])
 def test_card_data_in_a_claim_that_identifies_is_refused(play: Any, claim: str) -> None:
     value: Any = ("analysts", "4111 1111 1111 1111") if claim == "groups" else "4111 1111 1111 1111"
     p = play()
