@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 import time
 from pathlib import Path
@@ -74,8 +75,8 @@ def rotate_command(outer: Path | None, *, config: Path | None, compromised: bool
     except TokenKeysUnfit as error:
         _leave(f"the keys cannot be rotated: {error}")
     _record(settings, key, compromised=compromised)
-    wait = max(0, int(key.signs_from - now))
-    click.echo(f"{key.kid} signs {f'in {wait} seconds' if wait else 'from now on'}")
+    since = dt.datetime.fromtimestamp(key.signs_from, dt.UTC).isoformat(sep=" ")
+    click.echo(f"{key.kid} signs {f'from {since}' if key.signs_from > now else 'now'}")
 
 
 def _record(settings: Settings, key: TokenKey, *, compromised: bool) -> None:

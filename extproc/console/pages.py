@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from extproc.console.session import person_of_request
-from extproc.core.identity import Principal
+from extproc.core.principal import Principal
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from extproc.audit.log.journal import Journal
-from extproc.core.identity import Principal
+from extproc.core.principal import Principal
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import Actor, EventCode, Outcome, Record, Resource
 

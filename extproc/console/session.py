@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from extproc.console.parts import Parts, parts_of
-from extproc.core.identity import Principal
+from extproc.core.principal import Principal
 
 SESSION_COOKIE: Final = "__Host-extproc-session"
 LOGIN_COOKIE: Final = "__Host-extproc-login"

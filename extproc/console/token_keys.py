@@ -40,7 +40,7 @@ class TokenKey:
 
     kid: str
     signs_from: int
-    private: ec.EllipticCurvePrivateKey = field(repr=False)
+    private: ec.EllipticCurvePrivateKey = field(repr=False, compare=False)
 
     def jwk(self) -> dict[str, Any]:
         """Its public half (RFC 7517)."""
@@ -123,7 +123,7 @@ class TokenKeys:
         key = TokenKey(_thumbprint(private), signs_from, private)
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write_new(self._path(signs_from, key.kid), pem, mode=0o600)
-        _log.warning("a key that signs tokens was made", extra={"kid": key.kid, "signs_from": signs_from})
+        _log.info("a key that signs tokens was made", extra={"kid": key.kid, "signs_from": signs_from})
         return key
 
     def _path(self, signs_from: int, kid: str) -> Path:

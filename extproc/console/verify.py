@@ -12,7 +12,7 @@ from extproc.console.saml_metadata import IdentityProvider
 from extproc.console.saml_person import person_of
 from extproc.console.xml_document import parse_xml
 from extproc.console.xml_signature import verify_enveloped
-from extproc.core.identity import Principal
+from extproc.core.principal import Principal
 from extproc.edge.settings_console import SamlSettings
 
 _PURPOSE = "assertion"

@@ -38,10 +38,10 @@ class Keys:
     certificate: x509.Certificate
 
     @classmethod
-    def make(cls, private: Any = None, begin: float = -86400, end: float = 365 * 86400) -> Self:
+    def make(cls, private: Any = None, begin: float = -86400, end: float = 365 * 86400, now: float = NOW) -> Self:
         private = private or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "idp")])
-        moment = dt.datetime.fromtimestamp(NOW, dt.UTC)
+        moment = dt.datetime.fromtimestamp(now, dt.UTC)
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(private.public_key())
         builder = builder.serial_number(1).not_valid_before(moment + dt.timedelta(seconds=begin))
         return cls(private, builder.not_valid_after(moment + dt.timedelta(seconds=end)).sign(private, hashes.SHA256()))

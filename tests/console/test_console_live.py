@@ -1,0 +1,169 @@
+"""A real identity provider, the real process, TLS: from a person's login and a client's assertion to a principal."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from extproc.console.token import GRANT_TYPE
+from extproc.core.identity import UnverifiedToken
+from extproc.core.issuer import Issuer
+from extproc.core.principal import Principal
+from extproc.edge.authenticator import Authenticator
+from tests.console.live import ROOT, RealConsole, RealProvider, configure, log_in
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealProvider]:
+    running = RealProvider(tmp_path_factory.mktemp("idp"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory, provider: RealProvider) -> Iterator[RealConsole]:
+    running = RealConsole.start(tmp_path_factory.mktemp("console"), provider)
+    yield running
+    running.stop()
+
+
+def exchange(console: RealConsole, assertion: str) -> httpx.Response:
+    with console.client() as client:
+        return client.post("/token", data={"grant_type": GRANT_TYPE, "assertion": assertion})
+
+
+async def verify(console: RealConsole, token: str) -> Principal:
+    """As a worker does it, with an ordinary issuer entry."""
+    issuer = Issuer(console.url, ("extproc",), ("ES256",), jwks_url=f"{console.url}/jwks.json")
+    async with httpx.AsyncClient(verify=console.trust, trust_env=False) as client:
+        authenticator = Authenticator((issuer,), client)
+        fetching = asyncio.create_task(authenticator.run())
+        try:
+            return await authenticator.verify(UnverifiedToken(token))
+        finally:
+            fetching.cancel()
+            await asyncio.wait([fetching])
+
+
+def test_a_person_logs_in_at_the_real_provider(console: RealConsole) -> None:
+    with console.client() as browser:
+        done = log_in(browser)
+        assert done.status_code == 303, done.text
+        front = browser.get("/").text
+        assert "Änna Analyst" in front
+        assert "analysts, staff" in front
+        browser.post("/logout")
+        assert "Nobody is logged in" in browser.get("/").text
+
+
+async def test_the_real_provider_s_assertion_becomes_a_principal_of_a_worker(
+    console: RealConsole, provider: RealProvider
+) -> None:
+    answer = exchange(console, provider.assertion(f"{console.url}/token"))
+    assert answer.status_code == 200, answer.text
+    principal = await verify(console, answer.json()["access_token"])
+    assert (principal.uid, principal.name, principal.groups) == (
+        f"{console.url}|anna", "Änna Analyst", ("analysts", "staff"),
+    )  # fmt: skip
+    assert principal.kind == "person"
+    assert principal.methods == ("pwd",)
+    assert abs(principal.authenticated_at - time.time()) < 3600
+
+
+async def test_tokens_of_either_key_hold_while_the_console_rotates(
+    console: RealConsole, provider: RealProvider
+) -> None:
+    before = exchange(console, provider.assertion(f"{console.url}/token")).json()["access_token"]
+    done = extproc("console", "rotate-keys", "--config", str(console.config))
+    assert done.returncode == 0, done.stderr
+    assert " signs from 20" in done.stdout
+    assert len(published(console)) == 2
+    assert (await verify(console, before)).subject == "anna"
+    done = extproc("console", "rotate-keys", "--compromised", "--config", str(console.config))
+    assert " signs now" in done.stdout
+    assert len(published(console)) == 1
+    after = exchange(console, provider.assertion(f"{console.url}/token")).json()["access_token"]
+    assert (await verify(console, after)).subject == "anna"
+    with pytest.raises(Exception, match="token_invalid"):
+        await verify(console, before)
+
+
+def test_the_provider_s_new_certificate_counts_once_it_is_in_the_file(
+    console: RealConsole, provider: RealProvider
+) -> None:
+    audience = f"{console.url}/token"
+    provider.rotate()
+    assert exchange(console, provider.assertion(audience)).status_code == 400
+    provider.write_metadata(console.folder / "idp.xml")
+    assert exchange(console, provider.assertion(audience)).status_code == 200
+    (console.folder / "idp.xml").write_text("<broken")
+    assert exchange(console, provider.assertion(audience)).status_code == 200
+    provider.write_metadata(console.folder / "idp.xml")
+
+
+def test_everything_is_in_a_log_that_verifies(tmp_path_factory: pytest.TempPathFactory, provider: RealProvider) -> None:
+    folder = tmp_path_factory.mktemp("recorded")
+    console = RealConsole.start(folder, provider)
+    try:
+        with console.client() as browser:
+            assert log_in(browser).status_code == 303
+            browser.post("/logout")
+        given = provider.assertion(f"{console.url}/token")
+        assert [exchange(console, given).status_code for _ in range(2)] == [200, 400]
+    finally:
+        assert console.stop() == 0, console.log()
+    said = [
+        (
+            line["metadata"]["event_code"],
+            line["actor"]["user"]["uid"],
+            line.get("unmapped", {}).get("detail", {}).get("refused"),
+        )
+        for line in evidence(folder)
+        if line["metadata"]["event_code"].startswith("auth.")
+    ]
+    anna = f"{console.url}|anna"
+    assert said == [
+        ("auth.login", anna, None), ("auth.logout", anna, None), ("auth.issue", anna, None), ("auth.fail", anna, "replayed"),
+    ]  # fmt: skip
+    assert extproc("audit", "verify", "--config", str(console.config)).returncode == 0
+    assert given[:30] not in console.log()
+    assert "Änna" not in console.log()
+
+
+def test_a_console_that_cannot_start_says_why(tmp_path: Path, provider: RealProvider) -> None:
+    _, config = configure(tmp_path, provider)
+    (tmp_path / "idp.xml").write_text("<broken")
+    ended = extproc("console", "--config", str(config))
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "console.saml.metadata: the file is not well-formed XML without a DTD"
+
+
+def published(console: RealConsole) -> list[Any]:
+    with console.client() as client:
+        keys: list[Any] = client.get("/jwks.json").json()["keys"]
+        return keys
+
+
+def evidence(folder: Path) -> list[Any]:
+    """Every record in the store: the console ships by itself."""
+    files = sorted((folder / "store").rglob("*.jsonl"))
+    lines = [json.loads(line) for file in files if "/evidence/" in str(file) for line in file.read_text().splitlines()]
+    return [line for line in lines if "/console/" in line["chain"]["origin"]]
+
+
+def extproc(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "extproc", *arguments],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
