@@ -6,7 +6,6 @@ of it all. So of requests that meet at the last free place one gets it, and one 
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, delete, func, select, union_all
 
@@ -20,17 +19,6 @@ MAX_DIGESTS = 500
 """Named in one statement; engines bound the parameters of one (SQLite: 32 766)."""
 
 _accounts, _amounts, _cards = BUDGET_ACCOUNTS.c, BUDGET_AMOUNTS.c, BUDGET_CARDS.c
-
-
-@dataclass(frozen=True, slots=True)
-class Consumption:
-    """What one holder has used of one budget. `frees_unix`: when the last of it counts no longer."""
-
-    budget: str
-    series: str
-    holder: str
-    count: int
-    frees_unix: float
 
 
 class _Undone(Exception):
@@ -56,44 +44,11 @@ class BudgetStore:
         """What would be counted if they were charged now. Stores nothing."""
         return self._transact(charges, now, lambda _: False)
 
-    def search(self, now: float, holder: str | None = None) -> list[Consumption]:
-        """What counts now, of everybody or of one holder, by budget and holder."""
-        wanted = select(BUDGET_ACCOUNTS).where(_accounts.ends_at > now).order_by(_accounts.budget, _accounts.holder)
-        if holder is not None:
-            wanted = wanted.where(_accounts.holder == holder)
-        found = []
-        with self._database.transaction() as connection:
-            for row in connection.execute(wanted).mappings().all():
-                oldest = oldest_live(bucket_at(now, row["window_seconds"]))
-                sums = _read_sums(connection, row["account_id"], oldest)
-                used = Consumption(
-                    budget=row["budget"],
-                    series=row["series"],
-                    holder=row["holder"],
-                    count=sum(amount for _, amount in sums),
-                    frees_unix=max((ends_unix(bucket, row["window_seconds"]) for bucket, _ in sums), default=0.0),
-                )
-                found.append(used)
-        return [used for used in found if used.count]
-
-    def reset(self, budget: str, holder: str | None = None) -> int:
-        """Forget what was used of a budget, by everybody or by one holder; of how many accounts."""
-        wanted = delete(BUDGET_ACCOUNTS).where(_accounts.budget == budget)
-        if holder is not None:
-            wanted = wanted.where(_accounts.holder == holder)
-        with self._database.transaction() as connection:
-            ids = list(connection.execute(wanted.returning(_accounts.account_id)).scalars())
-            for account in ids:
-                for table in (BUDGET_CARDS, BUDGET_AMOUNTS):
-                    connection.execute(delete(table).where(table.c.account_id == account))
-        self._database.forget()
-        return len(ids)
-
     def forget_ended(self, now: float) -> int:
         """Remove the rows that count no longer; how many."""
         removed = 0
         for table in (BUDGET_CARDS, BUDGET_AMOUNTS, BUDGET_ACCOUNTS):
-            with self._database.transaction() as connection:
+            with self._database.writing() as connection:
                 removed += connection.execute(delete(table).where(table.c.ends_at <= now)).rowcount
         return removed
 
@@ -101,7 +56,7 @@ class BudgetStore:
         self, charges: Sequence[Charge], now: float, lasts: Callable[[tuple[Counted, ...]], bool]
     ) -> tuple[Counted, ...]:
         counts: tuple[Counted, ...] = ()
-        with contextlib.suppress(_Undone), self._database.transaction() as connection:
+        with contextlib.suppress(_Undone), self._database.writing() as connection:
             counts = self._add(connection, charges, now)
             if not lasts(counts):
                 raise _Undone
@@ -124,7 +79,7 @@ class BudgetStore:
         made = {}
         for account, charge in in_order:
             bucket = bucket_at(now, charge.window_seconds)
-            made[account] = counted(charge, bucket, _read_sums(connection, account, oldest_live(bucket)))
+            made[account] = counted(charge, bucket, read_sums(connection, account, oldest_live(bucket)))
         return tuple(made[account_of(charge)] for charge in charges)
 
     def _lock(self, connection: Connection, account: str, charge: Charge, now: float) -> None:
@@ -176,7 +131,7 @@ class BudgetStore:
             )
 
 
-def _read_sums(connection: Connection, account: str, oldest: int) -> list[tuple[int, int]]:
+def read_sums(connection: Connection, account: str, oldest: int) -> list[tuple[int, int]]:
     """What the live buckets of an account hold: a budget's amounts, or its cards."""
     amounts = select(_amounts.bucket, _amounts.amount).where(_amounts.account_id == account, _amounts.bucket >= oldest)
     cards = (

@@ -49,6 +49,7 @@ class Database:
         self._engine = engine
         self._is_still_there = is_still_there
         self._forget = forget
+        self._one_writer = threading.Lock()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -59,6 +60,25 @@ class Database:
                 raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
             with self._engine.begin() as connection:
                 yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes first, among many that do at once. Raises `Unavailable`.
+
+        SQLite has one writer, and whoever waits for it looks again now and then, out of turn: of many threads some
+        would never get there in time. So those of a process come one after the other.
+        """
+        if self._engine.dialect.name != "sqlite":
+            with self.transaction() as connection:
+                yield connection
+            return
+        if not self._one_writer.acquire(timeout=BUSY_MILLISECONDS / 1000):
+            raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
+        try:
+            with self.transaction() as connection:
+                yield connection
+        finally:
+            self._one_writer.release()
 
     def insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
         """An `INSERT` that can say `ON CONFLICT`, which the engines share and SQLAlchemy keeps with each of them."""

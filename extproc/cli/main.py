@@ -8,6 +8,7 @@ _GROUPS = {
     "approvals": ("extproc.cli.approvals", "Decide held requests."),
     "audit": ("extproc.cli.audit", "List, show, replay, export and verify the audit log."),
     "console": ("extproc.cli.console", "Serve single sign-on and tokens for API clients."),
+    "budgets": ("extproc.cli.budgets", "Show what was used of budgets."),
     "demo": ("extproc.cli.demo", "Show the whole story on this machine."),
     "dev": ("extproc.cli.dev", "Development tokens and issuer."),
     "envoy": ("extproc.cli.envoy", "Render and validate Envoy's bootstrap."),

@@ -1,5 +1,6 @@
 """Budgets on both engines: exact sums whoever adds, a window that slides, and nothing of a card in the database."""
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from extproc.approvals.budgets import BudgetStore
+from extproc.approvals.consumption import find_consumption
 from extproc.approvals.database import open_database
 from extproc.approvals.tables import BUDGET_CARDS
 from extproc.core.budget_charge import BUCKETS, Charge, bucket_at, ends_unix
@@ -92,20 +94,25 @@ def test_a_charge_that_is_stopped_adds_nothing_to_any_budget(budgets: BudgetStor
 def test_counting_only_stores_nothing(budgets: BudgetStore) -> None:
     assert [one.count for one in budgets.count_with((used(3), met(pan(1))), NOW)] == [3, 1]
     assert [one.count for one in budgets.count_with((used(3), met(pan(1))), NOW)] == [3, 1]
-    assert budgets.search(NOW) == []
+    assert find_consumption(budgets._database, NOW) == []
 
 
 THREADS = 8
-EACH = 12
+EACH = 6
 
 
 def _add_in_threads(stores: list[BudgetStore], charge: Callable[[int, int], tuple[Charge, ...]]) -> list[Any]:
+    """One that is not served in time, on a busy machine, has added nothing and comes again."""
+
+    def run(number: int) -> list[Any]:
+        counts = []
+        while len(counts) < EACH:
+            with contextlib.suppress(Unavailable):
+                counts.append(stores[number % len(stores)].charge(charge(number, len(counts)), NOW))
+        return counts
+
     with ThreadPoolExecutor(THREADS) as pool:
-        runs = [
-            pool.submit(lambda n=n: [stores[n % len(stores)].charge(charge(n, i), NOW) for i in range(EACH)])
-            for n in range(THREADS)
-        ]
-        return [counts for run in runs for counts in run.result()]
+        return [counts for run in list(pool.map(run, range(THREADS))) for counts in run]
 
 
 def test_eight_at_once_add_up_exactly(database: str, open_budgets: OpenBudgets) -> None:
@@ -124,9 +131,9 @@ def test_eight_at_once_add_up_exactly(database: str, open_budgets: OpenBudgets) 
 
 def test_eight_at_once_share_the_last_places(database: str, open_budgets: OpenBudgets) -> None:
     stores = [open_budgets(database), open_budgets(database)]
-    counts = _add_in_threads(stores, lambda *_: (used(1, stop_at=31),))
-    assert sum(not one.stopped for (one,) in counts) == 30
-    assert count(stores[0], used(0)) == 30
+    counts = _add_in_threads(stores, lambda *_: (used(1, stop_at=21),))
+    assert sum(not one.stopped for (one,) in counts) == 20
+    assert count(stores[0], used(0)) == 20
 
 
 def test_processes_at_once_add_up_exactly(database: str, open_budgets: OpenBudgets, racers: Any) -> None:
@@ -144,7 +151,7 @@ def test_a_window_slides_by_a_twenty_fourth(budgets: BudgetStore) -> None:
     assert [count(budgets, charge, back) for charge in (used(0), met())] == [0, 0]
     assert budgets.forget_ended(back - 1) == 0
     assert budgets.forget_ended(back) == 4
-    assert budgets.search(NOW) == []
+    assert find_consumption(budgets._database, NOW) == []
 
 
 def test_a_card_that_is_seen_again_counts_once_and_anew(budgets: BudgetStore) -> None:
@@ -202,15 +209,11 @@ def test_a_budget_that_changes_its_terms_begins_at_nothing(budgets: BudgetStore)
     assert count(budgets, other) == 0
 
 
-def test_what_was_used_is_listed_and_reset(budgets: BudgetStore) -> None:
+def test_what_was_used_is_listed(budgets: BudgetStore) -> None:
     budgets.charge((used(5), met(pan(1), pan(2)), used(1, holder="i|berta")), NOW)
-    shown = [(one.budget, one.holder, one.count) for one in budgets.search(NOW)]
+    shown = [(one.budget, one.holder, one.count) for one in find_consumption(budgets._database, NOW)]
     assert shown == [("calls", "i|anna", 5), ("calls", "i|berta", 1), ("cards", "i|anna", 2)]
-    assert [one.budget for one in budgets.search(NOW, "i|anna")] == ["calls", "cards"]
-    assert budgets.reset("calls", "i|anna") == 1
-    assert [(one.budget, one.holder) for one in budgets.search(NOW)] == [("calls", "i|berta"), ("cards", "i|anna")]
-    assert budgets.reset("cards") == 1
-    assert budgets.reset("cards") == 0
+    assert [one.budget for one in find_consumption(budgets._database, NOW, "i|anna")] == ["calls", "cards"]
 
 
 def test_a_database_that_is_away_is_an_error(tmp_path: Path, open_budgets: OpenBudgets) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extproc.approvals.budgets import BudgetStore
+from extproc.approvals.consumption import find_consumption
 from extproc.approvals.database import open_database
 from extproc.core import events as ev
 from extproc.core.actions import (
@@ -123,7 +124,7 @@ class Counter:
         return play
 
     def used(self, now: float = NOW) -> dict[str, int]:
-        return {one.budget: one.count for one in self._store.search(now)}
+        return {one.budget: one.count for one in find_consumption(self._store._database, now)}
 
 
 def refused(play: Any) -> tuple[int, str, str]:
