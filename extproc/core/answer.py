@@ -14,6 +14,7 @@ from extproc.core.masking.settings import Side
 from extproc.core.outbox import Outbox
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
+from extproc.core.response_rules import ResponseWatch
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Masked, Unmasked
 
@@ -54,6 +55,8 @@ class Answer:
         self.headers_released = False
         self.filter: ResponseFilter | None = None
         """None: there is no body, or none yet."""
+        self.watch: ResponseWatch | None = None
+        """None: no response rule is for this exchange."""
         self._snapshot = snapshot
         self._scanner = snapshot.scanner
         self._masker = snapshot.scanner.masker(Side.RESPONSE)
@@ -67,6 +70,11 @@ class Answer:
     @property
     def findings(self) -> dict[str, int]:
         return dict(self._masker.findings)
+
+    @property
+    def said(self) -> str:
+        """What the response rule that cut it tells the client; empty without one."""
+        return self.watch.verdict.text if self.watch is not None and self.watch.verdict.cut else ""
 
     @property
     def held_characters_max(self) -> int:
@@ -133,6 +141,11 @@ class Answer:
             self._original = original if original.data != out else None
         return out
 
+    def judge(self, out: Masked, at: float) -> None:
+        """Count what `feed` has just returned. Raises `Malformed(RESPONSE_RULE)` where a rule cuts the answer."""
+        if self.watch is not None:
+            self.watch.see(self.filter, self._masker.findings, out, at)
+
     def take_original(self) -> Unmasked | None:
         """What stands for the bytes that `feed` returned last where it is to be sealed, once; else None."""
         original, self._original = self._original, None
@@ -140,6 +153,7 @@ class Answer:
 
     def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
         """The dialect's own error event, with which a running answer ends; empty where it has none."""
+        self._original = None  # of what is not released
         return self.filter.cut(sentence, code, exchange_id) if self.filter else _NOTHING
 
     def queue(self, ticket: int, data: Masked, *, end_of_stream: bool) -> None:

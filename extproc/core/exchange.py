@@ -10,6 +10,7 @@ on when `Stored` names that ticket. P3 is kept by the last `case`: what is not e
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 
 from extproc.core.actions import (
@@ -61,11 +62,12 @@ from extproc.core.inspection import WholeRequest, inspect
 from extproc.core.judgement import Judgement, judge
 from extproc.core.ledger import Ledger
 from extproc.core.obliging import Obliged
-from extproc.core.policy import Effect, StepUp
+from extproc.core.policy import ApprovalFacts, Effect, StepUp
 from extproc.core.presented import find_credentials
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
 from extproc.core.record import EventCode, Outcome
 from extproc.core.refusal import refusal_code, render_refusal
+from extproc.core.response_rules import watch_response
 from extproc.core.snapshot import Snapshot
 from extproc.core.storing import Storing
 from extproc.core.trust import Masked
@@ -133,6 +135,7 @@ class Exchange:
         self._principal: Principal | None = None
         self._judgement: Judgement | None = None
         self._hold: Hold | None = None
+        self._approval = ApprovalFacts()
         self._since = started_at
         self._answer = Answer(snapshot)
         self._aliases = snapshot.scanner.aliases()
@@ -391,6 +394,8 @@ class Exchange:
             case ApprovalState.GRANTED:
                 ledger.phase("hold", self._since, at)
                 self._since = at
+                age_seconds = max(0.0, ledger.now_unix(at) - approval.decided_at)
+                self._approval = ApprovalFacts(approval.state.value, 1, age_seconds)
                 asked = self._budgeting.ask_granted(ledger.now_unix(at))
                 if asked is None:
                     return (*attached, SetDeadline(None), *self._claim(at))
@@ -441,6 +446,8 @@ class Exchange:
         self._since = at
         self.phase = Phase.FORWARDED
         forward: ForwardRequest = self._judgement.forward
+        given = replace(self._judgement.given, approval=self._approval)
+        self._answer.watch = watch_response(self._snapshot.policy, given, at)
         self._budgeting.forwarded()
         self._judgement = None  # the prompt is not kept while the answer streams
         return (forward,)
@@ -472,6 +479,8 @@ class Exchange:
     def _respond_body(self, event: ResponseBody) -> tuple[Action, ...]:
         """Mask, record, queue. Nothing leaves here: `_release` sends what is durable."""
         out = self._answer.feed(event.data, end_of_stream=event.end_of_stream)
+        if self._answer.watch is not None:
+            self._answer.judge(out, event.at)
         if event.end_of_stream:
             return self._close(out, event.at)
         if not out:
@@ -483,6 +492,7 @@ class Exchange:
     def _respond_trailers(self, at: float) -> tuple[Action, ...]:
         """They end the body, whose last bytes then do not."""
         last = self._answer.feed(b"", end_of_stream=True)
+        self._answer.judge(last, at)
         content = self._storing.answered(last, at)
         end = self._storing.end(at, Outcome.COMPLETED)
         self._answer.queue(self._storing.ticket, last, end_of_stream=False)
@@ -548,7 +558,8 @@ class Exchange:
         )
         status = self._refusal.status
         if self._storing.intended or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end
-            stored = self._storing.end(at, Outcome.FAILED, reason, http_status=status)
+            outcome = Outcome.CUT if reason is Reason.RESPONSE_RULE else Outcome.FAILED
+            stored = self._storing.end(at, outcome, reason, http_status=status)
         else:
             outcome = Outcome.HELD if pending else Outcome.REFUSED
             stored = self._storing.refusal(refusal_code(reason), at, outcome, reason, http_status=status)
@@ -578,11 +589,11 @@ class Exchange:
             # Likewise: its headers are answered, and its body has not come.
             stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
             return (stored, *self._abort(reason))
-        return self._refuse(reason, at)
+        return self._refuse(reason, at, text=self._answer.said)
 
     def _cut(self, reason: Reason, at: float) -> tuple[Action, ...]:
         """End a running response: the dialect's own error event and a clean end where it has one, a reset otherwise."""
-        last = self._answer.cut(REFUSALS[reason].sentence, reason.value, self.exchange_id)
+        last = self._answer.cut(self._answer.said or REFUSALS[reason].sentence, reason.value, self.exchange_id)
         if not last:
             return (self._storing.end(at, Outcome.CUT, reason), *self._abort(reason))
         return self._close(last, at, reason=reason)

@@ -66,6 +66,9 @@ class Storing:
         """The closing record: how it ended, what was found, what it cost."""
         ledger, answer = self._ledger, self._answer
         ledger.findings_response = answer.findings
+        if answer.watch is not None:
+            answer.watch.finish(answer.filter, ledger.findings_response, at)
+            ledger.response_judged(answer.watch.verdict, answer.watch.counts, answer.watch.approval)
         undelivered = outcome is Outcome.ABANDONED or reason is Reason.AUDIT_UNAVAILABLE
         ledger.response_bytes = answer.released_bytes if undelivered else ledger.recorded_bytes
         if reason is None and answer.local_reply:

@@ -173,9 +173,7 @@ def test_a_form_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyPa
 # Any document at all -------------------------------------------------------------------------------------------------
 
 WORDS = st.sampled_from(["a", "name", "rules", "effect", "text", "kind", "x-y", '"q # r"', "'it''s'", "match"])
-SCALARS = st.sampled_from(
-    ["1", "1.0", "true", "null", "word", "two words", '"q # r"', "'it''s'", "a#b", "~", "x y z"]
-)
+SCALARS = st.sampled_from(["1", "1.0", "true", "null", "word", "two words", '"q # r"', "'it''s'", "a#b", "~", "x y z"])
 
 
 @st.composite

@@ -4,6 +4,7 @@ from tests.plants.plant import Plant
 
 CLAMP = "tests/core/dialects/test_clamp.py::"
 OBLIGED = "tests/core/exchange/test_obligations.py::"
+RULES = "tests/core/exchange/test_response_rules.py::"
 
 PLANTS = (
     Plant(
@@ -75,5 +76,54 @@ PLANTS = (
         "tool_names=tuple(map(masker.mask_text, facts.tool_names))",
         "tool_names=facts.tool_names",
         OBLIGED + "test_tools_are_seen_by_name_and_masked",
+    ),
+    Plant(
+        "what makes a response rule hold is released",
+        "core/exchange.py",
+        "        if self._answer.watch is not None:\n            self._answer.judge(out, event.at)\n",
+        "        if self._answer.watch is not None and not event.data:\n            self._answer.judge(out, event.at)\n",
+        RULES + "test_a_stream_is_cut_at_the_event_that_is_too_much",
+    ),
+    Plant(
+        "a response rule is not asked where trailers end the answer",
+        "core/exchange.py",
+        "        self._answer.judge(last, at)\n",
+        "",
+        RULES + "test_trailers_end_what_a_rule_may_still_cut",
+    ),
+    Plant(
+        "a count on the other side is taken for a plain one",
+        "core/response_rules.py",
+        "whole or len(counted) > len(plain)",
+        "whole",
+        RULES + "test_what_a_condition_reads",
+    ),
+    Plant(
+        "a count past its number changes nothing",
+        "core/response_rules.py",
+        "return bisect_left(numbers, value) + bisect_right(numbers, value)",
+        "return bisect_left(numbers, value)",
+        RULES + "test_no_byte_beyond_a_bound_of_bytes_is_released",
+    ),
+    Plant(
+        "a rule in shadow is forgotten with the next look",
+        "core/response_rules.py",
+        "dict.fromkeys((*before.shadow, *verdict.shadow))",
+        "verdict.shadow",
+        RULES + "test_a_rule_in_shadow_is_recorded_and_cuts_nothing",
+    ),
+    Plant(
+        "the original of a withheld piece is kept",
+        "core/answer.py",
+        "        self._original = None  # of what is not released\n",
+        "",
+        RULES + "test_the_original_of_what_is_withheld_is_not_kept",
+    ),
+    Plant(
+        "rules do not see the approval",
+        "core/exchange.py",
+        "replace(self._judgement.given, approval=self._approval)",
+        "self._judgement.given",
+        RULES + "test_a_grant_is_known_to_the_rules",
     ),
 )
