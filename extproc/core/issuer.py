@@ -63,6 +63,10 @@ class Issuer:
     discovery: bool = False
     jwks_url: str = ""
     jwks_file: str = ""
+    ca_file: str = ""
+    """The only authorities that are trusted when its keys are fetched; empty: those of the machine."""
+    token_file: str = ""
+    """A bearer token to ask for its keys with, as Kubernetes wants it; empty: none."""
     leeway_seconds: int = 30
     max_key_age_seconds: int = 24 * 3600
     """How long known keys serve while the issuer cannot be reached."""

@@ -15,6 +15,7 @@ MAX_LEEWAY_SECONDS = 300
 """Beyond that it is not the clocks."""
 MAX_PROOF_AGE_SECONDS = 600
 """So long each proof is remembered, so that it is accepted once."""
+ISSUER_FILES = ("jwks_file", "ca_file", "token_file")
 _NOT_FOR_KUBERNETES = ("service_accounts", "mfa", "groups_overage")
 
 Values = Mapping[str, Any]
@@ -40,8 +41,8 @@ def check_identity(report: Report) -> None:
         report.add(place, f"must be whole seconds, at least 1s and at most {MAX_PROOF_AGE_SECONDS}s")
 
 
-def build_issuer(values: Values, jwks_file: str) -> Issuer:
-    """`values` have passed the schema and every check; `jwks_file` is absolute, or empty."""
+def build_issuer(values: Values, files: dict[str, str]) -> Issuer:
+    """`values` have passed the schema and every check; `files` are those of `ISSUER_FILES` that are given, absolute."""
     claims = {key: tuple(path) for key, path in values.get("claims", {}).items()}
     if "groups" in claims:
         claims["groups"] = _paths(values["claims"]["groups"])
@@ -57,13 +58,12 @@ def build_issuer(values: Values, jwks_file: str) -> Issuer:
         issuer=values["issuer"],
         audiences=tuple(values["audiences"]),
         algorithms=tuple(values["algorithms"]),
-        jwks_file=jwks_file,
         claims=ClaimPaths(**claims),
         kind=IssuerKind(values.get("kind", "oidc")),
         token_types=tuple(values.get("token_types", ())),
         authorized_parties=tuple(values.get("authorized_parties", ())),
         service_accounts=ServiceAccounts(tuple(programs.get("claim", ())), tuple(programs.get("values", ()))),
-        **given,
+        **(given | files),
     )
 
 
@@ -125,6 +125,10 @@ def _check_key_source(report: Report, issuer: Place, name: str | None) -> None:
     if len(given) != 1:
         found = ", ".join(f"`{key}`" for key in given) or "none"
         report.add(issuer, f"needs exactly one of `discovery`, `jwks_url` and `jwks_file`, has {found}")
+    if given == ["jwks_file"]:
+        for key in ("ca_file", "token_file"):
+            if (*issuer, key) in report.places:
+                report.add((*issuer, key), "means nothing beside `jwks_file`", "nothing is fetched")
     hint = "keys from elsewhere could be anybody's"
     if discovery and name is not None and not is_trustworthy_url(name):
         report.add((*issuer, "issuer"), "is neither https nor on loopback, as discovery needs it", hint)

@@ -4,24 +4,18 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import httpx
 import jwt
 
 from extproc.core.identity import TokenOutline
-from extproc.core.issuer import Issuer, is_trustworthy_url
-from extproc.core.jws import parse_json_object
+from extproc.core.issuer import Issuer
 from extproc.core.reasons import Reason, Unavailable
-from extproc.edge.bounded_file import read_bounded
 from extproc.edge.jwks import KeySet, parse_key_set
+from extproc.edge.key_source import FETCH_SECONDS, KeySource
 
-MAX_DOCUMENT_BYTES: Final = 512 * 1024
-"""A discovery document or a JWK set. Large providers publish about 16 KiB, with certificates."""
-FETCH_SECONDS: Final = 5.0
-"""One answer, from connecting to its last byte."""
-WAIT_SECONDS: Final = 2 * FETCH_SECONDS + 1.0
+WAIT_SECONDS: Final = 2 * FETCH_SECONDS + 0.5
 """How long a request waits for a refetch: discovery, then the JWK set."""
 REFETCH_SECONDS: Final = 10.0
 """Requests cause at most one refetch in this time, so that invented key ids do not become load on the issuer."""
@@ -42,7 +36,7 @@ class IssuerKeys:
         self.issuer = issuer
         self.key_set: KeySet | None = None
         """Replaced when the published document changes, and only then."""
-        self._client = client
+        self._source = KeySource(issuer, client)
         self._clock = clock
         self._fetched_at = -math.inf
         self._refetched_at = -math.inf
@@ -110,7 +104,7 @@ class IssuerKeys:
 
     async def _refresh(self) -> None:
         try:
-            document = await self._load()
+            document = await self._source.load()
             if self.key_set is None or document != self.key_set.document:
                 self.key_set = parse_key_set(document, self.issuer)
         except Unavailable:
@@ -122,53 +116,3 @@ class IssuerKeys:
             _log.warning("the keys of issuer %s are back", self.issuer.issuer)
         self._failures = 0
         self._fetched_at = self._clock()
-
-    async def _load(self) -> bytes:
-        if self.issuer.jwks_file:
-            return await asyncio.to_thread(_read_document, Path(self.issuer.jwks_file))
-        return await self._get(await self._discover() if self.issuer.discovery else self.issuer.jwks_url)
-
-    async def _discover(self) -> str:
-        """The `jwks_uri` of OpenID Connect Discovery 1.0 §4.3: the document's issuer must be the one that was asked."""
-        answer = await self._get(self.issuer.issuer.rstrip("/") + "/.well-known/openid-configuration")
-        try:
-            document = parse_json_object(answer)
-        except ValueError:
-            document = {}
-        url = document.get("jwks_uri")
-        if document.get("issuer") != self.issuer.issuer or not isinstance(url, str) or not is_trustworthy_url(url):
-            raise Unavailable(Reason.IDENTITY_UNAVAILABLE)
-        return url
-
-    async def _get(self, url: str) -> bytes:
-        """The body of a 200 answer of bounded size. No redirect is followed, no encoding accepted."""
-        body = bytearray()
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
-        try:
-            async with (
-                asyncio.timeout(FETCH_SECONDS),
-                self._client.stream(
-                    "GET", url, headers=headers, follow_redirects=False, timeout=FETCH_SECONDS
-                ) as answer,
-            ):
-                acceptable = answer.status_code == 200 and "content-encoding" not in answer.headers
-                async for chunk in answer.aiter_raw():
-                    body += chunk
-                    if not acceptable or len(body) > MAX_DOCUMENT_BYTES:
-                        acceptable = False
-                        break
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
-            acceptable = False
-        if not acceptable:
-            raise Unavailable(Reason.IDENTITY_UNAVAILABLE)
-        return bytes(body)
-
-
-def _read_document(path: Path) -> bytes:
-    try:
-        document = read_bounded(path)
-    except OSError:
-        document = b""
-    if not document or len(document) > MAX_DOCUMENT_BYTES:
-        raise Unavailable(Reason.IDENTITY_UNAVAILABLE)
-    return document

@@ -11,7 +11,7 @@ from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, LockMode, S3Store
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
-from extproc.edge.identity_settings import build_dpop, build_issuer
+from extproc.edge.identity_settings import ISSUER_FILES, build_dpop, build_issuer
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
@@ -50,7 +50,8 @@ def build_settings(values: Values, folder: Path) -> Settings:
         envoy=_envoy(values.get("envoy", {}), folder),
         connections=tuple(_connection(each, folder) for each in values["connections"]),
         issuers=tuple(
-            build_issuer(each, str(_path(folder, each, "jwks_file") or "")) for each in values["identity"]["issuers"]
+            build_issuer(each, {key: str(absolute(folder, each[key])) for key in ISSUER_FILES if key in each})
+            for each in values["identity"]["issuers"]
         ),
         dpop=build_dpop(values["identity"].get("dpop", {})),
         dpop_nonce=values["identity"].get("dpop", {}).get("nonce", False),

@@ -11,6 +11,7 @@ from extproc.core.masking.aliases import MaskKey
 from extproc.core.schema import check_schema
 from extproc.core.trust import Secret
 from extproc.edge.bounded_file import read_bounded, read_failure
+from extproc.edge.identity_settings import ISSUER_FILES
 from extproc.edge.settings import Settings
 from extproc.edge.settings_build import build_settings
 from extproc.edge.settings_checks import check_settings
@@ -98,7 +99,8 @@ def _check_files(report: Report, folder: Path) -> None:
     for connection in report.items(("connections",)):
         _try(report, (*connection, "credential_file"), folder, read_credential)
     for issuer in report.items(("identity", "issuers")):
-        _try(report, (*issuer, "jwks_file"), folder, _read_key)
+        for key in ISSUER_FILES:
+            _try(report, (*issuer, key), folder, _read_key)
     _try(report, ("digest_key",), folder, read_digest_key)
     for each in report.items(("mask_keys",)):
         _try(report, (*each, "file"), folder, read_digest_key)

@@ -177,4 +177,18 @@ PLANTS = (
         "if False:  # 2",
         "tests/core/test_identity.py::test_only_the_configured_types_are_accepted",
     ),
+    Plant(
+        "p3: the token to ask for keys with goes wherever a discovery document says",
+        "edge/key_source.py",
+        "if not issuer.token_file or _origin(url) != _origin(issuer.issuer if issuer.discovery else issuer.jwks_url):",
+        "if not issuer.token_file:",
+        "tests/edge/identity/test_key_source.py::test_the_token_to_ask_with_is_read_anew_and_stays_with_the_issuer",
+    ),
+    Plant(
+        "p3: with an authority of its own an issuer is believed without it too",
+        "edge/key_source.py",
+        "ssl.create_default_context(cafile=ca_file)",
+        "ssl._create_unverified_context(cafile=ca_file)",
+        "tests/edge/identity/test_key_source.py::test_only_the_authority_of_the_configuration_is_trusted",
+    ),
 )

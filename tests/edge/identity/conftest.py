@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 import subprocess
 import threading
 import time
@@ -69,11 +70,13 @@ class ToyIssuer:
         self.delay = 0.0
         self.discovery: dict[str, Any] = {}
         self.requests: list[str] = []
+        self.credentials: list[str | None] = []
         toy = self
 
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 toy.requests.append(self.path)
+                toy.credentials.append(self.headers.get("authorization"))
                 time.sleep(toy.delay)
                 body = toy.discovery_document() if "well-known" in self.path else toy.jwks()
                 self.send_response(toy.status)
@@ -88,6 +91,7 @@ class ToyIssuer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # a handshake that fails is part of it
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
@@ -95,6 +99,11 @@ class ToyIssuer:
     def issuer(self, **change: Any) -> Issuer:
         plain = Issuer(self.url, ("extproc",), ("ES256",), jwks_url=f"{self.url}/jwks", max_key_age_seconds=3600)
         return replace(plain, **change)
+
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """From now on it speaks TLS, as `localhost`."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://localhost:{self._server.server_address[1]}"
 
     def jwks(self) -> bytes:
         return json.dumps({"keys": self.keys}).encode() if self.body is None else self.body

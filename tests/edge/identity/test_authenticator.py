@@ -18,8 +18,10 @@ from extproc.core.identity import UnverifiedToken
 from extproc.core.issuer import Issuer
 from extproc.core.reasons import ExchangeError, Malformed, Reason, Unavailable, Unverified
 from extproc.edge import authenticator as authenticator_module
+from extproc.edge import key_source
 from extproc.edge import keys as keys_module
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.key_source import MAX_DOCUMENT_BYTES
 
 
 async def refusal(authenticator: Authenticator, token: UnverifiedToken) -> Reason:
@@ -245,7 +247,7 @@ async def test_known_keys_serve_through_an_outage_until_their_stated_age(
 async def test_an_answer_that_is_no_key_set_leaves_the_keys_unavailable(
     start: Any, toy: Any, key: Any, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys_module, "FETCH_SECONDS", 0.3)
+    monkeypatch.setattr(key_source, "FETCH_SECONDS", 0.3)
     for name, value in fault.items():
         setattr(toy, name, value)
     authenticator = start(toy.issuer())
@@ -254,7 +256,7 @@ async def test_an_answer_that_is_no_key_set_leaves_the_keys_unavailable(
 
 
 async def test_a_key_set_may_be_so_long_and_no_longer(start: Any, toy: Any, key: Any) -> None:
-    toy.body = toy.jwks().ljust(keys_module.MAX_DOCUMENT_BYTES)
+    toy.body = toy.jwks().ljust(MAX_DOCUMENT_BYTES)
     assert await start(toy.issuer()).verify(key.token(toy.url))
     toy.body += b" "
     assert await refusal(start(toy.issuer()), key.token(toy.url)) is Reason.IDENTITY_UNAVAILABLE
@@ -323,7 +325,7 @@ async def test_a_key_file_is_read_again_when_it_changes(
     assert authenticator.verify_now(fresh.token("i")) is not None
     clock.now += 1
     assert await refusal(authenticator, fresh.token("i")) is Reason.IDENTITY_UNAVAILABLE
-    path.write_bytes(json.dumps({"keys": [fresh.jwk()]}).encode().ljust(keys_module.MAX_DOCUMENT_BYTES + 1))
+    path.write_bytes(json.dumps({"keys": [fresh.jwk()]}).encode().ljust(MAX_DOCUMENT_BYTES + 1))
     await asyncio.sleep(0.2)
     assert await refusal(authenticator, fresh.token("i")) is Reason.IDENTITY_UNAVAILABLE
     path.write_text(json.dumps({"keys": [fresh.jwk()]}))

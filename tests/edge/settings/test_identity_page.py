@@ -80,8 +80,16 @@ Put = Callable[[dict[str, Any]], Path]
 @pytest.fixture
 def settings_of(minimal: dict[str, Any], put: Put, folder: Path) -> Callable[[str], Settings]:
     tls = {"certificate": "tls/server.crt", "key": "tls/server.key", "client_ca": "tls/clients.crt"}
-    (folder / "secrets" / "cluster.jwks.json").write_text("{}")
-    return lambda title: load_settings(put({**minimal, **SNIPPETS[title], "listener": {"tls": tls}}))
+    account = folder / "account"
+    account.mkdir()
+    for name in ("ca.crt", "token"):
+        (account / name).write_text("x")
+
+    def load(title: str) -> Settings:
+        here = yaml.safe_dump(SNIPPETS[title]).replace("/var/run/secrets/kubernetes.io/serviceaccount", str(account))
+        return load_settings(put({**minimal, **yaml.safe_load(here), "listener": {"tls": tls}}))
+
+    return load
 
 
 def test_every_snippet_is_tried() -> None:

@@ -98,6 +98,8 @@ def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> Non
         "audit.sealed_originals",
         "identity.issuers.jwks_url",
         "identity.issuers.jwks_file",
+        "identity.issuers.ca_file",
+        "identity.issuers.token_file",
         "console",
     }
 
@@ -199,6 +201,8 @@ GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
         lambda s: s.issuers[0].claims.groups,
         (("groups",), ("https://idp/claims", "a.b")),
     ),
+    ("identity.issuers.0.ca_file", "/dev/null", lambda s: s.issuers[0].ca_file, "/dev/null"),
+    ("identity.issuers.0.token_file", "/dev/null", lambda s: s.issuers[0].token_file, "/dev/null"),
     ("identity.issuers.0.kind", "kubernetes", lambda s: s.issuers[0].kind, IssuerKind.KUBERNETES),
     ("identity.issuers.0.token_types", ["at+jwt"], lambda s: s.issuers[0].token_types, ("at+jwt",)),
     ("identity.issuers.0.groups_overage", "ignore", lambda s: s.issuers[0].groups_overage, "ignore"),
@@ -272,6 +276,8 @@ BAD: list[tuple[str, object, str, str]] = [
     ("identity.issuers.0.leeway", "1h", "identity.issuers[0].leeway", "at most 300s"),
     ("identity.issuers.0.leeway", "500ms", "identity.issuers[0].leeway", "whole seconds"),
     ("identity.issuers.0.refresh", "0s", "identity.issuers[0].refresh", "more than nothing"),
+    ("identity.issuers.0.ca_file", "no.pem", "identity.issuers[0].ca_file", "cannot be read"),
+    ("identity.issuers.0.token_file", "no.token", "identity.issuers[0].token_file", "cannot be read"),
     ("identity.issuers.0.kind", "saml", "identity.issuers[0].kind", "is not a kind of issuer"),
     (
         "identity.issuers.0.token_types",
@@ -441,3 +447,12 @@ def test_what_means_nothing_for_service_accounts_is_refused(key: str, minimal: d
     (problem,) = problems(put(minimal))
     assert "means nothing for `kind: kubernetes`" in problem.message
     assert key in problem.path
+
+
+@pytest.mark.parametrize("key", ["ca_file", "token_file"])
+def test_a_file_for_fetching_is_refused_where_nothing_is_fetched(key: str, minimal: dict[str, Any], put: Put) -> None:
+    issuer = minimal["identity"]["issuers"][0] | {"jwks_file": "secrets/robots.jwks.json", key: "secrets/digest.key"}
+    del issuer["discovery"]
+    minimal["identity"]["issuers"] = [issuer]
+    (problem,) = problems(put(minimal))
+    assert (problem.path, problem.message) == (f"identity.issuers[0].{key}", "means nothing beside `jwks_file`")
