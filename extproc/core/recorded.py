@@ -160,6 +160,15 @@ def principal_of(actor: Actor) -> Principal:
     )
 
 
+def changing(record: Record) -> tuple[str, ...]:
+    """The rules in shadow that would have changed something, had they been enforced."""
+    decision = record.decision
+    if decision is None:
+        return ()
+    rules = tuple(each.rule for each in decision.shadow if each.would_change)
+    return rules + (decision.response.shadow if decision.response else ())
+
+
 def decision_input(record: Record) -> DecisionInput:
     """What the decision of this record was given. Raises `Malformed` where the record does not say all of it: none was
     reached, an earlier version wrote it, or it had more tools than are kept."""

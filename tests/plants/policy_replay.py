@@ -96,7 +96,7 @@ PLANTS = (
     ),
     Plant(
         "list: a rule in shadow that agrees counts as one that would change something",
-        "audit/reading/exchanges.py",
+        "core/recorded.py",
         "for each in decision.shadow if each.would_change)",
         "for each in decision.shadow)",
         SHOWN

@@ -7,6 +7,7 @@ from extproc.audit.reading.holdings import Holdings
 from extproc.audit.reading.reader import Evidence, Reader, span_of_exchange
 from extproc.audit.records.line import parse_mark
 from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, EventCode, PolicyRef, Record
+from extproc.core.recorded import changing
 
 _OF_AN_EXCHANGE = OPENS_EXCHANGE | ENDS_EXCHANGE | {EventCode.APPROVAL_USE, EventCode.APPROVAL_WITHDRAW}
 """What an exchange records of itself. Others may name one: who decides on it, who reads it."""
@@ -47,12 +48,7 @@ class ExchangeRecords:
     @property
     def shadow(self) -> tuple[str, ...]:
         """Rules in shadow that would have changed something, had they been enforced."""
-        decision = self.decided.decision
-        if decision is None:
-            return ()
-        return tuple(each.rule for each in decision.shadow if each.would_change) + (
-            decision.response.shadow if decision.response else ()
-        )
+        return changing(self.decided)
 
     @property
     def shredded(self) -> Record | None:

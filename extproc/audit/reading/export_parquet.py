@@ -11,7 +11,8 @@ from extproc.audit.reading.reader import Evidence
 from extproc.audit.records.line import parse_mark
 from extproc.audit.records.ocsf import classify
 from extproc.audit.refusal import AuditRefused
-from extproc.core.record import ApprovalRef, Measures, PolicyRef
+from extproc.core.record import ApprovalRef, Measures, PolicyRef, Record, RequestFacts, ResponseRef
+from extproc.core.recorded import changing
 
 ROWS_OF_A_GROUP = 50_000
 ROWS_AS_OBJECTS = 1_000
@@ -65,10 +66,26 @@ COLUMNS: dict[str, str] = {
     "origin": "string",
     "seq": "bigint",
     "segment": "int",
+    "person_kind": "string",
+    "tenant": "string",
+    "mfa": "boolean",
+    "auth_context": "string",
+    "spiffe_id": "string",
+    "certificate_subject": "string",
+    "stream": "boolean",
+    "max_tokens": "bigint",
+    "choices": "bigint",
+    "messages": "bigint",
+    "tools": "bigint",
+    "tool_names": _TEXTS,
+    "prompt_characters": "bigint",
+    "determining": _TEXTS,
+    "shadow": _TEXTS,
+    "cut_by": "string",
 }
 """Names, with the types of Athena and Hive. `…_kinds` are the kinds of card data that were found, `…_findings` how many
-of all kinds; `detail` is JSON; `origin` and `seq` are the record's place in the log, as in a receipt. A text that a
-record does not have is empty, never null."""
+of all kinds; `detail` is JSON; `shadow` are the rules in shadow that would have changed something; `origin` and `seq`
+are the record's place in the log, as in a receipt. A text that a record does not have is empty, never null."""
 
 
 def row_of(item: Evidence) -> dict[str, Any]:
@@ -125,6 +142,32 @@ def row_of(item: Evidence) -> dict[str, Any]:
         "origin": mark.origin,
         "seq": mark.seq,
         "segment": item.segment,
+        **_decided(record),
+    }
+
+
+def _decided(record: Record) -> dict[str, Any]:
+    """Who asked, what the decision looked at, and which rules it comes from; of earlier versions, nothing."""
+    actor, decision = record.actor, record.decision
+    facts = decision.facts if decision else RequestFacts(choices=0)
+    response = (decision.response if decision else None) or ResponseRef()
+    return {
+        "person_kind": actor.kind,
+        "tenant": actor.tenant,
+        "mfa": actor.mfa,
+        "auth_context": actor.context_class,
+        "spiffe_id": actor.spiffe_id,
+        "certificate_subject": actor.certificate_subject,
+        "stream": facts.stream,
+        "max_tokens": facts.max_tokens,
+        "choices": facts.choices,
+        "messages": facts.messages,
+        "tools": facts.tools,
+        "tool_names": facts.tool_names,
+        "prompt_characters": facts.prompt_characters,
+        "determining": decision.determining if decision else (),
+        "shadow": changing(record),
+        "cut_by": response.rule,
     }
 
 
@@ -188,5 +231,6 @@ def arrow_schema() -> Any:
         "int": pa.int32(),
         "bigint": pa.int64(),
         "double": pa.float64(),
+        "boolean": pa.bool_(),
     }
     return pa.schema([pa.field(name, types[kind], nullable=False) for name, kind in COLUMNS.items()])
