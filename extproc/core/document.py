@@ -21,6 +21,11 @@ MAX_VALUES = 50_000
 MAX_PROBLEMS = 200
 """Problems reported of one document; a person reads them."""
 
+_MAX_BETWEEN = 400
+"""Characters of indentation and line ends between two of a scalar."""
+_EXCERPT = 100
+"""Characters of a line that is shown."""
+
 Path = tuple[str | int, ...]
 Position = tuple[int, int]
 
@@ -35,7 +40,7 @@ _CARD_LIKE = re.compile(r"[0-9](?:[ -]?[0-9]){11,}")
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong and where. `line` and `column` count from 1; `path` is like `rules[1].hold.wait`; `hint` may be
-    empty.
+    empty. `excerpt` is empty, or a line of the text and under it a line with a caret.
     """
 
     path: str
@@ -43,6 +48,7 @@ class Problem:
     column: int
     message: str
     hint: str = ""
+    excerpt: str = ""
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
@@ -70,6 +76,41 @@ def written(path: Path) -> str:
     return text.removeprefix(".") or "(document)"
 
 
+def position_within(text: str, start: Position, value: str, at: int) -> Position:
+    """Where character `at` of `value` stands in `text`, in which the scalar with that value begins at `start`.
+
+    Quotes, escapes, indentation and folded lines of YAML stand between; where they cannot be followed, `start`.
+    """
+    lines = text.split("\n")
+    here = sum(len(line) + 1 for line in lines[: start[0] - 1]) + start[1] - 1
+    if text[here : here + 1] in {"|", ">"}:
+        here = text.find("\n", here) + 1
+    for index, char in enumerate(value):
+        if not char.isspace():
+            found = text.find(char, here, here + _MAX_BETWEEN)
+            if found < 0:
+                return start
+            here = found
+        if index == at:
+            return _position(text, here)
+        here += 0 if char.isspace() else 1
+    return _position(text, here)
+
+
+def _position(text: str, offset: int) -> Position:
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def excerpt_of(value: str, at: int) -> str:
+    """The line of `value` around character `at`, and a caret under it; long digits are not shown."""
+    begin = value.rfind("\n", 0, at) + 1
+    line = value[begin:].split("\n", 1)[0]
+    first = max(0, at - begin - _EXCERPT // 2)
+    shown = "".join(c if c.isprintable() else " " for c in line[first : first + _EXCERPT])
+    shown = _CARD_LIKE.sub(lambda found: "…" * len(found[0]), shown)
+    return f"{shown}\n{' ' * (at - begin - first)}^"
+
+
 @dataclass(slots=True)
 class Report:
     """A document's value with the place of every key and value, and the problems found in it so far."""
@@ -77,18 +118,40 @@ class Report:
     value: Any = None
     keys: dict[Path, Position] = field(default_factory=dict)
     places: dict[Path, Position] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
     _problems: dict[Problem, None] = field(default_factory=dict)
     _touched: set[Path] = field(default_factory=set)
 
-    def add(self, path: Path, message: str, hint: str = "", *, position: Position | None = None) -> None:
+    def add(
+        self, path: Path, message: str, hint: str = "", *, position: Position | None = None, excerpt: str = ""
+    ) -> None:
         """Note a problem at `path`; one at a missing key stands where its mapping begins."""
         line, column = position or self._place(path)
-        self._problems.setdefault(Problem(written(path), line, column, message, hint))
+        self._problems.setdefault(Problem(written(path), line, column, message, hint, excerpt))
         self._touched.update(path[:length] for length in range(len(path) + 1))
 
     def add_key(self, path: Path, message: str, hint: str = "") -> None:
         """Note a problem of a key rather than of its value."""
         self.add(path, message, hint, position=self.keys.get(path))
+
+    def add_within(self, path: Path, at: int, message: str, hint: str = "") -> None:
+        """Note a problem at character `at` of the text at `path`, with an excerpt."""
+        value = self._look(path)
+        if isinstance(value, str):
+            position = position_within(self.text, self._place(path), value, at)
+            self.add(path, message, hint, position=position, excerpt=excerpt_of(value, at))
+
+    def section(self, path: Path, name: str) -> "Report":
+        """The mapping at `path` as a document whose only key is `name`, with the places and problems it has here."""
+
+        def moved(old: Path) -> Path:
+            return (name, *old[len(path) :])
+
+        def inside(all_of: dict[Path, Position]) -> dict[Path, Position]:
+            return {moved(each): place for each, place in all_of.items() if each[: len(path)] == path}
+
+        touched = {moved(each) for each in self._touched if each[: len(path)] == path}
+        return Report({name: self._look(path)}, inside(self.keys), inside(self.places), self.text, {}, touched)
 
     def clean(self, path: Path) -> bool:
         """No problem was found at `path` or below."""
@@ -144,6 +207,7 @@ def parse_document(data: bytes) -> Report:
     except UnicodeDecodeError as error:
         report.add((), "the document is not UTF-8", position=(data.count(b"\n", 0, error.start) + 1, 1))
         return report
+    report.text = text
     try:
         _Builder(report, yaml.parse(text, Loader=yaml.CSafeLoader)).build()
     except yaml.MarkedYAMLError as error:

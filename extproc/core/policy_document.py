@@ -1,161 +1,176 @@
 """Bytes to a `Policy`, or every problem of the document at once. A control that would be inert is a problem."""
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, TypeVar
 
-from extproc.core.document import DocumentInvalid, Path, Report, parse_document, quoted
+from extproc.core.document import DocumentInvalid, Path, Report, parse_document
 from extproc.core.masking.settings import MaskingSettings, Media, Side
 from extproc.core.masking_document import build_rules, build_styles, card_profile, check_masking, rule_profiles
-from extproc.core.policy import DEFAULT_DENY, Effect, Policy, RawCase, Rule
+from extproc.core.policy import Budget, Policy, RawCase, ResponseRule, Rule
 from extproc.core.policy.build import Builder, build_known, build_lists
+from extproc.core.policy.check_conditions import Conditions
+from extproc.core.policy.check_names import NameCheck, lists_and_known
+from extproc.core.policy.check_reach import (
+    check_covered,
+    check_meets_an_allow,
+    check_steps,
+    check_surfaces,
+    check_thresholds,
+)
+from extproc.core.policy.check_rules import check_names, check_rule, check_shadow, check_terms, check_text, duration
 from extproc.core.policy_case_document import check_policy_cases
-from extproc.core.reach import covers, meet
 from extproc.core.schema import check_schema, load_schema
-from extproc.core.units import parse_duration
 
 MAX_WAIT_SECONDS = 900.0
 """The default of `envoy.max_hold`: beyond it Envoy gives up before the hold does."""
-MAX_EXPIRE_SECONDS = 30 * 86400.0
-"""An approval older than that was not meant for this request."""
 MAX_RULES: int = load_schema("policy")["properties"]["rules"]["maxItems"]
+MAX_WINDOW_SECONDS = 400 * 86400.0
+"""What a budget may look back on."""
 
-_PROMPT_THRESHOLDS = ("max_tokens", "choices", "messages", "inputs", "tools", "prompt_characters")
-"""What a listing of models has none of."""
+_Built = TypeVar("_Built")
 
 
 class PolicyInvalid(DocumentInvalid):
     """A policy document with problems."""
 
 
-def parse_policy(data: bytes, *, max_wait_seconds: float = MAX_WAIT_SECONDS, has_mask_key: bool = True) -> Policy:
+def parse_policy(
+    data: bytes, *, max_wait_seconds: float = MAX_WAIT_SECONDS, has_mask_key: bool = True, today: date = date.min
+) -> Policy:
     """The policy that `data` says. Raises `PolicyInvalid` with all problems, and never returns half of a policy.
 
-    No hold may wait longer than `max_wait_seconds` on the open connection. `has_mask_key`: tokens can be made.
+    No hold may wait longer than `max_wait_seconds` on the open connection. `has_mask_key`: tokens can be made. A rule
+    whose shadow ended before `today` is a problem.
     """
     report = parse_document(data)
+    document = None
     if report.value is not None or not report.problems:
         check_schema(report, "policy")
-        _check_rules(report, max_wait_seconds)
-        check_masking(report, has_mask_key=has_mask_key)
+        document = _Document(report)
+        document.check(max_wait_seconds, today)
+        _check_masking(report, has_mask_key=has_mask_key)
         check_policy_cases(report)
-    if report.problems:
+    if document is None or report.problems:
         raise PolicyInvalid(report.problems)
-    value: Mapping[str, Any] = report.value
-    builder = Builder(build_known(value.get("known", {})), build_lists(value.get("lists", {})))
-    masking = value.get("masking", {})
-    return Policy(
-        digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
-        name=value["name"],
-        rules=tuple(map(builder.rule, value["rules"])),
-        masking=_build_masking(masking),
-        known=builder.known,
-        lists=builder.lists,
-        response_rules=tuple(map(builder.response_rule, value.get("response_rules", ()))),
-        budgets=tuple(map(builder.budget, value.get("budgets", ()))),
-        masking_profiles={name: _build_masking(each) for name, each in masking.get("profiles", {}).items()},
-        tests=tuple(RawCase(case, *report.places["tests", i]) for i, case in enumerate(value.get("tests", ()))),
-    )
+    return document.build(f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
-def _check_rules(report: Report, max_wait_seconds: float) -> None:
-    rules = report.value.get("rules") if isinstance(report.value, dict) else None
-    if not isinstance(rules, list) or len(rules) > MAX_RULES:
-        return
-    names: dict[str, int] = {}
-    for index, rule in enumerate(rules):
-        if isinstance(rule, dict):
-            _check_name(report, index, names)
-            _check_text(report, ("rules", index, "text"))
-            _check_terms(report, ("rules", index), rule, max_wait_seconds)
-            _check_thresholds(report, ("rules", index, "match"))
-    builder = Builder()
-    sound = {i: builder.rule(rule) for i, rule in enumerate(rules) if report.clean(("rules", i))}
-    _check_covered(report, sound)
-    if len(sound) == len(rules):
-        _check_holds_meet_an_allow(report, sound)
+def expired_shadows(policy: Policy, today: date) -> tuple[str, ...]:
+    """The rules whose shadow ended before `today`; they stay in shadow all the same."""
+    rules: tuple[Rule | ResponseRule, ...] = (*policy.rules, *policy.response_rules)
+    return tuple(rule.name for rule in rules if rule.shadow_until is not None and rule.shadow_until < today)
 
 
-def _check_name(report: Report, index: int, names: dict[str, int]) -> None:
-    path: Path = ("rules", index, "name")
-    name = report.sound(path)
-    if name is None:
-        return
-    if name == DEFAULT_DENY:
-        report.add(path, f"{quoted(name)} is reserved for requests that no rule allows")
-    elif name in names:
-        report.add(path, f"{quoted(name)} is the name of another rule", f"rules[{names[name]}] has it")
-    else:
-        names[name] = index
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """What of the document is without problems, by position."""
+
+    rules: dict[int, Rule]
+    response_rules: dict[int, ResponseRule]
+    budgets: dict[int, Budget]
 
 
-def _check_text(report: Report, path: Path) -> None:
-    text = report.sound(path)
-    if text is None:
-        return
-    if not text.strip():
-        report.add(path, "must not be blank", "leave `text` out for the standard sentence")
-    elif not all(c.isprintable() or c in "\n\t" for c in text):
-        report.add(path, "holds characters that do not print")
+class _Document:
+    """Lists, known names and conditions are read once, for the checks and for the policy."""
 
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        lists, known = lists_and_known(report.value)
+        self._conditions = Conditions(report, build_lists(lists))
+        by_source = {condition.source: condition for condition in self._conditions.compiled.values()}
+        self._builder = Builder(build_known(known), build_lists(lists), by_source.__getitem__)
 
-def _check_terms(report: Report, path: Path, rule: Mapping[str, Any], max_wait_seconds: float) -> None:
-    effect = report.sound((*path, "effect"))
-    if effect == "hold" and "hold" not in rule:
-        hint = "add `hold: {approvers: […], wait: 60s, expire: 1h}`"
-        report.add((*path, "hold"), "is missing: a rule with the effect `hold` says who approves", hint)
-    if effect in {"allow", "deny"} and "hold" in rule:
-        report.add_key(
-            (*path, "hold"), f"would have no effect: the rule's effect is `{effect}`", "write `effect: hold`"
+    def check(self, max_wait_seconds: float, today: date) -> None:
+        report = self._report
+        if not isinstance(report.value, dict) or len(list(report.items(("rules",)))) > MAX_RULES:
+            return
+        check_names(report, ("rules", "response_rules"))
+        check_names(report, ("budgets",))
+        self._each("rules", lambda path, rule: check_rule(report, path, rule, max_wait_seconds, today))
+        self._each("response_rules", lambda path, rule: _check_response_rule(report, path, rule, today))
+        self._each("budgets", lambda path, budget: _check_budget(report, path, budget, max_wait_seconds))
+        for section in ("rules", "response_rules", "budgets"):
+            self._each(section, lambda path, _: check_thresholds(report, (*path, "match")))
+        NameCheck(report, self._builder, self._conditions.compiled).check()
+        self._check_reach()
+
+    def _check_reach(self) -> None:
+        report, builder = self._report, self._builder
+        sound = _Sound(
+            self._sound("rules", builder.rule),
+            self._sound("response_rules", builder.response_rule),
+            self._sound("budgets", builder.budget),
         )
-    wait, expire = (_duration(report, (*path, "hold", key)) for key in ("wait", "expire"))
-    if expire == 0:
-        report.add((*path, "hold", "expire"), "must be longer than nothing")
-    if expire is not None and expire > MAX_EXPIRE_SECONDS:
-        report.add((*path, "hold", "expire"), f"must be at most {MAX_EXPIRE_SECONDS / 86400:.0f}d")
-    if wait is not None and wait > max_wait_seconds:
-        hint = "the configuration's `envoy.max_hold` is the limit"
-        report.add((*path, "hold", "wait"), f"must be at most {max_wait_seconds:g}s", hint)
-    if wait is not None and expire is not None and wait > expire:
-        report.add((*path, "hold", "wait"), "is longer than `expire`", "the approval would end while the client waits")
+        check_covered(report, sound.rules)
+        check_surfaces(report, sound.rules, sound.response_rules, sound.budgets)
+        for index, budget in sound.budgets.items():
+            check_steps(report, index, budget)
+        if len(sound.rules) == len(list(report.items(("rules",)))):
+            check_meets_an_allow(report, sound.rules, sound.response_rules, sound.budgets)
+
+    def build(self, digest: str) -> Policy:
+        """The policy of a document without problems."""
+        value: Mapping[str, Any] = self._report.value
+        builder, places = self._builder, self._report.places
+        masking = value.get("masking", {})
+        return Policy(
+            digest=digest,
+            name=value["name"],
+            rules=tuple(map(builder.rule, value["rules"])),
+            masking=_build_masking(masking),
+            known=builder.known,
+            lists=builder.lists,
+            response_rules=tuple(map(builder.response_rule, value.get("response_rules", ()))),
+            budgets=tuple(map(builder.budget, value.get("budgets", ()))),
+            masking_profiles={name: _build_masking(each) for name, each in masking.get("profiles", {}).items()},
+            tests=tuple(RawCase(case, *places["tests", i]) for i, case in enumerate(value.get("tests", ()))),
+            compiler=self._conditions.request_compiler,
+            response_compiler=self._conditions.response_compiler,
+        )
+
+    def _each(self, section: str, check: Callable[[Path, Mapping[str, Any]], None]) -> None:
+        for path in self._report.items((section,)):
+            item = self._report.value[section][path[-1]]
+            if isinstance(item, dict):
+                check(path, item)
+
+    def _sound(self, section: str, build: Callable[[Mapping[str, Any]], _Built]) -> dict[int, _Built]:
+        items = self._report.value.get(section)
+        found = enumerate(items if isinstance(items, list) else ())
+        return {index: build(item) for index, item in found if self._report.clean((section, index))}
 
 
-def _duration(report: Report, path: Path) -> float | None:
-    text = report.sound(path)
-    return None if text is None else parse_duration(text)
+def _check_response_rule(report: Report, path: Path, rule: Mapping[str, Any], today: date) -> None:
+    check_text(report, (*path, "text"))
+    check_shadow(report, path, rule, today)
 
 
-def _check_thresholds(report: Report, path: Path) -> None:
-    operations, least = report.sound((*path, "operations")), report.sound((*path, "at_least"))
-    if operations and least and "model_list" in operations:
-        for key in _PROMPT_THRESHOLDS:
-            if key in least:
-                hint = "give `model_list` a rule of its own"
-                report.add_key((*path, "at_least", key), "is never reached by the operation `model_list`", hint)
+def _check_budget(report: Report, path: Path, budget: Mapping[str, Any], max_wait_seconds: float) -> None:
+    window = duration(report, (*path, "window"))
+    if window == 0:
+        report.add((*path, "window"), "must be longer than nothing")
+    if window is not None and window > MAX_WINDOW_SECONDS:
+        report.add((*path, "window"), f"must be at most {MAX_WINDOW_SECONDS / 86400:.0f}d")
+    for step in report.items((*path, "steps")):
+        item = budget["steps"][step[-1]]
+        if isinstance(item, dict):
+            check_text(report, (*step, "text"))
+            check_terms(report, step, item, max_wait_seconds, key="do")
 
 
-def _check_covered(report: Report, rules: Mapping[int, Rule]) -> None:
-    """A rule that another one always beats decides nothing, and its approvers are never asked."""
-    for index, rule in rules.items():
-        for other_index, other in rules.items():
-            beaten = other.effect is Effect.DENY and rule.effect is not Effect.DENY
-            late = other.effect is rule.effect is Effect.HOLD and other_index < index
-            if (beaten or late) and covers(other.match, rule.match):
-                how = "denies" if beaten else "holds"
-                report.add(
-                    ("rules", index),
-                    f"can never decide: the rule {quoted(other.name)} {how} everything it matches",
-                    "narrow that rule" if beaten else "put the narrower rule first",
-                )
-                break
-
-
-def _check_holds_meet_an_allow(report: Report, rules: Mapping[int, Rule]) -> None:
-    allows = [rule.match for rule in rules.values() if rule.effect is Effect.ALLOW]
-    for index, rule in rules.items():
-        if rule.effect is Effect.HOLD and not any(meet(rule.match, allow) for allow in allows):
-            hint = "a hold is no permission by itself: add an allow rule for the same requests"
-            report.add(("rules", index), "can never decide: no allow rule matches anything that it holds", hint)
+def _check_masking(report: Report, *, has_mask_key: bool) -> None:
+    check_masking(report, has_mask_key=has_mask_key)
+    profiles = report.value.get("masking", {}) if isinstance(report.value, dict) else {}
+    profiles = profiles.get("profiles") if isinstance(profiles, dict) else None
+    for name in profiles if isinstance(profiles, dict) else ():
+        path: Path = ("masking", "profiles", name)
+        section = report.section(path, "masking")
+        check_masking(section, has_mask_key=has_mask_key)
+        for problem in section.problems:
+            report.add(path, problem.message, problem.hint, position=(problem.line, problem.column))
 
 
 def _build_masking(masking: Mapping[str, Any]) -> MaskingSettings:

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from extproc.core.policy import AtLeast, Match, Operation, matches_glob
+from extproc.core.policy import AtLeast, Match, Operation, TimeSpan, matches_glob
 
 
 def covers(wide: Match, narrow: Match) -> bool:
@@ -14,6 +14,8 @@ def covers(wide: Match, narrow: Match) -> bool:
         and _globs_cover(wide.connections, narrow.connections)
         and (_globs_cover(wide.models, narrow.models) and not _lists_without_model(wide, narrow))
         and _is_lower(wide.at_least, narrow.at_least)
+        and _holds_all(wide.kinds, narrow.kinds)
+        and _spans_cover(wide.times, narrow.times)
     )
 
 
@@ -21,13 +23,18 @@ def meet(one: Match, other: Match) -> bool:
     """Some request may be matched by both; True where that cannot be told. A caller may be in any groups at once."""
     return (
         _share(one.operations, other.operations)
-        and _globs_meet(one.connections, other.connections)
-        and (_globs_meet(one.models, other.models) or _both_list(one, other))
+        and _share(one.kinds, other.kinds)
+        and globs_meet(one.connections, other.connections)
+        and (globs_meet(one.models, other.models) or _both_list(one, other))
         and (_share(one.subjects, other.subjects) or any("|" in each for each in one.subjects + other.subjects))
     )
 
 
 def _holds_all(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+    return not wide or (bool(narrow) and set(narrow) <= set(wide))
+
+
+def _spans_cover(wide: tuple[TimeSpan, ...], narrow: tuple[TimeSpan, ...]) -> bool:
     return not wide or (bool(narrow) and set(narrow) <= set(wide))
 
 
@@ -43,7 +50,8 @@ def _glob_covers(wide: str, narrow: str) -> bool:
     return wide == narrow or (_is_literal(narrow) and matches_glob(wide, narrow))
 
 
-def _globs_meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+def globs_meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Some text may match a glob of both; True where that cannot be told, and where one is empty."""
     return not one or not other or any(_glob_meets(a, b) for a in one for b in other)
 
 

@@ -54,7 +54,6 @@ def _referred(schema: object, defs: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _validator(name: str) -> Draft202012Validator:
-    Draft202012Validator.check_schema(load_schema(name))
     return Draft202012Validator(load_schema(name))
 
 
@@ -73,8 +72,13 @@ def check_schema(report: Report, name: str) -> None:
 def nearest(name: object, known: Iterable[str]) -> str:
     """A hint with the known name most like `name`, else with all of them."""
     names = sorted(known)
-    close = get_close_matches(str(name)[:100], names, n=1)
+    close = _same_letters(str(name)[:100], names) or get_close_matches(str(name)[:100], names, n=1)
     return f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(f"`{each}`" for each in names)
+
+
+def _same_letters(name: str, names: list[str]) -> list[str]:
+    letters = sorted(name)
+    return [each for each in names if len(each) == len(name) and sorted(each) == letters]
 
 
 def _explain(error: ValidationError) -> Iterator[tuple[Path, str, str]]:  # noqa: PLR0912 - one case a keyword

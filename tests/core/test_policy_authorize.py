@@ -155,7 +155,7 @@ def test_hold_trumps_allow(given_rules: tuple[Rule, ...], q: DecisionInput) -> N
     hold = Rule("wait", Effect.HOLD, Match(), "wait", TERMS)
     allow = Rule("yes", Effect.ALLOW, Match(), "", None)
     for order in ((*given_rules, allow, hold), (hold, allow, *given_rules)):
-        assert authorize(policy(order), q) == Decision(Effect.HOLD, "wait", "wait", "sha256:0", TERMS)
+        assert authorize(policy(order), q) == Decision(Effect.HOLD, "wait", "wait", "sha256:0", TERMS, ("wait",))
 
 
 @given(rules((Effect.HOLD,)), request)

@@ -1,8 +1,10 @@
 """The policy as the exchange sees it, and the authorizer. Parsing lives in `extproc.core.policy_document`."""
 
 from extproc.core.policy.condition import Condition
-from extproc.core.policy.engine import DEFAULT_DENY, DEFAULT_DENY_TEXT, authorize, judge_response
+from extproc.core.policy.engine import DEFAULT_DENY, DEFAULT_DENY_TEXT, authorize
 from extproc.core.policy.matching import matches, matches_glob
+from extproc.core.policy.policy import Policy
+from extproc.core.policy.response import ResponseJudge, judge_response
 from extproc.core.policy.terms import (
     GOES_ON,
     NO_COUNTS,
@@ -22,7 +24,6 @@ from extproc.core.policy.terms import (
     Match,
     Obligations,
     Operation,
-    Policy,
     RawCase,
     Require,
     ResponseCounts,
@@ -61,6 +62,7 @@ __all__ = [
     "RawCase",
     "Require",
     "ResponseCounts",
+    "ResponseJudge",
     "ResponseRule",
     "ResponseVerdict",
     "Rule",

@@ -7,6 +7,7 @@ from typing import Any
 
 from extproc.core.policy.condition import Condition
 from extproc.core.policy.terms import (
+    NOTHING_OBLIGED,
     AtLeast,
     Budget,
     BudgetCount,
@@ -144,6 +145,8 @@ def _require(require: Mapping[str, Any] | None) -> Require | None:
 
 
 def _obligations(given: Mapping[str, Any]) -> Obligations:
+    if not given:
+        return NOTHING_OBLIGED
     days = int(given["retention"][:-1]) if "retention" in given else 0
     return Obligations(given.get("masking", ""), given.get("max_tokens", 0), days, given.get("durability", ""))
 

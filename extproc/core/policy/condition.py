@@ -1,4 +1,4 @@
-"""A `when`: a boolean expression in CEL."""
+"""A `when`: a boolean expression in CEL, compiled. `extproc.core.policy.compiler` makes it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,3 +10,15 @@ class Condition:
 
     source: str
     program: Any = field(default=None, repr=False, compare=False)
+    names: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """The variables that it names, such as `request` and `lists.cards`."""
+    group_names: tuple[tuple[str, int], ...] = field(default=(), repr=False, compare=False)
+    """Texts compared with `principal.groups`, and where in `source` they stand (code points from 0)."""
+
+    def holds(self, activation: Any) -> bool | None:
+        """Whether it holds; None where that cannot be told: a division by zero, an overflow, `dyn` gone wrong."""
+        try:
+            value = self.program.eval(activation).value()
+        except Exception:  # noqa: BLE001 - foreign code; what it raises is no answer, and its caller fails closed
+            return None
+        return value if isinstance(value, bool) else None

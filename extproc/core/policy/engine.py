@@ -1,56 +1,159 @@
-"""The authorizer."""
+"""The authorizer: deny over hold over allow, and deny where nothing allows."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
 
-from extproc.core.policy.matching import matches
+from extproc.core.policy.compiler import ConditionCompiler
+from extproc.core.policy.condition import Condition
+from extproc.core.policy.index import bits
+from extproc.core.policy.matching import signed_in_as
+from extproc.core.policy.policy import Policy
 from extproc.core.policy.spending import weigh_budgets
 from extproc.core.policy.terms import (
-    GOES_ON,
+    NOTHING_OBLIGED,
     Decision,
     DecisionInput,
+    Durability,
     Effect,
-    Policy,
-    ResponseCounts,
-    ResponseVerdict,
+    Obligations,
     Rule,
+    ShadowResult,
+    StepUp,
 )
 
-DEFAULT_DENY = "default-deny"
-DEFAULT_DENY_TEXT = "No rule of the policy allows this request."
+DEFAULT_DENY: Final = "default-deny"
+DEFAULT_DENY_TEXT: Final = "No rule of the policy allows this request."
+MAX_TOOL_NAMES: Final = 1024
+"""Conditions may go through the names of the tools offered; of a request that offers more, none can be evaluated."""
 
 
 def authorize(policy: Policy, given: DecisionInput) -> Decision:
-    """What the rules say, and the budgets of whatever the rules do not deny. Budgets only make a decision stricter."""
-    return weigh_budgets(policy, given, _authorize_by_rules(policy, given))
-
-
-def _authorize_by_rules(policy: Policy, given: DecisionInput) -> Decision:
     """Deny wins over hold, hold over allow; without an allow the answer is deny, for a hold is no permission by itself.
 
     The effect does not depend on the order of the rules. Of several rules with that effect the first determines the
-    text and the terms of a hold.
+    text and the terms of a hold. A condition that cannot be evaluated counts as met in a rule that denies or holds, and
+    as not met in one that allows. Never raises for a policy that `parse_policy` returned.
     """
-    matching = [rule for rule in policy.rules if matches(rule.match, given)]
-    deny, hold, allow = (_first(matching, effect) for effect in (Effect.DENY, Effect.HOLD, Effect.ALLOW))
-    if deny is not None:
-        return _decision(policy, Effect.DENY, deny)
-    if allow is None:
-        return Decision(Effect.DENY, DEFAULT_DENY, DEFAULT_DENY_TEXT, policy.digest, None)
-    if hold is None:
-        return _decision(policy, Effect.ALLOW, allow)
-    # Without terms nobody could grant it.
-    return _decision(policy, Effect.DENY if hold.hold is None else Effect.HOLD, hold)
+    authorizer = _Authorizer(policy, given)
+    return authorizer.shadowed(weigh_budgets(policy, given, authorizer.decide()))
 
 
-def judge_response(policy: Policy, given: DecisionInput, counts: ResponseCounts) -> ResponseVerdict:
-    """Whether what has been counted of a response so far makes a response rule cut it."""
-    del policy, given, counts
-    return GOES_ON
+class Evaluation:
+    """The conditions of one request; what they are evaluated on is made when the first is met."""
+
+    def __init__(self, policy: Policy, given: DecisionInput) -> None:
+        self._policy = policy
+        self._given = given
+        self._activation: Any = None
+        self.errors: dict[str, None] = {}
+
+    def met(self, name: str, condition: Condition | None, *, in_doubt: bool) -> bool:
+        """Whether the rule `name` applies as far as its `when` says; `in_doubt` where that cannot be told."""
+        if condition is None:
+            return True
+        holds = None
+        if len(self._given.facts.tool_names) <= MAX_TOOL_NAMES and self._policy.compiler is not None:
+            if self._activation is None:
+                self._activation = self._activate(self._policy.compiler)
+            holds = condition.holds(self._activation)
+        if holds is None:
+            self.errors[name] = None
+            return in_doubt
+        return holds
+
+    def _activate(self, compiler: ConditionCompiler) -> Any:
+        return compiler.activation(compiler.types.request_values(self._given, self._policy.known.groups))
 
 
-def _first(rules: Iterable[Rule], effect: Effect) -> Rule | None:
-    return next((rule for rule in rules if rule.effect is effect), None)
+class _Authorizer:
+    """One decision."""
+
+    def __init__(self, policy: Policy, given: DecisionInput) -> None:
+        self._policy = policy
+        self._given = given
+        self._holding = policy.indexes.rules.holding(given)
+        self._evaluation = Evaluation(policy, given)
+
+    def decide(self) -> Decision:
+        """What the enforced rules say."""
+        if denying := self._enforced(Effect.DENY):
+            return self._decision(Effect.DENY, denying)
+        allowing, step_up = self._allowing()
+        if not allowing:
+            errors = tuple(self._evaluation.errors)
+            digest = self._policy.digest
+            return Decision(Effect.DENY, DEFAULT_DENY, DEFAULT_DENY_TEXT, digest, None, step_up=step_up, errors=errors)
+        obliged = _strictest((rule.obligations for rule in allowing), tuple(self._policy.masking_profiles))
+        holding = self._enforced(Effect.HOLD)
+        if not holding:
+            return self._decision(Effect.ALLOW, allowing, obliged)
+        # Without terms nobody could grant it.
+        if holding[0].hold is None:
+            return self._decision(Effect.DENY, holding)
+        return self._decision(Effect.HOLD, holding, obliged)
+
+    def shadowed(self, decision: Decision) -> Decision:
+        """`decision` with what rules in shadow would have made of it."""
+        found = self._holding & self._policy.indexes.shadow
+        if not found:
+            return decision
+        shadow = tuple(
+            ShadowResult(rule.name, rule.effect.value, self._would_change(rule, decision))
+            for at in bits(found)
+            if self._applies(rule := self._policy.rules[at])
+        )
+        return replace(decision, shadow=shadow, errors=tuple(self._evaluation.errors))
+
+    def _enforced(self, effect: Effect) -> list[Rule]:
+        found = self._holding & self._policy.indexes.enforced[effect]
+        return [rule for at in bits(found) if self._applies(rule := self._policy.rules[at])]
+
+    def _applies(self, rule: Rule) -> bool:
+        return self._evaluation.met(rule.name, rule.when, in_doubt=rule.effect is not Effect.ALLOW)
+
+    def _allowing(self) -> tuple[list[Rule], StepUp | None]:
+        allowing: list[Rule] = []
+        step_up: StepUp | None = None
+        for rule in self._enforced(Effect.ALLOW):
+            if rule.require is None or signed_in_as(rule.require, self._given):
+                allowing.append(rule)
+            elif step_up is None:
+                step_up = StepUp(rule.name, rule.require.mfa, rule.require.max_auth_age_seconds)
+        return allowing, step_up
+
+    def _decision(self, effect: Effect, rules: list[Rule], obliged: Obligations = NOTHING_OBLIGED) -> Decision:
+        first = rules[0]
+        return Decision(
+            effect=effect,
+            rule=first.name,
+            text=first.text,
+            policy_digest=self._policy.digest,
+            hold=first.hold if effect is Effect.HOLD else None,
+            determining=tuple(rule.name for rule in rules),
+            obligations=obliged,
+            errors=tuple(self._evaluation.errors),
+        )
+
+    def _would_change(self, rule: Rule, decision: Decision) -> bool:
+        match rule.effect:
+            case Effect.DENY:
+                return decision.effect is not Effect.DENY
+            case Effect.HOLD:
+                return decision.effect is Effect.ALLOW
+            case Effect.ALLOW:
+                return decision.rule == DEFAULT_DENY and (
+                    rule.require is None or signed_in_as(rule.require, self._given)
+                )
 
 
-def _decision(policy: Policy, effect: Effect, rule: Rule) -> Decision:
-    return Decision(effect, rule.name, rule.text, policy.digest, rule.hold if effect is Effect.HOLD else None)
+def _strictest(given: Iterable[Obligations], profiles: tuple[str, ...]) -> Obligations:
+    """The strictest of each: the masking profile that is written first, the fewest tokens, the longest retention."""
+    each = tuple(one for one in given if one is not NOTHING_OBLIGED)
+    if not each:
+        return NOTHING_OBLIGED
+    masking = min((one.masking for one in each if one.masking), key=profiles.index, default="")
+    tokens = min((one.max_tokens for one in each if one.max_tokens), default=0)
+    asked = {one.durability for one in each}
+    durability = next((word for word in (Durability.STORE, Durability.JOURNAL) if word in asked), "")
+    return Obligations(masking, tokens, max((one.retention_days for one in each), default=0), str(durability))

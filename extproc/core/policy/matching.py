@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from extproc.core.identity import Principal
-from extproc.core.policy.terms import AtLeast, DecisionInput, Match, Operation, TimeSpan
+from extproc.core.policy.terms import AtLeast, DecisionInput, Match, Operation, Require, TimeSpan
 
 
 def matches(match: Match, given: DecisionInput) -> bool:
@@ -74,3 +74,15 @@ def _compile_glob(glob: str) -> re.Pattern[str]:
     *middle, last = runs
     inner = "".join(f"(?>.*?{run})" for run in middle if run)
     return re.compile(f"{first}{inner}.*{last}", re.DOTALL)
+
+
+def signed_in_as(require: Require, given: DecisionInput) -> bool:
+    """Whether the caller signed in as an allow requires. One whose token does not say when signed in too long ago."""
+    principal = given.principal
+    if require.mfa and not principal.mfa:
+        return False
+    if not require.max_auth_age_seconds:
+        return True
+    return (
+        principal.authenticated_at > 0 and given.now_unix - principal.authenticated_at <= require.max_auth_age_seconds
+    )

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from extproc.core.policy.matching import matches
-from extproc.core.policy.terms import Budget, BudgetStep, Decision, DecisionInput, Effect, Policy, StepAction
+from extproc.core.policy.policy import Policy
+from extproc.core.policy.terms import Budget, BudgetStep, Decision, DecisionInput, Effect, StepAction
 
 _EFFECTS = {StepAction.HOLD: Effect.HOLD, StepAction.DENY: Effect.DENY}
 

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from extproc.core.identity import Principal
-from extproc.core.masking.settings import MaskingSettings
 from extproc.core.policy.condition import Condition
 
 NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -182,6 +181,9 @@ class Obligations:
     durability: str = ""
 
 
+NOTHING_OBLIGED: Final = Obligations()
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`shadow_until` is set for a rule that is evaluated and recorded and never enforced, whatever the day."""
@@ -193,7 +195,7 @@ class Rule:
     hold: HoldTerms | None
     when: Condition | None = None
     require: Require | None = None
-    obligations: Obligations = field(default_factory=Obligations)
+    obligations: Obligations = NOTHING_OBLIGED
     shadow_until: date | None = None
 
 
@@ -274,7 +276,7 @@ class RawCase:
 
 @dataclass(frozen=True, slots=True)
 class ShadowResult:
-    """A rule in shadow that matched. `would_change`: with it in force, effect or determining rule were different."""
+    """A rule in shadow that matched. `would_change`: with it in force the effect would be another."""
 
     rule: str
     effect: str
@@ -305,7 +307,7 @@ class Decision:
     hold: HoldTerms | None
     determining: tuple[str, ...] = ()
     shadow: tuple[ShadowResult, ...] = ()
-    obligations: Obligations = field(default_factory=Obligations)
+    obligations: Obligations = NOTHING_OBLIGED
     step_up: StepUp | None = None
     logging: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -324,19 +326,3 @@ class ResponseVerdict:
 
 
 GOES_ON = ResponseVerdict(cut=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """One parsed document. `digest` is `sha256:<hex>` of the document's bytes. `tests` are its cases, unparsed."""
-
-    digest: str
-    name: str
-    rules: tuple[Rule, ...]
-    masking: MaskingSettings
-    known: Known = field(default_factory=Known)
-    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    response_rules: tuple[ResponseRule, ...] = ()
-    budgets: tuple[Budget, ...] = ()
-    masking_profiles: Mapping[str, MaskingSettings] = field(default_factory=dict)
-    tests: tuple[RawCase, ...] = ()

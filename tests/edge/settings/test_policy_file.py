@@ -166,7 +166,7 @@ async def test_a_policy_cut_short_by_a_write_under_way_is_never_in_force(tmp_pat
     path.write_text(GOOD.format("one"))
     watched = Watched(path)
     watched.file.load()
-    denies = (f"  - {{name: d{i}, effect: deny, match: {{operations: [model_admin]}}}}\n" for i in range(8))
+    denies = (f"  - {{name: d{i}, effect: deny, match: {{models: [m{i}]}}}}\n" for i in range(8))
     async with watched.running():
         with path.open("w") as file:
             for text in (GOOD.format("two"), *denies):
