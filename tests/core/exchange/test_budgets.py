@@ -252,6 +252,17 @@ def test_nothing_is_forwarded_before_it_is_charged(play: Any) -> None:
     assert [type(action) for action in p.of(ChargeBudgets)] == [ChargeBudgets]
 
 
+def test_what_an_exchange_asks_for_holds_no_card(play: Any) -> None:
+    """Neither what it says nor what it prints."""
+    p = play(budgets=(budget(BudgetCount.DISTINCT_CARDS, deny(9)),))
+    p.forwarded(chat(1, 2))
+    (asked,) = p.of(ChargeBudgets)
+    (charge,) = asked.charges
+    assert {len(card) for card in charge.cards} == {32}
+    assert not any(pan(card).encode() in one for one in charge.cards for card in (1, 2))
+    assert "cards" not in repr(charge).replace("distinct_cards", "")
+
+
 def test_the_answer_costs_its_findings_cards_and_tokens(play: Any, store: BudgetStore) -> None:
     counts = (BudgetCount.FINDINGS, BudgetCount.DISTINCT_CARDS, BudgetCount.TOKENS, BudgetCount.EXCHANGES)
     counter = Counter(play, store, *(budget(count, deny(1000), name=count.value) for count in counts))
@@ -284,8 +295,9 @@ def test_an_answer_that_ends_early_costs_what_came_of_it_once(play: Any, store: 
         case "malformed":
             p.response_body(b"data: {\n\n")
         case "broken":
-            p._take(list(p.exchange.fail(Reason.INTERNAL, "", p.tick())))
-    p.feed(ev.Disconnected(p.tick()))
+            p._take(list(p.exchange.fail(Reason.INTERNAL, "", p.tick())))  # the last that the edge asks of it
+    if end != "broken":
+        p.feed(ev.Disconnected(p.tick()))
     counter.serve(p)
     assert len(p.of(SettleBudgets)) == 1
     assert counter.used() == {"b": 1}

@@ -1,0 +1,186 @@
+"""Planted bugs: what budgets promise."""
+
+from tests.plants.plant import Plant
+
+EXCHANGE = "tests/core/exchange/test_budgets.py::"
+STORE = "tests/approvals/test_budget_store.py::"
+WEIGHED = "tests/core/test_policy_budgets.py::"
+DESK = "tests/approvals/test_budget_desk.py::"
+
+PLANTS = (
+    Plant(
+        "a budget looks at what was counted before the request",
+        "approvals/budgets.py",
+        "            if charge.amount:\n                self._add_amount(",
+        "            if charge.amount and not charge.stop_at:\n                self._add_amount(",
+        EXCHANGE + "test_the_request_that_reaches_a_step_meets_it",
+    ),
+    Plant(
+        "a refused request has used its budgets",
+        "approvals/budgets.py",
+        "lambda counts: not any(one.stopped for one in counts)",
+        "lambda _: True",
+        STORE + "test_a_charge_that_is_stopped_adds_nothing_to_any_budget[sqlite]",
+    ),
+    Plant(
+        "to count is to charge",
+        "approvals/budgets.py",
+        "now, lambda _: False)",
+        "now, lambda _: True)",
+        STORE + "test_counting_only_stores_nothing[sqlite]",
+    ),
+    Plant(
+        "sums are overwritten by whoever comes last",
+        "approvals/budgets.py",
+        "_amounts.amount + new.excluded.amount",
+        "new.excluded.amount",
+        STORE + "test_two_stores_share_one_budget[sqlite]",
+    ),
+    Plant(
+        "a window is a bucket short",
+        "core/budget_charge.py",
+        "return bucket - BUCKETS",
+        "return bucket - BUCKETS + 1",
+        STORE + "test_a_window_slides_by_a_twenty_fourth[sqlite]",
+    ),
+    Plant(
+        "rows stay for ever",
+        "approvals/budgets.py",
+        "delete(table).where(table.c.ends_at <= now)",
+        "delete(table).where(table.c.ends_at <= 0)",
+        STORE + "test_a_window_slides_by_a_twenty_fourth[sqlite]",
+    ),
+    Plant(
+        "a card that is seen again over the border of two keys counts twice",
+        "approvals/budget_digests.py",
+        "bucket // (BUCKETS + 1) - back",
+        "bucket // (BUCKETS + 1) - 2 * back",
+        STORE + "test_a_card_that_is_seen_again_counts_once_and_anew[sqlite]",
+    ),
+    Plant(
+        "a card that is seen again leaves with its first time",
+        "approvals/budgets.py",
+        "where=_cards.bucket < new.excluded.bucket,",
+        "where=_cards.bucket > new.excluded.bucket,",
+        STORE + "test_a_card_that_is_seen_again_counts_once_and_anew[sqlite]",
+    ),
+    Plant(
+        "one key for all accounts",
+        "approvals/budget_digests.py",
+        "_CONTEXT + _framed(account, str(epoch))",
+        "_CONTEXT + _framed(str(epoch))",
+        STORE + "test_no_card_is_in_the_database_and_none_can_be_followed[sqlite]",
+    ),
+    Plant(
+        "one key for all epochs",
+        "approvals/budget_digests.py",
+        "_CONTEXT + _framed(account, str(epoch))",
+        "_CONTEXT + _framed(account)",
+        STORE + "test_no_card_is_in_the_database_and_none_can_be_followed[sqlite]",
+    ),
+    Plant(
+        "digests of cards have no key",
+        "approvals/budget_digests.py",
+        "hmac.digest(key.value.encode(), _CONTEXT",
+        'hmac.digest(b"", _CONTEXT',
+        STORE + "test_the_digests_are_keyed_by_the_deployment",
+    ),
+    Plant(
+        "a PAN stands in the database",
+        "core/masking/cards.py",
+        'self._digests.add(hmac.digest(self._key, digits.encode(), "sha256"))',
+        "self._digests.add(digits.encode())",
+        EXCHANGE + "test_what_an_exchange_asks_for_holds_no_card",
+    ),
+    Plant(
+        "no budget is asked",
+        "core/budgets.py",
+        "        if not self._asked or judgement.decision.effect is Effect.DENY:\n",
+        "        if True:\n",
+        EXCHANGE + "test_nothing_is_forwarded_before_it_is_charged",
+    ),
+    Plant(
+        "a held request is charged before it is granted",
+        "core/budgets.py",
+        "            return ReadBudgets(charges, given.now_unix)\n",
+        "            return ChargeBudgets(charges, given.now_unix)\n",
+        EXCHANGE + "test_a_request_that_a_rule_holds_is_charged_when_it_is_granted",
+    ),
+    Plant(
+        "a granted request is never charged",
+        "core/exchange.py",
+        "                if asked is None:\n                    return (*attached, SetDeadline(None), *self._claim(at))\n",
+        "                if True:\n                    return (*attached, SetDeadline(None), *self._claim(at))\n",
+        EXCHANGE + "test_a_held_request_is_charged_when_it_is_granted",
+    ),
+    Plant(
+        "without the store a budget lets everything go on",
+        "core/exchange.py",
+        "                return self._refuse(Reason.BUDGETS_UNAVAILABLE, event.at)\n",
+        "                return self._intend(event.at)\n",
+        EXCHANGE + "test_without_the_store_a_request_with_a_budget_does_not_go_on",
+    ),
+    Plant(
+        "an answer costs nothing",
+        "core/exchange.py",
+        "return (*self._settled(event.at), *actions) if self._budgeting.owes else actions",
+        "return actions",
+        EXCHANGE + "test_the_answer_costs_its_findings_cards_and_tokens",
+    ),
+    Plant(
+        "an answer that breaks costs nothing",
+        "core/exchange.py",
+        "        return (stored, *self._abort(reason), *self._settled(at))\n",
+        "        return (stored, *self._abort(reason))\n",
+        EXCHANGE + "test_an_answer_that_ends_early_costs_what_came_of_it_once[broken]",
+    ),
+    Plant(
+        "an answer costs twice",
+        "core/budgets.py",
+        "        given, self._given = self._given, None\n        if not self._owes or given is None:\n            return ()\n        self._owes = False\n",
+        "        given = self._given\n        if not self._owes or given is None:\n            return ()\n",
+        EXCHANGE + "test_an_answer_that_ends_early_costs_what_came_of_it_once[left]",
+    ),
+    Plant(
+        "tokens that nobody reports are free",
+        "core/budgets.py",
+        "        if answer is not None and not tokens:\n",
+        "        if False:\n",
+        EXCHANGE + "test_tokens_that_nobody_reports_are_estimated",
+    ),
+    Plant(
+        "a budget makes a decision milder",
+        "core/policy/spending.py",
+        "or decision.effect is Effect.DENY:",
+        "or decision.effect is None:",
+        WEIGHED + "test_budgets_only_make_a_decision_stricter",
+    ),
+    Plant(
+        "a step is met one too late",
+        "core/policy/spending.py",
+        "step.at <= count",
+        "step.at < count",
+        EXCHANGE + "test_the_request_that_reaches_a_step_meets_it",
+    ),
+    Plant(
+        "everybody has a tenant's budget to themselves",
+        "core/budgets.py",
+        "return given.principal.tenant",
+        "return given.principal.uid",
+        EXCHANGE + "test_a_tenant_or_the_deployment_share_a_budget",
+    ),
+    Plant(
+        "what the store does not take at once is lost",
+        "approvals/budget_desk.py",
+        "            if time.monotonic() >= until and",
+        "            if time.monotonic() >= 0 and",
+        DESK + "test_what_is_owed_is_tried_until_the_store_is_back",
+    ),
+    Plant(
+        "what is owed grows without a bound",
+        "approvals/budget_desk.py",
+        "        while len(self._owed) > MAX_OWED or self._owed_cards > MAX_OWED_CARDS:\n",
+        "        while False:\n",
+        DESK + "test_too_much_is_given_up_and_counted",
+    ),
+)
