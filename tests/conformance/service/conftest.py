@@ -681,7 +681,9 @@ class DataPlane:
 
     def _judge_common(self, common: pb.CommonResponse) -> None:
         assert common.status == pb.CommonResponse.CONTINUE
-        assert not common.clear_route_cache
+        if common.clear_route_cache:  # Envoy heeds it only beside a header mutation
+            names = [option.header.key for option in common.header_mutation.set_headers]
+            assert "x-extproc-connection" in names, "a route is looked for again without the model server's name"
         self._judge_mutation(common.header_mutation)
 
     def _judge_mutation(self, mutation: pb.HeaderMutation) -> None:
