@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
 import time
@@ -44,8 +45,10 @@ from extproc.edge.gate import read_or_create_gate
 from extproc.edge.hardening import die_with_parent, forbid_core_dumps
 from extproc.edge.identity_control import IdentityControl, identity_terms
 from extproc.edge.key_inventory import check_cryptoperiods
+from extproc.edge.kubernetes_events import Cluster, KubernetesEvents, Notice
 from extproc.edge.metrics import Gauge
-from extproc.edge.policy_file import Fitness, PolicyFile
+from extproc.edge.policy_file import Fitness, PolicyFile, places_of
+from extproc.edge.policy_status import PolicyStatus, status_path, tell_status
 from extproc.edge.program import digest_file, digest_package, program_name
 from extproc.edge.server import ExtProcServer
 from extproc.edge.services import Services
@@ -76,9 +79,13 @@ class PolicyInForce:
     mask_key: MaskKey | None = None
     seal: SealOriginal | None = None
     snapshot: Snapshot | None = None
+    since_unix: float = 0.0
+    """Since when the policy is in force; a policy that returns unchanged was so all the time."""
 
     def put(self, policy: Policy) -> None:
         scanner = partial(Scanner, max_steps=self.settings.limits.max_scan_steps, key=self.mask_key)
+        if self.snapshot is None or self.snapshot.policy.digest != policy.digest:
+            self.since_unix = time.time()
         self.snapshot = Snapshot(
             policy=policy,
             scanner=scanner(policy.masking),
@@ -121,6 +128,8 @@ class Worker:
         self._settings = settings
         self._index = index
         self._stop = asyncio.Event()
+        # All workers of a pod see the same file: one of them tells.
+        self._events = KubernetesEvents(Cluster.around(os.environ) if index == 0 else None)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises when a part cannot start: nothing half-started serves."""
@@ -184,7 +193,17 @@ class Worker:
                 lambda code, status, **detail: _append(journal, code, status, in_force.get().policy, **detail),
                 telemetry,
             )
-            works = (authenticator.run(), issuers.run(), desk.run(), budgets.run(), policy_file.run())
+            works = (
+                authenticator.run(),
+                issuers.run(),
+                desk.run(),
+                budgets.run(),
+                policy_file.run(),
+                self._events.run(),
+                tell_status(
+                    status_path(settings.run_directory, self._index), lambda: _policy_status(in_force, policy_file)
+                ),
+            )
             background = [tasks.create_task(work) for work in works]
             services = Services(
                 snapshot=in_force.get,
@@ -278,6 +297,7 @@ class Worker:
                 failing = False
                 note(EventCode.CONTROL_RESTORED, Outcome.SUCCEEDED, policy, control="policy")
                 telemetry.control_failure("policy", failing=False)
+            self._events.tell(Notice("PolicyReplaced", f"the policy {policy.digest} is in force", warning=False))
             _log.info("policy replaced", extra={"policy_digest": policy.digest})
 
         def failed(problems: tuple[Problem, ...]) -> None:
@@ -286,9 +306,9 @@ class Worker:
             current = in_force.get().policy
             note(EventCode.CONTROL_FAILURE, Outcome.FAILED, current, control="policy", problems=len(problems))
             telemetry.control_failure("policy", failing=True)
-            places = [
-                f"{problem.line}:{problem.column}: {problem.path}: {problem.message}" for problem in problems[:20]
-            ]
+            places = places_of(problems)
+            told = f"the new policy is refused; {current.digest} stays in force: {'; '.join(places)}"
+            self._events.tell(Notice("PolicyRefused", told, warning=True))
             _log.error("the new policy is refused; the last good one stays", extra={"problems": places})
 
         return PolicyFile(
@@ -297,6 +317,16 @@ class Worker:
             on_failure=failed,
             fitness=Fitness.of(settings),
         )
+
+
+def _policy_status(in_force: PolicyInForce, policy_file: PolicyFile) -> PolicyStatus:
+    return PolicyStatus(
+        digest=in_force.get().policy.digest,
+        since_unix=in_force.since_unix,
+        looked_unix=policy_file.looked_unix,
+        failing=policy_file.failing,
+        problems=places_of(policy_file.problems),
+    )
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

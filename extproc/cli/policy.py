@@ -5,6 +5,7 @@ import click
 from extproc.cli import policy_diff, policy_replay
 from extproc.cli.policy_check import check_command
 from extproc.cli.policy_format import fmt_command, schema_command
+from extproc.cli.policy_status import status_command
 from extproc.cli.policy_test import coverage_command, test_command
 
 
@@ -19,4 +20,5 @@ command.add_command(policy_diff.command)
 command.add_command(fmt_command)
 command.add_command(policy_replay.command)
 command.add_command(schema_command)
+command.add_command(status_command)
 command.add_command(test_command)

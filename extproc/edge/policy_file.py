@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from extproc.core.policy_document import MAX_WAIT_SECONDS, PolicyInvalid, parse_
 from extproc.edge.bounded_file import read_bounded, read_failure
 from extproc.edge.settings import Settings
 
+MAX_PLACES = 20
 POLL_SECONDS = 0.2
 """A change is seen twice before it counts, and in force within a second."""
 
@@ -50,6 +52,11 @@ class Fitness:
         return parse_policy(data, max_wait_seconds=self.max_wait_seconds, has_mask_key=self.has_mask_key)
 
 
+def places_of(problems: tuple[Problem, ...]) -> tuple[str, ...]:
+    """The first problems as one line each, for logs and events; `policy check` and `policy test` show all."""
+    return tuple(f"{each.line}:{each.column}: {each.path}: {each.message}" for each in problems[:MAX_PLACES])
+
+
 def load_policy(path: Path, fitness: Fitness) -> Policy:
     """The policy in the file now. Raises `PolicyInvalid`, also when there is no file."""
     return PolicyFile(path, on_change=lambda _: None, on_failure=lambda _: None, fitness=fitness).load()
@@ -57,6 +64,8 @@ def load_policy(path: Path, fitness: Fitness) -> Policy:
 
 class PolicyFile:
     """Watches one path, whatever way it is replaced: a ConfigMap's symlink swap, a rename, a write in place.
+
+    A policy of which a test of its own fails is as bad as one that does not parse.
 
     A change counts once two looks in a row saw the same bytes, so that a file cut short by a write under way, which may
     lack the denying rules at its end, is not taken for a policy. `on_change` gets each new good policy, and the last
@@ -77,6 +86,10 @@ class PolicyFile:
         self._fitness = fitness
         self._judged: _Content | None = None
         self._failing = False
+        self.looked_unix = 0.0
+        """When the file was looked at last."""
+        self.problems: tuple[Problem, ...] = ()
+        """Of the file as it is now; none while it is the policy in force."""
 
     @property
     def failing(self) -> bool:
@@ -86,6 +99,7 @@ class PolicyFile:
     def load(self) -> Policy:
         """The first load. Raises `PolicyInvalid` and calls nobody; `run` then waits for a good one."""
         content = self._judged = self._look()
+        self.looked_unix = time.time()
         self._failing = True
         policy = self._parse(content)
         self._failing = False
@@ -98,6 +112,7 @@ class PolicyFile:
             await asyncio.sleep(POLL_SECONDS)
             # In a thread: a file system that hangs must not stop the exchanges.
             content = await asyncio.to_thread(self._look)
+            self.looked_unix = time.time()
             if content == before and content != self._judged:
                 await self._take(content)
             before = content
@@ -106,10 +121,10 @@ class PolicyFile:
         try:
             policy = await asyncio.to_thread(self._parse, content)
         except PolicyInvalid as invalid:
-            self._judged, self._failing = content, True
+            self._judged, self._failing, self.problems = content, True, invalid.problems
             self._on_failure(invalid.problems)
         else:
-            self._judged, self._failing = content, False
+            self._judged, self._failing, self.problems = content, False, ()
             self._on_change(policy)
 
     def _look(self) -> _Content:

@@ -11,6 +11,7 @@ from extproc.core.policy_case import EXPECTATIONS, build_case
 from extproc.core.policy_case_document import CasesInvalid, is_case_document, parse_cases
 from extproc.core.policy_cases import CaseResult, CaseRunner, failing_cases
 from extproc.core.policy_document import PolicyInvalid, parse_policy
+from extproc.core.schema import load_schema
 
 PAN = "4111 1111 1111 1111"
 CHAT: dict[str, Any] = {
@@ -213,3 +214,7 @@ def test_a_failing_case_of_a_policy_is_a_problem_at_its_place() -> None:
     assert line.startswith("- name: no chat")
     assert problem.message == "the case `no chat` fails: effect: expected deny, is allow"
     assert failing_cases(policy(CHAT)) == ()
+
+
+def test_what_is_expected_is_all_that_can_be() -> None:
+    assert set(EXPECTATIONS) == set(load_schema("policy")["$defs"]["case"]["properties"]["expect"]["properties"])

@@ -1,0 +1,102 @@
+"""Planted bugs: cases of a policy, their coverage, reload, status."""
+
+from tests.plants.plant import Plant
+
+CASES = "tests/core/test_policy_cases.py::"
+COMMANDS = "tests/policies/test_policy_commands.py::"
+RELOAD = "tests/edge/settings/test_policy_reload.py::"
+FORMAT = "tests/core/test_yaml_format.py::"
+
+PLANTS = (
+    Plant(
+        "policy: its own cases are not run before it is put in force",
+        "edge/policy_file.py",
+        "        if failing := failing_cases(policy):\n",
+        "        if failing := ():\n",
+        RELOAD + "test_a_policy_whose_own_case_fails_keeps_the_last_good_one",
+    ),
+    Plant(
+        "policy: what a case expects of the text is not looked at",
+        "core/policy_case.py",
+        '"rule", "text", ',
+        '"rule", ',
+        CASES + "test_what_is_expected_is_all_that_can_be",
+    ),
+    Plant(
+        "policy: a case's expectation that does not hold is let pass",
+        "core/policy_cases.py",
+        "            if expected != actual:\n",
+        "            if expected != actual and key != 'rule':\n",
+        CASES + "test_every_expectation_is_looked_at",
+    ),
+    Plant(
+        "policy: a masked body that differs is let pass",
+        "core/policy_cases.py",
+        "            yield from _bodies(expect[key], outcome.masked)\n",
+        "            yield from ()\n",
+        CASES + "test_every_expectation_is_looked_at",
+    ),
+    Plant(
+        "policy: a case shows the card number that it expects",
+        "core/policy_cases.py",
+        "        return printable_line(str(_strict().masker().mask_text(text)))\n",
+        "        return printable_line(text)\n",
+        CASES + "test_differences_show_no_card_number",
+    ),
+    Plant(
+        "policy: a refusal nobody expects is let pass",
+        "core/policy_cases.py",
+        '    if outcome.refused and "refused" not in expect:\n        yield Difference("refused", _NOTHING, outcome.refused)\n',
+        '    if outcome.refused and "refused" not in expect:\n',
+        CASES + "test_a_request_that_cannot_be_judged_is_refused_by_its_reason",
+    ),
+    Plant(
+        "policy: a case may name a rule that there is not",
+        "core/policy_case_document.py",
+        "        if name not in known:\n",
+        "        if not name:\n",
+        CASES + "test_each_problem_of_a_case_is_told_with_its_place",
+    ),
+    Plant(
+        "policy: coverage says reached for a rule that no case reaches",
+        "core/policy_coverage.py",
+        "        if without.rule == rule.name and not without.errors:\n",
+        "        if not without.errors:\n",
+        COMMANDS + "test_coverage_says_what_no_case_reaches",
+    ),
+    Plant(
+        "policy: status says in force for another digest",
+        "edge/policy_status.py",
+        '    return "" if status.digest == digest else ',
+        '    return "" if digest else ',
+        RELOAD + "test_status_exits_1_when_a_worker_serves_by_another",
+    ),
+    Plant(
+        "policy: status believes a worker that is gone",
+        "edge/policy_status.py",
+        "    if status is None or not _listens(socket_path):\n",
+        "    if status is None:\n",
+        RELOAD + "test_status_of_a_worker_that_is_gone",
+    ),
+    Plant(
+        "policy: a worker in whose file nothing is looked at counts",
+        "edge/policy_status.py",
+        "    if not abs(time.time() - status.looked_unix) <= FRESH_SECONDS:\n",
+        "    if not status.looked_unix:\n",
+        RELOAD + "test_status_exits_1_when_a_worker_serves_by_another",
+    ),
+    Plant(
+        "policy: a form that means something else is written",
+        "core/yaml_format.py",
+        "    if _canonical(parse_document(formatted.encode()).value) != _canonical(report.value):\n",
+        "    if not formatted:\n",
+        FORMAT + "test_a_form_that_says_something_else_is_refused",
+    ),
+    Plant(
+        "policy: a form without a comment is written",
+        "core/yaml_format.py",
+        "    if Counter(after.comments.values()) != Counter(tree.comments.values()):\n",
+        "    if not after.text:\n",
+        FORMAT + "test_a_form_that_says_something_else_is_refused",
+    ),
+)
