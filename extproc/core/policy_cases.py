@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from extproc.core.document import Problem, quoted
@@ -23,7 +23,6 @@ from extproc.core.policy import (
     Obligations,
     Policy,
     ResponseVerdict,
-    authorize,
     judge_response,
     matches,
 )
@@ -98,10 +97,9 @@ class CaseRunner:
             judgement = self._judge(case)
         except ExchangeError as error:
             return Outcome(refused=error.reason.value)
-        given = self._counted(judgement.given, case.budgets)
-        decision = authorize(self._policy, given) if given.budgets else judgement.decision
+        given = judgement.given
         verdict = GOES_ON if case.response is None else judge_response(self._policy, given, case.response)
-        return Outcome("", given, decision, bytes(judgement.forward.body or b""), verdict)
+        return Outcome("", given, judgement.decision, bytes(judgement.forward.body or b""), verdict)
 
     def _judge(self, case: Case) -> Judgement:
         """What `Exchange` does with a request whose token has been verified. Raises `ExchangeError`."""
@@ -125,12 +123,11 @@ class CaseRunner:
             source_address=request.source_address,
         )
         aliases = snapshot.scanner.aliases(case.principal.tenant)
-        return judge(snapshot, ledger.exchange_id, inspect(snapshot, whole, snapshot.scanner, aliases))
-
-    def _counted(self, given: DecisionInput, counts: Mapping[str, int]) -> DecisionInput:
-        """With the counts of the budgets that the request is counted in, as the approval store says them."""
-        matching = [budget.name for budget in self._policy.budgets if matches(budget.match, given)]
-        return replace(given, budgets={name: counts.get(name, 0) for name in matching}) if matching else given
+        inspected = inspect(snapshot, whole, snapshot.scanner, aliases)
+        # As the approval store says them: of the budgets that the request is counted in.
+        counted = [budget.name for budget in self._policy.budgets if matches(budget.match, inspected.given())]
+        counts = {name: case.budgets.get(name, 0) for name in counted}
+        return judge(snapshot, ledger.exchange_id, inspected, counts)
 
     def _snapshot(self, connection: str) -> Snapshot:
         """As a deployment has it whose one connection is the case's."""

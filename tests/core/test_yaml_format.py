@@ -155,7 +155,7 @@ def test_what_cannot_be_formatted_is_refused(text: str, message: str) -> None:
         form(text)
 
 
-@pytest.mark.parametrize("wrong", ["a: 2\n", "a: 1\n", "a: [\n"], ids=["value", "comment", "yaml"])
+@pytest.mark.parametrize("wrong", ["a: 2 # one\n", "a: 1\n", "a: [\n"], ids=["value", "comment", "yaml"])
 def test_a_form_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     """Whatever the writer does: values and comments are compared before the form is given out."""
 
