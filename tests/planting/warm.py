@@ -34,11 +34,11 @@ LIBRARIES = (
     "cryptography.hazmat.primitives.kdf.hkdf", "cryptography.x509",
     "envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3", "envoy_data_plane.envoy.config.bootstrap.v3",
     "google.protobuf.struct_pb2", "google.protobuf.wrappers_pb2", "google_crc32c", "grpc.aio", "grpc_health.v1.health",
-    "httpx", "hypothesis.internal.conjecture.engine", "hypothesis.strategies", "jsonschema", "jwt", "msgspec", "ollama",
-    "openai", "opentelemetry.exporter.otlp.proto.grpc.metric_exporter",
+    "httpx", "hypothesis.internal.conjecture.engine", "hypothesis.strategies", "jsonschema", "jwt", "lxml.etree", "msgspec",
+    "ollama", "openai", "opentelemetry.exporter.otlp.proto.grpc.metric_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.trace_exporter", "opentelemetry.exporter.prometheus",
-    "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace.export", "pdb", "psutil", "re2", "sqlalchemy.dialects.postgresql",
-    "sqlalchemy.dialects.sqlite", "tomllib", "unittest.mock", "uvloop", "yaml",
+    "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace.export", "pdb", "psutil", "re2", "signxml.signer",
+    "signxml.verifier", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite", "starlette.applications", "tomllib", "unittest.mock", "uvloop", "yaml",
 )  # fmt: skip
 """One that is missing here is imported in the fork: it costs time, no more."""
 
