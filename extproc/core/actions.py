@@ -88,6 +88,11 @@ class StoreContent:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitShipped:
+    """Have the log's store hold what is durable here by now. Answered by `Shipped`, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenApproval:
     """Create an approval. Answered by `ApprovalSeen` (now, and at each change) or `ApprovalsFailed`."""
 
@@ -179,6 +184,7 @@ Action = (
     | ReleaseTrailers
     | StoreRecord
     | StoreContent
+    | AwaitShipped
     | OpenApproval
     | AttachApproval
     | ClaimGrant

@@ -97,6 +97,13 @@ class StoreFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Shipped:
+    """The log's store holds everything that was durable when `AwaitShipped` asked for it."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalSeen:
     """The state of the approval this exchange opened or attached to, now or after a change."""
 
@@ -171,6 +178,7 @@ Event = (
     | TokenRejected
     | Stored
     | StoreFailed
+    | Shipped
     | ApprovalSeen
     | ApprovalMissing
     | GrantClaimed

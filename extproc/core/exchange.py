@@ -3,7 +3,8 @@
     START -> AUTHENTICATING -> BODY -> (HELD -> CLAIMING ->) RECORDING -> FORWARDED -> RESPONDING -> CLOSING -> OVER
        \\____________\\____________\\_________\\__________\\__> REFUSING ------------------------------------> OVER
 
-Where budgets match, BUDGETS comes after BODY, and CHARGING between HELD and CLAIMING.
+Where budgets match, BUDGETS comes after BODY, and CHARGING between HELD and CLAIMING. Under
+`durability: store` SHIPPING comes before FORWARDED.
 
 P2 is kept by tickets: whatever leaves waits in the outbox under the ticket of the last thing stored before it, and goes
 on when `Stored` names that ticket. P3 is kept by the last `case`: what is not expected is refused.
@@ -19,6 +20,7 @@ from extproc.core.actions import (
     AllowHold,
     AttachApproval,
     AwaitBody,
+    AwaitShipped,
     ClaimGrant,
     Finish,
     ForwardRequest,
@@ -49,6 +51,7 @@ from extproc.core.events import (
     ResponseBody,
     ResponseHeaders,
     ResponseTrailers,
+    Shipped,
     Stored,
     StoreFailed,
     TokenRejected,
@@ -62,7 +65,7 @@ from extproc.core.inspection import WholeRequest, inspect
 from extproc.core.judgement import Judgement, judge
 from extproc.core.ledger import Ledger
 from extproc.core.obliging import Obliged
-from extproc.core.policy import ApprovalFacts, Effect, StepUp
+from extproc.core.policy import ApprovalFacts, Durability, Effect, StepUp
 from extproc.core.presented import find_credentials
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
 from extproc.core.record import EventCode, Outcome
@@ -86,6 +89,7 @@ class Phase(Enum):
     CHARGING = "charging"
     CLAIMING = "claiming"
     RECORDING = "recording"
+    SHIPPING = "shipping"
     FORWARDED = "forwarded"
     RESPONDING = "responding"
     CLOSING = "closing"
@@ -107,8 +111,9 @@ def _told(obliged: Obliged) -> dict[str, str | int | float | bool]:
 
 BEFORE_FORWARD = (
     *(Phase.START, Phase.AUTHENTICATING, Phase.BODY, Phase.BUDGETS),
-    *(Phase.HELD, Phase.CHARGING, Phase.CLAIMING, Phase.RECORDING),
+    *(Phase.HELD, Phase.CHARGING, Phase.CLAIMING, Phase.RECORDING, Phase.SHIPPING),
 )
+INTENDING = (Phase.RECORDING, Phase.SHIPPING)
 ENDING = (Phase.CLOSING, Phase.REFUSING)
 
 
@@ -188,7 +193,7 @@ class Exchange:
             return ()
         if self._ledger.source == "unknown" and source:
             self._ledger.source = source
-        if self.phase in BEFORE_FORWARD and self.phase is not Phase.RECORDING:
+        if self.phase in BEFORE_FORWARD and self.phase not in INTENDING:
             stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
         else:
             stored = self._storing.end(at, Outcome.FAILED, reason)
@@ -231,7 +236,11 @@ class Exchange:
             case Phase.CLAIMING, GrantLost():
                 return self._refuse(Reason.APPROVAL_USED, event.at)
             case Phase.RECORDING, Stored() if event.ticket >= self._storing.ticket:
-                return self._go_on(event.at)
+                return self._recorded(event.at)
+            case Phase.SHIPPING, Shipped():
+                return self._shipped(event.at)
+            case Phase.SHIPPING, DeadlinePassed():
+                return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)
             case Phase.REFUSING, Stored() if event.ticket >= self._storing.ticket:
                 return self._answer_refusal(event.at)
             case _, StoreFailed():
@@ -250,7 +259,7 @@ class Exchange:
                 return ()  # likewise, or no longer of interest
             case _, (ApprovalSeen() | ApprovalMissing() | ApprovalsFailed() | GrantClaimed() | GrantLost()):
                 return ()  # came after it mattered
-            case _, (DeadlinePassed() | BudgetsRead() | BudgetsFailed()):
+            case _, (DeadlinePassed() | BudgetsRead() | BudgetsFailed() | Shipped()):
                 return ()  # likewise
             case _, Drained():
                 return self._fail(Reason.DRAINING, event.at)
@@ -439,6 +448,19 @@ class Exchange:
         content = self._storing.request(self._judgement.forward.body, self._judgement.sealed, at)
         return (*used, intent, *content)
 
+    def _recorded(self, at: float) -> tuple[Action, ...]:
+        """The intent is on the disk; where the decision wants it in the store, that is waited for."""
+        if self._judgement is None or self._judgement.decision.obligations.durability != Durability.STORE:
+            return self._go_on(at)
+        self.phase = Phase.SHIPPING
+        return (SetDeadline(at + self._snapshot.limits.ship_wait_seconds), AwaitShipped())
+
+    def _shipped(self, at: float) -> tuple[Action, ...]:
+        if self._judgement is None:
+            return self._fail(Reason.INTERNAL, at)
+        self._ledger.carried_out(replace(self._judgement.obliged.done, durability=Durability.STORE))
+        return (SetDeadline(None), *self._go_on(at))
+
     def _go_on(self, at: float) -> tuple[Action, ...]:
         if self._judgement is None:
             return self._fail(Reason.INTERNAL, at)
@@ -615,7 +637,7 @@ class Exchange:
         withdrawn = self._withdrawal(at)
         if self.phase in ENDING:  # its last record stands already
             return self._abort(Reason.CLIENT_GONE)
-        if self.phase in BEFORE_FORWARD and self.phase is not Phase.RECORDING:
+        if self.phase in BEFORE_FORWARD and self.phase not in INTENDING:
             stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.ABANDONED, Reason.CLIENT_GONE)
         else:
             stored = self._storing.end(at, Outcome.ABANDONED, Reason.CLIENT_GONE)

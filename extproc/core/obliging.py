@@ -17,7 +17,7 @@ from extproc.core.trust import Masked, Sealed
 
 @dataclass(frozen=True, slots=True)
 class Obliged:
-    """The request as it may go on. `done` is what of the obligations made a difference."""
+    """The request as it may go on. `done` is what of the obligations made a difference, without the durability."""
 
     sent: Inspected
     done: Obligations
@@ -40,7 +40,7 @@ def oblige(snapshot: Snapshot, inspected: Inspected, obligations: Obligations) -
     if obligations.max_tokens:
         body, clamped = _clamp(snapshot, sent, sent.body, obligations.max_tokens)
         sent = replace(sent, body=body, changed=sent.changed or bool(clamped))
-    done = replace(obligations, max_tokens=obligations.max_tokens if clamped else 0)
+    done = replace(obligations, max_tokens=obligations.max_tokens if clamped else 0, durability="")
     return Obliged(sent, done, clamped, further)
 
 

@@ -34,6 +34,9 @@ class Limits:
     """What inspecting one body, or one piece of a stream, may cost; a step takes about a microsecond."""
     max_unreleased_bytes: int = 1024 * 1024
     """Response bytes waiting for their record before we stop reading from the proxy."""
+    ship_wait_seconds: float = 6.0
+    """How long a request under `durability: store` waits for the log's store. Less than a hold's margin and the proxy's
+    message timeout (10 s), so that our own answer comes first."""
     hold_margin_seconds: float = 10.0
     """Added to a hold's wait when Envoy's message timeout is overridden, so that our own deadline comes first."""
 

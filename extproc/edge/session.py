@@ -17,6 +17,7 @@ from extproc.core.actions import (
     AllowHold,
     AttachApproval,
     AwaitBody,
+    AwaitShipped,
     ChargeBudgets,
     ClaimGrant,
     Finish,
@@ -45,6 +46,7 @@ from extproc.edge.logs import bind_trace
 from extproc.edge.outgoing import Outgoing
 from extproc.edge.recording import Recording
 from extproc.edge.services import Services, new_exchange_id
+from extproc.edge.shipping import await_shipped
 from extproc.edge.spans import parse_traceparent
 from extproc.edge.spending import Spending
 from extproc.edge.verifying import Verifying
@@ -304,6 +306,8 @@ class Session:
                 self._outgoing.put(wire.immediate_answer(action, exchange.labels))
             case AllowHold() if self._dialogue is not None:
                 self._dialogue.allow_hold(action)
+            case AwaitShipped():
+                self._spawn(await_shipped(services.journal, self._feed))
             case SetDeadline():
                 self._set_deadline(action.at)
             case OpenApproval():

@@ -102,8 +102,8 @@ PLANTS = (
         "a count past its number changes nothing",
         "core/response_rules.py",
         "return bisect_left(numbers, value) + bisect_right(numbers, value)",
-        "return bisect_left(numbers, value)",
-        RULES + "test_no_byte_beyond_a_bound_of_bytes_is_released",
+        "return bisect_right(numbers, value)",
+        RULES + "test_rules_are_looked_at_when_they_could_say_something_new",
     ),
     Plant(
         "a rule in shadow is forgotten with the next look",
@@ -125,5 +125,26 @@ PLANTS = (
         "replace(self._judgement.given, approval=self._approval)",
         "self._judgement.given",
         RULES + "test_a_grant_is_known_to_the_rules",
+    ),
+    Plant(
+        "a request goes on though the store has not its intent",
+        "core/exchange.py",
+        "self._judgement.decision.obligations.durability != Durability.STORE",
+        "self._judgement.decision.obligations.durability",
+        OBLIGED + "test_durable_in_the_store_before_it_goes_on",
+    ),
+    Plant(
+        "a store that is late is waited for for ever",
+        "core/exchange.py",
+        "            case Phase.SHIPPING, DeadlinePassed():\n                return self._refuse(Reason.AUDIT_UNAVAILABLE, event.at)\n",
+        "",
+        OBLIGED + "test_a_store_that_does_not_answer_in_time_is_a_refusal",
+    ),
+    Plant(
+        "a sealed segment counts as shipped",
+        "audit/log/journal.py",
+        "for part in (JOURNAL, Part.MANIFEST))",
+        "for part in (JOURNAL,))",
+        "tests/audit/test_audit_seal_soon.py::test_a_segment_in_the_spool_is_not_shipped",
     ),
 )

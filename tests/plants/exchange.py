@@ -13,7 +13,7 @@ PLANTS = (
     Plant(
         "a deadline ends a running answer",
         "core/exchange.py",
-        "            case _, (DeadlinePassed() | BudgetsRead() | BudgetsFailed()):\n                return ()  # likewise\n",
+        "            case _, (DeadlinePassed() | BudgetsRead() | BudgetsFailed() | Shipped()):\n                return ()  # likewise\n",
         '            case Phase.RESPONDING, DeadlinePassed():\n                return self._respond_body(ResponseBody(b"", True, event.at))\n',
         NO_TIMER,
     ),

@@ -4,6 +4,7 @@ Callers append without blocking. One thread takes everything that came while the
 it, and only then says so. A failed write or sync ends the epoch: nothing more is acknowledged, nothing more is taken.
 """
 
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -20,10 +21,10 @@ from extproc.audit.log.own_records import Detail, log_record
 from extproc.audit.log.queue import Batch, CommitQueue, Done, Line
 from extproc.audit.log.registry import Registry
 from extproc.audit.log.segment import ZERO, ChainState
-from extproc.audit.log.spool import NewEpoch, new_epoch
+from extproc.audit.log.spool import NewEpoch, new_epoch, segments
 from extproc.audit.log.writing import FIRST, NoRoom, SegmentFile
 from extproc.audit.merkle import MerkleTree
-from extproc.audit.names import Origin
+from extproc.audit.names import JOURNAL, Origin, Part
 from extproc.audit.records.line import encode_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import AuditSettings
@@ -69,6 +70,8 @@ class Journal:
         """In the segment that is open."""
         self._segment_bytes = min(settings.segment_bytes, settings.max_spool_bytes // _SPOOL_SHARE)
         self._closing = threading.Lock()
+        self._sealing_lock = threading.Lock()
+        self._seal_wanted: list[Callable[[int], None]] = []
         self._closed = False
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="audit-journal", daemon=True)
@@ -125,6 +128,21 @@ class Journal:
         if not 0 < len(exchange_id.encode()) <= MAX_EXCHANGE_ID_BYTES:
             raise Unavailable(Reason.AUDIT_UNAVAILABLE)
         return ContentLog(self._queue, self._keys, self.origin, exchange_id)
+
+    def seal_soon(self, done: Callable[[int], None]) -> None:
+        """Finish the open segment at once, however small, for a shipper to take. For any thread; never blocks.
+
+        `done(n)` comes with the number of the segment that was finished last: what was durable before is in it, or in
+        one before it. It does not come where the disk has no room, or the journal ends.
+        """
+        with self._sealing_lock:
+            self._seal_wanted.append(done)
+        self._queue.nudge()
+
+    def is_shipped(self, segment: int) -> bool:
+        """Whether the store holds every segment of this journal up to `segment`: one leaves the spool only then."""
+        here = (segments(self._epoch.path, part) for part in (JOURNAL, Part.MANIFEST))
+        return not any(number <= segment for numbers in here for number in numbers)
 
     def accepting(self) -> bool:
         """False: refuse new exchanges. The spool is full but for its reserve, the store lags, or the disk failed."""
@@ -239,8 +257,27 @@ class Journal:
             self._queue.put_if_open(EventCode.LOG_HEARTBEAT, encode_record(beat))
         filled = self._file.size - self._file.empty_size
         is_full = filled >= self._segment_bytes or self._evidence_bytes >= MAX_EVIDENCE_BYTES
-        if is_full or (filled and now >= self._begun + self._settings.segment_seconds):
+        with self._sealing_lock:
+            wanted, self._seal_wanted = self._seal_wanted, []
+        if is_full or (filled and wanted) or (filled and now >= self._begun + self._settings.segment_seconds):
             self._rotate(now)
+        if wanted:
+            self._say_sealed(wanted, filled)
+
+    def _say_sealed(self, wanted: list[Callable[[int], None]], filled: int) -> None:
+        """Who asked is told, or asks again with the next turn where the disk had no room for another segment."""
+        if filled and self._file.size - self._file.empty_size:
+            with self._sealing_lock:
+                self._seal_wanted += wanted
+            return
+        finished = self._chain.segment - 1
+
+        def run() -> None:
+            for done in wanted:
+                done(finished)
+
+        with contextlib.suppress(RuntimeError):  # the loop that waited is closed
+            self._deliver(run)
 
     def _rotate(self, now: float) -> None:
         segment, prev_root, tree = self._chain.segment, self._chain.prev_root, self._chain.tree

@@ -105,6 +105,12 @@ class CommitQueue:
                 self._filled.wait(seconds)
                 self._resting = False
 
+    def nudge(self) -> None:
+        """Whoever takes from here looks around, though nothing may have come."""
+        with self._lock:
+            self._urgent = True
+            self._filled.notify()
+
     def take_pending(self, log: ContentLog) -> list[Piece]:
         """The log's pieces that are not encrypted yet; they belong to the caller now."""
         with self._lock:

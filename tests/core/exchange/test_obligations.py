@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from extproc.core import events as ev
+from extproc.core.actions import AwaitShipped
 from extproc.core.approval import ApprovalState
 from extproc.core.exchange import Exchange
 from extproc.core.masking.scanner import Scanner
@@ -219,3 +220,40 @@ def test_tools_that_no_rule_could_see_are_refused(obliged: Any, tools: Any) -> N
     p.forwarded({**CHAT, "tools": tools})
     assert not p.forwards
     assert p.answers[0].status in {400, 413}
+
+
+def shipping(obliged: Any) -> Play:
+    p = obliged(Obligations(durability="store"))
+    p.forwarded(CHAT)
+    return p
+
+
+def test_durable_in_the_store_before_it_goes_on(obliged: Any) -> None:
+    p = shipping(obliged)
+    assert not p.forwards
+    assert [action for action in p.actions if isinstance(action, AwaitShipped)] == [AwaitShipped()]
+    p.feed(ev.Shipped(p.tick()))
+    assert p.forwards
+    p.response_headers("application/json")
+    p.response_body(b"{}", eos=True)
+    assert p.records[-1].decision.carried_out.durability == "store"
+    assert intent(p).decision.carried_out is None
+
+
+def test_a_store_that_does_not_answer_in_time_is_a_refusal(obliged: Any) -> None:
+    p = shipping(obliged)
+    p.feed(ev.DeadlinePassed(p.tick()))
+    assert not p.forwards
+    assert p.answers[0].status == 503
+    record = p.records[-1]
+    assert (record.event_code, record.status_detail) == ("inference.end", "audit_unavailable")
+    p.feed(ev.Shipped(p.tick()))
+    assert not p.forwards
+    assert not p.aborted
+
+
+def test_a_client_that_leaves_meanwhile_is_ended_in_the_log(obliged: Any) -> None:
+    p = shipping(obliged)
+    p.feed(ev.Disconnected(p.tick()))
+    assert not p.forwards
+    assert (p.records[-1].event_code, p.records[-1].status) == ("inference.end", "abandoned")
