@@ -1,6 +1,6 @@
 """Logs that earlier versions wrote: still read as they were written, and still proven.
 
-`v1` has flat lines and manifests of version 1, `v2` lines by OCSF and manifests of version 2. What readers from before a
+`v1` has flat lines and manifests of version 1, `v2` lines by OCSF and manifests of version 2, `v3` lines with decisions. What readers from before a
 version do with its logs: `extproc.audit.log.segment.Manifest`.
 """
 
@@ -34,7 +34,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 def test_there_are_golden_logs() -> None:
-    assert {"v1", "v2"} <= {path.name for path in GOLDEN}
+    assert {"v1", "v2", "v3"} <= {path.name for path in GOLDEN}
 
 
 @by_name

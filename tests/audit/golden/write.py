@@ -27,17 +27,44 @@ from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.audit.stores.store import open_store
 from extproc.core.record import (
     Actor,
+    ApprovalFacts,
     ApprovalRef,
+    DecisionRef,
     Direction,
     EventCode,
     Measures,
+    ObligationsRef,
     Outcome,
     PolicyRef,
     Record,
+    RequestFacts,
     Resource,
+    ResponseRef,
+    ShadowRef,
+    StepUpRef,
 )
 from extproc.core.trust import Masked
 
+DECISION = DecisionRef(
+    time_ms=1_789_999_999_999,
+    facts=RequestFacts(
+        choices=1, stream=True, max_tokens=16, messages=2, inputs=1, tools=2, tool_names=("search", "sql"),
+        tool_names_left_out=1, prompt_characters=40, body_bytes=120,
+    ),
+    budgets={"cards-a-day": 12},
+    approval=ApprovalFacts(state="granted", approvers=2, age_seconds=12.5),
+    determining=("no-models", "no-admin"),
+    shadow=(ShadowRef(rule="dry", effect="deny", would_change=True), ShadowRef(rule="agrees", effect="allow")),
+    errors=("odd",),
+    logging=("budget:cards-a-day",),
+    step_up=StepUpRef(rule="staff", mfa=True, max_age_seconds=3600.0),
+    obligations=ObligationsRef(masking="strict", max_tokens=1024, retention_days=30, durability="store"),
+    carried_out=ObligationsRef(max_tokens=1024),
+    response=ResponseRef(
+        events=7, bytes=900, characters=120, tokens=12, seconds=1.5, rule="many-cards", determining=("many-cards",),
+        shadow=("wet",), errors=("odd",),
+    ),
+)  # fmt: skip
 OWN = frozenset({code for code in EventCode if code.value.startswith("log.")} | {EventCode.INFERENCE_RECOVERED})
 
 
@@ -66,6 +93,14 @@ def records() -> Iterator[Record]:
                 token_id="t-1",
                 client="notebook",
                 methods=("pwd", "otp"),
+                mfa=True,
+                kind="service" if number % 2 else "person",
+                tenant="acme",
+                context_class="urn:acr:2",
+                authenticated_at=1_789_999_000,
+                spiffe_id="spiffe://acme/notebook",
+                certificate_subject="CN=notebook,O=acme",
+                confirmation="0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
             ),
             status=list(Outcome)[number % len(Outcome)],
             src_address="2001:db8::7",
@@ -74,6 +109,7 @@ def records() -> Iterator[Record]:
             status_detail="policy_denied",
             http_status=403,
             policy=PolicyRef(digest="ab" * 32, effect="deny", rule="no-models"),
+            decision=DECISION,
             approval=ApprovalRef(
                 id="a-1", state="granted", request_digest="cd" * 32, decided_by="b|1", reason="needed"
             ),
