@@ -2,7 +2,7 @@
 
 import click
 
-from extproc.cli import policy_diff, policy_replay
+from extproc.cli import policy_diff, policy_explain, policy_replay
 from extproc.cli.policy_check import check_command
 from extproc.cli.policy_format import fmt_command, schema_command
 from extproc.cli.policy_status import status_command
@@ -17,6 +17,7 @@ def command() -> None:
 command.add_command(check_command)
 command.add_command(coverage_command)
 command.add_command(policy_diff.command)
+command.add_command(policy_explain.command)
 command.add_command(fmt_command)
 command.add_command(policy_replay.command)
 command.add_command(schema_command)

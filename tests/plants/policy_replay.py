@@ -6,6 +6,8 @@ REPLAY = "tests/audit/test_policy_replay.py::"
 RECORDED = "tests/core/test_recorded.py::"
 DECIDED = "tests/core/exchange/test_recorded_decisions.py::"
 DIFF = "tests/core/test_policy_diff.py::"
+EXPLAIN = "tests/core/test_policy_explain.py::"
+COMMAND = "tests/audit/test_policy_explain_command.py::"
 SPANS = "tests/edge/telemetry/test_spans.py::"
 SHOWN = "tests/audit/test_audit_decisions.py::"
 
@@ -136,5 +138,40 @@ PLANTS = (
         "EXIT_FINDING if found or cases else 0",
         "0",
         DIFF + "test_the_command_says_it_and_ends_with_it[a field]",
+    ),
+    Plant(
+        "explain: an unmet sign-in does not keep a rule from holding",
+        "core/policy_explain.py",
+        "    if rule.require is not None and not signed_in_as(rule.require, given):",
+        "    if rule.require is not None and False:",
+        EXPLAIN + "test_of_each_rule_it_is_said_what_does_not_hold",
+    ),
+    Plant(
+        "explain: doubt is not told",
+        "core/policy_explain.py",
+        "in_doubt=bool(evaluation.errors)",
+        "in_doubt=False",
+        EXPLAIN + "test_a_condition_that_cannot_be_evaluated_is_said_to_be_in_doubt",
+    ),
+    Plant(
+        "explain: a threshold that is reached is told as one that is not",
+        "core/policy_explain.py",
+        "        if count < wanted:",
+        "        if count <= wanted:",
+        EXPLAIN + "test_what_is_changed_is_what_is_told[a threshold just reached]",
+    ),
+    Plant(
+        "explain: nobody says that another policy decided",
+        "cli/policy_explain_view.py",
+        "    if digest != policy.digest:",
+        "    if not digest:",
+        COMMAND + "test_another_policy_than_the_one_that_decided_is_said_to_be_another",
+    ),
+    Plant(
+        "explain: a reading that nobody sees",
+        "cli/policy_explain.py",
+        '    where.record_read("policy.explain"',
+        '    where.look() and print("policy.explain"',
+        COMMAND + "test_the_policy_in_force_is_explained_and_the_reading_recorded",
     ),
 )
