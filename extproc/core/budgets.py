@@ -25,8 +25,8 @@ from extproc.core.policy import (
     Effect,
     StepAction,
     authorize,
-    matches,
 )
+from extproc.core.policy.index import bits
 from extproc.core.policy.spending import budget_rule
 from extproc.core.reasons import Reason
 from extproc.core.snapshot import Snapshot
@@ -94,9 +94,10 @@ class Budgeting:
         One that nothing holds so far is charged at once, unless a step holds or refuses it.
         """
         given = self._given = judgement.given
-        self._asked = tuple(budget for budget in self._policy.budgets if matches(budget.match, given))
-        if not self._asked or judgement.decision.effect is Effect.DENY:
-            self._asked = ()
+        if judgement.decision.effect is not Effect.DENY:
+            matching = bits(self._policy.indexes.budgets.holding(given))
+            self._asked = tuple(self._policy.budgets[at] for at in matching)
+        if not self._asked:
             return None
         charges = self._charges(given, (StepAction.HOLD, StepAction.DENY))
         if judgement.decision.effect is Effect.HOLD:

@@ -338,6 +338,8 @@ class Exchange:
         """Decide anew, with the counts; a request that was granted meanwhile is only refused or goes on."""
         if self._judgement is None:
             return self._fail(Reason.INTERNAL, event.at)
+        self._ledger.phase("budgets", self._since, event.at)
+        self._since = event.at
         judgement = self._budgeting.judge(self._judgement, event.counts)
         stopped = any(one.stopped for one in event.counts)
         if stopped and judgement.decision.effect is Effect.ALLOW:  # it is not charged, so it does not go on

@@ -227,7 +227,7 @@ class DecisionRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """The policy's `now`, Unix milliseconds."""
     facts: RequestFacts
     budgets: dict[str, int] = {}
-    """Counts so far, by budget, as they were read for it."""
+    """Counts by budget, with this request, as they were read for it."""
     approval: ApprovalFacts | None = None
     determining: tuple[str, ...] = ()
     """Every rule that led to the effect; the first of them is `policy.rule`."""

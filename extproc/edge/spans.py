@@ -22,7 +22,7 @@ from extproc.core.record import Measures, Outcome, Record, Summary
 from extproc.edge.labels import identifier, plain_name
 from extproc.edge.metrics import Names
 
-CHILD_PHASES: Final = frozenset({"identity", "decision", "hold", "record"})
+CHILD_PHASES: Final = frozenset({"identity", "decision", "budgets", "hold", "record"})
 """Phases that get a span of their own. The model server's time shows in the proxy's spans."""
 _FAILED = frozenset({Outcome.FAILED, Outcome.CUT})
 _MAX_FINISH_REASONS = 16

@@ -95,8 +95,8 @@ PLANTS = (
     Plant(
         "no budget is asked",
         "core/budgets.py",
-        "        if not self._asked or judgement.decision.effect is Effect.DENY:\n",
-        "        if True:\n",
+        "        if not self._asked:\n            return None\n        charges",
+        "        if True:\n            return None\n        charges",
         EXCHANGE + "test_nothing_is_forwarded_before_it_is_charged",
     ),
     Plant(

@@ -9,7 +9,16 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from extproc.core.record import ApprovalRef, EventCode, Measures, Outcome, PolicyRef, Resource
+from extproc.core.record import (
+    ApprovalRef,
+    DecisionRef,
+    EventCode,
+    Measures,
+    Outcome,
+    PolicyRef,
+    RequestFacts,
+    Resource,
+)
 from extproc.edge.labels import OTHER, BoundedNames, identifier, plain_name, withhold_numbers
 from extproc.edge.metrics import Gauge
 
@@ -74,6 +83,19 @@ def test_refusals_and_holds_are_counted(start: Any, make_record: Any, record_exc
     assert values(text, "extproc_refusals_total") == {(("reason", "approval_refused"),): 1}
     assert values(text, "extproc_hold_wait_seconds_sum") == {(("state", "refused"),): 12}
     assert values(text, "extproc_tokens_total")[(("model", OTHER), ("type", "input"))] == 1
+
+
+def test_steps_of_budgets_that_only_log_are_counted(
+    start: Any, make_record: Any, record_exchange: Any, free_port: int
+) -> None:
+    telemetry = start(metrics_port=free_port)
+    decision = DecisionRef(time_ms=1, facts=RequestFacts(choices=1), logging=("budget:cards", "budget:calls"))
+    record_exchange(telemetry, make_record(decision=decision))
+    record_exchange(telemetry, make_record())
+    assert values(scrape(free_port), "extproc_budget_logged_total") == {
+        (("rule", "budget:cards"),): 1,
+        (("rule", "budget:calls"),): 1,
+    }
 
 
 def test_gauges_ask_whoever_knows_at_each_scrape(start: Any, free_port: int) -> None:
