@@ -13,6 +13,7 @@ _GROUPS = {
     "dev": ("extproc.cli.dev", "Development tokens and issuer."),
     "envoy": ("extproc.cli.envoy", "Render and validate Envoy's bootstrap."),
     "evidence": ("extproc.cli.evidence", "Write the assessor's pack of a period."),
+    "identity": ("extproc.cli.identity", "Show whom a token names, or why it is refused."),
     "mask": ("extproc.cli.mask", "Mask files or standard input, and say what was where, and why."),
     "mask-tokens": ("extproc.cli.mask_tokens", "Print the tokens that stand for given values in records."),
     "policy": ("extproc.cli.policy", "Check, test and replay policies."),

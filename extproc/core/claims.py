@@ -26,11 +26,17 @@ class Claims:
     values: Mapping[str, object] = field(repr=False)
 
 
+NO_ACCESS = frozenset({"id", "refresh", "offline", "logout"})
+"""What Keycloak writes into a claim `typ` of tokens that are none for a service (RFC 8725 §3.12)."""
+
+
 def read_principal(claims: Claims, issuer: Issuer) -> Principal:
     """Raises `Unverified`: `TOKEN_INVALID` for claims that are not what they should be, `TOKEN_GROUPS_UNKNOWN` when the
     token leaves the groups out because there are too many."""
     values = claims.values
-    parties = _parties(values)
+    if str(values.get("typ", "")).lower() in NO_ACCESS:
+        raise Unverified(Reason.TOKEN_INVALID)
+    parties = read_parties(values)
     if issuer.authorized_parties and not _authorized(parties, issuer.authorized_parties):
         raise Unverified(Reason.TOKEN_INVALID)
     if issuer.kind is IssuerKind.KUBERNETES:
@@ -60,7 +66,7 @@ def read_principal(claims: Claims, issuer: Issuer) -> Principal:
 # Who asked for it ----------------------------------------------------------------------------------------------------
 
 
-def _parties(values: Mapping[str, object]) -> tuple[str, ...]:
+def read_parties(values: Mapping[str, object]) -> tuple[str, ...]:
     """Every claim that names the client, in the order of `_PARTIES`. The first two are standard, and must be text."""
     found = []
     for name in _PARTIES:

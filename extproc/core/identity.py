@@ -22,6 +22,7 @@ __all__ = [
     "MAX_CLAIM_CHARS",
     "MAX_GROUPS",
     "MAX_TOKEN_CHARS",
+    "TOKEN_TYPES",
     "Claims",
     "Kind",
     "Principal",
@@ -87,7 +88,7 @@ def authorization_token(headers: Headers) -> UnverifiedToken:
 
 # 2. From a token to its outline --------------------------------------------------------------------------------------
 
-_TOKEN_TYPES: Final = frozenset({"", "jwt", "at+jwt"})
+TOKEN_TYPES: Final = frozenset({"", "jwt", "at+jwt"})
 """RFC 8725 §3.11: a logout token or a DPoP proof of the same issuer is no access token."""
 
 
@@ -103,7 +104,7 @@ def _parse_parts(token: UnverifiedToken) -> tuple[TokenOutline, dict[str, object
     if not isinstance(kid, str) or not isinstance(algorithm, str) or not isinstance(issuer, str):
         raise Malformed(Reason.TOKEN_MALFORMED)
     kind = token_type(header)
-    if kind not in _TOKEN_TYPES:
+    if kind not in TOKEN_TYPES:
         raise Malformed(Reason.TOKEN_MALFORMED)
     return TokenOutline(kid=kid, algorithm=algorithm, issuer=issuer, type=kind), payload
 

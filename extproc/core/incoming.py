@@ -8,6 +8,7 @@ from extproc.core.headers import Headers
 from extproc.core.inspection import carries_finding
 from extproc.core.judgement import check_url
 from extproc.core.ledger import Ledger
+from extproc.core.presented import printable_subject
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
 
@@ -35,7 +36,7 @@ class Incoming:
         self.headers, self.whole = headers, event.end_of_stream
         ledger.source = event.attributes.source_address or ledger.source
         if event.attributes.tls_subject:
-            ledger.peer_seen("", snapshot.scanner.masker().mask_text(event.attributes.tls_subject))
+            ledger.peer_seen("", snapshot.scanner.masker().mask_text(printable_subject(event.attributes.tls_subject)))
         if headers.size_bytes() > snapshot.limits.max_header_bytes:
             raise Malformed(Reason.HEADERS_TOO_LARGE)
         method = headers.text(":method")

@@ -69,14 +69,23 @@ class Authenticator:
         Raises `Malformed(TOKEN_MALFORMED)`, `Unverified`, or `Unavailable(IDENTITY_UNAVAILABLE)` when the keys are
         missing, too old, or cannot be asked for a new one.
         """
-        principal = self.verify_now(token, presented)
-        if principal is not None or token is None:
-            return principal or self._possession.workload(presented.certificate)
+        if token is None:
+            return self._possession.workload(presented.certificate)
+        return self._possession.confirm(await self.vouch(token), token, presented)
+
+    async def vouch(self, token: UnverifiedToken) -> Vouched:
+        """What the issuer says of `token`: nobody yet, because nothing that it is bound to has been shown.
+
+        Raises as `verify` does, but for what is bound.
+        """
+        vouched = self._vouched_now(token)
+        if vouched is not None:
+            return vouched
         keys = self._keys_of(parse_token(token))
         await keys.refetch()
-        principal = self.verify_now(token, presented)
-        if principal is not None:
-            return principal
+        vouched = self._vouched_now(token)
+        if vouched is not None:
+            return vouched
         if keys.judges():
             raise Unverified(Reason.TOKEN_INVALID)
         raise Unavailable(Reason.IDENTITY_UNAVAILABLE)

@@ -102,6 +102,12 @@ def test_a_token_without_a_party_or_with_a_second_one_is_refused() -> None:
     assert read(azp="anybody", cid=7).client == "anybody"
 
 
+@pytest.mark.parametrize("kind", ["ID", "Refresh", "Offline", "Logout"])
+def test_what_keycloak_calls_another_kind_of_token_is_none_for_us(kind: str) -> None:
+    assert refusal(typ=kind) is Reason.TOKEN_INVALID
+    assert read(typ="Bearer").subject == "u-1"
+
+
 # People and programs -------------------------------------------------------------------------------------------------
 
 PROGRAMS: dict[str, dict[str, Any]] = {

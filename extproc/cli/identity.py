@@ -1,0 +1,104 @@
+"""`extproc identity explain`: whom a token names by this configuration, or everything for which it is refused.
+
+Exit codes: 0 it is accepted; 1 it is refused; 2 usage, configuration, or keys that cannot be had.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
+
+if TYPE_CHECKING:
+    from extproc.core.binding import Vouched
+    from extproc.core.identity import UnverifiedToken
+    from extproc.edge.settings import Settings
+
+
+@click.group("identity")
+def command() -> None:
+    """Show whom a token names."""
+
+
+@command.command("explain")
+@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="The token, in a file.")
+@click.option("--token-stdin", is_flag=True, help="Read the token from standard input. [else env: EXTPROC_TOKEN]")
+@click.option("--json", "as_machine", is_flag=True, help="For machines.")
+@config_file_option
+def explain(*, token_file: Path | None, token_stdin: bool, as_machine: bool, config: Path) -> None:
+    """Verify a token as the service does, and print the principal that policies and records see.
+
+    A refused token is compared with the configuration, and everything that does not fit is told: what a client is not.
+    """
+    from extproc.cli.person import read_token  # noqa: PLC0415
+    from extproc.core.doubts import find_doubts  # noqa: PLC0415
+    from extproc.core.reasons import REFUSALS, ExchangeError, Unavailable  # noqa: PLC0415
+
+    token = read_token(token_file, from_stdin=token_stdin)
+    settings = settings_or_exit(config)
+    try:
+        vouched = asyncio.run(_vouch(settings, token))
+    except ExchangeError as error:
+        doubts = find_doubts(token.compact, settings.issuers, time.time())
+        if isinstance(error, Unavailable) and not doubts:
+            click.echo(REFUSALS[error.reason].sentence, err=True)
+            sys.exit(EXIT_INPUT)
+        last = "its signature does not hold under a key that the issuer publishes"
+        _refuse(error.reason.value, doubts or (last,), as_machine=as_machine)
+    _accept(vouched, as_machine=as_machine)
+
+
+async def _vouch(settings: "Settings", token: "UnverifiedToken") -> "Vouched":
+    import httpx  # noqa: PLC0415 - it takes longer to import than the rest
+
+    from extproc.cli.person import IDENTITY_SECONDS  # noqa: PLC0415
+    from extproc.edge.authenticator import Authenticator  # noqa: PLC0415
+    from extproc.edge.direct import DIRECT  # noqa: PLC0415
+
+    async with httpx.AsyncClient(timeout=IDENTITY_SECONDS, mounts=DIRECT) as client:
+        authenticator = Authenticator(settings.issuers, client)
+        fetching = asyncio.create_task(authenticator.run())
+        try:
+            return await authenticator.vouch(token)
+        finally:
+            fetching.cancel()
+            await asyncio.wait([fetching])
+
+
+def _refuse(code: str, doubts: tuple[str, ...], *, as_machine: bool) -> NoReturn:
+    from extproc.core.printable import printable_line  # noqa: PLC0415
+
+    if as_machine:
+        click.echo(json.dumps({"accepted": False, "code": code, "reasons": doubts}, indent=2))
+    else:
+        click.echo(f"refused: {code}")
+        for doubt in doubts:
+            click.echo(f"- {printable_line(doubt)}")
+    sys.exit(EXIT_FINDING)
+
+
+def _accept(vouched: "Vouched", *, as_machine: bool) -> None:
+    from extproc.core.printable import printable_line  # noqa: PLC0415
+
+    shown: dict[str, Any] = {"uid": vouched.principal.uid, **asdict(vouched.principal)}
+    for name in ("spiffe_id", "certificate_subject", "confirmation"):  # of a request, and there is none
+        del shown[name]
+    bound = [
+        name
+        for name, thumbprint in (("a DPoP proof", vouched.binding.jkt), ("its client certificate", vouched.binding.x5t))
+        if thumbprint
+    ]
+    if as_machine:
+        click.echo(json.dumps({"accepted": True, "principal": shown, "wants": bound}, indent=2))
+        return
+    for name, value in shown.items():
+        text = ", ".join(value) if isinstance(value, tuple) else str(value)
+        click.echo(f"{name:<18}{printable_line(text)}".rstrip())
+    if bound:
+        click.echo(f"Each request must also show {' and '.join(bound)}.")
