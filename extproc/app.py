@@ -165,12 +165,7 @@ class Worker:
 
     def _connections(self) -> tuple[Connection, ...]:
         return tuple(
-            Connection(
-                name=item.name,
-                path_prefix=item.path_prefix,
-                credential_header=item.credential_header,
-                credential=read_credential(item.credential_file) if item.credential_file else None,
-            )
+            item.served(read_credential(item.credential_file) if item.credential_file else None)
             for item in self._settings.connections
         )
 

@@ -8,7 +8,7 @@ from extproc.core.identity import UnverifiedToken
 from extproc.core.presented import NOTHING, Presented
 from extproc.core.reasons import Reason
 from extproc.core.record import Direction, Record, Summary
-from extproc.core.trust import Masked, Sealed
+from extproc.core.trust import Masked, Passed, Sealed, Uninspected
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class ForwardRequest:
     mutation: HeaderMutation
     body: Masked | None = field(repr=False)
     changed: bool
+    opaque: Uninspected | None = field(default=None, repr=False)
+    """Instead of `body`: what arrived, which nobody has looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class ReleaseHeaders:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseBody:
-    data: Masked = field(repr=False)
+    data: Passed = field(repr=False)
     end_of_stream: bool
 
 

@@ -2,8 +2,9 @@
 
 from extproc.core.actions import Action, HeaderMutation, ReleaseBody, ReleaseHeaders, ReleaseTrailers
 from extproc.core.credential_watch import CredentialWatch
+from extproc.core.dialects.model_names import AnsweredName
 from extproc.core.dialects.observed import IN_RESPONSE
-from extproc.core.dialects.response import ResponseFilter, open_response
+from extproc.core.dialects.response import OpaqueBody, ResponseFilter, open_response
 from extproc.core.events import ResponseHeaders
 from extproc.core.forwarding import mutate_response, unmaskable_texts
 from extproc.core.inspection import carries_finding
@@ -15,7 +16,7 @@ from extproc.core.outbox import Outbox
 from extproc.core.policy import Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.response_rules import ResponseWatch
-from extproc.core.snapshot import Connection, Snapshot
+from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Masked, Unmasked
 
 _NOTHING = Masked(b"")
@@ -30,10 +31,15 @@ class SecondPass:
     """
 
     def __init__(
-        self, snapshot: Snapshot, masker: OriginalMasker, operation: Operation, status: int, content_type: str
+        self,
+        masker: OriginalMasker,
+        limits: Limits,
+        operation: Operation,
+        status: int,
+        content_type: str,
     ) -> None:
         self._masker = masker
-        self._filter = open_response(operation, status, content_type, self._masker, snapshot.limits)
+        self._filter = open_response(operation, status, content_type, self._masker, limits)
 
     def feed(self, data: bytes, *, end_of_stream: bool) -> Unmasked:
         """What is decided now. Raises `Malformed`, as the first pass does."""
@@ -53,6 +59,10 @@ class Answer:
         """The proxy answered itself, before we had."""
         self.headers_queued = False
         self.headers_released = False
+        self.opaque = False
+        """Its body goes through as it comes: nobody looks into it, and nothing of it is stored."""
+        self.called = ""
+        """What the client calls the model, where its server was asked by another name."""
         self.filter: ResponseFilter | None = None
         """None: there is no body, or none yet."""
         self.watch: ResponseWatch | None = None
@@ -64,6 +74,7 @@ class Answer:
         self._second: SecondPass | None = None
         self._original: Unmasked | None = None
         self._watch = CredentialWatch(None)
+        self._name: AnsweredName | None = None
         self._mutation = HeaderMutation()
         self._outbox = Outbox()
 
@@ -116,12 +127,20 @@ class Answer:
         if unfit or self.status < 200:  # no upgrade was let through that a 1xx could answer
             raise Malformed(Reason.RESPONSE_MALFORMED)
         if not event.end_of_stream:
-            self.filter = open_response(
-                operation, self.status, headers.content_type(), self._masker, self._snapshot.limits
-            )
-            if self._snapshot.seal is not None:
-                originals = self._scanner.original_masker(Side.RESPONSE, self._aliases, self._snapshot.digest_key)
-                self._second = SecondPass(self._snapshot, originals, operation, self.status, headers.content_type())
+            self._open(operation, headers.content_type(), connection)
+
+    def _open(self, operation: Operation, content_type: str, connection: Connection | None) -> None:
+        listed = connection is not None and (operation, Side.RESPONSE) in connection.opaque
+        if listed and not self.local_reply:
+            self.opaque, self.filter = True, OpaqueBody(self._masker)
+            return
+        limits = self._snapshot.limits_of(connection)
+        self.filter = open_response(operation, self.status, content_type, self._masker, limits)
+        if self._snapshot.seal is not None:
+            originals = self._scanner.original_masker(Side.RESPONSE, self._aliases, self._snapshot.digest_key)
+            self._second = SecondPass(originals, limits, operation, self.status, content_type)
+        if self.called:
+            self._name = AnsweredName(content_type, self.called)
 
     def feed(self, data: bytes, *, end_of_stream: bool) -> Masked:
         """What of the body is decided now, masked. Raises `Malformed`."""
@@ -138,8 +157,12 @@ class Answer:
             raise Malformed(Reason.RESPONSE_CREDENTIAL)
         if self._second is not None:
             original = self._second.feed(data, end_of_stream=end_of_stream)
-            self._original = original if original.data != out else None
-        return out
+            self._original = self._renamed_original(original) if original.data != out else None
+        return self._name.restore(out) if self._name is not None else out
+
+    def _renamed_original(self, original: Unmasked) -> Unmasked:
+        """Stands for what leaves, the model's name and all."""
+        return Unmasked(self._name.restore(Masked(original.data))) if self._name is not None else original
 
     def judge(self, out: Masked, at: float) -> None:
         """Count what `feed` has just returned. Raises `Malformed(RESPONSE_RULE)` where a rule cuts the answer."""

@@ -68,7 +68,7 @@ from extproc.core.obliging import Obliged
 from extproc.core.policy import ApprovalFacts, Durability, Effect, StepUp
 from extproc.core.presented import find_credentials
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
-from extproc.core.record import EventCode, Outcome
+from extproc.core.record import OPAQUE_RESPONSE, EventCode, Outcome
 from extproc.core.refusal import refusal_code, render_refusal
 from extproc.core.response_rules import watch_response
 from extproc.core.snapshot import Snapshot
@@ -326,6 +326,8 @@ class Exchange:
         ledger.judged(decision, judgement.given)
         ledger.carried_out(judgement.obliged.done)
         ledger.stripped, ledger.not_inspected = sent.stripped, sent.not_inspected
+        ledger.model_sent = sent.model_sent
+        self._answer.called = sent.facts.model if sent.model_sent else ""
         ledger.request_digest = judgement.request_digest
         self._answer.mask_by(sent.scanner, sent.aliases)
         asked = self._budgeting.ask(judgement)
@@ -498,6 +500,8 @@ class Exchange:
         self._since = event.at
         self.phase = Phase.RESPONDING
         self._answer.begin(event, ledger.operation, self._incoming.connection, ledger.exchange_id)
+        if self._answer.opaque:
+            ledger.not_inspected = {**ledger.not_inspected, OPAQUE_RESPONSE: 1}
         return self._close(_NOTHING, event.at) if event.end_of_stream else ()
 
     def _respond_body(self, event: ResponseBody) -> tuple[Action, ...]:
@@ -511,6 +515,8 @@ class Exchange:
             return ()
         stored = self._storing.answered(out, event.at)
         self._answer.queue(self._storing.ticket, out, end_of_stream=False)
+        if self._answer.opaque:  # nothing of it is stored, so there is nothing to wait for
+            return self._release(Stored(self._storing.ticket, event.at))
         return stored
 
     def _respond_trailers(self, at: float) -> tuple[Action, ...]:

@@ -51,7 +51,7 @@ class Incoming:
         self._limits = snapshot.limits_of(candidates.first)
         if candidates.only is not None:
             self.choose(candidates.only)
-        ledger.operation = find_operation(method, candidates.path)
+        ledger.operation = find_operation(method, candidates.path, candidates.first.dialect)
         if any(carries_finding(snapshot.scanner, text) for text in unmaskable_texts(headers)):
             raise Malformed(Reason.HEADERS_INVALID)
         check_url(snapshot.scanner, raw_path, caller_secrets(headers))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from extproc.core.actions import HeaderMutation
 from extproc.core.connections import Candidates
 from extproc.core.dialects.form import FormRequest
+from extproc.core.dialects.model_names import rename_request, sent_model
 from extproc.core.dialects.request import ParsedRequest, needs_body, parse_request
-from extproc.core.dialects.routing import path_model
+from extproc.core.dialects.routing import path_model, rename_model
 from extproc.core.forwarding import mutate_request
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
@@ -16,8 +17,9 @@ from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import Kind, Side
 from extproc.core.policy import DecisionInput, Facts, Operation
 from extproc.core.reasons import Malformed, Reason
+from extproc.core.record import OPAQUE_REQUEST
 from extproc.core.snapshot import Connection, Snapshot
-from extproc.core.trust import Masked
+from extproc.core.trust import Masked, Uninspected
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,14 @@ class Inspected:
     findings: Mapping[str, int]
     holds_pan: bool
     """In its body."""
+    opaque: Uninspected | None = field(default=None, repr=False)
+    """Instead of `body`: what arrived, where the connection lets it through unread."""
+    model_sent: str = ""
+    """What the model is called on the server, where that is another name than the client's."""
+
+    def named(self, body: Masked) -> Masked:
+        """A masked form of the body as the server is to read it: with its own name of the model."""
+        return rename_request(self.parsed, body, self.model_sent) if self.parsed and self.model_sent else body
 
     def given(self) -> DecisionInput:
         """What the decision looks at, but for what is counted elsewhere."""
@@ -81,7 +91,10 @@ def inspect(snapshot: Snapshot, request: WholeRequest, scanner: Scanner, aliases
     stripped: tuple[str, ...] = ()
     not_inspected: dict[str, int] = {}
     body, headers = request.body, request.headers
-    if body or needs_body(request.operation):
+    opaque = Uninspected(body) if (request.operation, Side.REQUEST) in request.candidates.first.opaque else None
+    if opaque is not None:
+        facts, not_inspected = Facts(body_bytes=len(body)), {OPAQUE_REQUEST: 1} if body else {}
+    elif body or needs_body(request.operation):
         parsed = parse_request(request.operation, headers.content_type(), body, limits, scanner.settings.media)
         facts, not_inspected = parsed.facts, parsed.not_inspected
         if carries_finding(scanner, facts.model):
@@ -91,8 +104,8 @@ def inspect(snapshot: Snapshot, request: WholeRequest, scanner: Scanner, aliases
     holds_pan = masked is not None and masker.findings.get(Kind.PAN, 0) > 0
     facts = _recordable(_with_model(facts, path_model(request.candidates.path)), scanner)
     connection = request.candidates.of_model(facts.model)
-    mutation = mutate_request(headers, connection, masker)
-    return Inspected(
+    sent = sent_model(connection, request.operation, facts.model)
+    inspected = Inspected(
         request=request,
         connection=connection,
         scanner=scanner,
@@ -103,10 +116,26 @@ def inspect(snapshot: Snapshot, request: WholeRequest, scanner: Scanner, aliases
         changed=changed,
         stripped=stripped,
         not_inspected=not_inspected,
-        mutation=mutation,
+        mutation=mutate_request(headers, connection, masker),
         findings=dict(masker.findings),
         holds_pan=holds_pan,
+        opaque=opaque,
+        model_sent="" if sent == facts.model else sent,
     )
+    return _renamed(inspected) if inspected.model_sent else inspected
+
+
+def _renamed(inspected: Inspected) -> Inspected:
+    """Going on under the server's name of the model, in body and path. The rest of the path, and the query, stay."""
+    request, mutation = inspected.request, inspected.mutation
+    path = request.candidates.path
+    if path_model(path):
+        _, question, query = (request.headers.get(":path") or b"").partition(b"?")
+        target = inspected.connection.path_prefix.rstrip("/") + rename_model(path, inspected.model_sent)
+        mutation = replace(mutation, set=(*mutation.set, (":path", target.encode() + question + query)))
+    if inspected.body is None:
+        return replace(inspected, mutation=mutation)
+    return replace(inspected, mutation=mutation, body=inspected.named(inspected.body), changed=True)
 
 
 def _with_model(facts: Facts, named: str) -> Facts:

@@ -73,13 +73,13 @@ def judge(
         connection=sent.connection,
         given=given,
         obliged=obliged,
-        forward=ForwardRequest(mutation=sent.mutation, body=sent.body, changed=sent.changed),
+        forward=ForwardRequest(mutation=sent.mutation, body=sent.body, changed=sent.changed, opaque=sent.opaque),
         request_digest=digest_request(
             snapshot.digest_key,
             given.connection,
             given.operation,
             inspected.request.headers.text(":path"),
-            sent.body or Masked(b""),
+            sent.opaque or sent.body or Masked(b""),
         ),
         sealed=None if denied else seal_original(snapshot, exchange_id, sent, decision.obligations),
     )

@@ -34,7 +34,7 @@ from extproc.core.record import (
     Summary,
 )
 from extproc.core.recorded import actor_of, approval_of, decision_of, obligations_of, response_of
-from extproc.core.trust import Masked, Secret
+from extproc.core.trust import Passed, Secret
 
 _MAX_FINISH_REASONS = 16
 _MAX_FINISH_REASON = 32
@@ -53,8 +53,8 @@ NO_APPROVAL = ApprovalFacts()
 ANONYMOUS = Actor(uid="anonymous")
 
 
-def digest_request(key: Secret, connection: str, operation: Operation, path: str, body: Masked) -> str:
-    """Keyed digest (HMAC-SHA-256, hex) of a masked request and where it goes; what a grant is bound to."""
+def digest_request(key: Secret, connection: str, operation: Operation, path: str, body: Passed) -> str:
+    """Keyed digest (HMAC-SHA-256, hex) of a request as it goes on and where it goes; what a grant is bound to."""
     mac = hmac.new(key.value.encode(), digestmod=hashlib.sha256)
     for part in (connection.encode(), operation.encode(), path.encode(), body):
         mac.update(len(part).to_bytes(8, "big"))
@@ -83,6 +83,8 @@ class Ledger:
         self.findings_response: dict[str, int] = {}
         self.stripped: tuple[str, ...] = ()
         self.not_inspected: dict[str, int] = {}
+        self.model_sent = ""
+        """What the model is called on the server, where that is another name."""
         self.request_digest = ""
         self.phases: list[tuple[str, float, float]] = []
         self.request_bytes = 0

@@ -28,8 +28,11 @@ class Obliged:
 
 
 def oblige(snapshot: Snapshot, inspected: Inspected, obligations: Obligations) -> Obliged:
-    """Raises `Malformed`: OBLIGATION_UNMET where a limit is asked for and nobody knows where it would stand, and
-    whatever the obliged profile makes of the request."""
+    """Raises `Malformed`: OBLIGATION_UNMET where a limit is asked for and nobody knows where it would stand, or a mask
+    for a body that is not looked into, and whatever the obliged profile makes of the request."""
+    unread = {(inspected.request.operation, side) for side in Side} & inspected.connection.opaque
+    if obligations.masking and unread:
+        raise Malformed(Reason.OBLIGATION_UNMET)
     sent = _masked_again(snapshot, inspected, obligations.masking) if obligations.masking else inspected
     further = {
         kind: count - inspected.findings.get(kind, 0)
@@ -69,7 +72,7 @@ def seal_original(
     if snapshot.seal is None or not inspected.holds_pan or inspected.parsed is None or inspected.body is None:
         return None
     masker = inspected.scanner.original_masker(Side.REQUEST, inspected.aliases, snapshot.digest_key)
-    body = inspected.parsed.mask(masker).body
+    body = inspected.named(inspected.parsed.mask(masker).body)
     if obligations.max_tokens:
         body, _ = _clamp(snapshot, inspected, body, obligations.max_tokens)
     original = masker.original(body)

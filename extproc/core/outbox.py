@@ -3,7 +3,7 @@
 from collections import deque
 
 from extproc.core.actions import Action, ReleaseBody, ReleaseHeaders, ReleaseTrailers
-from extproc.core.trust import Masked
+from extproc.core.trust import Masked, Passed
 
 
 class Outbox:
@@ -29,7 +29,7 @@ class Outbox:
     def release(self, ticket: int) -> list[Action]:
         """Everything up to `ticket`, in order; neighbouring bodies go out as one."""
         released: list[Action] = []
-        bodies: list[Masked] = []
+        bodies: list[Passed] = []
         while self._waiting and self._waiting[0][0] <= ticket:
             item = self._waiting.popleft()[1]
             if not isinstance(item, ReleaseBody):

@@ -252,6 +252,10 @@ class ApprovalRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     reason: str = ""
 
 
+OPAQUE_REQUEST, OPAQUE_RESPONSE = "opaque_request", "opaque_response"
+"""Kinds of `Record.not_inspected`: bodies that a connection lets through unread."""
+
+
 class Measures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Counts and times of one exchange; milliseconds and bytes. Usage is what the model server reported."""
 

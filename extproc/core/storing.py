@@ -1,6 +1,7 @@
 """What one exchange puts into the log, in order. Each thing has a ticket, by which `Stored` says that it is durable."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from extproc.core.actions import StoreContent, StoreRecord
 from extproc.core.answer import Answer
@@ -9,7 +10,7 @@ from extproc.core.originals import OriginalPlace
 from extproc.core.reasons import Reason
 from extproc.core.record import Direction, EventCode, Outcome, Record, Summary
 from extproc.core.snapshot import Snapshot
-from extproc.core.trust import Masked, Sealed
+from extproc.core.trust import Masked, Passed, Sealed
 
 
 class Storing:
@@ -46,6 +47,8 @@ class Storing:
         return self._store(self._ledger.record(code, at, status, detail=detail))
 
     def intent(self, at: float, detail: Mapping[str, str | int | float | bool]) -> StoreRecord:
+        sent = self._ledger.model_sent
+        detail = {**detail, "model_sent": sent} if sent else detail
         stored = self.record(EventCode.INFERENCE_REQUEST, at, Outcome.SUCCEEDED, detail=detail)
         self._intent_ticket = stored.ticket
         return stored
@@ -90,13 +93,13 @@ class Storing:
         content = (self._content(Direction.TO_MODEL, body, at),) if body else ()
         return content if sealed is None else (*content, self._content(Direction.SEALED_TO_MODEL, sealed, at))
 
-    def answered(self, data: Masked, at: float) -> tuple[StoreContent, ...]:
-        """What goes to the client, and its original if that is kept; nothing when nothing goes."""
-        if not data:
-            return ()
+    def answered(self, data: Passed, at: float) -> tuple[StoreContent, ...]:
+        """What goes to the client, and its original if that is kept; nothing when nothing goes, or nobody looked."""
         offset = self._ledger.recorded_bytes
         self._ledger.recorded_bytes += len(data)
-        content = self._content(Direction.TO_CLIENT, data, at)
+        if not data or self._answer.opaque:
+            return ()
+        content = self._content(Direction.TO_CLIENT, cast("Masked", data), at)
         original = self._answer.take_original()
         if original is None or self._seal is None:
             return (content,)

@@ -10,6 +10,12 @@ from typing import NewType
 Masked = NewType("Masked", bytes)
 """Bytes in which every finding has been replaced; safe to send on and to record (encrypted)."""
 
+Uninspected = NewType("Uninspected", bytes)
+"""Bytes that a connection's `opaque` lets through unread: they may be sent on, and are stored nowhere."""
+
+Passed = Masked | Uninspected
+"""What may be sent on."""
+
 Sealed = NewType("Sealed", bytes)
 """Ciphertext that only the deployment's custodian opens; safe to record. Only a `SealOriginal` makes one."""
 

@@ -1,5 +1,6 @@
 """`config.yaml`, parsed: the deployment's settings. The policy is a document of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,7 +8,10 @@ from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings
 from extproc.core.dpop import DpopTerms
 from extproc.core.issuer import Issuer
-from extproc.core.snapshot import Limits
+from extproc.core.masking.settings import Side
+from extproc.core.policy import Operation
+from extproc.core.snapshot import ANY_DIALECT, Connection, Limits
+from extproc.core.trust import Secret
 from extproc.edge.settings_console import ConsoleSettings
 
 
@@ -31,13 +35,39 @@ class ListenerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """A model server. `upstream` is `http://host:port` (no path). `credential_file` holds its key, one line."""
+    """A model server. `upstream` is `http://host:port` (no path). `credential_file` holds its key, one line.
+
+    The rest is what `extproc.core.snapshot.Connection` says of it.
+    """
 
     name: str
     upstream: str
     path_prefix: str = "/"
     credential_file: Path | None = None
     credential_header: str = "authorization"
+    hosts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    dialect: str = ANY_DIALECT
+    limits: Limits | None = None
+    opaque: frozenset[tuple[Operation, Side]] = frozenset()
+    model_map: Mapping[str, str] = field(default_factory=dict)
+    only_mapped: bool = False
+
+    def served(self, credential: Secret | None) -> Connection:
+        """The connection as exchanges see it."""
+        return Connection(
+            name=self.name,
+            path_prefix=self.path_prefix,
+            credential_header=self.credential_header,
+            credential=credential,
+            hosts=self.hosts,
+            models=self.models,
+            dialect=self.dialect,
+            limits=self.limits,
+            opaque=self.opaque,
+            model_map=self.model_map,
+            only_mapped=self.only_mapped,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from sqlalchemy import make_url
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, LockMode, S3Store
+from extproc.core.masking.settings import Side
+from extproc.core.policy import Operation
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
 from extproc.edge.identity_settings import ISSUER_FILES, build_dpop, build_issuer
@@ -41,6 +44,7 @@ def absolute(folder: Path, name: str) -> Path:
 def build_settings(values: Values, folder: Path) -> Settings:
     """`values` have passed the schema and every check; `folder` is absolute."""
     approvals, telemetry = values["approvals"], values.get("telemetry", {})
+    limits = _limits(values.get("limits", {}), Limits())
     return Settings(
         deployment=values["deployment"],
         run_directory=absolute(folder, values["run_directory"]),
@@ -48,7 +52,7 @@ def build_settings(values: Values, folder: Path) -> Settings:
         drain_seconds=parse_duration(values.get("drain", "30s")),
         listener=_listener(values.get("listener", {}), folder),
         envoy=_envoy(values.get("envoy", {}), folder),
-        connections=tuple(_connection(each, folder) for each in values["connections"]),
+        connections=tuple(_connection(each, folder, limits) for each in values["connections"]),
         issuers=tuple(
             build_issuer(each, {key: str(absolute(folder, each[key])) for key in ISSUER_FILES if key in each})
             for each in values["identity"]["issuers"]
@@ -65,7 +69,7 @@ def build_settings(values: Values, folder: Path) -> Settings:
         approvals_url=approvals.get("url", ""),
         audit=_audit(values["audit"], values["deployment"], folder),
         telemetry=TelemetrySettings(**telemetry),
-        limits=_limits(values.get("limits", {})),
+        limits=limits,
         console=_console(values["console"], folder) if "console" in values else None,
     )
 
@@ -109,10 +113,15 @@ def _envoy(values: Values, folder: Path) -> EnvoySettings:
     )
 
 
-def _connection(values: Values, folder: Path) -> ConnectionSettings:
+def _connection(values: Values, folder: Path, limits: Limits) -> ConnectionSettings:
+    opaque = values.get("opaque", {})
     return ConnectionSettings(
         credential_file=_path(folder, values, "credential_file"),
-        **_plain(values, "name", "upstream", "path_prefix", "credential_header"),
+        hosts=tuple(values.get("hosts", ())),
+        models=tuple(values.get("models", ())),
+        limits=_limits(values["limits"], limits) if "limits" in values else None,
+        opaque=frozenset((Operation(name), Side(side)) for name, sides in opaque.items() for side in sides),
+        **_plain(values, "name", "upstream", "path_prefix", "credential_header", "dialect", "model_map", "only_mapped"),
     )
 
 
@@ -161,8 +170,10 @@ def _days(text: str) -> int:
     return int(text.removesuffix("d"))
 
 
-def _limits(values: Values) -> Limits:
-    return Limits(
+def _limits(values: Values, others: Limits) -> Limits:
+    """`others`, but for what is given."""
+    return replace(
+        others,
         **_plain(values, "max_channels", "max_json_depth", "max_scan_steps"),
         **_bytes(values, "max_header", "max_body", "max_response", "max_event", "max_unreleased"),
         **_seconds(values, "hold_margin"),

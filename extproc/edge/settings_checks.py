@@ -13,6 +13,7 @@ from extproc.core.document import Path as Place
 from extproc.core.document import Report, quoted
 from extproc.core.snapshot import Limits
 from extproc.core.units import parse_duration, parse_size
+from extproc.edge.connection_checks import check_choices
 from extproc.edge.identity_settings import check_identity
 from extproc.edge.settings_build import absolute
 from extproc.edge.settings_console_checks import check_console
@@ -109,7 +110,6 @@ def _is_address(text: str) -> bool:
 
 def _check_connections(report: Report) -> None:
     _check_unique(report, ("connections",), "name")
-    prefixes: dict[str, Place] = {}
     for connection in report.items(("connections",)):
         upstream = report.sound((*connection, "upstream"))
         if upstream is not None and not is_origin(upstream, {"http"}):
@@ -118,13 +118,8 @@ def _check_connections(report: Report) -> None:
         prefix = "/" if _lacks(report, path_place) else report.sound(path_place)
         if prefix is not None and not _is_normal_prefix(prefix):
             report.add(path_place, "must be `/` or like `/one/two`", "no empty, `.` or `..` segment, no `/` at the end")
-        elif prefix in prefixes:
-            report.add(
-                path_place, f"{quoted(prefix)} is the prefix of another connection", "one connection would get all"
-            )
-        elif prefix is not None:
-            prefixes[prefix] = path_place
         _check_credential_header(report, connection)
+    check_choices(report)
 
 
 def _check_credential_header(report: Report, connection: Place) -> None:

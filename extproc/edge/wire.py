@@ -14,7 +14,7 @@ from extproc.core.actions import ForwardRequest, HeaderMutation, Respond
 from extproc.core.events import Attributes
 from extproc.core.headers import Headers
 from extproc.core.reasons import Malformed, Reason
-from extproc.core.trust import Masked
+from extproc.core.trust import Masked, Passed
 from extproc.edge.gate import ALLOW, DECISION, DENY, GATE_HEADER, NAMESPACE
 from extproc.pb import ext_proc_pb2 as pb
 
@@ -149,7 +149,7 @@ def request_answers(
     _fill_headers(message.request_headers.response.header_mutation, action.mutation)
     answers: list[pb.ProcessingResponse | bytes] = [message]
     if modes.request is BodyMode.DUPLEX and not shape.headers_only:
-        body = action.body or Masked(b"")
+        body: Passed = action.opaque or action.body or Masked(b"")
         if body or shape.trailers is None:
             answers.extend(_body_answers(body, end_of_stream=shape.trailers is None, outer=_REQUEST_BODY))
         if shape.trailers is not None:
@@ -181,7 +181,7 @@ def _streamed_answer(outer: bytes, data: bytes, *, end_of_stream: bool) -> bytes
 _REQUEST_BODY, _RESPONSE_BODY = b"\x1a", b"\x22"  # fields 3 and 4 of ProcessingResponse
 
 
-def _body_answers(data: Masked, *, end_of_stream: bool, outer: bytes) -> list[bytes]:
+def _body_answers(data: Passed, *, end_of_stream: bool, outer: bytes) -> list[bytes]:
     if len(data) <= MAX_ANSWER_BYTES:
         return [_streamed_answer(outer, data, end_of_stream=end_of_stream)]
     pieces = [data[start : start + MAX_ANSWER_BYTES] for start in range(0, len(data), MAX_ANSWER_BYTES)]
@@ -201,7 +201,7 @@ def response_headers_answer(
     return message
 
 
-def response_body_answers(data: Masked, *, end_of_stream: bool) -> list[bytes]:
+def response_body_answers(data: Passed, *, end_of_stream: bool) -> list[bytes]:
     return _body_answers(data, end_of_stream=end_of_stream, outer=_RESPONSE_BODY)
 
 

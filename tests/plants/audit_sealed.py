@@ -39,8 +39,8 @@ PLANTS = (
     Plant(
         "sealed: a second pass without the setting",
         "core/answer.py",
-        "            if self._snapshot.seal is not None:",
-        "            if self._snapshot:",
+        "        if self._snapshot.seal is not None:",
+        "        if self._snapshot:",
         EXCHANGE + "test_without_the_setting_there_is_no_second_pass",
     ),
     Plant(

@@ -4,6 +4,10 @@ from tests.plants.plant import Plant
 
 ROUTES = "tests/edge/settings/test_connection_routes.py::"
 CHOICE = "tests/core/test_connections.py::"
+SETTINGS = "tests/core/exchange/test_connection_settings.py::"
+OPERATIONS = "tests/core/dialects/test_operations.py::"
+NAMES = "tests/core/dialects/test_model_names.py::"
+CHECKS = "tests/edge/settings/test_connection_checks.py::"
 WIRE = "tests/edge/session/test_wire_answers.py::"
 
 
@@ -63,5 +67,117 @@ PLANTS = (
         "        return 2\n",
         "        return 0\n",
         CHOICE + "test_a_name_beats_a_glob_and_a_glob_beats_any_model",
+    ),
+    Plant(
+        "connections: a path of another server is known on any dialect",
+        "core/dialects/routing.py",
+        "dialect in route.servers or",
+        "route.servers or",
+        OPERATIONS + "test_a_path_of_another_server_is_unknown",
+    ),
+    Plant(
+        "connections: what administers another server is unknown there",
+        "core/dialects/routing.py",
+        " or route.operation is Operation.MODEL_ADMIN\n",
+        "\n",
+        SETTINGS + "test_administration_is_recognised_on_every_dialect",
+    ),
+    Plant(
+        "connections: administration is a listing",
+        "core/dialects/operations.toml",
+        'paths = ["POST /sleep"',
+        'paths = ["POST /slumber"',
+        "tests/core/dialects/test_surfaces.py",
+    ),
+    Plant(
+        "connections: a connection's own limit counts for nothing",
+        "core/snapshot.py",
+        "return self.limits if connection is None or connection.limits is None else connection.limits",
+        "return self.limits",
+        SETTINGS + "test_a_connections_own_limit_holds",
+    ),
+    Plant(
+        "connections: what goes through unread is kept",
+        "core/storing.py",
+        "        if not data or self._answer.opaque:\n",
+        "        if not data:\n",
+        SETTINGS + "test_an_opaque_answer_leaves_as_it_comes_and_is_kept_nowhere",
+    ),
+    Plant(
+        "connections: the record does not say that a request was unread",
+        "core/inspection.py",
+        "{OPAQUE_REQUEST: 1} if body else {}",
+        "{}",
+        SETTINGS + "test_an_opaque_request_goes_on_as_it_came_and_is_kept_nowhere",
+    ),
+    Plant(
+        "connections: the other direction of a listed operation is unread too",
+        "core/inspection.py",
+        "(request.operation, Side.REQUEST) in request.candidates.first.opaque",
+        "request.operation in dict(request.candidates.first.opaque)",
+        SETTINGS + "test_what_is_not_listed_is_read",
+    ),
+    Plant(
+        "connections: the proxy's own answers are unread",
+        "core/answer.py",
+        "if listed and not self.local_reply:",
+        "if listed:",
+        SETTINGS + "test_what_the_proxy_answers_itself_is_read",
+    ),
+    Plant(
+        "connections: the server is asked by the client's name",
+        "core/inspection.py",
+        "body=inspected.named(inspected.body), changed=True",
+        "changed=True",
+        SETTINGS + "test_a_mapped_name_is_replaced_and_nothing_else",
+    ),
+    Plant(
+        "connections: only the client's name is recorded",
+        "core/exchange.py",
+        "        ledger.model_sent = sent.model_sent\n",
+        "",
+        SETTINGS + "test_a_mapped_name_is_replaced_and_nothing_else",
+    ),
+    Plant(
+        "connections: a name that is not mapped passes",
+        "core/dialects/model_names.py",
+        "if not sent and connection.only_mapped and",
+        "if not sent and not connection.model_map and connection.only_mapped and",
+        SETTINGS + "test_only_mapped_refuses_every_other_name_and_none",
+    ),
+    Plant(
+        "connections: names are replaced anywhere in an answer",
+        "core/dialects/model_names.py",
+        " and tuple(self._open) in self._under:",
+        ":",
+        NAMES + "test_an_answer_says_the_clients_name_in_its_own_place",
+    ),
+    Plant(
+        "connections: a stream says the server's name",
+        "core/answer.py",
+        "        return self._name.restore(out) if self._name is not None else out\n",
+        "        return out\n",
+        SETTINGS + "test_a_stream_says_the_clients_name_in_every_event",
+    ),
+    Plant(
+        "connections: globs that meet are told apart",
+        "edge/connection_checks.py",
+        "(_is_glob(first) and _is_glob(second) and globs_meet(first, second))",
+        "False",
+        CHECKS + "test_what_nothing_tells_apart_is_an_error",
+    ),
+    Plant(
+        "connections: a body may be larger than what Envoy keeps",
+        "edge/connection_checks.py",
+        'elif key == "max_body" and size > most:',
+        'elif key == "max_body" and size < 0:',
+        CHECKS + "test_what_could_do_nothing_is_an_error",
+    ),
+    Plant(
+        "connections: a mask that is obliged is forgotten where nobody looks",
+        "core/obliging.py",
+        "if obligations.masking and unread:",
+        "if False:",
+        SETTINGS + "test_an_obliged_mask_refuses_what_is_not_looked_into",
     ),
 )

@@ -45,8 +45,8 @@ PLANTS = (
     Plant(
         "what is approved is not what is sent",
         "core/judgement.py",
-        '            sent.body or Masked(b""),',
-        '            inspected.body or Masked(b""),',
+        '            sent.opaque or sent.body or Masked(b""),',
+        '            sent.opaque or inspected.body or Masked(b""),',
         OBLIGED + "test_what_is_approved_is_what_is_sent",
     ),
     Plant(

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from typing import Protocol
+from typing import Protocol, cast
 
 from extproc.core.dialects.content_type import Form, find_form
 from extproc.core.dialects.disguise import Disguise
@@ -115,6 +115,19 @@ class TextAnswer(TextBody):
     def _judged(self, text: str, *, final: bool) -> str:
         passed = self._disguise.feed(text)
         return passed + self._disguise.finish() if final else passed
+
+
+class OpaqueBody(Observed):
+    """A body that a connection lets through unread. It has no error of its own to end with."""
+
+    def feed(self, data: bytes) -> Masked:
+        return cast("Masked", data)
+
+    def finish(self) -> Masked:
+        return Masked(b"")
+
+    def cut(self, sentence: str, code: str, exchange_id: str) -> Masked:
+        return Masked(b"")
 
 
 class EmptyBody(Observed):

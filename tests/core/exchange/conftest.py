@@ -42,17 +42,21 @@ RULES = (
 )
 
 
+MODEL = (Connection(name="model", path_prefix="/", credential=Secret("model-key")),)
+
+
 def make_snapshot(
     limits: Limits | None = None,
     rules: tuple[Rule, ...] = RULES,
     seal: SealOriginal | None = None,
     budgets: tuple[Budget, ...] = (),
+    connections: tuple[Connection, ...] = MODEL,
 ) -> Snapshot:
     masking = MaskingSettings()
     return Snapshot(
         policy=Policy(digest="sha256:test", name="test", rules=rules, masking=masking, budgets=budgets),
         scanner=Scanner(masking),
-        connections=(Connection(name="model", path_prefix="/", credential=Secret("model-key")),),
+        connections=connections,
         limits=limits or Limits(),
         digest_key=Secret("k" * 32),
         seal=seal,
@@ -73,11 +77,12 @@ class Play:
     seal: SealOriginal | None = None
     budgets: tuple[Budget, ...] = ()
     started_unix: float = 1_700_000_000.0
+    connections: tuple[Connection, ...] = MODEL
 
     def __post_init__(self) -> None:
         self.exchange = Exchange(
             "ex-1",
-            make_snapshot(self.limits, seal=self.seal, budgets=self.budgets),
+            make_snapshot(self.limits, seal=self.seal, budgets=self.budgets, connections=self.connections),
             started_unix=self.started_unix,
             started_at=self.at,
             accepting=self.accepting,

@@ -13,6 +13,8 @@ from extproc.audit.settings import NO_OBJECT_LOCK_SENTENCE, AuditSettings, Direc
 from extproc.core.document import Problem
 from extproc.core.dpop import DpopTerms
 from extproc.core.issuer import Issuer, IssuerKind, ServiceAccounts
+from extproc.core.masking.settings import Side
+from extproc.core.policy import Operation
 from extproc.core.schema import load_schema
 from extproc.core.snapshot import Limits
 from extproc.edge.settings import (
@@ -59,7 +61,22 @@ def test_the_example_means_what_it_says(example: Path, folder: Path) -> None:
         envoy=EnvoySettings(),
         connections=(
             ConnectionSettings(
-                "chat", "http://127.0.0.1:8000", credential_file=folder / "secrets/model.key", path_prefix="/"
+                "chat",
+                "http://127.0.0.1:8000",
+                credential_file=folder / "secrets/model.key",
+                path_prefix="/",
+                hosts=("models.example.org", "*.models.example.org"),
+                models=("llama-*", "gpt-4o"),
+                dialect="vllm",
+                limits=Limits(
+                    max_body_bytes=8 * 2**20,
+                    max_response_bytes=8 * 2**20,
+                    max_event_bytes=512 * 1024,
+                    max_channels=64,
+                    max_json_depth=32,
+                ),
+                opaque=frozenset({(Operation.EMBEDDINGS, Side.RESPONSE)}),
+                model_map={"gpt-4o": "llama-3-70b"},
             ),
             ConnectionSettings("embeddings", "http://127.0.0.1:8001", "/embed"),
         ),
@@ -101,6 +118,7 @@ def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> Non
         "identity.issuers.ca_file",
         "identity.issuers.token_file",
         "console",
+        "connections.opaque",
     }
 
     def missing(schema: dict[str, Any], value: Any, at: str) -> list[str]:
