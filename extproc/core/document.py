@@ -93,7 +93,8 @@ def position_within(text: str, start: Position, value: str, at: int) -> Position
             here = found
         if index == at:
             return _position(text, here)
-        here += 0 if char.isspace() else 1
+        # A folded line is a space; the next character is found behind it.
+        here += text[here : here + 1] == char
     return _position(text, here)
 
 

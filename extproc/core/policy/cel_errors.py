@@ -44,9 +44,8 @@ def explain_errors(said: str, source: str, variables: tuple[str, ...], types: In
 def _explain(message: str, at: int, source: str, variables: tuple[str, ...], types: InputTypes) -> ConditionError:
     if match := _NO_FIELD.match(message):
         name, struct = match[1], match[2].removeprefix(f"{PACKAGE}.")
-        return ConditionError(
-            f"{quoted(name)} is no field of {_of(struct)}", nearest(name, types.fields(struct)), _at(source, name, at)
-        )
+        hint = nearest(name, types.fields(struct))
+        return ConditionError(f"{quoted(name)} is no field of {_of(struct)}", hint, max(at, source.find(name, at)))
     if match := _UNDECLARED.match(message):
         return _undeclared(match[1], at, source, variables)
     if match := _OVERLOAD.match(message):

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from extproc.core.policy.compiler import ConditionCompiler
 from extproc.core.policy.condition import Condition
 from extproc.core.policy.index import bits
 from extproc.core.policy.matching import signed_in_as
@@ -46,24 +45,30 @@ class Evaluation:
         self._policy = policy
         self._given = given
         self._activation: Any = None
+        self._untold = policy.compiler is None or len(given.facts.tool_names) > MAX_TOOL_NAMES
         self.errors: dict[str, None] = {}
 
     def met(self, name: str, condition: Condition | None, *, in_doubt: bool) -> bool:
         """Whether the rule `name` applies as far as its `when` says; `in_doubt` where that cannot be told."""
         if condition is None:
             return True
-        holds = None
-        if len(self._given.facts.tool_names) <= MAX_TOOL_NAMES and self._policy.compiler is not None:
-            if self._activation is None:
-                self._activation = self._activate(self._policy.compiler)
-            holds = condition.holds(self._activation)
+        if self._activation is None and not self._untold:
+            self._activate()
+        holds = None if self._untold else condition.holds(self._activation)
         if holds is None:
             self.errors[name] = None
             return in_doubt
         return holds
 
-    def _activate(self, compiler: ConditionCompiler) -> Any:
-        return compiler.activation(compiler.types.request_values(self._given, self._policy.known.groups))
+    def _activate(self) -> None:
+        compiler = self._policy.compiler
+        values = None
+        if compiler is not None:
+            values = compiler.types.request_values(self._given, self._policy.known.groups)
+        if compiler is None or values is None:
+            self._untold = True
+        else:
+            self._activation = compiler.activation(values)
 
 
 class _Authorizer:

@@ -45,8 +45,14 @@ class InputTypes:
         known = self._messages.get(message)
         return () if known is None else tuple(known.DESCRIPTOR.fields_by_name)
 
-    def request_values(self, given: DecisionInput, aliases: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
-        """`principal`, `request` and `now`."""
+    def request_values(self, given: DecisionInput, aliases: Mapping[str, tuple[str, ...]]) -> dict[str, object] | None:
+        """`principal`, `request` and `now`; None where a text is no Unicode, or a number beyond 64 bits."""
+        try:
+            return self._request_values(given, aliases)
+        except (ValueError, OverflowError):  # what was sent is in their text
+            return None
+
+    def _request_values(self, given: DecisionInput, aliases: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
         facts = given.facts
         request = self._messages["Request"](
             connection=given.connection,

@@ -16,8 +16,8 @@ class ResponseJudge:
         self.rules: tuple[ResponseRule, ...] = tuple(policy.response_rules[at] for at in bits(found))
         self._compiler = policy.response_compiler
         self._given = given
-        self._values: dict[str, object] = {}
-        if self.rules and self._compiler is not None:
+        self._values: dict[str, object] | None = None
+        if self.rules and self._compiler is not None and len(given.facts.tool_names) <= MAX_TOOL_NAMES:
             self._values = self._compiler.types.request_values(given, policy.known.groups)
 
     def judge(self, counts: ResponseCounts) -> ResponseVerdict:
@@ -48,7 +48,7 @@ class ResponseJudge:
         )
 
     def _activation(self, counts: ResponseCounts) -> Any:
-        if self._compiler is None or len(self._given.facts.tool_names) > MAX_TOOL_NAMES:
+        if self._compiler is None or self._values is None:
             return None
         return self._compiler.activation(self._values | self._compiler.types.response_values(self._given, counts))
 
