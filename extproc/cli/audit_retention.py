@@ -72,6 +72,7 @@ def _job(settings: Settings) -> Iterator[RetentionJob]:
             approvals.erase_previews_before,
             Actor(uid=f"os|{user}", name=user),
             socket.gethostname(),
+            approvals.erase_previews,
         )
 
 
@@ -87,6 +88,7 @@ def _print(found: Retention, limit_days: int) -> None:
     say(f"  over-age, sealed more than {limit_days} day(s) ago: {len(found.over_age)}")
     if found.quarantined:
         say(f"  damaged files in the spool's quarantine as old, with keys: {len(found.quarantined)}")
+    say(f"  over-age by the policy they were allowed under (`obligations.retention`): {len(found.obliged)} exchange(s)")
     say(f"Evidence: {found.evidence} object(s), the oldest of {when(found.oldest_evidence_ms)}")
     reached = "reached" if found.history_days >= HISTORY_DAYS else "not reached yet"
     say(f"  history: {found.history_days} day(s); twelve months are {reached}")

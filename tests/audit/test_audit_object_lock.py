@@ -170,6 +170,7 @@ def test_over_age_keys_are_gone_in_every_version(locked, s3):
         lambda before: 0,
         Actor(uid="os|auditor"),
         "host",
+        lambda approvals: 0,
     )
     assert any(key.startswith("v1/keys/") for key, _ in versions(s3, bucket))
     assert job.enforce(int((datetime.now(UTC) + timedelta(days=2)).timestamp() * 1000)).bags == 0

@@ -34,6 +34,7 @@ class Kept:
     def __init__(self, log, exchange, monkeypatch) -> None:
         self.log = log.with_(content_retention_days=7)
         self.previews: list[float] = []
+        self.erased: list[str] = []
         with monkeypatch.context() as patch:
             now = time.time
             patch.setattr(time, "time", lambda: now() - 10 * DAY)
@@ -54,7 +55,13 @@ class Kept:
             self.previews.append(before)
             return 3
 
-        return replace(RetentionJob(self.log.settings, self.log.store, write, erase, PEOPLE, "host"), **changes)
+        return replace(
+            RetentionJob(self.log.settings, self.log.store, write, erase, PEOPLE, "host", self.erase), **changes
+        )
+
+    def erase(self, approvals) -> int:
+        self.erased += approvals
+        return len(approvals)
 
     def records(self, *codes: EventCode) -> list[Record]:
         found = [item.record for item in find_records(self.log.look()) if item.record.event_code in codes]

@@ -4,6 +4,7 @@ from tests.plants.plant import Plant
 
 CLAMP = "tests/core/dialects/test_clamp.py::"
 OBLIGED = "tests/core/exchange/test_obligations.py::"
+RETENTION = "tests/audit/test_audit_obliged_retention.py::"
 RULES = "tests/core/exchange/test_response_rules.py::"
 
 PLANTS = (
@@ -146,5 +147,27 @@ PLANTS = (
         "for part in (JOURNAL, Part.MANIFEST))",
         "for part in (JOURNAL,))",
         "tests/audit/test_audit_seal_soon.py::test_a_segment_in_the_spool_is_not_shipped",
+    ),
+    Plant(
+        "obliged retention is for ever",
+        "audit/retention/obliged.py",
+        "record.time_ms + obliged_days(record) * _DAY_MS < now_ms",
+        "record.time_ms + obliged_days(record) * _DAY_MS < 0",
+        RETENTION + "test_enforced_its_key_goes_and_no_other",
+    ),
+    Plant(
+        "a transcript goes before its record",
+        "audit/retention/over_age.py",
+        "        self._record_each(EventCode.ADMIN_SHRED, found)\n        try:\n",
+        "        for early in found.obliged:\n            find_keys(self._look(), early).destroy()\n"
+        "        self._record_each(EventCode.ADMIN_SHRED, found)\n        try:\n",
+        RETENTION + "test_without_its_record_no_key_goes",
+    ),
+    Plant(
+        "a transcript goes while its exchange runs",
+        "audit/retention/obliged.py",
+        "return ended and any(",
+        "return any(",
+        RETENTION + "test_what_has_outlived_its_days_is_counted_and_left",
     ),
 )

@@ -13,6 +13,7 @@ _OF_AN_EXCHANGE = OPENS_EXCHANGE | ENDS_EXCHANGE | {EventCode.APPROVAL_USE, Even
 """What an exchange records of itself. Others may name one: who decides on it, who reads it."""
 _ENDED_LATELY = 10_000
 """How many ended exchanges are remembered, so that a second end is not taken for another exchange."""
+RETENTION_WRITER = "retention"
 SHRED_WRITER = "shred"
 """Writes, in epochs of its own, what makes transcripts unreadable."""
 UNDER_WAY = "under_way"
@@ -169,10 +170,11 @@ def find_exchanges(reader: Reader, query: Query) -> Iterator[ExchangeRecords]:
 
 def _shredded(holdings: Holdings) -> dict[str, list[Evidence]]:
     """Exchanges are shredded long after their end, so that is looked for first."""
-    own = {origin: epoch for origin, epoch in holdings.epochs.items() if origin.writer == SHRED_WRITER}
+    writers = {SHRED_WRITER, RETENTION_WRITER}
+    own = {origin: epoch for origin, epoch in holdings.epochs.items() if origin.writer in writers}
     found: dict[str, list[Evidence]] = {}
     for item in Reader(Holdings(holdings.store, holdings.spool, own)).records():
-        if item.record.event_code is EventCode.ADMIN_SHRED:
+        if item.record.event_code is EventCode.ADMIN_SHRED and item.record.exchange_id:
             found.setdefault(item.record.exchange_id, []).append(item)
     return found
 

@@ -6,19 +6,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from extproc.audit.files import erase
 from extproc.audit.log.own_records import Detail
+from extproc.audit.reading.exchanges import RETENTION_WRITER, ExchangeRecords
 from extproc.audit.reading.holdings import Holdings
 from extproc.audit.refusal import AuditRefused
+from extproc.audit.retention.obliged import POLICY as OBLIGED
+from extproc.audit.retention.obliged import obliged_days
 from extproc.audit.retention.retention import DAY_MS, KeyBag, Retention, check_retention
-from extproc.audit.retention.shred import ShredFailed, WriteRecords
-from extproc.audit.retention.shredding import blank_keys, shipping_paused
+from extproc.audit.retention.shred import ErasePreviews, ShredFailed, WriteRecords
+from extproc.audit.retention.shredding import blank_keys, find_keys, shipping_paused
 from extproc.audit.settings import AuditSettings
 from extproc.audit.stores.store import ObjectStore, StoreFailed
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Actor, EventCode, Outcome, Record, Resource
 
-WRITER = "retention"
+WRITER = RETENTION_WRITER
 POLICY = "audit.content_retention"
 MAX_SILENCE_DAYS = 7
 """A clock that is wrong by a year would destroy a year. The service's own records say that it is not."""
@@ -38,6 +43,7 @@ class RetentionJob:
     erase_previews_before: Callable[[float], int]
     actor: Actor
     source: str
+    erase_previews: ErasePreviews
 
     def check(self, now_ms: int) -> Retention:
         """Count, and record the result. Raises `StoreFailed`, and what `write` raises."""
@@ -55,9 +61,44 @@ class RetentionJob:
             found = check_retention(self.settings, self._look(), now_ms)
             if found.outlived and now_ms - found.newest_worker_ms > MAX_SILENCE_DAYS * DAY_MS:
                 raise AuditRefused(CLOCK_SENTENCE)
-            if found.outlived:
+            if found.over_age or found.quarantined:
                 self._shred(found)
+            if found.obliged:
+                self._shred_obliged(found)
         return self.check(now_ms)
+
+    def _shred_obliged(self, found: Retention) -> None:
+        """One by one, for a bag may hold several of them; all recorded before the first."""
+        self._record_each(EventCode.ADMIN_SHRED, found)
+        try:
+            approvals = {item.record.approval.id for e in found.obliged for item in e.records if item.record.approval}
+            self.erase_previews(sorted(approvals))
+            holdings = self._look()
+            for exchange in found.obliged:
+                find_keys(holdings, exchange).destroy()
+            self._check_destroyed(found.obliged)
+        except (StoreFailed, ShredFailed, Unavailable, OSError) as error:
+            self._record_each(EventCode.ADMIN_SHRED_FAILED, found, Outcome.FAILED, error=type(error).__name__)
+            raise ShredFailed(type(error).__name__) from error
+        self._record_each(EventCode.ADMIN_SHRED_DONE, found)
+
+    def _check_destroyed(self, exchanges: tuple[ExchangeRecords, ...]) -> None:
+        holdings = self._look()
+        if any(find_keys(holdings, exchange).holders for exchange in exchanges):
+            raise ShredFailed("a key is left")
+
+    def _record_each(
+        self, event_code: EventCode, found: Retention, status: Outcome = Outcome.SUCCEEDED, **told: str
+    ) -> None:
+        self.write([self._of_exchange(event_code, exchange, found.now_ms, status, told) for exchange in found.obliged])
+
+    def _of_exchange(
+        self, event_code: EventCode, exchange: ExchangeRecords, now_ms: int, status: Outcome, told: dict[str, str]
+    ) -> Record:
+        days = max(obliged_days(item.record) for item in exchange.records)
+        name = exchange.exchange_id
+        detail: Detail = {"exchange": name, "policy": OBLIGED, "retention_days": days, "keys": 1, **told}
+        return structs.replace(self._made(event_code, detail, now_ms, status), exchange_id=name)
 
     def _shred(self, found: Retention) -> None:
         digest = hashlib.sha256()
@@ -111,7 +152,10 @@ class RetentionJob:
 
     def _record(self, event_code: EventCode, detail: Detail, now_ms: int, status: Outcome = Outcome.SUCCEEDED) -> None:
         """Not before the moment that the check went by: the verifier takes no shredding for one of what is younger."""
-        record = Record(
+        self.write([self._made(event_code, detail, now_ms, status)])
+
+    def _made(self, event_code: EventCode, detail: Detail, now_ms: int, status: Outcome) -> Record:
+        return Record(
             event_code=event_code,
             time_ms=max(now_ms, int(time.time() * 1000)),
             actor=self.actor,
@@ -120,7 +164,6 @@ class RetentionJob:
             resource=Resource(connection="audit-log", operation="audit.retention_check", protocol="cli"),
             detail=detail,
         )
-        self.write([record])
 
 
 def result_of(settings: AuditSettings, found: Retention) -> Detail:
@@ -130,6 +173,7 @@ def result_of(settings: AuditSettings, found: Retention) -> Detail:
         "key_bags": found.bags,
         "over_age": len(found.over_age),
         "quarantined": len(found.quarantined),
+        "obliged_over_age": len(found.obliged),
         "oldest_key_bag_ms": found.oldest_bag_ms,
         "newest_key_bag_ms": found.newest_bag_ms,
         "evidence_objects": found.evidence,

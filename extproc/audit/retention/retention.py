@@ -18,8 +18,10 @@ import msgspec
 from extproc.audit.log.segment import Manifest
 from extproc.audit.log.spool import segments
 from extproc.audit.names import Part, segment_file
+from extproc.audit.reading.exchanges import ExchangeRecords
 from extproc.audit.reading.holdings import Epoch, Holdings
 from extproc.audit.refusal import NOT_PARSED, AuditRefused
+from extproc.audit.retention.obliged import find_outlived
 from extproc.audit.retention.shredding import quarantined_keys
 from extproc.audit.settings import AuditSettings, LockMode, S3Store
 from extproc.audit.signed import split_document
@@ -68,14 +70,16 @@ class Retention:
     unlocked: tuple[str, ...]
     """Of the sample, what is not locked for twelve months; empty where the store is one without locks."""
     incomplete: bool
-    """A segment's age could not be read."""
+    """A segment's age, or what a policy said of its exchanges, could not be read."""
     quarantined: tuple[Path, ...]
     """Damaged files in the spool, older than the limit, with keys."""
+    obliged: tuple[ExchangeRecords, ...]
+    """Exchanges whose transcript a policy lets live shorter, and that time is over."""
 
     @property
     def outlived(self) -> bool:
         """Whether any key is kept for longer than it may be."""
-        return bool(self.over_age or self.quarantined)
+        return bool(self.over_age or self.quarantined or self.obliged)
 
     @property
     def history_days(self) -> int:
@@ -97,6 +101,7 @@ def check_retention(settings: AuditSettings, holdings: Holdings, now_ms: int) ->
     known = [int(age) for age in ages if age is not UNKNOWN_MS]
     sample = _sample(holdings, now_ms)
     locks = _locks(settings, holdings)
+    outlived = find_outlived(holdings, now_ms)
     return Retention(
         now_ms=now_ms,
         limit_ms=limit_ms,
@@ -110,8 +115,9 @@ def check_retention(settings: AuditSettings, holdings: Holdings, now_ms: int) ->
         sampled=len(sample),
         out_of_reach=tuple(key for key, version in sample if not _is_at_hand(holdings, key, version)),
         unlocked=tuple(key for key, version in sample if locks and not _is_locked(locks, key, version, now_ms)),
-        incomplete=len(known) < len(ages),
+        incomplete=outlived.unread or len(known) < len(ages),
         quarantined=quarantined_keys(settings.spool, limit_ms),
+        obliged=outlived.exchanges,
     )
 
 
