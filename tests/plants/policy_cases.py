@@ -3,7 +3,7 @@
 from tests.plants.plant import Plant
 
 CASES = "tests/core/test_policy_cases.py::"
-COMMANDS = "tests/policies/test_policy_commands.py::"
+COMMANDS = "tests/edge/settings/test_policy_commands.py::"
 RELOAD = "tests/edge/settings/test_policy_reload.py::"
 FORMAT = "tests/core/test_yaml_format.py::"
 
