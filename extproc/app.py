@@ -54,6 +54,7 @@ from extproc.edge.server import ExtProcServer
 from extproc.edge.services import Services
 from extproc.edge.settings import Settings
 from extproc.edge.settings_file import read_credential, read_digest_key, read_mask_keys
+from extproc.edge.shadow_control import ShadowControl
 from extproc.edge.telemetry import Telemetry
 
 JOURNAL_WATCH_SECONDS = 0.5
@@ -183,14 +184,16 @@ class Worker:
             asyncio.TaskGroup() as tasks,
         ):
             authenticator = Authenticator(settings.issuers, client, terms=identity_terms(settings, in_force.digest_key))
-            issuers = IdentityControl(
-                authenticator,
-                lambda code, status, **detail: _append(journal, code, status, in_force.get().policy, **detail),
-                telemetry,
-            )
+
+            def note(code: EventCode, status: Outcome, **detail: str | float | bool) -> None:
+                _append(journal, code, status, in_force.get().policy, **detail)
+
+            issuers = IdentityControl(authenticator, note, telemetry)
+            shadows = ShadowControl(lambda: in_force.get().policy, note, telemetry)
             works = (
                 authenticator.run(),
                 issuers.run(),
+                shadows.run(),
                 desk.run(),
                 budgets.run(),
                 policy_file.run(),

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from extproc.cli.policy_files import print_problems, print_unreadable, read_policy
+from extproc.cli.policy_files import print_problems, print_unreadable, read_file
 from extproc.core.masking.mask import label_of
 from extproc.core.masking.rule_catalogue import rules_of
 from extproc.core.masking.rules import compile_rule
@@ -33,7 +34,7 @@ def check_command(files: tuple[Path, ...], config: Path | None) -> None:
     Their tests are checked and not run: `extproc policy test` runs them. Exits 0 when all are clean, 1 when some have
     problems, 2 when some cannot be read.
     """
-    fitness = None
+    fitness = Fitness()
     if config is not None:
         from extproc.cli.config import settings_or_exit  # noqa: PLC0415
 
@@ -45,9 +46,9 @@ def check_command(files: tuple[Path, ...], config: Path | None) -> None:
     raise SystemExit(max(codes))
 
 
-def _check(file: Path, fitness: Fitness | None) -> int:
+def _check(file: Path, fitness: Fitness) -> int:
     try:
-        policy = read_policy(file, fitness)
+        policy = fitness.parse(read_file(file), datetime.now(UTC).date())
     except OSError as error:
         print_unreadable(file, error)
         return _UNREADABLE

@@ -9,7 +9,6 @@ from extproc.core.document import Problem
 from extproc.core.policy import Policy
 from extproc.core.policy_document import PolicyInvalid, parse_policy
 from extproc.edge.bounded_file import MAX_FILE_BYTES, read_failure
-from extproc.edge.policy_file import Fitness
 
 
 def read_file(file: Path) -> bytes:
@@ -18,9 +17,9 @@ def read_file(file: Path) -> bytes:
         return opened.read(MAX_FILE_BYTES)
 
 
-def read_policy(file: Path, fitness: Fitness | None = None) -> Policy:
-    """The policy in the file, fit for a deployment if one is given. Raises `OSError` and `PolicyInvalid`."""
-    return parse_policy(read_file(file)) if fitness is None else fitness.parse(read_file(file))
+def read_policy(file: Path) -> Policy:
+    """The policy in the file, whatever the deployment. Raises `OSError` and `PolicyInvalid`."""
+    return parse_policy(read_file(file))
 
 
 def policy_or_exit(file: Path) -> Policy:

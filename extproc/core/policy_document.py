@@ -38,19 +38,24 @@ class PolicyInvalid(DocumentInvalid):
 
 
 def parse_policy(
-    data: bytes, *, max_wait_seconds: float = MAX_WAIT_SECONDS, has_mask_key: bool = True, today: date = date.min
+    data: bytes,
+    *,
+    max_wait_seconds: float = MAX_WAIT_SECONDS,
+    has_mask_key: bool = True,
+    today: date = date.min,
+    connections: frozenset[str] = frozenset(),
 ) -> Policy:
     """The policy that `data` says. Raises `PolicyInvalid` with all problems, and never returns half of a policy.
 
     No hold may wait longer than `max_wait_seconds` on the open connection. `has_mask_key`: tokens can be made. A rule
-    whose shadow ended before `today` is a problem.
+    whose shadow ended before `today` is a problem, and one of none of the deployment's `connections`, if any are given.
     """
     report = parse_document(data)
     document = None
     if report.value is not None or not report.problems:
         check_schema(report, "policy")
         document = _Document(report)
-        document.check(max_wait_seconds, today)
+        document.check(max_wait_seconds, today, tuple(sorted(connections)))
         _check_masking(report, has_mask_key=has_mask_key)
         check_policy_cases(report)
     if document is None or report.problems:
@@ -83,7 +88,7 @@ class _Document:
         by_source = {condition.source: condition for condition in self._conditions.compiled.values()}
         self._builder = Builder(build_known(known), build_lists(lists), by_source.__getitem__)
 
-    def check(self, max_wait_seconds: float, today: date) -> None:
+    def check(self, max_wait_seconds: float, today: date, deployed: tuple[str, ...]) -> None:
         report = self._report
         if not isinstance(report.value, dict) or len(list(report.items(("rules",)))) > MAX_RULES:
             return
@@ -94,7 +99,7 @@ class _Document:
         self._each("budgets", lambda path, budget: _check_budget(report, path, budget, max_wait_seconds))
         for section in ("rules", "response_rules", "budgets"):
             self._each(section, lambda path, _: check_thresholds(report, (*path, "match")))
-        NameCheck(report, self._builder, self._conditions.compiled).check()
+        NameCheck(report, self._builder, self._conditions.compiled, deployed).check()
         self._check_reach()
 
     def _check_reach(self) -> None:

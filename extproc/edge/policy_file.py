@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from extproc.core.document import Problem
@@ -47,9 +48,18 @@ class Fitness:
             frozenset(connection.name for connection in settings.connections),
         )
 
-    def parse(self, data: bytes) -> Policy:
-        """The policy that `data` says, if this deployment can do what it asks. Raises `PolicyInvalid`."""
-        return parse_policy(data, max_wait_seconds=self.max_wait_seconds, has_mask_key=self.has_mask_key)
+    def parse(self, data: bytes, today: date = date.min) -> Policy:
+        """The policy that `data` says, if this deployment can do what it asks. Raises `PolicyInvalid`.
+
+        The service does not say `today`: a shadow that is over is a failing control there, and refuses no start.
+        """
+        return parse_policy(
+            data,
+            max_wait_seconds=self.max_wait_seconds,
+            has_mask_key=self.has_mask_key,
+            connections=self.connections,
+            today=today,
+        )
 
 
 def places_of(problems: tuple[Problem, ...]) -> tuple[str, ...]:

@@ -99,4 +99,18 @@ PLANTS = (
         "    if not after.text:\n",
         FORMAT + "test_a_form_that_says_something_else_is_refused",
     ),
+    Plant(
+        "policy: a shadow that is over is not told",
+        "edge/shadow_control.py",
+        "        over = frozenset(expired_shadows(self._policy(), today))\n",
+        "        over = frozenset[str]()\n",
+        "tests/edge/settings/test_shadow_control.py::test_a_shadow_that_is_over_is_told_once_until_the_policy_changes",
+    ),
+    Plant(
+        "policy: check does not look at the deployment's connections",
+        "core/policy/check_names.py",
+        '        elif key == "connections" and self._deployed and ',
+        '        elif key == "connection" and self._deployed and ',
+        COMMANDS + "test_check_against_a_deployment",
+    ),
 )

@@ -18,9 +18,15 @@ _LISTABLE: Final = ("groups", "subjects", "models", "connections")
 
 
 class NameCheck:
-    """`builder` has the document's lists and known names; `conditions` are those that compiled, by their path."""
+    """`builder` has the document's lists and known names; `conditions` are those that compiled, by their path.
 
-    def __init__(self, report: Report, builder: Builder, conditions: Mapping[Path, Condition]) -> None:
+    `deployed` names the connections that the configuration has; empty where none is at hand.
+    """
+
+    def __init__(
+        self, report: Report, builder: Builder, conditions: Mapping[Path, Condition], deployed: tuple[str, ...] = ()
+    ) -> None:
+        self._deployed = deployed
         self._report = report
         self._builder = builder
         self._conditions = conditions
@@ -71,6 +77,9 @@ class NameCheck:
         there: tuple[str, ...] = {"models": known.models, "connections": known.connections}.get(key, ())
         if name and there and not globs_meet((name,), there):
             self._report.add(path, f"{quoted(name)}{of} is not one of `known.{key}`", nearest(name, there))
+        elif key == "connections" and self._deployed and not globs_meet((name,), self._deployed):
+            hint = nearest(name, self._deployed)
+            self._report.add(path, f"{quoted(name)}{of} is no connection of the configuration", hint)
 
     def _check_span(self, path: Path) -> None:
         span = self._report.sound(path)

@@ -209,3 +209,25 @@ def _undescribed(part: Any, root: dict[str, Any], path: tuple[str, ...]) -> list
         for index, value in enumerate(part):
             found += _undescribed(value, root, (*path, str(index)))
     return found
+
+
+def test_check_against_a_deployment(write: Any, put: Any, minimal: dict[str, Any]) -> None:
+    """Its longest hold, its mask keys and its connections; without one none of that is a problem."""
+    hold = "  - {name: h, effect: hold, match: {}, hold: {approvers: [a], wait: 2m, expire: 1h}}\n"
+    text = POLICY.partition("tests:")[0].replace("[analysts]}", "[analysts], connections: [modle]}") + hold
+    file = write("p.yaml", text.replace("rules:", "masking: {styles: {pan: token}}\nrules:", 1))
+    assert run("check", file)[0] == 0
+    code, output = run("check", file, "--config", put({**minimal, "envoy": {"max_hold": "1m"}}))
+    assert code == 1
+    assert [line.removeprefix(f"{file}:").split(": ", 1)[1] for line in output.splitlines()[:3]] == [
+        "masking.styles.pan: `token` needs a key, and the service has none (give it `mask_keys` in its configuration)",
+        "rules[0].match.connections[0]: `modle` is no connection of the configuration (did you mean `model`?)",
+        "rules[2].hold.wait: must be at most 60s (the configuration's `envoy.max_hold` is the limit)",
+    ]
+
+
+def test_check_says_that_a_shadow_is_over(write: Any) -> None:
+    over = "  - {name: s, effect: deny, match: {}, mode: shadow, shadow_until: 2026-01-01}\n"
+    code, output = run("check", write("p.yaml", POLICY.partition("tests:")[0] + over))
+    assert code == 1
+    assert "rules[2].shadow_until: the shadow ended on 2026-01-01" in output
