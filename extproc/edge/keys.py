@@ -18,7 +18,7 @@ from extproc.edge.key_source import FETCH_SECONDS, KeySource
 WAIT_SECONDS: Final = 2 * FETCH_SECONDS + 0.5
 """How long a request waits for a refetch: discovery, then the JWK set."""
 REFETCH_SECONDS: Final = 10.0
-"""Requests cause at most one refetch in this time, so that invented key ids do not become load on the issuer."""
+"""Requests cause at most one refetch in this time that finds no new key: invented ids are no load on the issuer."""
 MAX_BACKOFF_SECONDS: Final = 30.0
 """Between attempts while the issuer cannot be reached; the first comes after one second."""
 FAILURES_BEFORE_DOWN: Final = 2
@@ -106,7 +106,9 @@ class IssuerKeys:
         try:
             document = await self._source.load()
             if self.key_set is None or document != self.key_set.document:
-                self.key_set = parse_key_set(document, self.issuer)
+                known, self.key_set = self.key_set, parse_key_set(document, self.issuer)
+                if known is not None and self.key_set.keys.keys() - known.keys.keys():
+                    self._refetched_at = -math.inf  # it has rotated: whoever asked was right, and may ask again
         except Unavailable:
             self._failures += 1
             if self._failures == 1:

@@ -158,6 +158,19 @@ async def test_invented_kids_cause_one_fetch_in_the_interval(start: Any, toy: An
     assert toy.count() == 3
 
 
+async def test_a_rotation_that_was_found_does_not_use_up_the_limit(start: Any, toy: Any, key: Any, clock: Any) -> None:
+    authenticator = start(toy.issuer())
+    await authenticator.verify(key.token(toy.url))
+    for number in range(3):
+        fresh = key.another(f"n-{number}")
+        toy.keys = [fresh.jwk(), *toy.keys]
+        assert (await authenticator.verify(fresh.token(toy.url))).subject == "u-1"
+    assert toy.count() == 4
+    for number in range(5):
+        assert await refusal(authenticator, key.another(f"x-{number}").token(toy.url)) is Reason.TOKEN_INVALID
+    assert toy.count() == 5
+
+
 async def test_a_withdrawn_key_ends_the_tokens_it_signed_though_they_are_cached(start: Any, toy: Any, key: Any) -> None:
     authenticator = start(toy.issuer())
     token, fresh = key.token(toy.url), key.another("k-2")

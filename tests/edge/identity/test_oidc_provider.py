@@ -11,7 +11,6 @@ import pytest
 from extproc.core.issuer import Issuer
 from extproc.core.reasons import REFUSALS, Reason, Unavailable, Unverified
 from extproc.core.record import EventCode, Outcome
-from extproc.edge import keys as keys_module
 from extproc.edge.identity_control import IdentityControl
 
 
@@ -49,7 +48,7 @@ async def test_real_tokens_real_rotation_real_outage(start: Any, provider: Any, 
 
 
 async def test_no_request_is_refused_while_keys_rotate_under_load(start: Any, provider: Any, clock: Any) -> None:
-    """Requests with tokens of the old keys and of the new ones, all the time, through three rotations."""
+    """Requests all the time, with tokens of the old keys and then of the new ones, through three rotations at once."""
     clock.now = time.time()
     issuer = Issuer(provider.url, ("extproc",), ("RS256", "ES256"), discovery=True)
     authenticator = start(issuer)
@@ -71,7 +70,6 @@ async def test_no_request_is_refused_while_keys_rotate_under_load(start: Any, pr
             before = len(accepted)
             while len(accepted) < before + 100:
                 await asyncio.sleep(0.01)
-            clock.now += keys_module.REFETCH_SECONDS  # providers do not rotate more often than this
         over.set()
     assert set(accepted) == {"svc-es"}
     assert len(accepted) > 300
