@@ -135,7 +135,7 @@ def _verify(parts: Parts, posted: str, asked: _Login | None, now: float) -> Acce
         issuer=provider.entity_id,
         audience=settings.saml.entity_id,
         recipient=settings.acs_url,
-        request_id=asked.request_id if asked else "",
+        request_ids=frozenset(([asked.request_id] if asked else []) + [""] * settings.saml.allow_unsolicited),
         skew_seconds=settings.saml.skew_seconds,
     )
     find = functools.partial(assertion_of_response, recipient=settings.acs_url)

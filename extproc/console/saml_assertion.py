@@ -59,12 +59,12 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an assertion must say. `request_id` is what this browser asked; empty: nothing was asked."""
+    """What an assertion must say. It answers one of `request_ids`; an empty one stands for an answer to nothing."""
 
     issuer: str
     audience: str
     recipient: str
-    request_id: str
+    request_ids: frozenset[str]
     skew_seconds: int
 
 
@@ -103,7 +103,7 @@ def _check_confirmations(assertion: Assertion, expected: Expected, now: float) -
     living = [each for each in mine if each.not_on_or_after > now - expected.skew_seconds]
     if not living:
         raise SamlRefused(SamlCode.EXPIRED)
-    if any(each.in_response_to == expected.request_id for each in living):
+    if any(each.in_response_to in expected.request_ids for each in living):
         return max(each.not_on_or_after for each in living)
     raise SamlRefused(SamlCode.WRONG_REQUEST if living[0].in_response_to else SamlCode.UNSOLICITED)
 

@@ -113,7 +113,7 @@ def _verify(parts: Parts, assertion: str, now: float) -> Accepted:
         issuer=provider.entity_id,
         audience=settings.token_url,
         recipient=settings.token_url,
-        request_id="",
+        request_ids=frozenset({""}),
         skew_seconds=settings.saml.skew_seconds,
     )
     bare = assertion.rstrip("=")

@@ -15,6 +15,10 @@ MAX_XML_BYTES: Final = 256 * 1024
 """A response with some hundred groups takes about 60 KiB."""
 MAX_ELEMENTS: Final = 5_000
 """A response with 512 groups has about 600."""
+MAX_ATTRIBUTES: Final = 64
+"""Of one element; SAML knows fewer than ten. lxml lists them in quadratic time."""
+MAX_NAMESPACES: Final = 2_048
+"""Declared in a document: some providers declare two with each value. Canonical XML looks at all of them everywhere."""
 _ID_NAMES: Final = frozenset({"id", "assertionid", "responseid"})
 _DECLARATION = re.compile(
     r"""\A<\?xml\s+version=["']1\.0["'](?:\s+encoding=["']utf-8["'])?(?:\s+standalone=["'](?:yes|no)["'])?\s*\?>\s*""",
@@ -34,9 +38,12 @@ def parse_xml(data: bytes) -> etree._Element:
     # `<` is never text in well-formed XML, so these two are exact.
     if "<!" in text or "<?" in text:
         raise SamlRefused(SamlCode.FORBIDDEN_XML)
-    root = parse_clean(text.encode())
-    if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
+    if text.count("xmlns") > MAX_NAMESPACES:
         raise SamlRefused(SamlCode.TOO_LARGE)
+    root = parse_clean(text.encode())
+    for number, element in enumerate(root.iter()):
+        if number >= MAX_ELEMENTS or len(element.attrib) > MAX_ATTRIBUTES:
+            raise SamlRefused(SamlCode.TOO_LARGE)
     _refuse_same_ids(root)
     return root
 

@@ -89,11 +89,13 @@ class RealConsole:
     def start(cls, folder: Path, provider: RealProvider) -> "RealConsole":
         """Returns once it is ready."""
         url, config = configure(folder, provider)
-        with (folder / "console.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "extproc", "console", "--config", str(config)], cwd=ROOT, stderr=log
-            )
-        console = cls(folder, config, url, process)
+        console = cls(folder, config, url, _spawn(folder, config))
+        console.wait_ready()
+        return console
+
+    def start_again(self) -> "RealConsole":
+        """Another process by the same configuration."""
+        console = RealConsole(self.folder, self.config, self.url, _spawn(self.folder, self.config))
         console.wait_ready()
         return console
 
@@ -122,6 +124,13 @@ class RealConsole:
         if self.process.poll() is None:
             self.process.terminate()
         return self.process.wait(30)
+
+
+def _spawn(folder: Path, config: Path) -> "subprocess.Popen[bytes]":
+    with (folder / "console.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "extproc", "console", "--config", str(config)], cwd=ROOT, stderr=log
+        )
 
 
 def configure(folder: Path, provider: RealProvider) -> tuple[str, Path]:

@@ -11,12 +11,17 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from extproc.audit.keys.keys import open_keys
+from extproc.audit.log.journal import Journal
+from extproc.cli.main import main
 from extproc.console.token import GRANT_TYPE
 from extproc.core.identity import UnverifiedToken
 from extproc.core.issuer import Issuer
 from extproc.core.principal import Principal
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.settings_file import load_settings
 from tests.console.live import ROOT, RealConsole, RealProvider, configure, log_in
 
 
@@ -81,13 +86,13 @@ async def test_tokens_of_either_key_hold_while_the_console_rotates(
     console: RealConsole, provider: RealProvider
 ) -> None:
     before = exchange(console, provider.assertion(f"{console.url}/token")).json()["access_token"]
-    done = extproc("console", "rotate-keys", "--config", str(console.config))
-    assert done.returncode == 0, done.stderr
-    assert " signs from 20" in done.stdout
+    done = CliRunner().invoke(main, ["console", "rotate-keys", "--config", str(console.config)])
+    assert done.exit_code == 0, done.output
+    assert " signs from 20" in done.output
     assert len(published(console)) == 2
     assert (await verify(console, before)).subject == "anna"
-    done = extproc("console", "rotate-keys", "--compromised", "--config", str(console.config))
-    assert " signs now" in done.stdout
+    done = CliRunner().invoke(main, ["console", "rotate-keys", "--compromised", "--config", str(console.config)])
+    assert " signs now" in done.output
     assert len(published(console)) == 1
     after = exchange(console, provider.assertion(f"{console.url}/token")).json()["access_token"]
     assert (await verify(console, after)).subject == "anna"
@@ -108,17 +113,24 @@ def test_the_provider_s_new_certificate_counts_once_it_is_in_the_file(
     provider.write_metadata(console.folder / "idp.xml")
 
 
-def test_everything_is_in_a_log_that_verifies(tmp_path_factory: pytest.TempPathFactory, provider: RealProvider) -> None:
+def test_everything_is_in_a_log_that_verifies_beside_a_worker_s_and_after_a_kill(
+    tmp_path_factory: pytest.TempPathFactory, provider: RealProvider
+) -> None:
     folder = tmp_path_factory.mktemp("recorded")
-    console = RealConsole.start(folder, provider)
-    try:
-        with console.client() as browser:
-            assert log_in(browser).status_code == 303
-            browser.post("/logout")
-        given = provider.assertion(f"{console.url}/token")
-        assert [exchange(console, given).status_code for _ in range(2)] == [200, 400]
-    finally:
-        assert console.stop() == 0, console.log()
+    killed = RealConsole.start(folder, provider)
+    worker = open_journal(killed.config, "worker-0")
+    with killed.client() as browser:
+        assert log_in(browser).status_code == 303
+        killed.process.kill()
+        killed.process.wait()
+        console = killed.start_again()
+        try:
+            browser.post("/logout")  # the session is the store's, not the process's
+            given = provider.assertion(f"{console.url}/token")
+            assert [exchange(console, given).status_code for _ in range(2)] == [200, 400]
+            worker.close()
+        finally:
+            assert console.stop() == 0, console.log()
     said = [
         (
             line["metadata"]["event_code"],
@@ -132,7 +144,8 @@ def test_everything_is_in_a_log_that_verifies(tmp_path_factory: pytest.TempPathF
     assert said == [
         ("auth.login", anna, None), ("auth.logout", anna, None), ("auth.issue", anna, None), ("auth.fail", anna, "replayed"),
     ]  # fmt: skip
-    assert extproc("audit", "verify", "--config", str(console.config)).returncode == 0
+    verified = CliRunner().invoke(main, ["audit", "verify", "--config", str(console.config)])
+    assert verified.exit_code == 0, verified.output
     assert given[:30] not in console.log()
     assert "Änna" not in console.log()
 
@@ -140,9 +153,18 @@ def test_everything_is_in_a_log_that_verifies(tmp_path_factory: pytest.TempPathF
 def test_a_console_that_cannot_start_says_why(tmp_path: Path, provider: RealProvider) -> None:
     _, config = configure(tmp_path, provider)
     (tmp_path / "idp.xml").write_text("<broken")
-    ended = extproc("console", "--config", str(config))
+    ended = subprocess.run(
+        [sys.executable, "-m", "extproc", "console", "--config", str(config)],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1] == "console.saml.metadata: the file is not well-formed XML without a DTD"
+
+
+def open_journal(config: Path, writer: str) -> Journal:
+    """Another process's, as far as the spool knows."""
+    settings = load_settings(config).audit
+    return Journal.open(settings, open_keys(settings), writer=writer, deliver=lambda run: run())
 
 
 def published(console: RealConsole) -> list[Any]:
@@ -155,15 +177,5 @@ def evidence(folder: Path) -> list[Any]:
     """Every record in the store: the console ships by itself."""
     files = sorted((folder / "store").rglob("*.jsonl"))
     lines = [json.loads(line) for file in files if "/evidence/" in str(file) for line in file.read_text().splitlines()]
-    return [line for line in lines if "/console/" in line["chain"]["origin"]]
-
-
-def extproc(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "extproc", *arguments],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    own = [line for line in lines if "/console/" in line["chain"]["origin"]]
+    return sorted(own, key=lambda line: (line["time"], line["chain"]["seq"]))

@@ -2,11 +2,14 @@
 
 import copy
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 from signxml.algorithms import DigestAlgorithm, SignatureMethod
 from signxml.signer import XMLSigner
@@ -37,7 +40,7 @@ from tests.console.idp import (
 )
 from tests.console.wrapping import WRAPPINGS
 
-EXPECTED = Expected(IDP, SP, ACS, "_request", skew_seconds=60)
+EXPECTED = Expected(IDP, SP, ACS, frozenset({"_request"}), skew_seconds=60)
 SETTINGS = SamlSettings(Path("idp.xml"), SP, attributes=SamlAttributes(groups="groups"))
 
 
@@ -277,14 +280,54 @@ OUTSIDE = b'<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]><r>&x;</r>'
         (b"<r>" + b"x" * MAX_XML_BYTES + b"</r>", SamlCode.TOO_LARGE),
         (b"<r>" + b"<e/>" * MAX_ELEMENTS + b"</r>", SamlCode.TOO_LARGE),
         (b"<e>" * 10_000 + b"</e>" * 10_000, SamlCode.NOT_XML),
+        (b"<e %s/>" % b" ".join(b'a%d=""' % n for n in range(65)), SamlCode.TOO_LARGE),
+        (b"<e %s/>" % b" ".join(b'xmlns:a%d="a"' % n for n in range(2_049)), SamlCode.TOO_LARGE),
     ],
     ids=[
         "a bomb", "an outside entity", "a DTD", "a style sheet", "CDATA", "a bomb in UTF-16", "UTF-7",
-        "an unknown entity", "half", "nothing", "huge", "many elements", "deep",
+        "an unknown entity", "half", "nothing", "huge", "many elements", "deep", "many attributes", "many namespaces",
     ],
 )  # fmt: skip
 def test_what_parsers_disagree_about_is_not_parsed(idp_keys: Keys, document: bytes, code: SamlCode) -> None:
     assert refusal(document, idp_keys) is code
+
+
+def test_the_worst_document_takes_about_twice_as_long_when_it_is_twice_as_large(idp_keys: Keys) -> None:
+    """Before a signature holds, anybody's document is read: no size of it makes the time grow faster than it."""
+
+    def seconds(values: int) -> float:
+        document = good(idp_keys)
+        statement = document.find(f"{Q}Assertion/{Q}AttributeStatement")
+        for number in range(values):
+            add(add(statement, "Attribute", Name="x"), "AttributeValue", Extra=str(number)).text = "y"
+        data = etree.tostring(document)
+        taken = []
+        for _ in range(3):
+            begun = time.process_time()
+            refusal(data, idp_keys)
+            taken.append(time.process_time() - begun)
+        return min(taken)
+
+    assert seconds(2_000) < 8 * seconds(500)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_what_is_damaged_anywhere_is_refused_or_says_the_same(data: st.DataObject, idp_keys: Keys) -> None:
+    """No other failure, and nobody else: bytes changed, left out, or repeated elsewhere."""
+    whole = etree.tostring(good(idp_keys))
+    start = data.draw(st.integers(0, len(whole) - 1))
+    end = data.draw(st.integers(start, min(len(whole), start + 400)))
+    middle = data.draw(st.binary(max_size=4) | st.just(whole[start:end]))
+    elsewhere = data.draw(st.integers(0, len(whole)))
+    damaged = data.draw(
+        st.sampled_from([whole[:start] + middle + whole[end:], whole[:elsewhere] + middle + whole[elsewhere:]])
+    )
+    try:
+        accepted = verify(damaged, idp_keys)
+    except SamlRefused:
+        return
+    assert accepted.person == verify(whole, idp_keys).person
 
 
 def test_a_comment_does_not_cut_a_name_short(idp_keys: Keys) -> None:

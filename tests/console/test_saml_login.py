@@ -2,12 +2,17 @@
 
 import base64
 import zlib
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from lxml import etree
 
+from extproc.audit.refusal import AuditRefused
+from extproc.console.failures import MAX_ADDRESSES, Failures
+from extproc.console.sealing import open_sealing
 from tests.console.conftest import World
 from tests.console.idp import ACS, IDP, SP, Spec
 
@@ -181,3 +186,49 @@ async def test_what_a_provider_says_is_shown_as_text(world: World, browser: http
     front = (await browser.get("/")).text
     assert "<script>" not in front
     assert "&lt;script&gt;" in front
+
+
+async def test_a_login_may_begin_at_the_provider_only_where_that_is_configured(world: World) -> None:
+    unasked = world.answer(Spec(in_response_to=""))
+    async with world.browser() as browser:
+        assert (await browser.post("/saml/acs", data={"SAMLResponse": unasked})).status_code == 403
+        await ask(browser)
+        assert (await browser.post("/saml/acs", data={"SAMLResponse": unasked})).status_code == 403
+    assert world.refusals == ["unsolicited", "unsolicited"]
+    settings = world.parts.settings
+    world.parts = replace(world.parts, settings=replace(settings, saml=replace(settings.saml, allow_unsolicited=True)))
+    async with world.browser() as browser:
+        await ask(browser)
+        done = await browser.post("/saml/acs", data={"SAMLResponse": world.answer(Spec(in_response_to="_other"))})
+        assert done.status_code == 403
+        begun = Spec(in_response_to=await ask(browser), assertion_id="_a2")
+        assert (await browser.post("/saml/acs", data={"SAMLResponse": world.answer(begun)})).status_code == 303
+    async with world.browser() as browser:
+        done = await browser.post("/saml/acs", data={"SAMLResponse": unasked, "RelayState": "/style.css"})
+        assert done.headers["location"] == "https://console.example.org/style.css"
+
+
+def test_addresses_are_counted_apart_and_a_network_of_ipv6_together() -> None:
+    failures = Failures()
+    for number in range(10):
+        failures.failed(f"2001:db8::{number}", 0.0)
+    assert failures.wait_seconds("2001:db8::ffff", 1.0) == 59
+    assert failures.wait_seconds("2001:db8:0:1::1", 1.0) == 0
+    for number in range(MAX_ADDRESSES):
+        failures.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 2.0)
+    assert failures.wait_seconds("2001:db8::1", 3.0) == 0
+
+
+def test_what_was_sealed_opens_for_its_purpose_and_by_its_key_only(tmp_path: Path) -> None:
+    sealing = open_sealing(tmp_path / "a")
+    sealed = sealing.seal("login", "value", 100.0)
+    assert sealing.open("login", sealed, 99.0) == "value"
+    assert open_sealing(tmp_path / "a").open("login", sealed, 99.0) == "value"
+    assert sealing.open("other", sealed, 99.0) is None
+    assert sealing.open("login", sealed, 100.0) is None
+    assert open_sealing(tmp_path / "b").open("login", sealed, 99.0) is None
+    for broken in ("", "x", sealed[:-4], sealed[:20] + "A" + sealed[21:], "é"):
+        assert sealing.open("login", broken, 99.0) is None
+    (tmp_path / "a" / "session.key").chmod(0o644)
+    with pytest.raises(AuditRefused, match="0600"):
+        open_sealing(tmp_path / "a")
