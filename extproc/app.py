@@ -40,6 +40,7 @@ from extproc.core.record import Actor, EventCode, Outcome, PolicyRef, Record, Re
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Secret
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.credential_files import CredentialFiles
 from extproc.edge.direct import DIRECT
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.hardening import die_with_parent, forbid_core_dumps
@@ -53,7 +54,7 @@ from extproc.edge.program import digest_file, digest_package, program_name
 from extproc.edge.server import ExtProcServer
 from extproc.edge.services import Services
 from extproc.edge.settings import Settings
-from extproc.edge.settings_file import read_credential, read_digest_key, read_mask_keys
+from extproc.edge.settings_file import read_digest_key, read_mask_keys
 from extproc.edge.shadow_control import ShadowControl
 from extproc.edge.telemetry import Telemetry
 
@@ -98,6 +99,11 @@ class PolicyInForce:
             seal=self.seal,
         )
 
+    def serve(self, connections: tuple[Connection, ...]) -> None:
+        """Other connections, or the same with other credentials, for new exchanges; running ones keep theirs."""
+        self.connections = connections
+        self.snapshot = replace(self.get(), connections=connections)
+
     def get(self) -> Snapshot:
         if self.snapshot is None:
             raise RuntimeError("no policy was loaded")
@@ -129,6 +135,7 @@ class Worker:
         self._settings = settings
         self._index = index
         self._stop = asyncio.Event()
+        self._credentials = CredentialFiles(settings.connections)
         # All workers of a pod see the same file: one of them tells.
         self._events = KubernetesEvents(Cluster.around(os.environ) if index == 0 else None)
 
@@ -145,7 +152,7 @@ class Worker:
         keys.content.prepare(APPROVALS)
         custodian = load_custodian_key(settings.audit.sealed_key) if settings.audit.sealed_key else None
         in_force = PolicyInForce(
-            self._connections(),
+            self._credentials.load(),
             settings,
             digest_key=read_digest_key(settings.digest_key_file),
             mask_key=next(iter(read_mask_keys(settings)), None),
@@ -163,12 +170,6 @@ class Worker:
             telemetry.stop(2.0)
         if journal.failed:
             sys.exit(1)  # the supervisor starts another, which has a journal of its own
-
-    def _connections(self) -> tuple[Connection, ...]:
-        return tuple(
-            item.served(read_credential(item.credential_file) if item.credential_file else None)
-            for item in self._settings.connections
-        )
 
     async def _serve(self, in_force: PolicyInForce, journal: Journal, keys: AuditKeys, telemetry: Telemetry) -> None:
         settings = self._settings
@@ -194,6 +195,7 @@ class Worker:
                 authenticator.run(),
                 issuers.run(),
                 shadows.run(),
+                self._credentials.run(in_force.serve, note, telemetry),
                 desk.run(),
                 budgets.run(),
                 policy_file.run(),

@@ -14,6 +14,7 @@ from extproc.core.document import Problem
 from extproc.core.policy import Policy
 from extproc.core.policy_document import parse_policy
 from extproc.core.reasons import Reason, Unavailable
+from extproc.core.snapshot import Connection
 from extproc.core.trust import Secret
 from extproc.edge.settings_file import load_settings
 from extproc.local.guard import Wanted, write_config
@@ -76,6 +77,17 @@ def world(tmp_path: Path) -> World:
 def test_without_a_policy_nothing_is_answered(world: World) -> None:
     with pytest.raises(RuntimeError):
         PolicyInForce((), world.in_force.settings, Secret(SECRET)).get()
+
+
+def test_a_new_credential_is_for_new_exchanges_only(world: World) -> None:
+    """A running exchange keeps its snapshot; a policy that comes later does not bring the old credential back."""
+    before = world.in_force.get()
+    served = (Connection("gpu", credential=Secret("new")),)
+    world.in_force.serve(served)
+    assert (before.connections, world.in_force.get().connections) == ((), served)
+    assert world.in_force.get().policy is before.policy
+    world.in_force.put(world.new)
+    assert world.in_force.get().connections == served
 
 
 def test_a_new_policy_is_recorded_before_it_is_in_force(world: World) -> None:

@@ -8,6 +8,7 @@ SETTINGS = "tests/core/exchange/test_connection_settings.py::"
 OPERATIONS = "tests/core/dialects/test_operations.py::"
 NAMES = "tests/core/dialects/test_model_names.py::"
 CHECKS = "tests/edge/settings/test_connection_checks.py::"
+FILES = "tests/edge/settings/test_credential_files.py::"
 WIRE = "tests/edge/session/test_wire_answers.py::"
 
 
@@ -179,5 +180,33 @@ PLANTS = (
         "if obligations.masking and unread:",
         "if False:",
         SETTINGS + "test_an_obliged_mask_refuses_what_is_not_looked_into",
+    ),
+    Plant(
+        "credentials: what is no credential takes the last one away",
+        "edge/credential_files.py",
+        "            replaced = sorted(name for name, secret in good.items() if secret.value != self._good[name].value)\n",
+        "            replaced = sorted(fresh)\n            self._good = {n: s for n, s in self._good.items() if n not in fresh}\n",
+        FILES + "test_what_is_no_credential_leaves_the_last_good_one",
+    ),
+    Plant(
+        "credentials: a failing file is not recorded",
+        "edge/credential_files.py",
+        "            self._tell(note, signal)\n",
+        "",
+        FILES + "test_what_cannot_be_recorded_is_recorded_later",
+    ),
+    Plant(
+        "credentials: half a credential is taken",
+        "edge/credential_files.py",
+        "if look == before[name] and look != self._judged[name]}",
+        "if look != self._judged[name]}",
+        FILES + "test_a_credential_that_is_being_written_is_not_taken",
+    ),
+    Plant(
+        "credentials: a later policy brings the old credential back",
+        "app.py",
+        "        self.connections = connections\n        self.snapshot = replace",
+        "        self.snapshot = replace",
+        "tests/test_app.py::test_a_new_credential_is_for_new_exchanges_only",
     ),
 )
