@@ -18,6 +18,7 @@ from bench.durability import durability_report, durability_rows, measure_durabil
 from bench.extproc_variant import start_extproc
 from bench.load import Gate, chat, exchange_all, stream_all
 from bench.measure import machine_facts, middle, percentile
+from bench.policy import policy_rows
 from bench.row import Row
 from bench.sealing import measure_full_segment, sealing_rows
 from bench.stored import log_rows, measure_log
@@ -231,7 +232,8 @@ def main() -> int:
         variants = [start(stack, int(port), folder) for start in (start_plain, start_floor, start_extproc)]
         samples = uvloop.run(measure([each for each in variants if each is not None], console.log))
     audit_rows, audit = measure_audit(console.log)
-    rows = [*compare(samples), *audit_rows]
+    console.log("a large policy")
+    rows = [*compare(samples), *policy_rows(), *audit_rows]
     console.print(render(rows, facts))
     write_report(rows, samples, audit, facts)
     console.print(f"written: {OUT}")

@@ -38,7 +38,9 @@ def print_unreadable(file: Path, error: OSError) -> None:
 
 
 def print_problems(file: Path, problems: tuple[Problem, ...], *, err: bool) -> None:
-    """Each as FILE:LINE:COLUMN: PATH: MESSAGE (HINT), and how many there are."""
+    """Each as FILE:LINE:COLUMN: PATH: MESSAGE (HINT), for a `when` with a caret under it; and how many there are."""
     for problem in problems:
         click.echo(f"{file}:{problem}", err=err)
+        for line in problem.excerpt.splitlines():
+            click.echo(f"    {line}", err=err)
     click.echo(f"{file}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", err=err)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from extproc.core.policy_document import expired_shadows, parse_policy
+from extproc.core.policy_document import PolicyInvalid, expired_shadows, parse_policy
 from tests.core.policy_texts import ALLOW, HOLD, document, parsed, problems, rule, said
 
 CUT = {"name": "c", "effect": "cut", "match": {}, "when": "response.events > 1"}
@@ -419,6 +419,18 @@ def test_what_is_known_and_used_is_no_error() -> None:
     assert policy.rules[0].match.groups == ("s-1", "o-1", "o-2")
     assert policy.rules[1].hold is not None
     assert policy.rules[1].hold.approver_groups == ("l-1",)
+
+
+def test_a_connection_that_the_deployment_has_not_is_an_error() -> None:
+    data = document(rule("a", "allow", {"connections": ["gpu-*", "gpu-a"]}))
+    assert parse_policy(data).rules
+    assert parse_policy(data, connections=frozenset({"gpu-a"})).rules
+    with pytest.raises(PolicyInvalid) as invalid:
+        parse_policy(data, connections=frozenset({"gpu-b"}))
+    (found,) = invalid.value.problems
+    assert found.path == "rules[0].match.connections[1]"
+    assert found.message == "`gpu-a` is no connection of the configuration"
+    assert found.hint == "did you mean `gpu-b`?"
 
 
 def test_a_shadow_that_ended_stays_one_and_is_told() -> None:

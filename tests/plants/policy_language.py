@@ -1,0 +1,178 @@
+"""Planted bugs: what a policy says is what is decided, and nothing that it says is without effect."""
+
+from tests.plants.plant import Plant
+
+WHEN = "tests/core/test_policy_conditions.py::"
+ENGINE = "tests/core/test_policy_engine.py::"
+INERT = "tests/core/test_policy_inert.py::test_what_would_be_inert_is_an_error_with_a_hint"
+
+PLANTS = (
+    Plant(
+        "a condition that cannot be told does not deny",
+        "core/policy/engine.py",
+        "in_doubt=rule.effect is not Effect.ALLOW",
+        "in_doubt=False",
+        WHEN + "test_what_cannot_be_told_denies_and_does_not_allow",
+    ),
+    Plant(
+        "a condition that cannot be told allows",
+        "core/policy/engine.py",
+        "in_doubt=rule.effect is not Effect.ALLOW",
+        "in_doubt=True",
+        WHEN + "test_what_cannot_be_told_denies_and_does_not_allow",
+    ),
+    Plant(
+        "a condition goes through any number of names",
+        "core/policy/engine.py",
+        " or len(given.facts.tool_names) > MAX_TOOL_NAMES",
+        "",
+        WHEN + "test_more_tool_names_than_a_condition_may_go_through_are_an_error",
+    ),
+    Plant(
+        "a response rule that cannot be told lets go on",
+        "core/policy/response.py",
+        "elif holds is not False:",
+        "elif holds:",
+        WHEN + "test_a_response_rule_that_cannot_be_told_cuts",
+    ),
+    Plant(
+        "a shadow is enforced",
+        "core/policy/policy.py",
+        "rule.effect is effect and rule.shadow_until is None",
+        "rule.effect is effect",
+        ENGINE + "test_shadow_is_told_and_not_enforced",
+    ),
+    Plant(
+        "a sign-in of unknown age is recent",
+        "core/policy/matching.py",
+        "principal.authenticated_at > 0 and given",
+        "not principal.authenticated_at or given",
+        ENGINE + "test_sign_in_is_asked_for_where_nothing_else_allows",
+    ),
+    Plant(
+        "an allow needs no sign-in",
+        "core/policy/engine.py",
+        "rule.require is None or signed_in_as(rule.require, self._given):\n                allowing",
+        "True:\n                allowing",
+        ENGINE + "test_sign_in_is_asked_for_where_nothing_else_allows",
+    ),
+    Plant(
+        "the mildest limit is obliged",
+        "core/policy/engine.py",
+        "tokens = min(",
+        "tokens = max(",
+        ENGINE + "test_obligations_are_the_strictest_of_what_allows",
+    ),
+    Plant(
+        "a span over midnight ends at midnight",
+        "core/policy/matching.py",
+        " or (minute < span.end and yesterday in span.days)",
+        "",
+        ENGINE + "test_times_are_those_of_the_clock_on_the_wall[over midnight]",
+    ),
+    Plant(
+        "the times of a match are not looked at",
+        "core/policy/index.py",
+        "self._timed = self._where(lambda m: bool(m.times))",
+        "self._timed = 0",
+        ENGINE + "test_times_are_those_of_the_clock_on_the_wall[hours]",
+    ),
+    Plant(
+        "services pass for people",
+        "core/policy/index.py",
+        "found &= self._kinds.accepting((principal.kind,))",
+        "found &= self._kinds.accepting(('person', 'service'))",
+        ENGINE + "test_people_and_services_are_told_apart",
+    ),
+    Plant(
+        "only the first determining rule is named",
+        "core/policy/engine.py",
+        "determining=tuple(rule.name for rule in rules)",
+        "determining=(first.name,)",
+        ENGINE + "test_all_determining_rules_are_named_in_order",
+    ),
+    Plant(
+        "groups in a condition are the provider's, not the aliases",
+        "core/policy/input_types.py",
+        "    if not aliases:\n        return groups",
+        "    if groups:\n        return groups",
+        WHEN + "test_groups_are_the_aliases_where_the_document_has_aliases",
+    ),
+    Plant(
+        "a constant condition is taken",
+        "core/policy/cel_syntax.py",
+        "if not checked.variables:",
+        "if False:",
+        WHEN + "test_what_is_wrong_stands_at_its_column_with_a_caret[constant]",
+    ),
+    Plant(
+        "a loop within a loop is taken",
+        "core/policy/cel_syntax.py",
+        "    if inside:\n        return node",
+        "    if False:\n        return node",
+        WHEN + "test_what_is_wrong_stands_at_its_column_with_a_caret[loops]",
+    ),
+    Plant(
+        "a bad pattern is found when it is met",
+        "core/policy/cel_syntax.py",
+        'call.function == "matches" and',
+        'call.function == "match" and',
+        WHEN + "test_what_is_wrong_stands_at_its_column_with_a_caret[pattern]",
+    ),
+    Plant(
+        "an excerpt shows a card number",
+        "core/document.py",
+        'shown = _CARD_LIKE.sub(lambda found: "…" * len(found[0]), shown)',
+        "pass",
+        WHEN + "test_no_excerpt_shows_a_card_number",
+    ),
+    Plant(
+        "an unknown alias of a group is taken",
+        "core/policy/check_names.py",
+        'if key == "groups" and known.groups:',
+        "if False:",
+        INERT + "[unknown alias]",
+    ),
+    Plant(
+        "an unused list is taken",
+        "core/policy/check_names.py",
+        "for name in lists.keys() - self._used_lists:",
+        "for name in ():",
+        INERT + "[unused list]",
+    ),
+    Plant(
+        "a shadow never ends",
+        "core/policy/check_rules.py",
+        "if until < today:",
+        "if False:",
+        INERT + "[a shadow that ended]",
+    ),
+    Plant(
+        "a deny under an earlier one is taken",
+        "core/policy/check_reach.py",
+        "late = other.effect is rule.effect and other_index < index",
+        "late = False",
+        INERT + "[deny under an earlier deny]",
+    ),
+    Plant(
+        "obligations of a deny are taken",
+        "core/policy/check_rules.py",
+        'for key in ("require", "obligations"):',
+        'for key in ("require",):',
+        INERT + "[obligations of a deny]",
+    ),
+    Plant(
+        "fewer tokens of a listing are taken",
+        "core/policy/check_reach.py",
+        "if rule.obligations.max_tokens and _only(rule.match, _TEXTLESS):",
+        "if False:",
+        INERT + "[fewer tokens of a listing]",
+    ),
+    Plant(
+        "a response rule without a text is taken",
+        "core/policy/check_reach.py",
+        "if _only(cut.match, _TEXTLESS):",
+        "if False:",
+        INERT + "[a response without text]",
+    ),
+)
