@@ -407,7 +407,7 @@ class Exchange:
             case ApprovalState.GRANTED:
                 ledger.phase("hold", self._since, at)
                 self._since = at
-                age_seconds = max(0.0, ledger.now_unix(at) - approval.decided_at)
+                age_seconds = max(0.0, ledger.now_unix(at) - approval.created_at)
                 self._approval = ApprovalFacts(approval.state.value, 1, age_seconds)
                 asked = self._budgeting.ask_granted(ledger.now_unix(at))
                 if asked is None:

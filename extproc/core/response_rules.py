@@ -13,13 +13,12 @@ from typing import Protocol
 
 from extproc.core.policy import (
     ApprovalFacts,
+    Condition,
     DecisionInput,
     Policy,
     ResponseCounts,
-    ResponseRule,
+    ResponseJudge,
     ResponseVerdict,
-    judge_response,
-    matches,
 )
 from extproc.core.reasons import Malformed, Reason
 
@@ -52,30 +51,35 @@ class Reads:
     """It reads a count in another way."""
 
 
-def read_counts(source: str) -> Reads:
-    """What a condition in CEL reads of the response. What looks like a use inside a text only makes it look oftener."""
+def read_counts(condition: Condition) -> Reads:
+    """What a condition in CEL reads of the response. What looks like a use inside a text only makes it look oftener.
+
+    `now` goes on while an answer comes.
+    """
+    source = condition.source
     uses = [match[1] or "" for match in _USE.finditer(source)]
     plain = [(match["name"], float(match["number"])) for match in _PLAIN.finditer(source)]
     counted = [name for name in uses if name != "findings"]
     names = [name for name, _ in plain]
     numbers = {name: tuple(sorted({number for at, number in plain if at == name})) for name in names}
     whole = any(name not in _NUMBERS for name in counted)
-    return Reads("findings" in uses, numbers, whole or len(counted) > len(plain))
+    anything = whole or len(counted) > len(plain) or "now" in condition.names
+    return Reads("findings" in uses, numbers, anything)
 
 
 class ResponseWatch:
     """Counts one answer and asks the rules that hold for its exchange, when they could say something new."""
 
-    def __init__(self, policy: Policy, given: DecisionInput, begun_at: float) -> None:
-        """`policy` has no other response rules than those whose `match` holds; times are monotonic seconds."""
+    def __init__(self, judge: ResponseJudge, approval: ApprovalFacts, begun_at: float) -> None:
+        """Times are monotonic seconds."""
         self.counts = ResponseCounts()
         self.verdict = ResponseVerdict(cut=False)
         """What was said so far: what would have cut it, in shadow, stays said."""
-        self._policy = policy
-        self._given = given
+        self.approval = approval
+        self._judge = judge
         self._begun_at = begun_at
         self._bytes = self._characters = 0
-        reads = [read_counts(rule.when.source) for rule in policy.response_rules]
+        reads = [read_counts(rule.when) for rule in judge.rules]
         self._anything = any(each.anything for each in reads)
         self._findings = any(each.findings for each in reads)
         self._numbers = {
@@ -84,10 +88,6 @@ class ResponseWatch:
             if any(name in each.numbers for each in reads)
         }
         self._seen: tuple[int, ...] = ()
-
-    @property
-    def approval(self) -> ApprovalFacts:
-        return self._given.approval
 
     def see(self, answer: Counting | None, findings: Mapping[str, int], out: bytes, at: float) -> None:
         """`out` is what would be released now. Raises `Malformed(RESPONSE_RULE)` when a rule cuts the answer."""
@@ -101,16 +101,16 @@ class ResponseWatch:
         if seen == self._seen and not self._anything:
             return
         self._seen = seen
-        self._judge(values, findings)
+        self._ask(values, findings)
 
     def finish(self, answer: Counting | None, findings: Mapping[str, int], at: float) -> None:
         """The answer has ended: the counts are those at its end."""
         if not self.verdict.cut:
             self.counts = self._counted(self._values(answer, at), findings)
 
-    def _judge(self, values: Mapping[str, float], findings: Mapping[str, int]) -> None:
+    def _ask(self, values: Mapping[str, float], findings: Mapping[str, int]) -> None:
         self.counts = self._counted(values, findings)
-        verdict, before = judge_response(self._policy, self._given, self.counts), self.verdict
+        verdict, before = self._judge.judge(self.counts), self.verdict
         self.verdict = replace(
             verdict,
             shadow=tuple(dict.fromkeys((*before.shadow, *verdict.shadow))),
@@ -151,5 +151,5 @@ class ResponseWatch:
 
 def watch_response(policy: Policy, given: DecisionInput, begun_at: float) -> ResponseWatch | None:
     """None where no response rule is for this exchange."""
-    rules: tuple[ResponseRule, ...] = tuple(rule for rule in policy.response_rules if matches(rule.match, given))
-    return ResponseWatch(replace(policy, response_rules=rules), given, begun_at) if rules else None
+    judge = ResponseJudge(policy, given)
+    return ResponseWatch(judge, given.approval, begun_at) if judge.rules else None

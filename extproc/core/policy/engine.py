@@ -153,7 +153,7 @@ class _Authorizer:
 
 
 def _strictest(given: Iterable[Obligations], profiles: tuple[str, ...]) -> Obligations:
-    """The strictest of each: the masking profile that is written first, the fewest tokens, the longest retention."""
+    """The strictest of each: the masking profile that is written first, the fewest tokens, the shortest retention."""
     each = tuple(one for one in given if one is not NOTHING_OBLIGED)
     if not each:
         return NOTHING_OBLIGED
@@ -161,4 +161,5 @@ def _strictest(given: Iterable[Obligations], profiles: tuple[str, ...]) -> Oblig
     tokens = min((one.max_tokens for one in each if one.max_tokens), default=0)
     asked = {one.durability for one in each}
     durability = next((word for word in (Durability.STORE, Durability.JOURNAL) if word in asked), "")
-    return Obligations(masking, tokens, max((one.retention_days for one in each), default=0), str(durability))
+    days = min((one.retention_days for one in each if one.retention_days), default=0)
+    return Obligations(masking, tokens, days, str(durability))

@@ -83,7 +83,11 @@ class DecisionInput:
 
 @dataclass(frozen=True, slots=True)
 class ResponseCounts:
-    """What has been counted of a response so far. `tokens` is 0 where the model server does not say."""
+    """What has been counted of a response so far. `bytes` and `characters` are of all that goes to the client.
+
+    `tokens` is what the model server says, and of a stream at least one an event; a quarter of the bytes where it says
+    nothing and streams nothing.
+    """
 
     events: int = 0
     bytes: int = 0

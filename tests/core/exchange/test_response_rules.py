@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.core import events as ev
-from extproc.core import response_rules
 from extproc.core.approval import ApprovalState
 from extproc.core.exchange import Exchange
 from extproc.core.originals import OriginalPlace
-from extproc.core.policy import Condition, DecisionInput, Match, Policy, ResponseCounts, ResponseRule, ResponseVerdict
+from extproc.core.policy import Condition, Policy, ResponseCounts, ResponseJudge, ResponseVerdict
+from extproc.core.policy_document import parse_policy
 from extproc.core.response_rules import Reads, read_counts
 from extproc.core.trust import Unmasked
 
@@ -24,6 +24,7 @@ from .conftest import Play, make_snapshot
 
 CHAT = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
 SNAPSHOT = make_snapshot()
+HOLD = {"approvers": ["approvers"], "wait": "30s", "expire": "1h"}
 CARD = "4111 1111 1111 1111"
 
 
@@ -36,44 +37,46 @@ def sse(text: str, n: int = 0) -> bytes:
     )
 
 
-def judged(policy: Policy, given_: DecisionInput, counts: ResponseCounts) -> ResponseVerdict:
-    """Stands for the engine: the conditions of these tests mean in Python what they mean in CEL."""
-    findings = SimpleNamespace(**{"pan": 0, **counts.findings})
-    fields = {name: getattr(counts, name) for name in ("events", "bytes", "characters", "tokens", "seconds")}
-    response, approval = SimpleNamespace(findings=findings, **fields), given_.approval
-    said = {"response": response, "approval": approval}
-    held = [
-        rule
-        for rule in policy.response_rules
-        if eval(rule.when.source.replace("&&", "and").replace("||", "or"), {}, said)
-    ]
-    cut = [rule for rule in held if rule.shadow_until is None]
-    shadow = tuple(rule.name for rule in held if rule.shadow_until is not None)
-    if not cut:
-        return ResponseVerdict(cut=False, shadow=shadow)
-    return ResponseVerdict(True, cut[0].name, cut[0].text, tuple(rule.name for rule in cut), shadow)
-
-
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[ResponseCounts]:
     """Every look that is taken at the rules."""
     looks: list[ResponseCounts] = []
+    judge = ResponseJudge.judge
 
-    def look(policy: Policy, given_: DecisionInput, counts: ResponseCounts) -> ResponseVerdict:
+    def look(self: ResponseJudge, counts: ResponseCounts) -> ResponseVerdict:
         looks.append(counts)
-        return judged(policy, given_, counts)
+        return judge(self, counts)
 
-    monkeypatch.setattr(response_rules, "judge_response", look)
+    monkeypatch.setattr(ResponseJudge, "judge", look)
     return looks
 
 
-def rule(source: str, **more: Any) -> ResponseRule:
-    return ResponseRule(**{"name": "many", "match": Match(), "when": Condition(source), "text": "Too much.", **more})
+def rule(when: str, **more: Any) -> dict[str, Any]:
+    return {"name": "many", "effect": "cut", "match": {}, "when": when, "text": "Too much.", **more}
 
 
-def play(*rules: ResponseRule, **changes: Any) -> Play:
+@lru_cache(maxsize=64)
+def policy_of(text: str) -> Policy:
+    return parse_policy(text.encode())
+
+
+def play(*rules: dict[str, Any], **changes: Any) -> Play:
+    document = {
+        "apiVersion": "extproc/v1",
+        "kind": "Policy",
+        "name": "test",
+        "rules": [
+            {"name": "chat", "effect": "allow", "match": {"groups": ["analysts"]}},
+            {"name": "bulk", "effect": "hold", "match": {"at_least": {"max_tokens": 2000}}, "hold": HOLD},
+        ],
+        **(
+            {"response_rules": [{**each, "name": f"{each['name']}-{n}"} for n, each in enumerate(rules)]}
+            if rules
+            else {}
+        ),
+    }
     p = Play()
-    snapshot = replace(SNAPSHOT, policy=replace(SNAPSHOT.policy, response_rules=rules), **changes)
+    snapshot = replace(SNAPSHOT, policy=policy_of(json.dumps(document)), **changes)
     p.exchange = Exchange("ex-1", snapshot, started_unix=1_700_000_000.0, started_at=p.at, accepting=True)
     return p
 
@@ -103,7 +106,7 @@ def test_a_stream_is_cut_at_the_event_that_is_too_much() -> None:
     assert p.ended_cleanly
     record = p.records[-1]
     assert (record.status, record.status_detail) == ("cut", "response_rule")
-    assert record.decision.response.rule == "many"
+    assert record.decision.response.rule == "many-0"
     assert record.findings_response == {"pan": 2}
     assert b"c" not in b"".join(entry.data for entry in p.stored if hasattr(entry, "data"))[-30:].replace(
         b"[DONE]", b""
@@ -177,7 +180,7 @@ def test_an_answer_that_is_read_whole_is_refused_before_it_leaves() -> None:
     assert json.loads(answer.body)["error"]["message"] == "Too much."
     record = p.records[-1]
     assert (record.status, record.status_detail, record.http_status) == ("cut", "response_rule", 403)
-    assert record.decision.response.rule == "many"
+    assert record.decision.response.rule == "many-0"
 
 
 def test_lines_of_ollama_end_as_its_clients_read_it() -> None:
@@ -204,17 +207,15 @@ def test_trailers_end_what_a_rule_may_still_cut() -> None:
 
 
 def test_a_rule_in_shadow_is_recorded_and_cuts_nothing() -> None:
-    from datetime import date
-
-    p = streamed(play(rule("response.findings.pan == 1", shadow_until=date(2099, 1, 1))), EVENTS)
+    p = streamed(play(rule("response.findings.pan == 1", mode="shadow", shadow_until="2099-01-01")), EVENTS)
     assert p.records[-1].status == "completed"
     response = p.records[-1].decision.response
-    assert (response.rule, response.shadow) == ("", ("many",))
+    assert (response.rule, response.shadow) == ("", ("many-0",))
     assert response.events == 6
 
 
 def test_a_rule_for_others_costs_nothing(engine: list[ResponseCounts]) -> None:
-    p = streamed(play(rule("response.events > 0", match=Match(groups=("others",)))), EVENTS)
+    p = streamed(play(rule("response.events > 0", match={"groups": ["others"]})), EVENTS)
     assert p.records[-1].status == "completed"
     assert p.records[-1].decision.response is None
     assert engine == []
@@ -250,13 +251,17 @@ def test_rules_are_looked_at_when_they_could_say_something_new(engine: list[Resp
     ],
 )  # fmt: skip
 def test_what_a_condition_reads(source: str, reads: Reads) -> None:
-    assert read_counts(source) == reads
+    assert read_counts(Condition(source)) == reads
+
+
+def test_the_time_of_day_goes_on_while_an_answer_comes() -> None:
+    assert read_counts(Condition("now > timestamp('2026-01-01T00:00:00Z')", names=frozenset({"now"}))).anything
 
 
 def test_a_grant_is_known_to_the_rules() -> None:
-    p = play(rule("approval.state == 'granted' and approval.age_seconds > 60 and response.events > 0"))
+    p = play(rule("approval.state == 'granted' && approval.age > 60.0 && response.events > 0"))
     p.forwarded({**CHAT, "max_tokens": 4000})
-    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED, decided_at=1_699_999_000.0), p.tick()))
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED, created_at=1_699_999_000.0), p.tick()))
     p.feed(ev.GrantClaimed(p.tick()))
     p.response_headers()
     p.response_body(sse("a"))
