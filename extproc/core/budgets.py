@@ -63,6 +63,11 @@ def first_step(budget: Budget, actions: Iterable[StepAction]) -> int:
     return min((step.at for step in budget.steps if step.action in actions), default=0)
 
 
+def last_step(budget: Budget, actions: Iterable[StepAction]) -> int:
+    """The count beyond which nothing more changes; 0 when there is none."""
+    return max((step.at for step in budget.steps if step.action in actions), default=0)
+
+
 def estimate_tokens(prompt_characters: int, events: int, answer_bytes: int) -> int:
     """For a model server that reports none: of a stream an event is a token, else four bytes are one."""
     answered = events if events > 1 else math.ceil(answer_bytes / _CHARACTERS_PER_TOKEN)
@@ -160,17 +165,19 @@ class Budgeting:
         return self._owes
 
     def _charges(self, given: DecisionInput, stopping: tuple[StepAction, ...]) -> tuple[Charge, ...]:
-        """What the request costs."""
+        """What the request costs. Of more cards than lead to the last step, only as many are looked up."""
         charges = []
         for budget in self._asked:
             charge = replace(self._charge(budget, given), stop_at=first_step(budget, stopping))
+            most = last_step(budget, stopping)
             match budget.count:
                 case BudgetCount.EXCHANGES:
                     charge = replace(charge, amount=1)
                 case BudgetCount.FINDINGS:
                     charge = replace(charge, amount=sum(given.findings.values()))
                 case BudgetCount.DISTINCT_CARDS if self._cards is not None:
-                    charge = replace(charge, cards=self._cards.digests)
+                    digests = self._cards.digests
+                    charge = replace(charge, cards=frozenset(sorted(digests)[:most]) if most else digests)
             charges.append(charge)
         return tuple(charges)
 

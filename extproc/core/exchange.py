@@ -197,7 +197,8 @@ class Exchange:
             stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
         else:
             stored = self._storing.end(at, Outcome.FAILED, reason)
-        return (stored, *self._abort(reason), *self._settled(at))
+        aborted = self._abort(reason)
+        return (*self._settled(at), stored, *aborted)
 
     def _dispatch(self, event: Event) -> tuple[Action, ...]:  # noqa: PLR0912 - the heart is one `match`
         match self.phase, event:

@@ -121,6 +121,20 @@ PLANTS = (
         EXCHANGE + "test_without_the_store_a_request_with_a_budget_does_not_go_on",
     ),
     Plant(
+        "a request goes on that a step has stopped",
+        "core/exchange.py",
+        "        if stopped and judgement.decision.effect is Effect.ALLOW:",
+        "        if False:",
+        EXCHANGE + "test_what_is_not_charged_does_not_go_on",
+    ),
+    Plant(
+        "a body of many cards is counted card by card before it is refused",
+        "core/budgets.py",
+        "frozenset(sorted(digests)[:most]) if most else digests",
+        "digests",
+        EXCHANGE + "test_no_more_cards_are_looked_up_than_a_step_needs",
+    ),
+    Plant(
         "an answer costs nothing",
         "core/exchange.py",
         "return (*self._settled(event.at), *actions) if self._budgeting.owes else actions",
@@ -130,8 +144,8 @@ PLANTS = (
     Plant(
         "an answer that breaks costs nothing",
         "core/exchange.py",
-        "        return (stored, *self._abort(reason), *self._settled(at))\n",
-        "        return (stored, *self._abort(reason))\n",
+        "        return (*self._settled(at), stored, *aborted)\n",
+        "        return (stored, *aborted)\n",
         EXCHANGE + "test_an_answer_that_ends_early_costs_what_came_of_it_once[broken]",
     ),
     Plant(

@@ -1,5 +1,6 @@
 """Budgets as an exchange meets them: counted with the request, charged before it goes on, settled when it has ended."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,7 +25,7 @@ from extproc.core.actions import (
     SettleBudgets,
 )
 from extproc.core.approval import ApprovalState
-from extproc.core.budget_charge import BUCKETS, bucket_at
+from extproc.core.budget_charge import BUCKETS, Counted, bucket_at
 from extproc.core.identity import Principal
 from extproc.core.policy import Budget, BudgetCount, BudgetScope, BudgetStep, HoldTerms, Match, Operation, StepAction
 from extproc.core.reasons import REFUSALS, Reason
@@ -250,6 +251,76 @@ def test_nothing_is_forwarded_before_it_is_charged(play: Any) -> None:
     assert not p.forwards
     assert p.records == []
     assert [type(action) for action in p.of(ChargeBudgets)] == [ChargeBudgets]
+
+
+def test_no_more_cards_are_looked_up_than_a_step_needs(play: Any, store: BudgetStore) -> None:
+    """A body of many is refused at the price of a few; what a person lets go on is charged whole."""
+    counter = Counter(play, store, budget(BudgetCount.DISTINCT_CARDS, hold(2), deny(4)))
+    p = counter.begin(chat(*range(9)))
+    assert len(p.of(ChargeBudgets)[0].charges[0].cards) == 4
+    assert refused(p)[0] == 403
+    counter = Counter(play, store, budget(BudgetCount.DISTINCT_CARDS, hold(2)))
+    held = counter.begin(chat(*range(9)))
+    held.feed(ev.ApprovalSeen(held.approval(ApprovalState.GRANTED), held.tick()))
+    counter.serve(held)
+    assert counter.used() == {"b": 9}
+
+
+def test_what_is_not_charged_does_not_go_on(play: Any) -> None:
+    """Whatever the counts say: a store that has stopped a charge has not made it."""
+    p = play(budgets=(budget(BudgetCount.EXCHANGES, deny(9)),))
+    p.forwarded(chat())
+    p.feed(ev.BudgetsRead((Counted("b", 1, stopped=True),), p.tick()))
+    assert not p.forwards
+    assert p.answers[0].status == 500
+
+
+def held_path(p: Any) -> list[Callable[[], Any]]:
+    """The longest legal path of a request with a budget, up to the model server."""
+    return [
+        lambda: p.request_headers(),
+        lambda: p.verified(),
+        lambda: p.body(chat(max_tokens=4000)),
+        lambda: p.feed(ev.BudgetsRead((Counted("b", 1),), p.tick())),
+        lambda: p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick())),
+        lambda: p.feed(ev.BudgetsRead((Counted("b", 1),), p.tick())),
+        lambda: p.feed(ev.GrantClaimed(p.tick())),
+    ]
+
+
+ENDS = (
+    ev.StoreFailed,
+    ev.ApprovalsFailed,
+    ev.BudgetsFailed,
+    ev.Disconnected,
+    ev.Drained,
+    ev.GrantLost,
+    ev.ApprovalMissing,
+)
+LATE = {
+    ev.BudgetsFailed: (4, 6),
+    ev.ApprovalsFailed: (1, 2, 3, 5),
+    ev.GrantLost: (1, 2, 3, 4, 5),
+    ev.ApprovalMissing: (1, 2, 3, 5, 6),
+}
+"""Where an event has come too late, or too early, to matter: after so many steps."""
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+@pytest.mark.parametrize("point", range(3, 7))
+def test_a_failure_at_any_point_lets_nothing_go_on(play: Any, end: Any, point: int) -> None:
+    """And nothing that comes after it does; what does not matter there changes nothing."""
+    p = play(budgets=(budget(BudgetCount.EXCHANGES, deny(9)),))
+    path = held_path(p)
+    for step in path[:point]:
+        step()
+    p.feed(end(p.tick()))
+    harmless = point in LATE.get(end, ())
+    assert p.exchange.over is not harmless
+    for step in path[point:]:
+        with contextlib.suppress(StopIteration):  # no approval was opened
+            step()
+    assert len(p.forwards) == int(harmless)
 
 
 def test_what_an_exchange_asks_for_holds_no_card(play: Any) -> None:
