@@ -2,12 +2,14 @@
 
 import hashlib
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from extproc.approvals.database import Database
 from extproc.approvals.tables import SESSIONS
 
 _row = SESSIONS.c
+_WRITE_SECONDS = 10.0
+"""Activity is noted at most so often: a page is many requests."""
 
 
 class Sessions:
@@ -17,20 +19,29 @@ class Sessions:
     `Unavailable(APPROVALS_UNAVAILABLE)` when the database does not do what it was asked.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, idle_seconds: float) -> None:
+        """`idle_seconds`: how long nobody may look before the person must log in again (PCI DSS 8.2.8)."""
         self._database = database
+        self._idle_seconds = idle_seconds
 
-    def begin(self, secret: str, person: str, until: float, now: float) -> None:
-        """Durable until then. Sessions that are over at `now` are forgotten."""
+    def begin(self, secret: str, person: str, ends_at: float, now: float) -> None:
+        """Durable, until it is idle or ends. Sessions that are over at `now` are forgotten."""
+        row = {"person": person, "ends_at": ends_at, "expires_at": min(ends_at, now + self._idle_seconds)}
         with self._database.transaction() as connection:
             connection.execute(delete(SESSIONS).where(_row.expires_at <= now))
-            connection.execute(insert(SESSIONS).values(digest=_digest(secret), person=person, expires_at=until))
+            connection.execute(insert(SESSIONS).values(digest=_digest(secret), **row))
 
     def find(self, secret: str, now: float) -> str | None:
-        """The person as given to `begin`; None for a session that there is not, any more."""
-        living = select(_row.person).where(_row.digest == _digest(secret), _row.expires_at > now)
+        """The person as given to `begin`, who was active just now; None for a session that there is not, any more."""
+        own = _row.digest == _digest(secret)
         with self._database.transaction() as connection:
-            return connection.execute(living).scalar_one_or_none()
+            row = connection.execute(select(SESSIONS).where(own, _row.expires_at > now)).mappings().one_or_none()
+            if row is None:
+                return None
+            expires_at = min(float(row["ends_at"]), now + self._idle_seconds)
+            if expires_at > row["expires_at"] + _WRITE_SECONDS:
+                connection.execute(update(SESSIONS).where(own).values(expires_at=expires_at))
+            return str(row["person"])
 
     def end(self, secret: str) -> bool:
         """Over, durably; False when it was over already."""

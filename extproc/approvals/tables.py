@@ -116,7 +116,10 @@ SESSIONS = Table(
     METADATA,
     Column("digest", String(64), primary_key=True),
     Column("person", Text, nullable=False),
+    Column("ends_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Index("sessions_by_end", "expires_at"),
 )
-"""Of people in the console: `digest` is the SHA-256 of what the browser has, `person` is JSON."""
+"""Of people in the console: `digest` is the SHA-256 of what the browser has, `person` is JSON.
+
+A session expires when nobody uses it, and ends whatever is done in it."""

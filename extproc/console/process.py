@@ -61,7 +61,13 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         settings.audit, audit_keys.for_records(), writer=WRITER, deliver=deliver_to(asyncio.get_running_loop())
     )
     parts = Parts(
-        console, provider, sealing, SingleUse(database), Sessions(database), keys=keys, log=ConsoleLog(journal)
+        console,
+        provider,
+        sealing,
+        SingleUse(database),
+        Sessions(database, console.idle_seconds),
+        keys=keys,
+        log=ConsoleLog(journal),
     )
     try:
         with _shipping(settings.audit, audit_keys):

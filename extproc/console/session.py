@@ -25,13 +25,16 @@ async def begin_session(parts: Parts, person: Principal, ends_at: float, now: fl
 
 
 async def person_of_request(request: Request) -> Principal | None:
-    """Who is logged in; None for nobody. Raises `Unavailable`."""
+    """Who is logged in, active just now; None for nobody. Raises `Unavailable`."""
     secret = request.cookies.get(SESSION_COOKIE, "")
     if not secret or len(secret) > 128:
         return None
     parts = parts_of(request)
     data = await asyncio.to_thread(parts.sessions.find, secret, parts.clock())
-    return None if data is None else msgspec.json.decode(data, type=Principal)
+    try:
+        return None if data is None else msgspec.json.decode(data, type=Principal)
+    except msgspec.MsgspecError:  # begun by a version that knew other fields: log in again
+        return None
 
 
 def set_session(response: Response, secret: str, seconds: int) -> None:

@@ -196,7 +196,7 @@ def _console(values: Values, folder: Path) -> ConsoleSettings:
         tls=ConsoleTls(absolute(folder, tls["certificate"]), absolute(folder, tls["key"])) if tls else None,
         token=_token(token, url) if token else None,
         **_plain(values, "address", "port"),
-        **_whole_seconds(values, session="session"),
+        **_whole_seconds(values, session="session", idle="idle"),
     )
 
 

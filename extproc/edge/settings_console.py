@@ -72,6 +72,7 @@ class ConsoleSettings:
     port: int = 8090
     tls: ConsoleTls | None = None
     session_seconds: int = 8 * 3600
+    idle_seconds: int = 900
     token: TokenSettings | None = None
 
     @property

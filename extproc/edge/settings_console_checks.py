@@ -13,6 +13,8 @@ from extproc.edge.settings_console import MAX_TOKEN_SECONDS
 MAX_SKEW_SECONDS = 300
 """Beyond that it is not the clocks."""
 MAX_SESSION_SECONDS = 24 * 3600
+MAX_IDLE_SECONDS = 900
+"""PCI DSS v4.0.1 8.2.8."""
 MIN_ANNOUNCE_SECONDS = 60
 """Workers look for a key that they do not know at most every ten seconds."""
 MIN_ROTATE_SECONDS = 3600
@@ -29,6 +31,7 @@ def check_console(report: Report) -> None:
         hint = "give `console.tls`, or leave `address` out and let what ends TLS stand on the same machine"
         report.add((*_CONSOLE, "address"), "is reached from elsewhere without TLS", hint)
     _check_seconds(report, (*_CONSOLE, "session"), 60, MAX_SESSION_SECONDS)
+    _check_seconds(report, (*_CONSOLE, "idle"), 60, MAX_IDLE_SECONDS)
     _check_seconds(report, (*_CONSOLE, "saml", "clock_skew"), 0, MAX_SKEW_SECONDS)
     _check_token(report)
 

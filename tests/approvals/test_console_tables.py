@@ -33,19 +33,33 @@ def test_it_is_used_until_its_time_for_its_purpose(store: ApprovalStore) -> None
     single_use.use("assertion", "a", until=1300.0, now=1100.0)
 
 
-def test_a_session_lasts_until_its_end(store: ApprovalStore) -> None:
-    sessions = Sessions(store._database)
-    sessions.begin("secret", '{"a":1}', until=1100.0, now=1000.0)
-    assert sessions.find("secret", 1099.0) == '{"a":1}'
+def test_a_session_lasts_until_its_end_whatever_is_done_in_it(store: ApprovalStore) -> None:
+    sessions = Sessions(store._database, idle_seconds=60)
+    sessions.begin("secret", '{"a":1}', ends_at=1100.0, now=1000.0)
     assert sessions.find("other", 1000.0) is None
+    for now in (1050.0, 1099.0):
+        assert sessions.find("secret", now) == '{"a":1}'
     assert sessions.find("secret", 1100.0) is None
+
+
+def test_a_session_that_nobody_uses_is_over(store: ApprovalStore) -> None:
+    sessions = Sessions(store._database, idle_seconds=60)
+    sessions.begin("secret", "{}", ends_at=9000.0, now=1000.0)
+    for now in (1059.0, 1118.0, 1177.0):
+        assert sessions.find("secret", now) == "{}"
+    assert sessions.find("secret", 1237.0) is None
+
+
+def test_a_session_that_was_ended_is_over(store: ApprovalStore) -> None:
+    sessions = Sessions(store._database, idle_seconds=60)
+    sessions.begin("secret", "{}", ends_at=1100.0, now=1000.0)
     assert sessions.end("secret")
     assert not sessions.end("secret")
     assert sessions.find("secret", 1000.0) is None
 
 
 def test_the_secret_of_a_session_is_nowhere_in_the_database(store: ApprovalStore) -> None:
-    Sessions(store._database).begin("the-secret", "{}", until=1100.0, now=1000.0)
+    Sessions(store._database, 60).begin("the-secret", "{}", ends_at=1100.0, now=1000.0)
     with store._database.transaction() as connection:
         rows = connection.exec_driver_sql("SELECT * FROM sessions").all()
     assert len(rows) == 1

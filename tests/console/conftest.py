@@ -106,7 +106,7 @@ def make_world(folder: Path, settings: ConsoleSettings, idp_keys: Keys) -> Itera
         ProviderFile(settings.saml.metadata),
         open_sealing(settings.keys),
         SingleUse(database),
-        Sessions(database),
+        Sessions(database, settings.idle_seconds),
         keys,
         log,
         clock=lambda: now[0],

@@ -13,8 +13,9 @@ from lxml import etree
 from extproc.audit.refusal import AuditRefused
 from extproc.console.failures import MAX_ADDRESSES, Failures
 from extproc.console.sealing import open_sealing
+from extproc.console.token import GRANT_TYPE
 from tests.console.conftest import World
-from tests.console.idp import ACS, IDP, SP, Spec
+from tests.console.idp import ACS, IDP, NOW, SP, Spec
 
 
 async def ask(browser: httpx.AsyncClient, to: str = "/") -> str:
@@ -61,17 +62,58 @@ async def test_a_session_that_was_ended_is_over_for_whoever_kept_its_cookie(
         assert "Nobody is logged in" in (await thief.get("/")).text
 
 
-@pytest.mark.parametrize("ends", [("session", 8 * 3600), ("provider", 120)], ids=lambda each: each[0])
+@pytest.mark.parametrize("ends", [("session", 8 * 3600), ("provider", 1200)], ids=lambda each: each[0])
 async def test_a_session_ends_by_itself_and_with_the_provider_s(
     world: World, browser: httpx.AsyncClient, ends: tuple[str, int]
 ) -> None:
-    session = {"session_ends": 120} if ends[0] == "provider" else {}
+    session = {"session_ends": 1200} if ends[0] == "provider" else {}
     spec = Spec(in_response_to=await ask(browser)).but(**session)
     await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
-    world.now[0] += ends[1] - 1
-    assert "anna" in (await browser.get("/")).text
-    world.now[0] += 1
+    secret = dict(browser.cookies)
+    for after in (*range(600, ends[1], 600), ends[1] - 1):
+        world.now[0] = NOW + after
+        assert "anna" in (await browser.get("/")).text
+    world.now[0] = NOW + ends[1]
+    browser.cookies.update(secret)
     assert "Nobody is logged in" in (await browser.get("/")).text
+
+
+async def test_whoever_does_nothing_for_a_quarter_of_an_hour_logs_in_again(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    await browser.post("/saml/acs", data={"SAMLResponse": world.answer(Spec(in_response_to=await ask(browser)))})
+    world.now[0] += 899
+    assert "anna" in (await browser.get("/")).text
+    world.now[0] += 900
+    assert "Nobody is logged in" in (await browser.get("/")).text
+
+
+async def test_while_the_approval_store_is_away_nobody_is_let_in(
+    tmp_path: Path, world: World, browser: httpx.AsyncClient
+) -> None:
+    await browser.post("/saml/acs", data={"SAMLResponse": world.answer(Spec(in_response_to=await ask(browser)))})
+    (tmp_path / "approvals.db").rename(tmp_path / "away.db")
+    assert (await browser.get("/")).status_code == 503
+    spec = Spec(in_response_to=await ask(browser), assertion_id="_a2")
+    assert (await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})).status_code == 503
+    given = base64.urlsafe_b64encode(etree.tostring(world.signed(Spec().for_exchange()))).decode()
+    answer = await browser.post("/token", data={"grant_type": GRANT_TYPE, "assertion": given})
+    assert (answer.status_code, answer.json()) == (503, {"error": "temporarily_unavailable"})
+
+
+async def test_a_bug_is_answered_in_a_fixed_sentence(
+    world: World, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("the secret of a browser")
+
+    monkeypatch.setattr(world.parts.sessions, "find", broken)
+    browser.cookies.set("__Host-extproc-session", "x", domain="console.example.org")
+    answer = await browser.get("/")
+    assert answer.status_code == 500
+    assert "Something went wrong here." in answer.text
+    assert "secret" not in answer.text
+    assert "content-security-policy" in answer.headers
 
 
 async def test_cookies_are_of_this_host_only_and_out_of_reach_of_scripts(

@@ -181,11 +181,18 @@ PLANTS = (
         LOGIN + "test_after_a_login_the_browser_stays_here",
     ),
     Plant(
-        "saml: a session goes on after its end",
+        "saml: a session that is used goes on after its end",
         "approvals/sessions.py",
-        ", _row.expires_at > now)",
-        ")",
+        'min(float(row["ends_at"]), now + self._idle_seconds)',
+        "now + self._idle_seconds",
         LOGIN + "test_a_session_ends_by_itself_and_with_the_provider_s",
+    ),
+    Plant(
+        "saml: a session that nobody uses goes on",
+        "approvals/sessions.py",
+        "min(ends_at, now + self._idle_seconds)",
+        "ends_at",
+        LOGIN + "test_whoever_does_nothing_for_a_quarter_of_an_hour_logs_in_again",
     ),
     Plant(
         "saml: a logout leaves the session",

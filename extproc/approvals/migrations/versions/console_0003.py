@@ -25,6 +25,7 @@ def upgrade() -> None:
         "sessions",
         sa.Column("digest", sa.String(64), primary_key=True),
         sa.Column("person", sa.Text, nullable=False),
+        sa.Column("ends_at", sa.Double, nullable=False),
         sa.Column("expires_at", sa.Double, nullable=False),
     )
     op.create_index("sessions_by_end", "sessions", ["expires_at"])
