@@ -87,7 +87,7 @@ def _remarks(replay: Replay) -> Iterator[str]:
     for budget, count in sorted(replay.uncounted.items()):
         yield f"budget {budget}: {count} have no count of it in their record; decided as if nothing had been counted"
     if replay.unanswered:
-        yield f"{replay.unanswered} have no recorded answer; response rules are not judged for them"
+        yield f"{replay.unanswered} had no answer, or are held now that were not; response rules are not judged"
     if replay.not_rebuilt:
         yield (
             f"{replay.not_rebuilt} could not be decided again: their records do not say all that the decision looked "

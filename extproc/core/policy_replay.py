@@ -5,9 +5,9 @@ its end, which for one that was cut are those at the cut.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from extproc.core.policy import Policy, authorize, judge_response, matches
+from extproc.core.policy import ApprovalFacts, Effect, Policy, authorize, judge_response, matches
 from extproc.core.reasons import Malformed
 from extproc.core.record import Record
 from extproc.core.recorded import decision_input, response_counts
@@ -59,7 +59,8 @@ class Replay:
     uncounted: Counter[str] = field(default_factory=Counter)
     """Budgets that apply to exchanges whose record has no count of them: judged as if nothing had been counted."""
     unanswered: int = 0
-    """Exchanges that the policy lets go on and that had no answer: its response rules are not judged."""
+    """Exchanges that the policy lets go on, or now holds, and whose answer nobody knows: its response rules are not
+    judged."""
 
     def add(self, exchange_id: str, record: Record) -> None:
         """`record` is the last one of the exchange that has a decision; where none has one, its last."""
@@ -95,12 +96,15 @@ class Replay:
         self.errors.update(decision.errors)
         self.shadow.update((each.rule, str(each.effect)) for each in decision.shadow if each.would_change)
         verdict = Verdict(str(decision.effect), decision.rule)
-        if verdict.effect == "deny" or not self.policy.response_rules:
+        if decision.effect is Effect.DENY or not self.policy.response_rules:
             return verdict
         counts = response_counts(record)
-        if counts is None:
+        held = record.policy is not None and record.policy.effect == Effect.HOLD
+        if counts is None or (decision.effect is Effect.HOLD and not held):
             self.unanswered += 1
             return verdict
+        if decision.effect is Effect.ALLOW:
+            given = replace(given, approval=ApprovalFacts())
         answer = judge_response(self.policy, given, counts)
         self.errors.update(answer.errors)
         self.shadow.update((rule, CUT) for rule in answer.shadow if not answer.cut)

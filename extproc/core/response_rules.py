@@ -93,6 +93,8 @@ class ResponseWatch:
         """`out` is what would be released now. Raises `Malformed(RESPONSE_RULE)` when a rule cuts the answer."""
         self._bytes += len(out)
         self._characters += len(out) if out.isascii() else len(out.decode("utf-8", "replace"))
+        if not self._judge.rules:
+            return
         values = self._values(answer, at)
         seen = (
             sum(findings.values()) if self._findings else 0,
@@ -149,7 +151,6 @@ class ResponseWatch:
         )
 
 
-def watch_response(policy: Policy, given: DecisionInput, begun_at: float) -> ResponseWatch | None:
-    """None where no response rule is for this exchange."""
-    judge = ResponseJudge(policy, given)
-    return ResponseWatch(judge, given.approval, begun_at) if judge.rules else None
+def watch_response(policy: Policy, given: DecisionInput, begun_at: float) -> ResponseWatch:
+    """Where no rule is for this exchange it only counts: tomorrow's rules are tried on what was recorded."""
+    return ResponseWatch(ResponseJudge(policy, given), given.approval, begun_at)

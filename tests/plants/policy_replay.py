@@ -174,4 +174,18 @@ PLANTS = (
         '    where.look() and print("policy.explain"',
         COMMAND + "test_the_policy_in_force_is_explained_and_the_reading_recorded",
     ),
+    Plant(
+        "replay: a count that was not read is taken for none, without a word",
+        "core/policy_replay.py",
+        "                self.uncounted[budget.name] += 1",
+        "                pass",
+        REPLAY + "test_budgets_are_judged_by_the_counts_that_were_read_and_where_there_are_none_that_is_said[none]",
+    ),
+    Plant(
+        "replay: what an answer counted is kept only where a rule looks at it",
+        "core/response_rules.py",
+        "        self._bytes += len(out)\n",
+        "        self._bytes += len(out) if self._judge.rules else 0\n",
+        "tests/core/exchange/test_response_rules.py::test_what_no_rule_looks_at_is_counted_all_the_same",
+    ),
 )

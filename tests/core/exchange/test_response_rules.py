@@ -217,7 +217,7 @@ def test_a_rule_in_shadow_is_recorded_and_cuts_nothing() -> None:
 def test_a_rule_for_others_costs_nothing(engine: list[ResponseCounts]) -> None:
     p = streamed(play(rule("response.events > 0", match={"groups": ["others"]})), EVENTS)
     assert p.records[-1].status == "completed"
-    assert p.records[-1].decision.response is None
+    assert p.records[-1].decision.response.rule == ""
     assert engine == []
 
 
@@ -279,3 +279,11 @@ def test_the_original_of_what_is_withheld_is_not_kept() -> None:
     streamed(play(rule("response.findings.pan > 1"), seal=seal), [sse(f"{CARD} a "), sse(f"{CARD} b ")])
     assert len(kept) == 1
     assert b" a " in kept[0][1]
+
+
+def test_what_no_rule_looks_at_is_counted_all_the_same() -> None:
+    p = streamed(play(), [sse("one "), sse(CARD + " two")])
+    counted = p.records[-1].decision.response
+    assert (counted.events, counted.rule, counted.bytes) == (2, "", len(p.released))
+    assert counted.characters == len(p.released.decode())
+    assert counted.seconds > 0
