@@ -4,7 +4,9 @@ The form is shown to mean the same before it is given out: the values that the d
 comment is still there. Quoting, flow or block style, and the order of lists stay as their writer chose them.
 """
 
+import functools
 import json
+import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -69,7 +71,7 @@ class _Shape:
     def __init__(self, schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> None:
         self._root = schema if root is None else root
         while "$ref" in schema:
-            schema = self._root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+            schema = functools.reduce(operator.getitem, schema["$ref"].removeprefix("#/").split("/"), self._root)
         self._schema = schema.get("then", schema)
 
     def ordered(self, pairs: Iterable[_T], key_of: Callable[[_T], Any]) -> list[_T]:
