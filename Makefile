@@ -39,7 +39,7 @@ run: $(VENV)/.installed ## guard a model server: make run UPSTREAM=http://127.0.
 	@test -n "$(UPSTREAM)" || { echo 'say which model server to guard: make run UPSTREAM=http://127.0.0.1:8000' >&2; exit 2; }
 	@$(BIN)/extproc run --upstream "$(UPSTREAM)" --port $(PORT)
 
-servers: dev ## install the real servers that tests run against (S3 with Object Lock, OIDC provider)
+servers: dev ## install the real servers that tests run against (S3 with Object Lock, OIDC and SAML providers)
 	@for script in tests/servers/install_*.sh; do sh $$script || exit 1; done
 
 test: servers ## run the tests, on the real components
