@@ -19,6 +19,7 @@ from bench.extproc_variant import start_extproc
 from bench.load import Gate, chat, exchange_all, stream_all
 from bench.measure import machine_facts, middle, percentile
 from bench.policy import policy_rows
+from bench.replay import replay_rows
 from bench.row import Row
 from bench.sealing import measure_full_segment, sealing_rows
 from bench.stored import log_rows, measure_log
@@ -233,7 +234,7 @@ def main() -> int:
         samples = uvloop.run(measure([each for each in variants if each is not None], console.log))
     audit_rows, audit = measure_audit(console.log)
     console.log("a large policy")
-    rows = [*compare(samples), *policy_rows(), *audit_rows]
+    rows = [*compare(samples), *policy_rows(), *replay_rows(), *audit_rows]
     console.print(render(rows, facts))
     write_report(rows, samples, audit, facts)
     console.print(f"written: {OUT}")
