@@ -318,6 +318,15 @@ def test_another_policy_than_the_one_in_force_now_is_a_limit() -> None:
     assert not any("other policy than" in limit for limit in limits_of(subject(now)))
 
 
+def test_bodies_that_a_connection_lets_through_are_listed() -> None:
+    """By direction, operation and connection; and no requirement on what is stored counts as enforced by us alone."""
+    end = happened(EventCode.INFERENCE_END, not_inspected={"opaque_response": 1, "image": 2})
+    limits = " ".join(limits_of(subject(REQUEST, end, end)))
+    assert "2 response bodies of `chat` on connection `llama` went through without being looked into" in limits
+    assert "4 image(s)" in limits
+    assert JUDGES["3.3.1.2"](subject(REQUEST, end)).status is Status.SUPPORTED
+
+
 def test_a_begun_inspection_is_none() -> None:
     begun = happened(EventCode.STORE_INSPECT, days_ago=0.5, detail={"state": "begun"})
     assert subject(begun).capabilities() is None

@@ -209,4 +209,11 @@ PLANTS = (
         "        self.snapshot = replace",
         "tests/test_app.py::test_a_new_credential_is_for_new_exchanges_only",
     ),
+    Plant(
+        "connections: the evidence pack does not name what went through unread",
+        "audit/evidence/limits.py",
+        "    for (direction, operation, connection), count in facts.unread:\n",
+        "    for (direction, operation, connection), count in ():\n",
+        "tests/audit/test_evidence_judgements.py::test_bodies_that_a_connection_lets_through_are_listed",
+    ),
 )

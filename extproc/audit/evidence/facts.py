@@ -9,12 +9,23 @@ from extproc.audit.evidence.tally import Tally
 from extproc.audit.reading.reader import Evidence
 from extproc.audit.stores.inspect import capabilities
 from extproc.core.policy import DEFAULT_DENY
-from extproc.core.record import ENDS_EXCHANGE, EventCode, Outcome, Record, missing_fields
+from extproc.core.record import (
+    ENDS_EXCHANGE,
+    OPAQUE_REQUEST,
+    OPAQUE_RESPONSE,
+    EventCode,
+    Outcome,
+    Record,
+    missing_fields,
+)
 
 SAMPLES = 2
 """Records shown of each kind of event: the first ones of the period."""
 MAX_LISTED = 1_000
 """Of shreddings and adoptions, which are few; a longer list is said to be cut."""
+
+UNREAD = {OPAQUE_REQUEST: "request", OPAQUE_RESPONSE: "response"}
+"""Kinds of `not_inspected` that are whole bodies, and their direction."""
 
 
 @dataclass(slots=True)
@@ -87,6 +98,8 @@ class Facts:
     findings: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By kind and direction."""
     not_inspected: Tally[str] = field(default_factory=Tally)
+    unread: Tally[tuple[str, str, str]] = field(default_factory=Tally)
+    """Bodies that `opaque` let through, by direction, operation and connection. In `not_inspected` too."""
     stripped: Tally[str] = field(default_factory=Tally)
     clock: Clock = field(default_factory=Clock)
     lag_seconds_max: float = 0.0
@@ -155,6 +168,8 @@ class Facts:
                 self.findings[kind, direction] += count
         for kind, count in record.not_inspected.items():
             self.not_inspected.add(kind, count)
+            if kind in UNREAD:
+                self.unread.add((UNREAD[kind], record.resource.operation, record.resource.connection))
         for name in record.stripped:
             self.stripped.add(name)
         self.model_administration += record.resource.operation == "model_admin"

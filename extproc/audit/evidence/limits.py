@@ -68,5 +68,12 @@ def _of_the_policy(subject: Subject) -> Iterator[str]:
         )
     if missed := subject.missed():
         yield f"The detectors answered {missed} case(s) of the self-test wrongly."
-    if facts.not_inspected.total:
-        yield f"{facts.not_inspected.total} image(s), sound(s) or file(s) went to models without being looked into."
+    if media := facts.not_inspected.total - facts.unread.total:
+        yield f"{media} image(s), sound(s) or file(s) went to models without being looked into."
+    for (direction, operation, connection), count in facts.unread:
+        yield (
+            f"{count} {direction} bodies of `{operation}` on connection `{connection}` went through without being "
+            "looked into or kept (`opaque`)."
+        )
+    if facts.unread.unnamed:
+        yield f"{facts.unread.unnamed} further bodies went through without being looked into or kept (`opaque`)."

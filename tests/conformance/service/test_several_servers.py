@@ -23,7 +23,7 @@ masking: {profile: pci-strict, styles: {pan: label}}
 rules:
   - name: analysts
     effect: allow
-    match: {groups: [analysts], operations: [chat, embeddings]}
+    match: {groups: [analysts], operations: [chat, embeddings, generate, model_list]}
 """
 
 
@@ -65,7 +65,7 @@ def several(tmp_path_factory: pytest.TempPathFactory, make_world: Callable[..., 
     connections = [
         {"name": "first", **on_first, "models": ["m", "phi-*"]},
         {"name": "llama", **on_second, "models": ["llama-*"]},
-        {"name": "by-path", **on_second, "path_prefix": "/second"},
+        {"name": "by-path", **on_second, "path_prefix": "/second", "model_map": {"gpt-4o": "llama-3-70b"}},
         {"name": "by-host", **on_second, "hosts": ["gpu-b.example", "*.models.example"]},
         {
             "name": "mapped",
@@ -169,6 +169,22 @@ def test_a_mapped_name_is_the_clients_in_a_stream(several: Several) -> None:
     assert {chunk.model for chunk in chunks} == {"gpt-4o"}
     text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
     assert text == "card [PAN]"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "seen_path"),
+    [
+        ("GET", "/v1/models/gpt-4o?x=1", "/v1/models/llama-3-70b?x=1"),
+        ("POST", "/v2/models/gpt-4o/generate?x=1", "/v2/models/llama-3-70b/generate?x=1"),
+    ],
+)
+def test_a_mapped_name_is_the_servers_in_the_path(several: Several, method: str, path: str, seen_path: str) -> None:
+    """With and without a body; the connection's prefix is taken off all the same."""
+    body = {"text_input": "hello"} if method == "POST" else None
+    url = several.world.guard.url + "/second" + path
+    answer = httpx.request(method, url, json=body, headers=several.world.headers(), timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert [seen.path for seen in several.second.seen] == [seen_path]
 
 
 def test_what_is_unread_goes_through_byte_for_byte(several: Several) -> None:
