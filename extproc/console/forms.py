@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 MAX_FORM_BYTES: Final = 512 * 1024
 """A response of the largest size we read, in base64 and percent-encoded."""
@@ -33,7 +33,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
         fields = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=MAX_FIELDS
         )
-    except (ValueError, TimeoutError):
+    except (ValueError, TimeoutError, ClientDisconnect):
         raise FormInvalid("the body is not a form") from None
     found = dict(fields)
     if len(found) != len(fields):  # RFC 6749 §3.2

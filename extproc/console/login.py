@@ -30,7 +30,8 @@ from extproc.console.session import (
     set_session,
 )
 from extproc.console.verify import Accepted, Verifier, use_once
-from extproc.core.record import EventCode
+from extproc.core.reasons import Unavailable
+from extproc.core.record import Actor, EventCode
 
 LOGIN_SECONDS: Final = 600
 """Between our request and the provider's answer."""
@@ -81,18 +82,20 @@ async def acs(request: Request) -> Response:
         asked = _asked(parts, request, now)
         accepted = await asyncio.to_thread(_verify, parts, form.get("SAMLResponse", ""), asked, now)
         await asyncio.to_thread(use_once, parts.single_use, accepted, now)
+        ends_at = min(now + parts.settings.session_seconds, accepted.assertion.session_ends_at or float("inf"))
+        secret = await begin_session(parts, accepted.person, ends_at, now)
+    except Unavailable as away:
+        await parts.log.store(act.refused(away.reason.value, 503, _actor(accepted)))
+        raise
     except (SamlRefused, FormInvalid) as refused:
         code = refused.code if isinstance(refused, SamlRefused) else SamlCode.NOT_A_RESPONSE
         parts.failures.failed(address, now)
-        actor = actor_of(accepted.person, recordable(accepted.assertion.assertion_id)) if accepted else NOBODY
-        await parts.log.store(act.refused(code.value, 403, actor))
+        await parts.log.store(act.refused(code.value, 403, _actor(accepted)))
         response = page("The login is refused", f"{SamlRefused(code).sentence} (code: {code.value})", 403)
         forget_login(response)
         return response
-    ends_at = min(now + parts.settings.session_seconds, accepted.assertion.session_ends_at or float("inf"))
-    secret = await begin_session(parts, accepted.person, ends_at, now)
-    actor = actor_of(accepted.person, recordable(accepted.assertion.assertion_id))
-    await parts.log.store(act.done(EventCode.AUTH_LOGIN, actor, 303, ends_at=int(ends_at)))
+    # Nobody has the session's secret yet: it is given out behind the record.
+    await parts.log.store(act.done(EventCode.AUTH_LOGIN, _actor(accepted), 303, ends_at=int(ends_at)))
     to = asked.to if asked else own_path(form.get("RelayState", "/"))
     response = RedirectResponse(parts.settings.url + to, status_code=303)
     set_session(response, secret, max(1, int(ends_at - now)))
@@ -113,6 +116,12 @@ async def logout(request: Request) -> Response:
     response = RedirectResponse(parts.settings.url + "/", status_code=303)
     forget_session(response)
     return response
+
+
+def _actor(accepted: Accepted | None) -> Actor:
+    if accepted is None:
+        return NOBODY
+    return actor_of(accepted.person, recordable(accepted.assertion.assertion_id))
 
 
 def _asked(parts: Parts, request: Request, now: float) -> _Login | None:

@@ -20,10 +20,11 @@ from extproc.console.saml_assertion import Expected
 from extproc.console.saml_codes import SamlCode, SamlRefused
 from extproc.console.saml_person import recordable
 from extproc.console.saml_response import sole_assertion
-from extproc.console.token_keys import ALGORITHM, TokenKey, TokenKeys
+from extproc.console.token_keys import ALGORITHM, TokenKey, TokenKeys, TokenKeysUnfit
 from extproc.console.verify import Accepted, Verifier, use_once
 from extproc.core.identity import MAX_TOKEN_CHARS, Principal
-from extproc.core.record import EventCode
+from extproc.core.reasons import Unavailable
+from extproc.core.record import Actor, EventCode
 from extproc.edge.settings_console import MAX_TOKEN_SECONDS, TokenSettings
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:saml2-bearer"
@@ -64,16 +65,23 @@ async def token(request: Request) -> Response:
         accepted = await asyncio.to_thread(_verify, parts, form["assertion"], now)
         issued = _issue(accepted, keys.signing(now), settings, now)
         await asyncio.to_thread(use_once, parts.single_use, accepted, now)
+    except (Unavailable, TokenKeysUnfit) as away:
+        code = away.reason.value if isinstance(away, Unavailable) else "token_keys"
+        await parts.log.store(act.refused(code, 503, _actor(accepted)))
+        raise
     except (SamlRefused, TokenRefused) as error:
         refused = error if isinstance(error, TokenRefused) else _invalid_grant(error)
         parts.failures.failed(address, now)
-        actor = actor_of(accepted.person, "") if accepted else NOBODY
-        await parts.log.store(act.refused(refused.code, refused.status, actor))
+        await parts.log.store(act.refused(refused.code, refused.status, _actor(accepted)))
         headers = {"www-authenticate": "Basic"} if refused.status == 401 else {}
         return answer({"error": refused.error, "error_description": refused.description}, refused.status, headers)
     actor, assertion = actor_of(accepted.person, issued.token_id), recordable(accepted.assertion.assertion_id)
     await parts.log.store(act.done(EventCode.AUTH_ISSUE, actor, 200, assertion=assertion, seconds=issued.seconds))
     return answer({"access_token": issued.compact, "token_type": "Bearer", "expires_in": issued.seconds}, 200)
+
+
+def _actor(accepted: Accepted | None) -> Actor:
+    return actor_of(accepted.person, "") if accepted else NOBODY
 
 
 def _configured(parts: Parts) -> tuple[TokenKeys, TokenSettings]:

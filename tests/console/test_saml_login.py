@@ -99,6 +99,7 @@ async def test_while_the_approval_store_is_away_nobody_is_let_in(
     given = base64.urlsafe_b64encode(etree.tostring(world.signed(Spec().for_exchange()))).decode()
     answer = await browser.post("/token", data={"grant_type": GRANT_TYPE, "assertion": given})
     assert (answer.status_code, answer.json()) == (503, {"error": "temporarily_unavailable"})
+    assert world.refusals == ["approvals_unavailable"] * 2
 
 
 async def test_a_bug_is_answered_in_a_fixed_sentence(

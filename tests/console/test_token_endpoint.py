@@ -90,6 +90,20 @@ async def test_no_token_without_its_record(world: World, browser: httpx.AsyncCli
     assert answer.json() == {"error": "temporarily_unavailable"}
 
 
+async def test_without_a_key_that_signs_nothing_is_issued_and_that_is_recorded(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    for file in world.parts.settings.keys.glob("token-*.pem"):
+        file.unlink()
+    given = encoded(world.signed(EXCHANGE))
+    assert (await exchange(browser, given)).status_code == 503
+    assert (await browser.get("/jwks.json")).json() == {"keys": []}
+    assert world.refusals == ["token_keys"]
+    assert world.parts.keys is not None
+    world.parts.keys.tend(NOW)
+    assert (await exchange(browser, given)).status_code == 200, "it was not used up"
+
+
 BAD = [
     ({"grant_type": ""}, 400, "invalid_request", "grant_type_missing"),
     ({"grant_type": "password"}, 400, "unsupported_grant_type", "grant_type"),

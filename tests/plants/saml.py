@@ -148,16 +148,23 @@ PLANTS = (
     Plant(
         "saml: a login is not recorded",
         "console/login.py",
-        "    await parts.log.store(act.done(EventCode.AUTH_LOGIN, actor, 303, ends_at=int(ends_at)))\n",
+        "    await parts.log.store(act.done(EventCode.AUTH_LOGIN, _actor(accepted), 303, ends_at=int(ends_at)))\n",
         "",
         LOGIN + "test_nobody_is_logged_in_whose_login_cannot_be_recorded",
     ),
     Plant(
         "saml: a refusal is not recorded",
         "console/login.py",
-        "        await parts.log.store(act.refused(code.value, 403, actor))\n",
+        "        await parts.log.store(act.refused(code.value, 403, _actor(accepted)))\n",
         "",
         LOGIN + "test_an_answer_belongs_to_the_browser_that_asked",
+    ),
+    Plant(
+        "saml: a login that the store could not judge is not recorded",
+        "console/login.py",
+        "        await parts.log.store(act.refused(away.reason.value, 503, _actor(accepted)))\n",
+        "",
+        LOGIN + "test_while_the_approval_store_is_away_nobody_is_let_in",
     ),
     Plant(
         "saml: what nobody asked for is taken",
