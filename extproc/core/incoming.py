@@ -2,13 +2,13 @@
 
 from extproc.core.connections import Candidates, find_candidates
 from extproc.core.dialects.routing import find_operation, normalize_path
-from extproc.core.events import RequestBody, RequestHeaders, RequestTrailers
+from extproc.core.events import Attributes, RequestBody, RequestHeaders, RequestTrailers
 from extproc.core.forwarding import caller_secrets, unmaskable_texts
 from extproc.core.headers import Headers
 from extproc.core.inspection import carries_finding
 from extproc.core.judgement import check_url
 from extproc.core.ledger import Ledger
-from extproc.core.presented import printable_subject
+from extproc.core.presented import printable_subject, trust_domain
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
 
@@ -35,8 +35,7 @@ class Incoming:
         ledger, headers, snapshot = self._ledger, event.headers, self._snapshot
         self.headers, self.whole = headers, event.end_of_stream
         ledger.source = event.attributes.source_address or ledger.source
-        if event.attributes.tls_subject:
-            ledger.peer_seen("", snapshot.scanner.masker().mask_text(printable_subject(event.attributes.tls_subject)))
+        self._note_peer(event.attributes)
         if headers.size_bytes() > snapshot.limits.max_header_bytes:
             raise Malformed(Reason.HEADERS_TOO_LARGE)
         method = headers.text(":method")
@@ -60,6 +59,13 @@ class Incoming:
         """The model server that the request is for."""
         self.connection = connection
         self._ledger.connection = connection.name
+
+    def _note_peer(self, attributes: Attributes) -> None:
+        """The client's certificate, which is known whether or not the caller will be."""
+        if attributes.tls_subject or attributes.tls_uri:
+            mask = self._snapshot.scanner.masker().mask_text
+            spiffe_id = attributes.tls_uri if trust_domain(attributes.tls_uri) else ""
+            self._ledger.peer_seen(mask(spiffe_id), mask(printable_subject(attributes.tls_subject)))
 
     def check_body(self) -> None:
         """What the headers say of a body that has not come yet."""

@@ -14,8 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 
+from extproc.audit.reading.reader import Span
 from extproc.audit.records.line import encode_record, line_head, parse_record
 from extproc.cli.main import main
+from extproc.cli.policy_replay import _bar
 from extproc.core.ledger import Ledger
 from extproc.core.policy import Decision, DecisionInput, Effect, Facts, Operation, Policy
 from extproc.core.policy_document import parse_policy
@@ -256,6 +258,18 @@ def test_a_replay_that_cannot_be_recorded_shows_nothing(log: Log, new: Path, tmp
     shutil.rmtree(log.settings.keys)
     result = replay(new, "--config", str(write_config(tmp_path)))
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_on_a_terminal_a_bar_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    again = Replay(parse_policy(NEW.encode()), decided=5)
+    with _bar(Span(1_000, 2_000)) as reached:
+        reached(1_500, again)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with _bar(Span(1_000, 2_000)) as reached:
+        reached(1_500, again)
+    assert "5 exchanges, 0 changed" in capsys.readouterr().err
 
 
 def test_ten_thousand_exchanges_are_decided_again_in_bounded_time(log: Log, new: Path) -> None:

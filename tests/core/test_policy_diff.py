@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.cli.main import main
@@ -111,6 +111,7 @@ LAST = "the order changes"
 
 
 @given(st.permutations(sorted(CHANGES)).map(lambda names: names[:3]))
+@settings(max_examples=25, deadline=None)
 def test_the_way_back_is_the_way_there_turned_round(names: list[str]) -> None:
     def change(document: dict[str, Any]) -> None:
         for name in sorted(names, key=lambda name: (name == LAST, name == "a rule is taken away")):

@@ -50,7 +50,7 @@ PLANTS = (
     Plant(
         "records: the client certificate is forgotten when nobody is known",
         "core/incoming.py",
-        "if event.attributes.tls_subject:",
+        "if attributes.tls_subject or attributes.tls_uri:",
         "if False:",
         DECIDED + "test_the_client_certificate_is_recorded_before_anybody_is_known",
     ),

@@ -7,6 +7,7 @@ import pytest
 from extproc.core import events as ev
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
+from extproc.core.reasons import Reason
 from extproc.core.record import EventCode
 
 PAN = "4111 1111 1111 1111"
@@ -74,8 +75,21 @@ def test_a_refusal_before_the_decision_has_none(play: Any) -> None:
 def test_the_client_certificate_is_recorded_before_anybody_is_known(play: Any) -> None:
     p = play()
     headers = Headers(((":method", b"POST"), (":path", b"/v1/chat/completions")))
-    attributes = ev.Attributes(source_address="192.0.2.1:1", tls_subject=f"CN=batch,O={PAN}")
+    attributes = ev.Attributes(
+        source_address="192.0.2.1:1", tls_subject=f"CN=batch,O={PAN}", tls_uri="spiffe://acme/batch"
+    )
     p.feed(ev.RequestHeaders(headers, False, attributes, p.tick()))
+    p.feed(ev.TokenRejected(Reason.TOKEN_MISSING, p.tick()))
     assert p.records[0].event_code is EventCode.AUTH_FAIL
+    assert p.records[0].actor.spiffe_id == "spiffe://acme/batch"
     assert p.records[0].actor.certificate_subject.startswith("CN=batch")
     assert "4111" not in p.records[0].actor.certificate_subject
+
+
+def test_tools_are_recorded_by_name_without_card_data(play: Any) -> None:
+    p = play()
+    names = ("search", f"pay {PAN}")
+    p.forwarded({**CHAT, "tools": [{"type": "function", "function": {"name": name}} for name in names]})
+    facts = p.records[-1].decision.facts
+    assert (facts.tools, facts.tool_names[0], len(facts.tool_names)) == (2, "search", 2)
+    assert "4111" not in facts.tool_names[1]
