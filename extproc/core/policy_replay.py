@@ -7,7 +7,7 @@ its end, which for one that was cut are those at the cut.
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from extproc.core.policy import ApprovalFacts, Effect, Policy, authorize, judge_response, matches
+from extproc.core.policy import ApprovalFacts, DecisionInput, Effect, Policy, authorize, judge_response, matches
 from extproc.core.reasons import Malformed
 from extproc.core.record import Record
 from extproc.core.recorded import decision_input, response_counts
@@ -89,10 +89,9 @@ class Replay:
 
     def _decide(self, record: Record) -> Verdict:
         given = decision_input(record)
-        for budget in self.policy.budgets:
-            if budget.name not in given.budgets and matches(budget.match, given):
-                self.uncounted[budget.name] += 1
         decision = authorize(self.policy, given)
+        if decision.effect is not Effect.DENY:  # what is denied is not asked of any budget
+            self._note_uncounted(given)
         self.errors.update(decision.errors)
         self.shadow.update((each.rule, str(each.effect)) for each in decision.shadow if each.would_change)
         verdict = Verdict(str(decision.effect), decision.rule)
@@ -109,6 +108,11 @@ class Replay:
         self.errors.update(answer.errors)
         self.shadow.update((rule, CUT) for rule in answer.shadow if not answer.cut)
         return Verdict(CUT, answer.rule) if answer.cut else verdict
+
+    def _note_uncounted(self, given: DecisionInput) -> None:
+        for budget in self.policy.budgets:
+            if budget.name not in given.budgets and matches(budget.match, given):
+                self.uncounted[budget.name] += 1
 
 
 def recorded_verdict(record: Record) -> Verdict:

@@ -167,6 +167,17 @@ budgets:
 """
 
 
+def counted_record(counts: dict[str, int]) -> Record:
+    """Ann was allowed to chat when so much had been counted."""
+    ann = Principal("https://idp", "ann", "Ann", ("analysts",))
+    given_ = DecisionInput(ann, "small", Operation.CHAT, Facts(), {}, 1_795_600_000.0, "unknown", budgets=counts)
+    ledger = Ledger("x", "", 1_795_600_000.0, 0.0)
+    ledger.seen(ann, lambda text: text)
+    ledger.connection, ledger.operation = "small", Operation.CHAT
+    ledger.judged(Decision(Effect.ALLOW, "people", "", "sha256:0", None, ("people",)), given_)
+    return ledger.record(EventCode.INFERENCE_END, 1.0, Outcome.COMPLETED)
+
+
 @pytest.mark.parametrize(
     ("counts", "rule", "uncounted"),
     [({"a-day": 9}, "people", 0), ({"a-day": 10}, "budget:a-day", 0), ({"other": 99}, "people", 1), ({}, "people", 1)],
@@ -175,17 +186,18 @@ budgets:
 def test_budgets_are_judged_by_the_counts_that_were_read_and_where_there_are_none_that_is_said(
     counts: dict[str, int], rule: str, uncounted: int
 ) -> None:
-    policy = parse_policy(BUDGET.encode())
-    ann = Principal("https://idp", "ann", "Ann", ("analysts",))
-    given_ = DecisionInput(ann, "small", Operation.CHAT, Facts(), {}, 1_795_600_000.0, "unknown", budgets=counts)
-    ledger = Ledger("x", "", 1_795_600_000.0, 0.0)
-    ledger.seen(ann, lambda text: text)
-    ledger.connection, ledger.operation = "small", Operation.CHAT
-    ledger.judged(Decision(Effect.ALLOW, "people", "", "sha256:0", None, ("people",)), given_)
-    again = Replay(policy)
-    again.add("x", ledger.record(EventCode.INFERENCE_END, 1.0, Outcome.COMPLETED))
+    again = Replay(parse_policy(BUDGET.encode()))
+    again.add("x", counted_record(counts))
     assert [change.now.rule for change in again.changes] == ([rule] if rule != "people" else [])
     assert again.uncounted["a-day"] == uncounted
+
+
+def test_of_what_a_rule_denies_no_budget_is_asked() -> None:
+    rule = "{name: no-chat, effect: deny, match: {operations: [chat], connections: [small]}}, "
+    again = Replay(parse_policy(BUDGET.replace("rules: [", f"rules: [{rule}").encode()))
+    again.add("x", counted_record({}))
+    assert [change.now.rule for change in again.changes] == ["no-chat"]
+    assert not again.uncounted
 
 
 # The command ----------------------------------------------------------------------------------------------------------

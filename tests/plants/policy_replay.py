@@ -188,4 +188,11 @@ PLANTS = (
         "        self._bytes += len(out) if self._judge.rules else 0\n",
         "tests/core/exchange/test_response_rules.py::test_what_no_rule_looks_at_is_counted_all_the_same",
     ),
+    Plant(
+        "replay: budgets are said to be uncounted for what a rule denies",
+        "core/policy_replay.py",
+        "        if decision.effect is not Effect.DENY:  # what is denied is not asked of any budget\n",
+        "        if decision is not None:\n",
+        REPLAY + "test_of_what_a_rule_denies_no_budget_is_asked",
+    ),
 )
