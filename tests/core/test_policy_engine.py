@@ -219,7 +219,7 @@ def test_obligations_are_the_strictest_of_what_allows() -> None:
         masking={"profiles": profiles},
     )
     assert authorize(policy, given()).obligations == Obligations("loose", 100, 10, "journal")
-    assert authorize(policy, given(("b", "c"))).obligations == Obligations("strict", 50, 30, "store")
+    assert authorize(policy, given(("b", "c"))).obligations == Obligations("strict", 50, 5, "store")
     held = authorize(policy, given(("b",), Operation.MESSAGES))
     assert (held.effect, held.obligations.masking) == (Effect.HOLD, "strict")
     assert authorize(policy, given(operation=Operation.RESPONSES)).obligations == Obligations()
