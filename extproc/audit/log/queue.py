@@ -46,6 +46,7 @@ class CommitQueue:
         self._asleep = False
         self._resting = False
         self._urgent = False
+        self._nudged = False
         self._items: list[Line | ContentLog] = []
         self._waiting: list[Done] = []
         self._queued_bytes = 0
@@ -108,7 +109,7 @@ class CommitQueue:
     def nudge(self) -> None:
         """Whoever takes from here looks around, though nothing may have come."""
         with self._lock:
-            self._urgent = True
+            self._urgent = self._nudged = True
             self._filled.notify()
 
     def take_pending(self, log: ContentLog) -> list[Piece]:
@@ -120,7 +121,7 @@ class CommitQueue:
     def take(self, wait_seconds: float) -> Batch | None:
         """Everything queued, waiting for something at most so long; None when closed and empty."""
         with self._lock:
-            if not self._items and not self._waiting and not self._closed:
+            if not self._items and not self._waiting and not self._closed and not self._nudged:
                 self._asleep = True
                 self._filled.wait(wait_seconds)
                 self._asleep = False
@@ -128,7 +129,7 @@ class CommitQueue:
                 return None
             batch = Batch(self._items, self._waiting)
             self._items, self._waiting, self._queued_bytes = [], [], 0
-            self._urgent = False
+            self._urgent = self._nudged = False
             for item in batch.items:
                 if isinstance(item, ContentLog):
                     item.queued = False

@@ -129,7 +129,7 @@ def test_a_request_waits_until_its_intent_is_in_the_store(obliging) -> None:
     seen: list[bool] = []
 
     def answer(handler, body) -> None:
-        evidence = b"".join(path.read_bytes() for path in stored.path.rglob("evidence/**/*") if path.is_file())
+        evidence = b"".join(path.read_bytes() for path in stored.directory.rglob("*.jsonl"))
         seen.append(b'"stored"' in evidence)
         handler.whole(200, "application/json", b"{}")
 
