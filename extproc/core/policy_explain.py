@@ -16,6 +16,7 @@ from extproc.core.policy import (
     DecisionInput,
     Effect,
     Match,
+    Operation,
     Policy,
     Require,
     ResponseCounts,
@@ -148,6 +149,10 @@ def _match_unmet(match: Match, given: DecisionInput) -> Iterator[Unmet]:
     for field in fields(Match):
         wanted = getattr(match, field.name)
         if wanted == getattr(_EVERYTHING, field.name):
+            continue
+        if field.name == "administers":
+            if given.operation is Operation.MODEL_ADMIN:
+                yield Unmet("match.operations", "not named", given.operation.value)
             continue
         if isinstance(wanted, AtLeast):
             yield from _thresholds_unmet(wanted, given)

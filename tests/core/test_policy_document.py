@@ -81,7 +81,7 @@ def test_the_demo_policy_means_what_it_says() -> None:
 def test_what_is_left_out_has_the_strict_default() -> None:
     policy = parse_policy(ruled(ALLOW).encode())
     assert policy.masking == MaskingSettings()
-    assert policy.rules[0].match == Match()
+    assert policy.rules[0].match == Match(administers=False)
 
 
 def test_all_problems_come_at_once_in_order_with_their_places() -> None:

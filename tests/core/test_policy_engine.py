@@ -305,3 +305,15 @@ def test_only_rules_whose_match_holds_are_evaluated(monkeypatch: pytest.MonkeyPa
     assert len(made) == 1
     authorize(policy, given())
     assert len(made) == 1
+
+
+def test_a_model_server_is_administered_only_where_a_rule_says_so() -> None:
+    """An allow without `operations` does not reach it; a deny without does."""
+    admin = given(operation=Operation.MODEL_ADMIN)
+    wide, named = rule("wide", "allow"), rule("named", "allow", {"operations": ["model_admin"]})
+    assert authorize(parsed(wide), given()).effect is Effect.ALLOW
+    assert authorize(parsed(wide), given(operation=Operation.UNKNOWN)).effect is Effect.ALLOW
+    assert authorize(parsed(wide), admin).rule == "default-deny"
+    assert authorize(parsed(wide, named), admin).rule == "named"
+    denying = rule("off", "deny", {"groups": ["g"]})
+    assert authorize(parsed(wide, named, denying), replace(admin, principal=given(("g",)).principal)).rule == "off"

@@ -8,6 +8,13 @@ INERT = "tests/core/test_policy_inert.py::test_what_would_be_inert_is_an_error_w
 
 PLANTS = (
     Plant(
+        "a rule that allows everything lets a model server be administered",
+        "core/policy/build.py",
+        "administers=bool(match.operations)",
+        "administers=True",
+        ENGINE + "test_a_model_server_is_administered_only_where_a_rule_says_so",
+    ),
+    Plant(
         "a condition that cannot be told does not deny",
         "core/policy/engine.py",
         "in_doubt=rule.effect is not Effect.ALLOW",

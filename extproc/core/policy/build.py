@@ -1,7 +1,7 @@
 """Values of a document without problems to the terms of a policy. Lists and aliases are written out here."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -40,10 +40,11 @@ class Builder:
     compile_when: Callable[[str], Condition] = Condition
 
     def rule(self, rule: Mapping[str, Any]) -> Rule:
+        match = self.match(rule["match"])
         return Rule(
             name=rule["name"],
             effect=Effect(rule["effect"]),
-            match=self.match(rule["match"]),
+            match=_allowing(match) if rule["effect"] == Effect.ALLOW else match,
             text=one_line(rule.get("text", "")),
             hold=self._terms(rule.get("hold")),
             when=self.compile_when(rule["when"]) if "when" in rule else None,
@@ -103,6 +104,10 @@ class Builder:
     def _step(self, step: Mapping[str, Any]) -> BudgetStep:
         terms = self._terms(step.get("hold"))
         return BudgetStep(step["at"], StepAction(step["do"]), one_line(step.get("text", "")), terms)
+
+
+def _allowing(match: Match) -> Match:
+    return replace(match, administers=bool(match.operations))
 
 
 def build_known(known: Mapping[str, Any]) -> Known:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from functools import lru_cache
 
-from extproc.core.policy.matching import is_within, matches_glob
+from extproc.core.policy.matching import asks, is_within, matches_glob
 from extproc.core.policy.terms import AtLeast, DecisionInput, Match, Operation
 
 _REMEMBERED = 1024
@@ -68,7 +68,7 @@ def bits(found: int) -> Iterator[int]:
 
 
 def _asking(operation: Operation) -> Callable[[Match], bool]:
-    return lambda match: not match.operations or operation in match.operations
+    return lambda match: asks(match, operation)
 
 
 class _Table:

@@ -13,7 +13,7 @@ def matches(match: Match, given: DecisionInput) -> bool:
     """Whether every given field of `match` holds for `given`."""
     principal, facts = given.principal, given.facts
     return (
-        (not match.operations or given.operation in match.operations)
+        asks(match, given.operation)
         and (not match.groups or not set(match.groups).isdisjoint(principal.groups))
         and (not match.subjects or any(_is_subject(item, principal) for item in match.subjects))
         and (not match.kinds or principal.kind in match.kinds)
@@ -26,6 +26,13 @@ def matches(match: Match, given: DecisionInput) -> bool:
         and _reaches(match.at_least, given)
         and (not match.times or any(is_within(span, given.now_unix) for span in match.times))
     )
+
+
+def asks(match: Match, operation: Operation) -> bool:
+    """Whether the operation is one that the match names, or it names none."""
+    if match.operations:
+        return operation in match.operations
+    return match.administers or operation is not Operation.MODEL_ADMIN
 
 
 def _is_subject(item: str, principal: Principal) -> bool:

@@ -155,6 +155,8 @@ class Match:
     at_least: AtLeast = field(default_factory=AtLeast)
     kinds: tuple[str, ...] = ()
     times: tuple[TimeSpan, ...] = ()
+    administers: bool = True
+    """False in an allow without `operations`: only a rule that says so lets a model server be administered."""
 
 
 @dataclass(frozen=True, slots=True)
