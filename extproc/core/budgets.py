@@ -144,6 +144,10 @@ class Budgeting:
         tokens = answer.input_tokens + answer.output_tokens if answer else 0
         if answer is not None and not tokens:
             tokens = estimate_tokens(given.facts.prompt_characters, answer.events, answer_bytes)
+        elif answer is None:  # the client left before it began; the model server has read the prompt
+            tokens = estimate_tokens(given.facts.prompt_characters, 0, 0)
+        elif answer.events > 1 and not answer.finish_reasons:  # left early: what was reported is of the beginning
+            tokens = max(tokens, answer.input_tokens + answer.events)
         charges = []
         for budget in self._asked:
             charge = self._charge(budget, given)

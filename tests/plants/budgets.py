@@ -9,6 +9,20 @@ DESK = "tests/approvals/test_budget_desk.py::"
 
 PLANTS = (
     Plant(
+        "who leaves early pays what was said at the beginning",
+        "core/budgets.py",
+        "elif answer.events > 1 and not answer.finish_reasons:",
+        "elif False:",
+        EXCHANGE + "test_a_client_that_leaves_early_pays_for_what_came",
+    ),
+    Plant(
+        "who leaves before the answer pays nothing",
+        "core/budgets.py",
+        "elif answer is None:  #",
+        "elif False:  #",
+        EXCHANGE + "test_a_client_that_leaves_before_the_answer_pays_for_the_prompt",
+    ),
+    Plant(
         "a budget looks at what was counted before the request",
         "approvals/budgets.py",
         "            if charge.amount:\n                self._add_amount(",

@@ -2,12 +2,34 @@
 
 from tests.plants.plant import Plant
 
+TOOLS = "tests/core/dialects/test_tool_names.py::"
 CLAMP = "tests/core/dialects/test_clamp.py::"
 OBLIGED = "tests/core/exchange/test_obligations.py::"
 RETENTION = "tests/audit/test_audit_obliged_retention.py::"
 RULES = "tests/core/exchange/test_response_rules.py::"
 
 PLANTS = (
+    Plant(
+        "a tool has only the first of its names",
+        "core/dialects/facts.py",
+        "for each in said if each)",
+        "for each in said[:1] if each)",
+        TOOLS + "test_a_tool_has_every_name_that_some_server_reads",
+    ),
+    Plant(
+        "a tool written another way goes on",
+        "core/dialects/facts.py",
+        "            _check_keys(tool, _JUDGED_IN_TOOLS)\n",
+        "",
+        TOOLS + "test_a_tool_written_another_way_is_refused",
+    ),
+    Plant(
+        "limits in a list are not seen",
+        "core/dialects/facts.py",
+        "raise Malformed(Reason.BODY_MALFORMED)  # limits",
+        "pass  # limits",
+        TOOLS + "test_limits_in_a_list_are_refused",
+    ),
     Plant(
         "a limit of nothing is let through",
         "core/dialects/clamp.py",

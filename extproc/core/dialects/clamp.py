@@ -63,7 +63,7 @@ def clamp_answer(operation: Operation, path: str, body: Masked, most: int, max_d
     """
     document = _document(body, max_depth)
     own = _own_limits(operation, path.rstrip("/") or "/", document)
-    if not own or any(name in document for name in _OPAQUE):
+    if not own or any(name in part for part in (document, *_nested(document)) for name in _OPAQUE):
         raise Malformed(Reason.OBLIGATION_UNMET)
     given = tuple(_given(document))
     held = [limit for place in given if (limit := _limit(document, place, most))]
@@ -74,6 +74,10 @@ def clamp_answer(operation: Operation, path: str, body: Masked, most: int, max_d
             text = _set(text, place, min(held, default=most) if added else most)
             fields.append(".".join(place))
     return Clamped(Masked(text.encode()) if fields else body, tuple(fields))
+
+
+def _nested(document: dict[str, object]) -> tuple[dict[str, object], ...]:
+    return tuple(part for key in NESTED if isinstance(part := document.get(key), dict))
 
 
 def _document(body: Masked, max_depth: int) -> dict[str, object]:

@@ -23,6 +23,9 @@ _MAX_TOOL_NAMES = 1024
 """OpenAI takes 128, agents with many servers of tools send some hundreds."""
 _MAX_TOOL_NAME_CHARACTERS = 256
 """OpenAI takes 64, Anthropic 128."""
+_PLAIN_TOOLS = ("function", "custom")
+"""Types of tools that the client carries out: their names say all."""
+_JUDGED_IN_TOOLS = frozenset({"type", "function", "name"})
 COUNTS = frozenset({*LIMITS, *OPEN_LIMITS, *_CHOICES})
 """Fields whose value is a whole number."""
 _JUDGED = frozenset(
@@ -37,6 +40,11 @@ def check_spelling(document: dict[str, object]) -> None:
     """Refuse a field that is one we judge but for its letter case: servers written in Go read it as that field."""
     for part in _parts(document):
         _check_keys(part, _JUDGED)
+    for tool in (*_list(document, "tools"), *_list(document, "functions")):
+        if isinstance(tool, dict):
+            _check_keys(tool, _JUDGED_IN_TOOLS)
+            if isinstance(function := tool.get("function"), dict):
+                _check_keys(function, _JUDGED_IN_TOOLS)
     for part in messages_and_parts(document):
         _check_keys(part, _JUDGED_IN_MESSAGES)
 
@@ -69,20 +77,22 @@ def read_facts(operation: Operation, document: dict[str, object], body_bytes: in
 
 
 def _tool_names(document: dict[str, object]) -> tuple[str, ...]:
-    """Of each tool, in order: a function's name (OpenAI, Ollama, Anthropic), or what kind of tool of the server it is.
+    """Of each tool, in order: every name by which some server knows it, and what kind of tool of the server it is.
 
-    More names, or longer ones, than the bounds are refused: a rule would not see them.
+    The name of its function (OpenAI chat, Ollama), its own (Anthropic, OpenAI responses), its type where that is not
+    `function`. More names, or longer ones, than the bounds are refused: a rule would not see them.
     """
     names: list[str] = []
     for tool in (*_list(document, "tools"), *_list(document, "functions")):
         if not isinstance(tool, dict):
-            continue
-        function = tool.get("function")
-        name = next((n for n in (_named(function), tool.get("name"), tool.get("type")) if n is not None), None)
-        if name is not None and not isinstance(name, str):
             raise Malformed(Reason.BODY_MALFORMED)
-        if name:
-            names.append(name)
+        said = [each for each in (_named(tool.get("function")), tool.get("name")) if each is not None]
+        kind = tool.get("type")
+        if kind is not None and (kind not in _PLAIN_TOOLS or not said):
+            said.append(kind)
+        if not all(isinstance(each, str) for each in said):
+            raise Malformed(Reason.BODY_MALFORMED)
+        names += dict.fromkeys(str(each) for each in said if each)
     if len(names) > _MAX_TOOL_NAMES or any(len(name) > _MAX_TOOL_NAME_CHARACTERS for name in names):
         raise Malformed(Reason.BODY_TOO_COSTLY)
     return tuple(names)
@@ -96,7 +106,10 @@ def _parts(document: dict[str, object]) -> Iterator[dict[str, object]]:
     """The document, and the objects in which some servers keep its limits."""
     yield document
     for key in NESTED:
-        if isinstance(part := document.get(key), dict):
+        part = document.get(key)
+        if isinstance(part, list) and any(isinstance(each, dict) for each in part):
+            raise Malformed(Reason.BODY_MALFORMED)  # limits for each item of a batch: nothing here reads them
+        if isinstance(part, dict):
             yield part
 
 

@@ -120,6 +120,7 @@ def test_a_limit_that_is_added_is_the_smallest_that_was_asked_for() -> None:
         ("/generate", {"text": ["p"], "sampling_params": [{"max_new_tokens": 5000}]}),
         ("/api/chat", {"messages": [], "options": "num_predict"}),
         ("/v2/models/m/generate", {"text_input": "p", "sampling_parameters": '{"max_tokens": 5000}'}),
+        ("/v2/models/m/generate", {"text_input": "p", "parameters": {"sampling_parameters": '{"max_tokens": 5000}'}}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

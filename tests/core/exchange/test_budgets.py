@@ -353,6 +353,29 @@ def test_tokens_that_nobody_reports_are_estimated(play: Any, store: BudgetStore)
     assert refused(counter.whole(document)) == (429, "budget_spent", "budget:b")
 
 
+def test_a_client_that_leaves_early_pays_for_what_came(play: Any, store: BudgetStore) -> None:
+    """Anthropic's stream says at its beginning that one token came, and the whole number at its end."""
+    counter = Counter(play, store, budget(BudgetCount.TOKENS, deny(1000)))
+    p = counter.begin(chat())
+    p.response_headers()
+    usage = {"input_tokens": 12, "output_tokens": 1}
+    p.response_body(b"data: " + json.dumps({"type": "message_start", "message": {"usage": usage}}).encode() + b"\n\n")
+    for _ in range(50):
+        delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a "}}
+        p.response_body(b"data: " + json.dumps(delta).encode() + b"\n\n")
+    p.feed(ev.Disconnected(p.tick()))
+    counter.serve(p)
+    assert counter.used()["b"] >= 12 + 50
+
+
+def test_a_client_that_leaves_before_the_answer_pays_for_the_prompt(play: Any, store: BudgetStore) -> None:
+    counter = Counter(play, store, budget(BudgetCount.TOKENS, deny(1000)))
+    p = counter.begin({"model": "m", "messages": [{"role": "user", "content": "x" * 400}]})
+    p.feed(ev.Disconnected(p.tick()))
+    counter.serve(p)
+    assert counter.used()["b"] >= 100
+
+
 @pytest.mark.parametrize("end", ["left", "malformed", "broken"])
 def test_an_answer_that_ends_early_costs_what_came_of_it_once(play: Any, store: BudgetStore, end: str) -> None:
     counter = Counter(play, store, budget(BudgetCount.FINDINGS, deny(1000)))

@@ -1,0 +1,58 @@
+"""A rule sees every name by which a server may know a tool, and every limit that a server may read."""
+
+from typing import Any
+
+import pytest
+
+from extproc.core.dialects.facts import check_spelling, read_facts
+from extproc.core.policy import Operation
+from extproc.core.reasons import Malformed, Reason
+
+
+@pytest.mark.parametrize(
+    ("tool", "names"),
+    [
+        ({"type": "function", "function": {"name": "pay"}}, ("pay",)),
+        ({"name": "pay"}, ("pay",)),
+        ({"type": "custom", "name": "pay"}, ("pay",)),
+        ({"type": "web_search"}, ("web_search",)),
+        ({"type": "function", "name": "shell", "function": {"name": "safe"}}, ("safe", "shell")),
+        ({"type": "web_search", "name": "safe"}, ("safe", "web_search")),
+        ({"type": "function"}, ("function",)),
+    ],
+)
+def test_a_tool_has_every_name_that_some_server_reads(tool: dict[str, Any], names: tuple[str, ...]) -> None:
+    document = {"model": "m", "messages": [], "tools": [tool]}
+    assert read_facts(Operation.CHAT, document, 1).tool_names == names
+
+
+@pytest.mark.parametrize(
+    "tool", ["shell", {"name": 5}, {"type": ["function"]}, {"function": {"name": {}}}], ids=["text", "n", "t", "f"]
+)
+def test_a_tool_whose_name_cannot_be_told_is_refused(tool: object) -> None:
+    with pytest.raises(Malformed) as refused:
+        read_facts(Operation.CHAT, {"model": "m", "messages": [], "tools": [tool]}, 1)
+    assert refused.value.reason is Reason.BODY_MALFORMED
+
+
+@pytest.mark.parametrize("key", ["tools", "functions"])
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"function": {"name": "safe"}, "FUNCTION": {"name": "shell"}},
+        {"name": "a", "Name": "b"},
+        {"function": {"NAME": "b"}},
+    ],
+    ids=["function", "name", "inner"],
+)
+def test_a_tool_written_another_way_is_refused(key: str, tool: object) -> None:
+    """Servers in Go read keys whatever their case, and the last one counts."""
+    with pytest.raises(Malformed):
+        check_spelling({"model": "m", "messages": [], key: [tool]})
+
+
+@pytest.mark.parametrize("key", ["sampling_params", "parameters", "options"])
+def test_limits_in_a_list_are_refused(key: str) -> None:
+    """SGLang takes one object for each text of a batch."""
+    with pytest.raises(Malformed):
+        read_facts(Operation.GENERATE, {"text": ["a"], key: [{"max_new_tokens": 100_000, "n": 50}]}, 1)
