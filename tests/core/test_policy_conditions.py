@@ -31,7 +31,7 @@ MET = {
         {"person": {"mfa": True, "kind": "service", "methods": ("otp",)}},
     ),
     "age of the sign-in": ("principal.auth_age > 60", {"person": {"authenticated_at": 1_799_999_900}}),
-    "no age": ("principal.auth_age == -1", {}),
+    "no age": ("principal.auth_age > 3600 && !(principal.auth_age <= 3600)", {}),
     "binding": ("principal.bound", {"person": {"confirmation": "x"}}),
     "connection": ('request.connection == "default" && request.operation == "chat"', {}),
     "time": ('now > timestamp("2027-01-01T00:00:00Z") && now.getHours("Europe/Vienna") == 9', {}),

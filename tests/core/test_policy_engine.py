@@ -10,7 +10,6 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from bench.policy import large_input, large_policy
 from extproc.core.identity import Principal
 from extproc.core.policy import (
     DecisionInput,
@@ -284,6 +283,8 @@ def test_a_text_that_is_no_unicode_is_in_doubt() -> None:
 
 def test_only_rules_whose_match_holds_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a decision by the largest policy costs is a few conditions: the rest never gets that far."""
+    from bench.policy import large_input, large_policy
+
     policy = parse_policy(large_policy())
     assert len(policy.rules) == MAX_RULES
     evaluated: list[str] = []

@@ -8,6 +8,13 @@ INERT = "tests/core/test_policy_inert.py::test_what_would_be_inert_is_an_error_w
 
 PLANTS = (
     Plant(
+        "a sign-in of unknown age counts as new",
+        "core/policy/input_types.py",
+        "else _MAX_COUNT,\n            spiffe",
+        "else -1,\n            spiffe",
+        WHEN + "test_a_condition_sees_the_request",
+    ),
+    Plant(
         "a rule that allows everything lets a model server be administered",
         "core/policy/build.py",
         "administers=bool(match.operations)",

@@ -101,7 +101,7 @@ class InputTypes:
             methods=principal.methods,
             context_class=principal.context_class,
             mfa=principal.mfa,
-            auth_age=max(0, int(now_unix) - principal.authenticated_at) if principal.authenticated_at else -1,
+            auth_age=max(0, int(now_unix) - principal.authenticated_at) if principal.authenticated_at else _MAX_COUNT,
             spiffe_id=principal.spiffe_id,
             certificate_subject=principal.certificate_subject,
             bound=bool(principal.confirmation),
