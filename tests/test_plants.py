@@ -2,10 +2,16 @@
 
 Every plant changes one place in a copy of the package and runs the named test against the copy. A plant whose text is no
 longer found fails too: it moves with the code.
+
+`make test` looks for the places of all of them and carries out a third, another one for each commit; `make plants`, and
+`-k`, carry out all that are asked for.
 """
 
+import hashlib
+import os
 import queue
 import shutil
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -28,6 +34,25 @@ PLANTS: tuple[Plant, ...] = tuple(
 BY_NAME = {plant.name: plant for plant in PLANTS}
 SOUND = "without a plant"
 COPIES = 3
+SHARES = 3
+
+
+def share_of(name: str) -> int:
+    return hashlib.sha256(name.encode()).digest()[0] % SHARES
+
+
+def share_of_commit() -> int:
+    """Which share is the turn of the commit that is checked out; the first where there is no repository."""
+    said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return int(said.strip() or "0", 16) % SHARES
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "planting" not in metafunc.fixturenames:
+        return
+    every = metafunc.config.option.keyword or os.environ.get("PLANTS") == "all"
+    turn = share_of_commit()
+    metafunc.parametrize("name", [*(name for name in BY_NAME if every or share_of(name) == turn), SOUND])
 
 
 class Planting:
@@ -91,8 +116,18 @@ def test_a_plant_is_known_by_its_name() -> None:
     assert len(BY_NAME) == len(PLANTS)
 
 
+def test_every_plant_finds_its_place_once() -> None:
+    texts = {plant.file: (ROOT / "extproc" / plant.file).read_text("utf-8") for plant in PLANTS}
+    assert [plant.name for plant in PLANTS if texts[plant.file].count(plant.old) != 1] == []
+
+
+def test_every_plant_has_its_turn() -> None:
+    shares = [sum(share_of(name) == turn for name in BY_NAME) for turn in range(SHARES)]
+    assert sum(shares) == len(BY_NAME)
+    assert min(shares) > len(BY_NAME) // (SHARES * 2)
+
+
 @pytest.mark.timeout(600)  # they wait for each other
-@pytest.mark.parametrize("name", [*BY_NAME, SOUND])
 def test_a_planted_bug_is_killed(planting: Planting, name: str) -> None:
     """And without it the tests that killed it pass in the same copies: red means the plant."""
     if name == SOUND:

@@ -29,7 +29,7 @@ PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin"
 """What pytest finds by itself elsewhere. It is given them here, since it would look for all of them in every fork."""
 
 LIBRARIES = (
-    "alembic.command", "anthropic", "boto3", "click", "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "alembic.command", "anthropic", "boto3", "cel_expr_python.cel", "click", "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cryptography.hazmat.primitives.asymmetric.rsa", "cryptography.hazmat.primitives.ciphers.aead",
     "cryptography.hazmat.primitives.kdf.hkdf", "cryptography.x509",
     "envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3", "envoy_data_plane.envoy.config.bootstrap.v3",

@@ -120,7 +120,10 @@ def test_coverage_says_what_no_case_reaches(write: Any) -> None:
 
 def test_coverage_tells_a_rule_that_determines_nothing(write: Any) -> None:
     """Reached it is, but what it decides is shown by no case."""
-    policy = write("p.yaml", POLICY.partition("tests:")[0])
+    wide = POLICY.replace(
+        "{groups: [analysts]}\n", "{groups: [analysts], operations: [text_completion, model_admin]}\n"
+    )
+    policy = write("p.yaml", wide.partition("tests:")[0])
     admin = CASES.replace("/v1/completions, body: {model: m, prompt: Hello}", "/api/pull, body: {name: m}")
     member = admin.replace("{subject: bert}", "{subject: bert, groups: [analysts]}").replace(
         "default-deny", "no-adapters"
