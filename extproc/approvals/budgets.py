@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, case, delete, func, select, union_all
 
-from extproc.approvals.budget_digests import account_of, row_digests
+from extproc.approvals.budget_digests import account_id, account_of, row_digests
 from extproc.approvals.database import Database
 from extproc.approvals.tables import BUDGET_ACCOUNTS, BUDGET_AMOUNTS, BUDGET_CARDS
 from extproc.core.budget_charge import Charge, Counted, bucket_at, counted, ends_unix, oldest_live
@@ -43,6 +43,14 @@ class BudgetStore:
     def count_with(self, charges: Sequence[Charge], now: float) -> tuple[Counted, ...]:
         """What would be counted if they were charged now. Stores nothing."""
         return self._transact(charges, now, lambda _: False)
+
+    def reset(self, budget: str, series: str, holder: str) -> int:
+        """Forget what a holder has used of a budget; how many rows that was."""
+        account, removed = account_id(budget, series, holder), 0
+        with self._database.writing() as connection:
+            for table in (BUDGET_ACCOUNTS, BUDGET_CARDS, BUDGET_AMOUNTS):
+                removed += connection.execute(delete(table).where(table.c.account_id == account)).rowcount
+        return removed
 
     def forget_ended(self, now: float) -> int:
         """Remove the rows that count no longer; how many."""

@@ -6,6 +6,7 @@ EXCHANGE = "tests/core/exchange/test_budgets.py::"
 STORE = "tests/approvals/test_budget_store.py::"
 WEIGHED = "tests/core/test_policy_budgets.py::"
 DESK = "tests/approvals/test_budget_desk.py::"
+RESET = "tests/approvals/test_budgets_command.py::"
 
 PLANTS = (
     Plant(
@@ -210,5 +211,28 @@ PLANTS = (
         "        while len(self._owed) > MAX_OWED or self._owed_cards > MAX_OWED_CARDS:\n",
         "        while False:\n",
         DESK + "test_too_much_is_given_up_and_counted",
+    ),
+    Plant(
+        "budgets: somebody gives a budget back to themselves",
+        "approvals/budget_reset.py",
+        "BudgetScope.PERSON and person.may_be(holder)",
+        "BudgetScope.PERSON and person.subject == holder",
+        RESET + "test_an_approver_gives_a_budget_back_to_somebody_else",
+    ),
+    Plant(
+        "budgets: who approves nothing gives a budget back",
+        "approvals/budget_reset.py",
+        "    if approvers.isdisjoint(person.groups):\n",
+        "    if not person.groups:\n",
+        RESET + "test_an_approver_gives_a_budget_back_to_somebody_else",
+    ),
+    Plant(
+        "budgets: what cannot be recorded is given back",
+        "approvals/budget_reset.py",
+        "    write([_record(asked, now, Outcome.SUCCEEDED, {})])\n    try:\n"
+        "        return store.reset(asked.budget.name, series_of(asked.budget), asked.holder) > 0\n",
+        "    try:\n        store.reset(asked.budget.name, series_of(asked.budget), asked.holder)\n"
+        "        write([_record(asked, now, Outcome.SUCCEEDED, {})])\n        return True\n",
+        RESET + "test_nothing_is_given_back_that_cannot_be_recorded",
     ),
 )
