@@ -82,8 +82,10 @@ def command(
     """Say of each rule of POLICY whether it holds, and of one that does not, what in it does not.
 
     Without POLICY it is the one that --config names. What is explained is a recorded exchange, one of the policy's
-    cases, or a request from options. Exits 0 when it is explained, 2 when it cannot be.
+    cases, or a request from options. Exits 0 when it is explained, 2 when it cannot
+    be, or not everything could be read.
     """
+    from extproc.cli.audit_view import print_problems  # noqa: PLC0415
     from extproc.cli.policy_explain_view import print_explanation  # noqa: PLC0415
     from extproc.core.policy_explain import explain  # noqa: PLC0415
 
@@ -92,14 +94,16 @@ def command(
     policy = _policy(file, config)
     record: Record | None = None
     counts: ResponseCounts | None = None
+    problems: list[str] = []
     if exchange:
-        record = _find(exchange, config, store)
+        record, problems = _find(exchange, config, store)
         given, counts = _recorded(record)
     elif case_name:
         given, counts = _case(policy, case_name)
     else:
         given = _request(subject, request)
     print_explanation(policy, given, explain(policy, given, counts), record, as_json=as_json)
+    print_problems(problems)
 
 
 def _policy(file: Path | None, config: Path | None) -> Policy:
@@ -113,20 +117,23 @@ def _policy(file: Path | None, config: Path | None) -> Policy:
     return policy_or_exit(settings_or_exit(config).policy_file)
 
 
-def _find(exchange_id: str, config: Path | None, store: Path | None) -> Record:
-    """Recorded as a read, before it is looked for."""
+def _find(exchange_id: str, config: Path | None, store: Path | None) -> tuple[Record, list[str]]:
+    """What it ended with, and what of the log could not be read. Recorded as a read, before it is looked for."""
     from extproc.audit.reading.exchanges import collect_exchange  # noqa: PLC0415
     from extproc.audit.reading.reader import Reader, span_of_exchange  # noqa: PLC0415
+    from extproc.cli.audit_view import print_problems  # noqa: PLC0415
     from extproc.cli.audit_where import store_failures  # noqa: PLC0415
 
     where = find_where(config, store)
     where.record_read("policy.explain", {"exchange": exchange_id[:128]})
     span = span_of_exchange(exchange_id)
     with store_failures():
-        found = collect_exchange(Reader(where.look_at_evidence(span), span), exchange_id)
+        reader = Reader(where.look_at_evidence(span), span)
+        found = collect_exchange(reader, exchange_id)
     if found is None:
+        print_problems(reader.problems)
         no_such_exchange(exchange_id)
-    return found.decided
+    return found.decided, reader.problems
 
 
 def _recorded(record: Record) -> tuple[DecisionInput, ResponseCounts | None]:
@@ -146,13 +153,13 @@ def _recorded(record: Record) -> tuple[DecisionInput, ResponseCounts | None]:
 def _case(policy: Policy, name: str) -> tuple[DecisionInput, ResponseCounts | None]:
     from extproc.core.document import quoted  # noqa: PLC0415
     from extproc.core.policy_case import build_case  # noqa: PLC0415
-    from extproc.core.policy_cases import CaseRunner  # noqa: PLC0415
+    from extproc.core.policy_cases import CaseRunner, shown  # noqa: PLC0415
     from extproc.core.schema import nearest  # noqa: PLC0415
 
     names = [raw.value["name"] for raw in policy.tests]
     if name not in names:
-        hint = nearest(name, names)
-        fail(f"the policy has no case {quoted(name)}" + (f" ({hint})" if hint else ""))
+        hint = nearest(name, list(map(shown, names)))
+        fail(f"the policy has no case {quoted(shown(name))}" + (f" ({hint})" if hint else ""))
     case = build_case(policy.tests[names.index(name)])
     (result,) = CaseRunner(policy).run([case])
     if result.outcome.given is None:

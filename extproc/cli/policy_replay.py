@@ -42,7 +42,11 @@ def _kinds(_: click.Context, option: click.Parameter, text: str) -> frozenset[st
     callback=_kinds,
     help="End with 1 where a decision changes so: `allow-to-deny,hold-to-allow,…` of allow, hold, deny, cut; or `any`.",
 )
-@click.option("--strict", is_flag=True, help="End with 2 where an exchange could not be decided again.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="End with 2 where not every exchange could be decided again in whole: by all counts and its answer; or none.",
+)
 @json_option
 def command(
     *,
@@ -58,7 +62,8 @@ def command(
 ) -> None:
     """Decide the recorded exchanges of a span again, by another policy, and print which decisions change.
 
-    Exits 0 when no decision changes as --fail-on names, 1 when some do, 2 when not everything could be read.
+    Exits 0 when no decision changes as --fail-on names, 1 when some do, 2 when not everything could be read, or, with
+    --strict, not every exchange could be decided again in whole, or there was none.
     """
     from extproc.audit.reading.exchanges import Query, find_exchanges  # noqa: PLC0415
     from extproc.audit.reading.reader import Reader  # noqa: PLC0415
@@ -86,7 +91,11 @@ def command(
             reached(exchange.last.time_ms, replay)
     (print_json if as_json else print_table)(replay)
     print_problems(reader.problems)
-    if strict and replay.not_rebuilt:
+    if not replay.decided and (strict or fail_on):
+        click.echo(
+            "nothing was decided again, so that nothing could change; is this the span that was meant?", err=True
+        )
+    if strict and not replay.whole:
         sys.exit(EXIT_INPUT)
     if replay.found(fail_on):
         sys.exit(EXIT_FINDING)

@@ -14,7 +14,7 @@ from extproc.core.document import DocumentInvalid
 from extproc.core.policy import Policy
 from extproc.core.policy_case import Case, build_case
 from extproc.core.policy_case_document import is_case_document, parse_cases
-from extproc.core.policy_cases import CaseResult, CaseRunner
+from extproc.core.policy_cases import CaseResult, CaseRunner, shown
 from extproc.core.policy_coverage import coverage
 from extproc.core.policy_document import parse_policy
 
@@ -45,10 +45,11 @@ def test_command(files: tuple[Path, ...], more: tuple[Path, ...], as_json: bool)
     """Run the cases of policies, and those of files of kind PolicyTests, which hold for each of the policies.
 
     Prints FAIL - FILE - CASE with what differs, and a tally. Exits 0 when all hold, 1 when some fail, 2 when a file
-    cannot be read or has problems, or there is no case.
+    cannot be read or has problems, or has no case.
     """
     suites = _suites_or_exit(files, more)
     runs = [(suite, suite.run()) for suite in suites]
+    without = [suite.file for suite in suites if not suite.cases]
     total = sum(len(results) for _, results in runs)
     failed = sum(not result.passed for _, results in runs for _, result in results)
     if as_json:
@@ -58,32 +59,39 @@ def test_command(files: tuple[Path, ...], more: tuple[Path, ...], as_json: bool)
             for line in _failures(results):
                 click.echo(line)
         click.echo(f"{total} case{'' if total == 1 else 's'}: {total - failed} passed, {failed} failed")
-    if not total:
-        click.echo("there is no case to run; add `tests:` to the policy, or `--cases FILE`", err=True)
-        raise SystemExit(EXIT_INPUT)
-    raise SystemExit(EXIT_FINDING if failed else 0)
+    for file in without:
+        click.echo(f"{file}: there is no case to run; add `tests:` to the policy, or `--cases FILE`", err=True)
+    raise SystemExit(EXIT_INPUT if without else EXIT_FINDING if failed else 0)
 
 
 @click.command("coverage")
 @_files
 @_cases
 def coverage_command(files: tuple[Path, ...], more: tuple[Path, ...]) -> None:
-    """Say which rules, response rules and steps of budgets no case reaches.
+    """Say which rules, response rules and steps of budgets no case reaches that holds.
 
-    Exits 0 when all are reached, 1 when some are not, 2 when a file cannot be read or has problems.
+    Exits 0 when all are reached and all cases hold, 1 when not, 2 when a file cannot be read or has problems.
     """
     missed = 0
     for suite in _suites_or_exit(files, more):
-        parts = coverage(suite.policy, (result for _, result in suite.run()))
+        results = [result for _, result in suite.run()]
+        passed = [result for result in results if result.passed]
+        if failed := len(results) - len(passed):
+            click.echo(f"{suite.file}: {_cases_are(failed)} failing, and not counted; `extproc policy test` says why")
+        parts = coverage(suite.policy, passed)
         for part in parts:
             if not part.reaching:
                 click.echo(f"{suite.file}: {part.part} is reached by no case")
             elif not part.determining:
                 click.echo(f"{suite.file}: {part.part} is reached, and determines the outcome of no case")
         reached = sum(part.reaching > 0 for part in parts)
-        missed += len(parts) - reached
-        click.echo(f"{suite.file}: {reached} of {len(parts)} reached by {len(suite.cases)} cases")
+        missed += len(parts) - reached + failed
+        click.echo(f"{suite.file}: {reached} of {len(parts)} reached by {len(passed)} cases")
     raise SystemExit(EXIT_FINDING if missed else 0)
+
+
+def _cases_are(count: int) -> str:
+    return "1 case is" if count == 1 else f"{count} cases are"
 
 
 def _suites_or_exit(files: tuple[Path, ...], more: tuple[Path, ...]) -> list[_Suite]:
@@ -126,7 +134,7 @@ def _data_or_exit(file: Path) -> bytes:
 def _failures(results: list[tuple[Path, CaseResult]]) -> Iterator[str]:
     for file, result in results:
         if not result.passed:
-            yield f"FAIL - {file}:{result.case.line} - {result.case.name}"
+            yield f"FAIL - {file}:{result.case.line} - {shown(result.case.name)}"
             for difference in result.differences:
                 yield f"  {difference.key}: expected {difference.expected}"
                 yield f"  {' ' * len(difference.key)}  actual   {difference.actual}"
@@ -140,7 +148,7 @@ def _report(runs: list[tuple[_Suite, list[tuple[Path, CaseResult]]]], total: int
                 "digest": suite.policy.digest,
                 "cases": [
                     {
-                        "name": result.case.name,
+                        "name": shown(result.case.name),
                         "file": str(file),
                         "line": result.case.line,
                         "passed": result.passed,

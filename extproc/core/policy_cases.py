@@ -147,7 +147,7 @@ def failing_cases(policy: Policy) -> tuple[Problem, ...]:
     for result in CaseRunner(policy).run(map(build_case, policy.tests)):
         if not result.passed:
             told = "; ".join(map(str, result.differences))
-            message = f"the case {quoted(result.case.name)} fails: {told}"
+            message = f"the case {quoted(shown(result.case.name))} fails: {told}"
             found.append(Problem("tests", result.case.line, result.case.column, message))
     return tuple(found)
 
@@ -164,7 +164,7 @@ def _differences(case: Case, outcome: Outcome) -> Iterator[Difference]:
         elif key in expect:
             expected, actual = _written(key, expect[key]), _actual(key, outcome)
             if expected != actual:
-                yield Difference(key, _shown(expected), _shown(actual))
+                yield Difference(key, shown(expected), shown(actual))
 
 
 def _written(key: str, value: Any) -> str:
@@ -261,7 +261,7 @@ def _strict() -> Scanner:
     return Scanner(MaskingSettings())
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """As a person may see it, whatever the policy masks: printable, bounded, without card data."""
     return _cut(_safe(text), 0)
 

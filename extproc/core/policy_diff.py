@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from extproc.core.policy import Condition, Obligations, Policy
 from extproc.core.policy_case import Case, build_case
-from extproc.core.policy_cases import CaseRunner, Outcome
+from extproc.core.policy_cases import CaseRunner, Outcome, shown
 
 NOTHING: Final = "(nothing)"
 _NO_MEANING: Final = frozenset({"digest", "name", "tests"})
@@ -54,9 +54,9 @@ def changed_cases(old: Policy, new: Policy) -> Iterator[CaseChange]:
         before, after = _told(one.outcome), _told(other.outcome)
         for what, told in before.items():
             if told != after[what]:
-                yield CaseChange(one.case.name, what, told or NOTHING, after[what] or NOTHING)
+                yield CaseChange(shown(one.case.name), what, told or NOTHING, after[what] or NOTHING)
         if one.outcome.masked != other.outcome.masked:
-            yield CaseChange(one.case.name, "masked", "one text", "another")
+            yield CaseChange(shown(one.case.name), "masked", "one text", "another")
 
 
 def _cases(old: Policy, new: Policy) -> Iterator[Case]:

@@ -83,6 +83,11 @@ class Replay:
             if len(examples) < MAX_EXAMPLES:
                 examples.append(exchange_id)
 
+    @property
+    def whole(self) -> bool:
+        """Whether anything was decided again, and nothing in part or by what nobody counted."""
+        return self.decided > 0 and not (self.not_rebuilt or self.uncounted or self.unanswered)
+
     def found(self, kinds: frozenset[str]) -> int:
         """How many decisions changed in one of these ways; `any` is every way."""
         return sum(count for change, count in self.changes.items() if "any" in kinds or change.kind in kinds)

@@ -159,5 +159,18 @@ def test_what_an_earlier_version_recorded_is_not_guessed(policy: Path) -> None:
     assert "does not say all that the decision looked at" in result.stderr
 
 
+def test_what_of_the_log_could_not_be_read_is_told(log: Log, policy: Path, ends: list[Record]) -> None:
+    evidence = next(path for path in sorted(log.store_path.rglob("*.jsonl")) if "/evidence/" in path.as_posix())
+    lines = evidence.read_bytes().splitlines(keepends=True)
+    evidence.write_bytes(b"".join([*lines[:-1], b"no record\n"]))
+    result = explain(policy, "--store", log.store_path, "--exchange", ends[0].exchange_id)
+    assert result.exit_code == 2
+    assert "by" in result.stdout.splitlines()[0]
+    assert "not everything could be read" in result.stderr
+    unknown = explain(policy, "--store", log.store_path, "--exchange", "0" * 12 + "-" + "1" * 16)
+    assert unknown.exit_code == 2
+    assert "not everything could be read" in unknown.stderr
+
+
 def test_every_operation_can_be_asked_for() -> None:
     assert tuple(Operation) == OPERATIONS

@@ -93,7 +93,7 @@ def test_the_table_is_what_really_changes(log: Log, new: Path) -> None:
     wanted = Counter((then[each], now[each]) for each in then if then[each] != now[each])
     assert len(wanted) > 8  # or the traffic shows little
 
-    result = replay(new, "--store", str(log.store_path), "--json", "--strict")
+    result = replay(new, "--store", str(log.store_path), "--json")
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     table = {
@@ -231,6 +231,37 @@ def test_what_earlier_versions_wrote_is_counted_and_not_guessed(new: Path) -> No
     assert "0 decided again" in result.stdout
     assert "could not be decided again" in result.stdout
     assert replay(new, "--store", str(golden), "--strict").exit_code == 2
+
+
+CHATS = "rules:\n  - {name: chat, effect: allow, match: {operations: [chat]}}\n"
+COUNTED = "budgets:\n  - {name: b, match: {}, count: exchanges, per: person, window: 1h, steps: [{at: 9, do: deny}]}\n"
+CUTS = "response_rules:\n  - {name: many, effect: cut, match: {}, when: response.findings.pan > 2}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "tried", "said"),
+    [("", CHATS, ""), ("", CHATS + COUNTED, "budget b: "), ("deny", CHATS + CUTS, " had no answer")],
+    ids=["whole", "no counts", "no answers"],
+)
+def test_strict_is_content_only_with_what_was_decided_in_whole(
+    log: Log, new: Path, old: str, tried: str, said: str
+) -> None:
+    new.write_text(HEAD + tried)
+    then = CHATS.replace("effect: allow", f"effect: {old or 'allow'}")
+    play(log, parse_policy((HEAD + then).encode()), list(requests(12, seed=1)))
+    for strict, code in (((), 0), (("--strict",), 2 if said else 0)):
+        result = replay(new, "--store", str(log.store_path), *strict)
+        assert result.exit_code == code, result.output
+        assert said in result.stdout
+
+
+def test_a_replay_of_nothing_says_so(log: Log, new: Path) -> None:
+    play(log, parse_policy(OLD.encode()), list(requests(3, seed=1)))
+    never = ("--store", str(log.store_path), "--from", "2100-01-01", "--to", "2100-01-02")
+    for arguments, code, said in (((), 0, False), (("--fail-on", "any"), 0, True), (("--strict",), 2, True)):
+        result = replay(new, *never, *arguments)
+        assert result.exit_code == code, result.output
+        assert ("nothing was decided again" in result.stderr) is said
 
 
 def test_it_says_what_no_replay_can_see(log: Log, new: Path) -> None:

@@ -195,4 +195,32 @@ PLANTS = (
         "        if decision is not None:\n",
         REPLAY + "test_of_what_a_rule_denies_no_budget_is_asked",
     ),
+    Plant(
+        "explain: what could not be read is not told",
+        "cli/policy_explain.py",
+        "    return found.decided, reader.problems\n",
+        "    return found.decided, []\n",
+        COMMAND + "test_what_of_the_log_could_not_be_read_is_told",
+    ),
+    Plant(
+        "replay: strict is content with nothing",
+        "core/policy_replay.py",
+        "        return self.decided > 0 and not (",
+        "        return not (",
+        REPLAY + "test_a_replay_of_nothing_says_so",
+    ),
+    Plant(
+        "replay: strict is content with budgets that nobody counted",
+        "core/policy_replay.py",
+        "(self.not_rebuilt or self.uncounted or self.unanswered)",
+        "(self.not_rebuilt or self.unanswered)",
+        REPLAY + "test_strict_is_content_only_with_what_was_decided_in_whole",
+    ),
+    Plant(
+        "replay: strict is content with answers that nobody judged",
+        "core/policy_replay.py",
+        "(self.not_rebuilt or self.uncounted or self.unanswered)",
+        "(self.not_rebuilt or self.uncounted)",
+        REPLAY + "test_strict_is_content_only_with_what_was_decided_in_whole",
+    ),
 )

@@ -96,7 +96,7 @@ def test_wrong_input_exits_2_with_all_problems(write: Any, tmp_path: Path) -> No
     none = write("none.yaml", POLICY.partition("tests:")[0])
     assert run("test", none) == (
         2,
-        "0 cases: 0 passed, 0 failed\nthere is no case to run; add `tests:` to the policy, or `--cases FILE`\n",
+        f"0 cases: 0 passed, 0 failed\n{none}: there is no case to run; add `tests:` to the policy, or `--cases FILE`\n",
     )
     cases = write("c.yaml", CASES.replace("default-deny", "chat"))
     code, output = run("test", none, cases)
@@ -105,6 +105,57 @@ def test_wrong_input_exits_2_with_all_problems(write: Any, tmp_path: Path) -> No
     assert run("test", cases) == (2, "no policy is given; name the file of the policy that the cases are for\n")
     assert run("test", tmp_path / "gone")[0] == 2
     assert run("test", write("bad.yaml", "a: 1"))[0] == 2
+
+
+def test_a_policy_without_a_case_is_named_beside_one_that_has_some(write: Any) -> None:
+    policy, none = write("p.yaml", POLICY), write("none.yaml", POLICY.partition("tests:")[0])
+    code, output = run("test", policy, none)
+    assert (code, output.splitlines()[0]) == (2, "1 case: 1 passed, 0 failed")
+    assert output.splitlines()[1].startswith(f"{none}: there is no case to run")
+    empty = write("empty.yaml", CASES.partition("  - name")[0].replace("tests:", "tests: []"))
+    code, output = run("test", policy, empty)
+    assert (code, str(empty) in output) == (2, True), output
+
+
+def test_a_case_s_name_is_shown_without_card_data(write: Any) -> None:
+    named = WRONG.replace("an analyst's chat", "the card 4111 1111 1111 1111")
+    old, new = (
+        write("p.yaml", named),
+        write("q.yaml", named.replace("[analysts]}\n  - name: no", "[others]}\n  - name: no")),
+    )
+    for arguments in (
+        ("test", old),
+        ("test", old, "--json"),
+        ("diff", old, new),
+        ("diff", old, new, "--json"),
+        ("explain", old, "--case", "other"),
+    ):
+        code, output = run(*arguments)
+        assert code > 0
+        assert "the card [PAN] is masked" in output
+        assert "1111" not in output
+
+
+def test_coverage_counts_no_case_that_fails(write: Any) -> None:
+    admin = CASES.replace("/v1/completions, body: {model: m, prompt: Hello}", "/api/pull, body: {name: m}")
+    cases = write("c.yaml", admin.replace("default-deny", "no-adapters"))
+    wrong = write("p.yaml", WRONG)
+    assert run("coverage", wrong, cases) == (
+        1,
+        (
+            f"{wrong}: 1 case is failing, and not counted; `extproc policy test` says why\n"
+            f"{wrong}: rule chats is reached by no case\n{wrong}: 1 of 2 reached by 1 cases\n"
+        ),
+    )
+    twice = WRONG + POLICY.partition("tests:\n")[2].replace("an analyst's", "another")
+    reached = write("twice.yaml", twice)
+    assert run("coverage", reached, cases) == (
+        1,
+        (
+            f"{reached}: 1 case is failing, and not counted; `extproc policy test` says why\n"
+            f"{reached}: 2 of 2 reached by 2 cases\n"
+        ),
+    )
 
 
 def test_coverage_says_what_no_case_reaches(write: Any) -> None:
