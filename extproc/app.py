@@ -9,10 +9,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import grpc
 import httpx
@@ -29,16 +27,9 @@ from extproc.audit.log.journal import Journal
 from extproc.audit.log.spool import measure
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.retention.sealed import Sealer, fingerprint, load_custodian_key
-from extproc.core.document import Problem
-from extproc.core.masking.aliases import MaskKey
-from extproc.core.masking.scanner import Scanner
-from extproc.core.originals import SealOriginal
-from extproc.core.policy import Policy
 from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
-from extproc.core.record import Actor, EventCode, Outcome, PolicyRef, Record, Resource
-from extproc.core.snapshot import Connection, Snapshot
-from extproc.core.trust import Secret
+from extproc.core.record import EventCode, Outcome
 from extproc.edge.authenticator import Authenticator
 from extproc.edge.credential_files import CredentialFiles
 from extproc.edge.direct import DIRECT
@@ -46,10 +37,11 @@ from extproc.edge.gate import read_or_create_gate
 from extproc.edge.hardening import die_with_parent, forbid_core_dumps
 from extproc.edge.identity_control import IdentityControl, identity_terms
 from extproc.edge.key_inventory import check_cryptoperiods
-from extproc.edge.kubernetes_events import Cluster, KubernetesEvents, Notice
+from extproc.edge.kubernetes_events import Cluster, KubernetesEvents
 from extproc.edge.metrics import Gauge
-from extproc.edge.policy_file import Fitness, PolicyFile, places_of
-from extproc.edge.policy_status import PolicyStatus, status_path, tell_status
+from extproc.edge.policy_control import PolicyControl
+from extproc.edge.policy_in_force import PolicyInForce, own_record
+from extproc.edge.policy_status import status_path, tell_status
 from extproc.edge.program import digest_file, digest_package, program_name
 from extproc.edge.server import ExtProcServer
 from extproc.edge.services import Services
@@ -63,69 +55,11 @@ LAST_CHARGES_SECONDS = 5.0
 """How long a worker that ends waits for the approval store to take what exchanges owe to budgets."""
 
 _log = logging.getLogger(__name__)
-_SELF = Actor(uid="extproc", name="extproc")
 
 
 def socket_path(settings: Settings, index: int) -> Path:
     """Where worker `index` listens; Envoy's bootstrap names the same paths."""
     return settings.run_directory / f"worker-{index}.sock"
-
-
-@dataclass
-class PolicyInForce:
-    """The snapshot that new exchanges take. Replaced whole at a reload, so that one exchange sees one policy."""
-
-    connections: tuple[Connection, ...]
-    settings: Settings
-    digest_key: Secret
-    mask_key: MaskKey | None = None
-    seal: SealOriginal | None = None
-    snapshot: Snapshot | None = None
-    since_unix: float = 0.0
-    """Since when the policy is in force; a policy that returns unchanged was so all the time."""
-
-    def put(self, policy: Policy) -> None:
-        scanner = partial(Scanner, max_steps=self.settings.limits.max_scan_steps, key=self.mask_key)
-        if self.snapshot is None or self.snapshot.policy.digest != policy.digest:
-            self.since_unix = time.time()
-        self.snapshot = Snapshot(
-            policy=policy,
-            scanner=scanner(policy.masking),
-            mfa_classes={issuer.issuer: tuple(sorted(issuer.mfa_classes)) for issuer in self.settings.issuers},
-            scanners={name: scanner(profile) for name, profile in policy.masking_profiles.items()},
-            connections=self.connections,
-            limits=self.settings.limits,
-            digest_key=self.digest_key,
-            seal=self.seal,
-        )
-
-    def serve(self, connections: tuple[Connection, ...]) -> None:
-        """Other connections, or the same with other credentials, for new exchanges; running ones keep theirs."""
-        self.connections = connections
-        self.snapshot = replace(self.get(), connections=connections)
-
-    def get(self) -> Snapshot:
-        if self.snapshot is None:
-            raise RuntimeError("no policy was loaded")
-        return self.snapshot
-
-
-def admin_record(code: EventCode, status: Outcome, policy: Policy, **detail: Any) -> Record:
-    """A record of what the service itself did."""
-    return Record(
-        event_code=code,
-        time_ms=int(time.time() * 1000),
-        actor=_SELF,
-        status=status,
-        src_address="local",
-        resource=Resource(connection="none", operation=code.value, protocol="local", model=""),
-        policy=PolicyRef(digest=policy.digest),
-        detail=detail,
-    )
-
-
-def _append(journal: Journal, code: EventCode, status: Outcome, policy: Policy, **detail: Any) -> None:
-    journal.append_record(admin_record(code, status, policy, **detail))
 
 
 class Worker:
@@ -173,9 +107,8 @@ class Worker:
 
     async def _serve(self, in_force: PolicyInForce, journal: Journal, keys: AuditKeys, telemetry: Telemetry) -> None:
         settings = self._settings
-        policy_file = self._policy_file(in_force, journal, telemetry)
-        in_force.put(policy_file.load())
-        telemetry.set_policy(in_force.get().policy.digest, time.time())
+        policies = PolicyControl(in_force, journal, telemetry, self._events)
+        policies.begin(await asyncio.to_thread(policies.file.load))
         gate_secret = read_or_create_gate(settings.run_directory)
         store = await self._approvals(keys)
         desk = Desk(store, settings.approvals)
@@ -187,7 +120,7 @@ class Worker:
             authenticator = Authenticator(settings.issuers, client, terms=identity_terms(settings, in_force.digest_key))
 
             def note(code: EventCode, status: Outcome, **detail: str | float | bool) -> None:
-                _append(journal, code, status, in_force.get().policy, **detail)
+                journal.append_record(own_record(code, status, in_force.get().policy.digest, **detail))
 
             issuers = IdentityControl(authenticator, note, telemetry)
             shadows = ShadowControl(lambda: in_force.get().policy, note, telemetry)
@@ -198,11 +131,9 @@ class Worker:
                 self._credentials.run(in_force.serve, note, telemetry),
                 desk.run(),
                 budgets.run(),
-                policy_file.run(),
+                policies.run(),
                 self._events.run(),
-                tell_status(
-                    status_path(settings.run_directory, self._index), lambda: _policy_status(in_force, policy_file)
-                ),
+                tell_status(status_path(settings.run_directory, self._index), lambda: in_force.status(policies.file)),
             )
             background = [tasks.create_task(work) for work in works]
             services = Services(
@@ -275,58 +206,6 @@ class Worker:
         telemetry.observe(Gauge.SPOOL_BYTES, lambda: measure(audit.spool, time.time()).used_bytes)
         telemetry.observe(Gauge.SPOOL_LIMIT, lambda: audit.max_spool_bytes)
         telemetry.observe(Gauge.KEY_AGE, lambda: max(authenticator.key_age_seconds().values(), default=0.0))
-
-    def _policy_file(self, in_force: PolicyInForce, journal: Journal, telemetry: Telemetry) -> PolicyFile:
-        settings = self._settings
-        failing = False
-
-        def note(code: EventCode, status: Outcome, policy: Policy, **detail: Any) -> None:
-            """While nothing can be recorded every exchange is refused too; a reload must not end the worker."""
-            try:
-                _append(journal, code, status, policy, **detail)
-            except Unavailable:
-                _log.error("what happened to the policy could not be recorded", extra={"event_code": code.value})
-
-        def changed(policy: Policy) -> None:
-            nonlocal failing
-            before = in_force.get().policy.digest
-            note(EventCode.ADMIN_POLICY_CHANGE, Outcome.SUCCEEDED, policy, previous_digest=before)
-            in_force.put(policy)
-            telemetry.set_policy(policy.digest, time.time())
-            if failing:
-                failing = False
-                note(EventCode.CONTROL_RESTORED, Outcome.SUCCEEDED, policy, control="policy")
-                telemetry.control_failure("policy", failing=False)
-            self._events.tell(Notice("PolicyReplaced", f"the policy {policy.digest} is in force", warning=False))
-            _log.info("policy replaced", extra={"policy_digest": policy.digest})
-
-        def failed(problems: tuple[Problem, ...]) -> None:
-            nonlocal failing
-            failing = True
-            current = in_force.get().policy
-            note(EventCode.CONTROL_FAILURE, Outcome.FAILED, current, control="policy", problems=len(problems))
-            telemetry.control_failure("policy", failing=True)
-            places = places_of(problems)
-            told = f"the new policy is refused; {current.digest} stays in force: {'; '.join(places)}"
-            self._events.tell(Notice("PolicyRefused", told, warning=True))
-            _log.error("the new policy is refused; the last good one stays", extra={"problems": places})
-
-        return PolicyFile(
-            settings.policy_file,
-            on_change=changed,
-            on_failure=failed,
-            fitness=Fitness.of(settings),
-        )
-
-
-def _policy_status(in_force: PolicyInForce, policy_file: PolicyFile) -> PolicyStatus:
-    return PolicyStatus(
-        digest=in_force.get().policy.digest,
-        since_unix=in_force.since_unix,
-        looked_unix=policy_file.looked_unix,
-        failing=policy_file.failing,
-        problems=places_of(policy_file.problems),
-    )
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

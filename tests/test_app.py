@@ -1,5 +1,7 @@
 """What a worker does with a new policy: recorded, in force for new exchanges, and no reason to end."""
 
+import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from extproc.app import PolicyInForce, Worker, _introduced
+from extproc.app import _introduced
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.retention.sealed import Sealer, write_custodian_keys
 from extproc.core.document import Problem
@@ -16,6 +18,10 @@ from extproc.core.policy_document import parse_policy
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.snapshot import Connection
 from extproc.core.trust import Secret
+from extproc.edge import policy_control
+from extproc.edge.kubernetes_events import KubernetesEvents
+from extproc.edge.policy_control import PolicyControl
+from extproc.edge.policy_in_force import PolicyInForce
 from extproc.edge.settings_file import load_settings
 from extproc.local.guard import Wanted, write_config
 
@@ -30,12 +36,14 @@ class Journal:
         self.in_force = in_force
         self.full = False
         self.records: list[tuple[str, str, str]] = []
+        self.details: list[dict[str, Any]] = []
 
     def append_record(self, record: Any) -> int:
         if self.full:
             raise Unavailable(Reason.AUDIT_UNAVAILABLE)
         told = dict(record.detail)
         self.records.append((record.event_code.value, record.status.value, self.in_force.get().policy.name))
+        self.details.append(told)
         assert "4111" not in repr(told)
         return len(self.records)
 
@@ -60,13 +68,13 @@ class World:
         self.old, self.new = (parse_policy(TEXT.format(name).encode(), max_wait_seconds=1.0) for name in ("old", "new"))
         self.in_force.put(self.old)
         self.journal, self.telemetry = Journal(self.in_force), Telemetry()
-        self.file = Worker(settings, 0)._policy_file(self.in_force, self.journal, self.telemetry)  # type: ignore[arg-type]
+        self.control = PolicyControl(self.in_force, self.journal, self.telemetry, KubernetesEvents(None))
 
     def change(self, policy: Policy) -> None:
-        self.file._on_change(policy)
+        self.control.changed(policy)
 
     def fail(self) -> None:
-        self.file._on_failure((Problem("rules", 3, 1, "a message"),))
+        self.control.failed((Problem("rules", 3, 1, "a message"),))
 
 
 @pytest.fixture
@@ -119,6 +127,64 @@ def test_a_journal_that_is_full_keeps_no_policy_from_being_replaced(world: World
     world.change(world.new)
     assert world.in_force.get().policy is world.new
     assert world.telemetry.failing == [True, False]
+    assert world.journal.records == []
+
+
+def test_what_could_not_be_recorded_of_the_policy_is_recorded_in_order_once_that_is_possible(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.journal.full = True
+    world.fail()
+    world.change(world.new)
+    world.control.record_owed()
+    assert world.journal.records == []
+    world.journal.full = False
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 61)
+    world.control.record_owed()
+    codes = ["control.failure", "admin.policy_change", "control.restored"]
+    assert [code for code, _, _ in world.journal.records] == codes
+    assert [detail["late_seconds"] in (60, 61) for detail in world.journal.details] == [True] * 3
+    assert world.journal.details[1]["previous_digest"] == world.old.digest
+    world.control.record_owed()
+    world.change(world.old)
+    assert [code for code, _, _ in world.journal.records] == [*codes, "admin.policy_change"]
+    assert "late_seconds" not in world.journal.details[-1]
+
+
+async def test_what_is_owed_is_recorded_at_the_next_turn_and_at_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for again in (True, False):
+        monkeypatch.setattr(policy_control, "RETRY_SECONDS", 0.01 if again else 3600.0)
+        world.journal.records.clear()
+        task = asyncio.create_task(world.control.run())
+        await asyncio.sleep(0.02)
+        world.journal.full = True
+        world.fail()
+        world.journal.full = False
+        while again and not world.journal.records:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [code for code, _, _ in world.journal.records] == ["control.failure"]
+
+
+@pytest.mark.parametrize("named", ["the same", "another", ""], ids=["same", "swapped", "unreadable"])
+def test_a_policy_that_is_another_than_the_start_record_names_is_recorded(world: World, named: str) -> None:
+    """The file may be replaced between the start of the log and the first load."""
+    digest = world.new.digest if named == "the same" else named
+    settings = world.in_force.settings
+    world.in_force.settings = replace(settings, audit=replace(settings.audit, policy_digest=digest))
+    world.control.begin(world.new)
+    assert world.in_force.get().policy is world.new
+    assert world.telemetry.digests == [world.new.digest]
+    if named == "the same":
+        assert world.journal.records == []
+    else:
+        assert world.journal.records == [("admin.policy_change", "succeeded", "old")]
+        assert world.journal.details == [{"previous_digest": named}]
 
 
 def test_the_digest_key_does_not_print(world: World) -> None:

@@ -18,6 +18,8 @@ from extproc.edge.settings import Settings
 MAX_PLACES = 20
 POLL_SECONDS = 0.2
 """A change is seen twice before it counts, and in force within a second."""
+MAX_FIRST_LOOKS = 50
+"""A file that is written for longer than this many looks, ten seconds, is none to start with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,11 @@ def places_of(problems: tuple[Problem, ...]) -> tuple[str, ...]:
 
 
 def load_policy(path: Path, fitness: Fitness) -> Policy:
-    """The policy in the file now. Raises `PolicyInvalid`, also when there is no file."""
-    return PolicyFile(path, on_change=lambda _: None, on_failure=lambda _: None, fitness=fitness).load()
+    """The policy in the file now, of one look: for commands, and what looks again before it serves.
+
+    Raises `PolicyInvalid`, also when there is no file.
+    """
+    return PolicyFile(path, on_change=lambda _: None, on_failure=lambda _: None, fitness=fitness).load_once()
 
 
 class PolicyFile:
@@ -77,9 +82,10 @@ class PolicyFile:
 
     A policy of which a test of its own fails is as bad as one that does not parse.
 
-    A change counts once two looks in a row saw the same bytes, so that a file cut short by a write under way, which may
-    lack the denying rules at its end, is not taken for a policy. `on_change` gets each new good policy, and the last
-    good one again when its file returns after a failure. `on_failure` gets the problems of a bad content, once.
+    What it holds counts once two looks in a row saw the same bytes, at the start and at a change, so that a file cut
+    short by a write under way, which may lack the denying rules at its end, is not taken for a policy. `on_change` gets
+    each new good policy, and the last good one again when its file returns after a failure. `on_failure` gets the
+    problems of a bad content, once.
     """
 
     def __init__(
@@ -107,8 +113,25 @@ class PolicyFile:
         return self._failing
 
     def load(self) -> Policy:
-        """The first load. Raises `PolicyInvalid` and calls nobody; `run` then waits for a good one."""
-        content = self._judged = self._look()
+        """The first load, of what two looks saw, for which it waits. Blocks.
+
+        Raises `PolicyInvalid` and calls nobody; `run` then waits for a good one.
+        """
+        before = None
+        for _ in range(MAX_FIRST_LOOKS):
+            content = self._look()
+            if content == before:
+                return self._first(content)
+            before = content
+            time.sleep(POLL_SECONDS)
+        return self._first(_Content(key="", data=b"", failure="the file does not cease to change"))
+
+    def load_once(self) -> Policy:
+        """As `load`, of what one look sees."""
+        return self._first(self._look())
+
+    def _first(self, content: _Content) -> Policy:
+        self._judged = content
         self.looked_unix = time.time()
         self._failing = True
         policy = self._parse(content)

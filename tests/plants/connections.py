@@ -204,7 +204,7 @@ PLANTS = (
     ),
     Plant(
         "credentials: a later policy brings the old credential back",
-        "app.py",
+        "edge/policy_in_force.py",
         "        self.connections = connections\n        self.snapshot = replace",
         "        self.snapshot = replace",
         "tests/test_app.py::test_a_new_credential_is_for_new_exchanges_only",

@@ -64,9 +64,9 @@ PLANTS = (
     ),
     Plant(
         "p2: a policy is in force before its record",
-        "app.py",
-        "            before = in_force.get().policy.digest\n",
-        "            before = in_force.get().policy.digest\n            in_force.put(policy)\n",
+        "edge/policy_control.py",
+        "        before = self._in_force.get().policy.digest\n",
+        "        before = self._in_force.get().policy.digest\n        self._put(policy)\n",
         APP + "test_a_new_policy_is_recorded_before_it_is_in_force",
     ),
     Plant(

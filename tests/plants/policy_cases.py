@@ -6,6 +6,8 @@ CASES = "tests/core/test_policy_cases.py::"
 COMMANDS = "tests/edge/settings/test_policy_commands.py::"
 RELOAD = "tests/edge/settings/test_policy_reload.py::"
 FORMAT = "tests/core/test_yaml_format.py::"
+APP = "tests/test_app.py::"
+FILE = "tests/edge/settings/test_policy_file.py::"
 
 PLANTS = (
     Plant(
@@ -154,5 +156,40 @@ PLANTS = (
         "nearest(name, list(map(shown, names)))",
         "nearest(name, names)",
         COMMANDS + "test_a_case_s_name_is_shown_without_card_data",
+    ),
+    Plant(
+        "policy: a change that could not be recorded is forgotten",
+        "edge/policy_control.py",
+        "            except Unavailable:\n                return\n",
+        "            except Unavailable:\n                pass\n",
+        APP + "test_what_could_not_be_recorded_of_the_policy_is_recorded_in_order_once_that_is_possible",
+    ),
+    Plant(
+        "policy: what is owed to the log is not tried again",
+        "edge/policy_control.py",
+        "                await asyncio.sleep(RETRY_SECONDS)\n                self.record_owed()\n",
+        "                await asyncio.sleep(RETRY_SECONDS)\n",
+        APP + "test_what_is_owed_is_recorded_at_the_next_turn_and_at_the_end",
+    ),
+    Plant(
+        "policy: what is owed to the log is left at the end",
+        "edge/policy_control.py",
+        "        finally:\n            self.record_owed()\n",
+        "        finally:\n            pass\n",
+        APP + "test_what_is_owed_is_recorded_at_the_next_turn_and_at_the_end",
+    ),
+    Plant(
+        "policy: one that was swapped before the first load is not recorded",
+        "edge/policy_control.py",
+        "        if policy.digest != named:\n",
+        "        if not policy.digest:\n",
+        APP + "test_a_policy_that_is_another_than_the_start_record_names_is_recorded",
+    ),
+    Plant(
+        "policy: half a file is taken at the start",
+        "edge/policy_file.py",
+        "            if content == before:\n                return self._first(content)\n",
+        "            if content != before:\n                return self._first(content)\n",
+        FILE + "test_a_policy_that_is_being_written_at_the_start_is_waited_for",
     ),
 )

@@ -177,6 +177,37 @@ async def test_a_policy_cut_short_by_a_write_under_way_is_never_in_force(tmp_pat
         await until(lambda: watched.policies == ["two"])
 
 
+def test_a_policy_that_is_being_written_at_the_start_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(GOOD.format("one"))
+    denies = [f"  - {{name: d{i}, effect: deny, match: {{models: [m{i}]}}}}\n" for i in range(3)]
+    writes = iter(denies)
+
+    def sleep(seconds: float) -> None:
+        assert seconds == POLL_SECONDS
+        with path.open("a") as file:
+            file.write(next(writes, ""))
+
+    monkeypatch.setattr("time.sleep", sleep)
+    watched = Watched(path)
+    assert [rule.name for rule in watched.file.load().rules] == ["a", "d0", "d1", "d2"]
+    assert not watched.file.failing
+
+
+def test_a_file_that_does_not_cease_to_change_is_none_to_start_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(GOOD.format("one"))
+    monkeypatch.setattr("time.sleep", lambda _: path.write_text(path.read_text() + "#\n"))
+    watched = Watched(path)
+    with pytest.raises(PolicyInvalid, match="does not cease to change"):
+        watched.file.load()
+    assert watched.file.failing
+
+
 async def test_a_start_with_a_bad_file_raises_and_recovers(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     watched = Watched(path)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from extproc.app import PolicyInForce, Worker, _policy_status
+from extproc.app import Worker
 from extproc.cli.policy import command
 from extproc.core.document import Problem
 from extproc.core.events import Attributes, RequestBody, RequestHeaders, Stored, TokenVerified
@@ -27,7 +27,9 @@ from extproc.core.policy_document import PolicyInvalid, parse_policy
 from extproc.core.snapshot import Connection
 from extproc.core.trust import Secret
 from extproc.edge.kubernetes_events import Cluster, KubernetesEvents, Notice
+from extproc.edge.policy_control import PolicyControl
 from extproc.edge.policy_file import Fitness, PolicyFile, load_policy
+from extproc.edge.policy_in_force import PolicyInForce
 from extproc.edge.policy_status import PolicyStatus, read_status, status_path, tell_status, write_status
 from extproc.edge.settings_file import load_settings
 from extproc.local.guard import Wanted, write_config
@@ -239,7 +241,7 @@ async def test_a_worker_says_what_is_in_force_and_what_it_refuses(deployment: De
     file = PolicyFile(settings.policy_file, on_change=in_force.put, on_failure=lambda _: None)
     in_force.put(file.load())
     path = status_path(settings.run_directory, 0)
-    task = asyncio.create_task(tell_status(path, lambda: _policy_status(in_force, file)))
+    task = asyncio.create_task(tell_status(path, lambda: in_force.status(file)))
     try:
         first = await _said(path)
         assert first == PolicyStatus(deployment.digest, in_force.since_unix, file.looked_unix)
@@ -415,10 +417,10 @@ def test_a_reload_is_told_by_one_worker_of_the_pod(
     told: list[list[Notice]] = []
     for index in range(2):
         worker, in_force = Worker(deployment.settings, index), PolicyInForce((), deployment.settings, Secret("k" * 64))
-        file = worker._policy_file(in_force, Journal(), Telemetry())  # type: ignore[arg-type]
+        control = PolicyControl(in_force, Journal(), Telemetry(), worker._events)
         in_force.put(parse_policy(text("one").encode()))
-        file._on_failure((Problem("rules", 3, 1, "a message"),))
-        file._on_change(parse_policy(text("two").encode()))
+        control.failed((Problem("rules", 3, 1, "a message"),))
+        control.changed(parse_policy(text("two").encode()))
         waiting = worker._events._waiting
         told.append([waiting.get_nowait() for _ in range(waiting.qsize())])
     first, second = (parse_policy(text(name).encode()).digest for name in ("one", "two"))
