@@ -7,7 +7,7 @@ duplicate keys, anchors and aliases, tags, merge keys, several documents.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -153,6 +153,16 @@ class Report:
 
         touched = {moved(each) for each in self._touched if each[: len(path)] == path}
         return Report({name: self._look(path)}, inside(self.keys), inside(self.places), self.text, {}, touched)
+
+    def adopt(self, section: "Report", path: Path) -> None:
+        """Note what was found in a `section` of this document, at `path`, where it stands here."""
+        (name,) = section.value
+        found, touched = section._problems, section._touched  # noqa: SLF001 - of its own class
+        for problem in found:
+            here = written(path) + problem.path.removeprefix(name)
+            self._problems.setdefault(replace(problem, path=here))
+        self._touched.update(path[:length] for length in range(len(path)) if touched)
+        self._touched.update((*path, *each[1:]) for each in touched if each)
 
     def clean(self, path: Path) -> bool:
         """No problem was found at `path` or below."""

@@ -31,6 +31,7 @@ _STYLES: Path = ("masking", "styles")
 _FIELDS = ("name", "pattern", "keywords", "context", "check")
 # It says `pci` itself.
 _STRICT_ONLY = "pci-pii"
+_SUM = "total"
 _TAKEN = {**dict.fromkeys(LABELS, "cards")} | {
     name: f"the profile `{profile}`"
     for profile, rules in CATALOGUES.items()
@@ -127,10 +128,12 @@ def _check_name(report: Report, path: Path, names: dict[str, Path]) -> None:
     name = report.sound((*path, "name"))
     if not isinstance(name, str):
         return
-    if name in _TAKEN:
+    if name == _SUM:
+        report.add((*path, "name"), f"{quoted(name)} is the sum of all findings in a `when`", "choose another name")
+    elif name in _TAKEN:
         report.add((*path, "name"), f"{quoted(name)} is what is found by {_TAKEN[name]}", "choose another name")
     elif name in names:
-        hint = f"masking.rules[{names[name][-1]}] has it"
+        hint = f"rules[{names[name][-1]}] of the same section has it"
         report.add((*path, "name"), f"{quoted(name)} is the name of another rule", hint)
     else:
         names[name] = path

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from extproc.core.document import DocumentInvalid, Path, Report, parse_document
 from extproc.core.masking.settings import MaskingSettings, Media, Side
 from extproc.core.masking_document import build_rules, build_styles, card_profile, check_masking, rule_profiles
+from extproc.core.masking_profiles import check_masking_profiles
 from extproc.core.policy import Budget, Policy, RawCase, ResponseRule, Rule
 from extproc.core.policy.build import Builder, build_known, build_lists
 from extproc.core.policy.check_conditions import Conditions
@@ -56,7 +57,8 @@ def parse_policy(
         check_schema(report, "policy")
         document = _Document(report)
         document.check(max_wait_seconds, today, tuple(sorted(connections)))
-        _check_masking(report, has_mask_key=has_mask_key)
+        check_masking(report, has_mask_key=has_mask_key)
+        check_masking_profiles(report, has_mask_key=has_mask_key)
         check_policy_cases(report)
     if document is None or report.problems:
         raise PolicyInvalid(report.problems)
@@ -164,18 +166,6 @@ def _check_budget(report: Report, path: Path, budget: Mapping[str, Any], max_wai
         if isinstance(item, dict):
             check_text(report, (*step, "text"))
             check_terms(report, step, item, max_wait_seconds, key="do")
-
-
-def _check_masking(report: Report, *, has_mask_key: bool) -> None:
-    check_masking(report, has_mask_key=has_mask_key)
-    profiles = report.value.get("masking", {}) if isinstance(report.value, dict) else {}
-    profiles = profiles.get("profiles") if isinstance(profiles, dict) else None
-    for name in profiles if isinstance(profiles, dict) else ():
-        path: Path = ("masking", "profiles", name)
-        section = report.section(path, "masking")
-        check_masking(section, has_mask_key=has_mask_key)
-        for problem in section.problems:
-            report.add(path, problem.message, problem.hint, position=(problem.line, problem.column))
 
 
 def _build_masking(masking: Mapping[str, Any]) -> MaskingSettings:

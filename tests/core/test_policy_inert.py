@@ -398,14 +398,6 @@ def test_it_is_the_only_error(name: str) -> None:
     assert said(data, date(2026, 11, 28))[0] == path
 
 
-def test_a_masking_profile_is_checked_as_the_section_is() -> None:
-    bad = {"rules": [{"name": "badge", "pattern": "a("}], "styles": {"badge": "label", "track": "numbered"}}
-    data = document(ALLOW | {"obligations": {"masking": "strict"}}, masking={"profiles": {"strict": bad}})
-    found = problems(data)
-    assert [each.path for each in found] == ["masking.profiles.strict"] * 2
-    assert [each.column for each in found] == [data.index(b'"a("') + 1, data.index(b'"numbered"') + 1]
-
-
 def test_what_is_known_and_used_is_no_error() -> None:
     policy = parsed(
         rule(
