@@ -48,7 +48,10 @@ def _moment(_: click.Context, option: click.Parameter, value: str) -> float:
 @config_option
 @store_option
 @click.option("--exchange", default="", help="A recorded exchange's id.")
-@click.option("--case", "case_name", default="", help="The name of one of the policy's own cases.")
+@click.option("--case", "case_name", default="", help="The name of one of the policy's cases.")
+@click.option(
+    "--cases", "more", metavar="FILE", multiple=True, type=click.Path(path_type=Path), help="A file of further cases."
+)
 @click.option("--subject", default="", help="A request from these options: who asks.")
 @click.option("--issuer", default="https://issuer.test", show_default=True)
 @click.option("--group", "groups", multiple=True, help="As the identity provider names it; repeat it for several.")
@@ -75,6 +78,7 @@ def command(
     store: Path | None,
     exchange: str,
     case_name: str,
+    more: tuple[Path, ...],
     subject: str,
     as_json: bool,
     **request: object,
@@ -91,6 +95,8 @@ def command(
 
     if sum(map(bool, (exchange, case_name, subject))) != 1:
         raise click.UsageError(_NEEDED)
+    if more and not case_name:
+        raise click.UsageError("--cases is a file to find --case in; name the case")
     policy = _policy(file, config)
     record: Record | None = None
     counts: ResponseCounts | None = None
@@ -99,7 +105,7 @@ def command(
         record, problems = _find(exchange, config, store)
         given, counts = _recorded(record)
     elif case_name:
-        given, counts = _case(policy, case_name)
+        given, counts = _case(policy, case_name, more)
     else:
         given = _request(subject, request)
     print_explanation(policy, given, explain(policy, given, counts), record, as_json=as_json)
@@ -150,17 +156,18 @@ def _recorded(record: Record) -> tuple[DecisionInput, ResponseCounts | None]:
         )
 
 
-def _case(policy: Policy, name: str) -> tuple[DecisionInput, ResponseCounts | None]:
+def _case(policy: Policy, name: str, more: tuple[Path, ...]) -> tuple[DecisionInput, ResponseCounts | None]:
+    from extproc.cli.policy_files import cases_or_exit  # noqa: PLC0415
     from extproc.core.document import quoted  # noqa: PLC0415
     from extproc.core.policy_case import build_case  # noqa: PLC0415
     from extproc.core.policy_cases import CaseRunner, shown  # noqa: PLC0415
     from extproc.core.schema import nearest  # noqa: PLC0415
 
-    names = [raw.value["name"] for raw in policy.tests]
-    if name not in names:
-        hint = nearest(name, list(map(shown, names)))
-        fail(f"the policy has no case {quoted(shown(name))}" + (f" ({hint})" if hint else ""))
-    case = build_case(policy.tests[names.index(name)])
+    cases = [*map(build_case, policy.tests), *(case for file in more for case in cases_or_exit(file, policy))]
+    case = next((case for case in cases if case.name == name), None)
+    if case is None:
+        hint = nearest(name, [shown(case.name) for case in cases]) if cases else "name a file of cases with --cases"
+        fail(f"there is no case {quoted(shown(name))}" + (f" ({hint})" if hint else ""))
     (result,) = CaseRunner(policy).run([case])
     if result.outcome.given is None:
         fail(f"the policy is not asked: the request is refused before ({result.outcome.refused})")

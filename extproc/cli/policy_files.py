@@ -5,8 +5,10 @@ from pathlib import Path
 import click
 
 from extproc.cli.config import EXIT_INPUT
-from extproc.core.document import Problem
+from extproc.core.document import DocumentInvalid, Problem
 from extproc.core.policy import Policy
+from extproc.core.policy_case import Case
+from extproc.core.policy_case_document import parse_cases
 from extproc.core.policy_document import PolicyInvalid, parse_policy
 from extproc.edge.bounded_file import MAX_FILE_BYTES, read_failure
 
@@ -29,6 +31,17 @@ def policy_or_exit(file: Path) -> Policy:
     except OSError as error:
         print_unreadable(file, error)
     except PolicyInvalid as invalid:
+        print_problems(file, invalid.problems, err=True)
+    raise SystemExit(EXIT_INPUT)
+
+
+def cases_or_exit(file: Path, policy: Policy) -> tuple[Case, ...]:
+    """The cases for `policy` in a file of their own; prints every problem and ends with 2 when it has any."""
+    try:
+        return parse_cases(read_file(file), policy)
+    except OSError as error:
+        print_unreadable(file, error)
+    except DocumentInvalid as invalid:
         print_problems(file, invalid.problems, err=True)
     raise SystemExit(EXIT_INPUT)
 

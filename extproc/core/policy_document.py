@@ -22,6 +22,7 @@ from extproc.core.policy.check_reach import (
     check_thresholds,
 )
 from extproc.core.policy.check_rules import check_names, check_rule, check_shadow, check_terms, check_text, duration
+from extproc.core.policy_case_document import KIND as CASES_KIND
 from extproc.core.policy_case_document import check_policy_cases
 from extproc.core.schema import check_schema, load_schema
 
@@ -53,7 +54,11 @@ def parse_policy(
     """
     report = parse_document(data)
     document = None
-    if report.value is not None or not report.problems:
+    if isinstance(report.value, dict) and report.value.get("kind") == CASES_KIND:
+        report.add(
+            ("kind",), "is a file of cases, not a policy", "`extproc policy test POLICY CASES` checks and runs them"
+        )
+    elif report.value is not None or not report.problems:
         check_schema(report, "policy")
         document = _Document(report)
         document.check(max_wait_seconds, today, tuple(sorted(connections)))

@@ -153,9 +153,23 @@ PLANTS = (
     Plant(
         "policy: explain suggests a case's name with a card number in it",
         "cli/policy_explain.py",
-        "nearest(name, list(map(shown, names)))",
-        "nearest(name, names)",
+        "nearest(name, [shown(case.name) for case in cases])",
+        "nearest(name, [case.name for case in cases])",
         COMMANDS + "test_a_case_s_name_is_shown_without_card_data",
+    ),
+    Plant(
+        "policy: explain leaves out a file of cases",
+        "cli/policy_explain.py",
+        "for case in cases_or_exit(file, policy))",
+        "for case in cases_or_exit(file, policy)[:0])",
+        COMMANDS + "test_a_case_beside_the_policy_is_explained",
+    ),
+    Plant(
+        "policy: a file of cases is told to be a policy full of mistakes",
+        "core/policy_document.py",
+        'report.value.get("kind") == CASES_KIND',
+        'report.value.get("kind") == "Cases"',
+        COMMANDS + "test_a_file_of_cases_is_no_policy_and_told_so_in_one_sentence",
     ),
     Plant(
         "policy: a change that could not be recorded is forgotten",

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,15 @@ import yaml
 from click.testing import CliRunner
 
 from extproc.cli.policy import command
+from extproc.core.policy_document import parse_policy
+from tests.audit.configured import write_config
+from tests.audit.conftest import make_log
+from tests.audit.traffic import Player, requests
 
 PAGE = Path(__file__).parents[2] / "extproc" / "core" / "POLICY.md"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-CASES = """\
-apiVersion: extproc/v1
-kind: PolicyTests
-tests:
-  - name: adapters are refused
-    now: 2026-11-28T10:00:00Z
-    principal: {subject: bert}
-    request: {path: /v1/load_lora_adapter, body: {lora_name: a}}
-    expect: {effect: deny, rule: no-adapters}
-"""
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+ENDS = {"diff": 1}
+"""What ends with another code than 0 where all is as the page has it: the two policies differ."""
 
 
 def block(beginning: str) -> str:
@@ -34,10 +31,28 @@ def block(beginning: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "policy.yaml").write_text(block("# yaml-language-server"))
-    (tmp_path / "policy.tests.yaml").write_text(CASES)
+    """The page's files, and a change to try: one more group that may chat."""
+    policy = block("# yaml-language-server")
+    (tmp_path / "policy.yaml").write_text(policy)
+    (tmp_path / "policy.tests.yaml").write_text(block("# policy.tests.yaml"))
+    (tmp_path / "new.yaml").write_text(policy.replace("[analysts], operations", "[analysts, staff], operations"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def record_traffic(folder: Path) -> str:
+    """A deployment whose log has an hour of exchanges under the page's policy, and the id of one."""
+    log = make_log(folder)
+    policy = (folder / "policy.yaml").read_text()
+    traffic = list(requests(12, seed=1, began=int(time.time()) - 3600, apart=60.0))
+    journal = log.open()
+    player = Player(parse_policy(policy.encode()), journal.append_record)
+    for request in traffic:
+        player.play(request)
+    journal.close()
+    log.ship()
+    write_config(folder, policy=policy)
+    return traffic[0].exchange_id
 
 
 def run(line: str) -> None:
@@ -47,17 +62,26 @@ def run(line: str) -> None:
     target = Path(arguments[arguments.index(">") + 1]) if ">" in arguments else None
     given = arguments[: arguments.index(">")] if target else arguments
     result = CliRunner().invoke(command, given)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == ENDS.get(given[0], 0), result.output
     if target:
         target.write_text(result.output)
 
 
 def test_every_command_of_the_page_ends_well(folder: Path) -> None:
+    exchange = record_traffic(folder)
     lines = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
-    assert len(lines) == 6
+    assert len(lines) == 14
+    assert {"test", "coverage", "replay", "explain", "diff"} <= {line.split()[2] for line in lines}
     for line in lines:
-        run(line)
+        run(re.sub(r"(?<=--exchange )\S+", exchange, line))
     assert (folder / "policy.yaml").read_text() == block("# yaml-language-server"), "the example has its canonical form"
+
+
+def test_a_case_that_fails_is_told_as_the_page_shows(folder: Path) -> None:
+    path = folder / "policy.yaml"
+    path.write_text(path.read_text().replace("Adapters are loaded by operators only.", "Ask an operator."))
+    result = CliRunner().invoke(command, ["test", "policy.yaml", "--cases", "policy.tests.yaml"])
+    assert (result.exit_code, result.output) == (1, block("FAIL - "))
 
 
 def test_the_commands_of_the_pipeline_end_well(folder: Path) -> None:
@@ -68,7 +92,7 @@ def test_the_commands_of_the_pipeline_end_well(folder: Path) -> None:
     for line in (*lines, hooks[0]["entry"] + " policy.yaml policy.tests.yaml", hooks[1]["entry"]):
         run(line)
     for hook in hooks:
-        assert all(re.search(hook["files"], path.name) for path in folder.glob("*.yaml"))
+        assert all(re.search(hook["files"], path.name) for path in folder.glob("policy*.yaml"))
 
 
 def test_an_editor_finds_nothing_wrong_in_the_example(folder: Path) -> None:

@@ -285,3 +285,25 @@ def test_check_says_that_a_shadow_is_over(write: Any) -> None:
     code, output = run("check", write("p.yaml", POLICY.partition("tests:")[0] + over))
     assert code == 1
     assert "rules[2].shadow_until: the shadow ended on 2026-01-01" in output
+
+
+def test_a_case_beside_the_policy_is_explained(write: Any) -> None:
+    policy, cases = write("p.yaml", POLICY), write("p.tests.yaml", CASES)
+    named = ("--case", "others do not chat")
+    code, output = run("explain", policy, "--cases", cases, *named)
+    assert (code, output.splitlines()[0]) == (0, "deny by default-deny: No rule of the policy allows this request.")
+    code, output = run("explain", policy, *named)
+    assert (code, "there is no case `others do not chat`" in output) == (2, True)
+    wrong = write("wrong.yaml", CASES.replace("default-deny", "default-den"))
+    code, output = run("explain", policy, "--cases", wrong, *named)
+    assert (code, output.splitlines()[0].startswith(f"{wrong}:8:20: tests[0].expect.rule: ")) == (2, True)
+    assert run("explain", policy, "--cases", cases, "--subject", "anna")[0] == 2
+
+
+def test_a_file_of_cases_is_no_policy_and_told_so_in_one_sentence(write: Any) -> None:
+    cases = write("p.tests.yaml", CASES)
+    said = (
+        f"{cases}:2:7: kind: is a file of cases, not a policy (`extproc policy test POLICY CASES` checks and runs them)"
+    )
+    code, output = run("check", cases)
+    assert (code, output.splitlines()[:2]) == (1, [said, f"{cases}: 1 problem"])
