@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from extproc.core.actions import ChargeBudgets, ReadBudgets, SettleBudgets
+from extproc.core.answered_tokens import Answered, answered_tokens, tokens_of
 from extproc.core.budget_charge import Charge, Counted
 from extproc.core.judgement import Judgement
-from extproc.core.ledger import Answer
 from extproc.core.masking.aliases import Aliases
 from extproc.core.masking.cards import MetCards
 from extproc.core.policy import (
@@ -31,8 +31,6 @@ from extproc.core.policy.spending import budget_rule
 from extproc.core.reasons import Reason
 from extproc.core.snapshot import Snapshot
 
-_CHARACTERS_PER_TOKEN = 4
-"""Of English text; what OpenAI's and Anthropic's documentation give as a rule of thumb."""
 _REASONS = {
     BudgetCount.EXCHANGES: Reason.BUDGET_SPENT,
     BudgetCount.TOKENS: Reason.BUDGET_SPENT,
@@ -68,10 +66,16 @@ def last_step(budget: Budget, actions: Iterable[StepAction]) -> int:
     return max((step.at for step in budget.steps if step.action in actions), default=0)
 
 
-def estimate_tokens(prompt_characters: int, events: int, answer_bytes: int) -> int:
-    """For a model server that reports none: of a stream an event is a token, else four bytes are one."""
-    answered = events if events > 1 else math.ceil(answer_bytes / _CHARACTERS_PER_TOKEN)
-    return math.ceil(prompt_characters / _CHARACTERS_PER_TOKEN) + answered
+def used_tokens(prompt_characters: int, answer: Answered | None) -> int:
+    """Of prompt and answer, as the model server reports them; estimated where it does not, or was not let finish.
+
+    Where an answer has not begun, the model server has read the prompt all the same.
+    """
+    if answer is None:
+        return tokens_of(prompt_characters)
+    if not answer.streamed and answer.input_tokens:  # of embeddings, for instance, nothing is reported of the answer
+        return answer.input_tokens + answer.output_tokens
+    return (answer.input_tokens or tokens_of(prompt_characters)) + answered_tokens(answer)
 
 
 class Budgeting:
@@ -133,27 +137,18 @@ class Budgeting:
         """The request goes on: from now on its answer costs."""
         self._owes = bool(self._asked)
 
-    def settle(
-        self, answer: Answer | None, findings: int, answer_bytes: int, now_unix: float
-    ) -> tuple[SettleBudgets, ...]:
+    def settle(self, answer: Answered | None, findings: int, now_unix: float) -> tuple[SettleBudgets, ...]:
         """What the answer, as far as it went, has cost; once. `findings` are those of the answer."""
         given, self._given = self._given, None
         if not self._owes or given is None:
             return ()
         self._owes = False
-        tokens = answer.input_tokens + answer.output_tokens if answer else 0
-        if answer is not None and not tokens:
-            tokens = estimate_tokens(given.facts.prompt_characters, answer.events, answer_bytes)
-        elif answer is None:  # the client left before it began; the model server has read the prompt
-            tokens = estimate_tokens(given.facts.prompt_characters, 0, 0)
-        elif answer.events > 1 and not answer.finish_reasons:  # left early: what was reported is of the beginning
-            tokens = max(tokens, answer.input_tokens + answer.events)
         charges = []
         for budget in self._asked:
             charge = self._charge(budget, given)
             match budget.count:
                 case BudgetCount.TOKENS:
-                    charge = replace(charge, amount=tokens)
+                    charge = replace(charge, amount=used_tokens(given.facts.prompt_characters, answer))
                 case BudgetCount.FINDINGS:
                     charge = replace(charge, amount=findings)
                 case BudgetCount.DISTINCT_CARDS if self._cards is not None:

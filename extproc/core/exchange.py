@@ -555,7 +555,7 @@ class Exchange:
         if self.phase not in (Phase.OVER, *ENDING):
             return ()
         answer, found = self._answer, sum(self._answer.findings.values())
-        return self._budgeting.settle(answer.filter, found, self._ledger.recorded_bytes, self._ledger.now_unix(at))
+        return self._budgeting.settle(answer.filter, found, self._ledger.now_unix(at))
 
     # -- ways out ------------------------------------------------------------------------------------------------------
 

@@ -4,13 +4,12 @@ Nothing waits for a clock: a rule is looked at when something of the answer has 
 released, and nothing after it.
 """
 
-import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
+from extproc.core.answered_tokens import Answered, answered_tokens
 from extproc.core.policy import (
     ApprovalFacts,
     Condition,
@@ -22,8 +21,6 @@ from extproc.core.policy import (
 )
 from extproc.core.reasons import Malformed, Reason
 
-_BYTES_PER_TOKEN = 4
-"""Of English text; what OpenAI's and Anthropic's documentation give as a rule of thumb."""
 _NUMBERS = ("events", "bytes", "characters", "tokens", "seconds")
 _USE = re.compile(r"\bresponse\b(?:\s*\.\s*(\w+))?")
 _PLAIN = re.compile(
@@ -31,13 +28,6 @@ _PLAIN = re.compile(
     r"\s*(?=\Z|[)?:,]|&&|\|\|)"
 )
 """A count that is compared with a number, and nothing else is done with it: only past that number is it another."""
-
-
-class Counting(Protocol):
-    """What a response filter counts."""
-
-    output_tokens: int
-    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +68,7 @@ class ResponseWatch:
         self.approval = approval
         self._judge = judge
         self._begun_at = begun_at
-        self._bytes = self._characters = 0
+        self._bytes = self._characters = self._tokens = 0
         reads = [read_counts(rule.when) for rule in judge.rules]
         self._anything = any(each.anything for each in reads)
         self._findings = any(each.findings for each in reads)
@@ -89,7 +79,7 @@ class ResponseWatch:
         }
         self._seen: tuple[int, ...] = ()
 
-    def see(self, answer: Counting | None, findings: Mapping[str, int], out: bytes, at: float) -> None:
+    def see(self, answer: Answered | None, findings: Mapping[str, int], out: bytes, at: float) -> None:
         """`out` is what would be released now. Raises `Malformed(RESPONSE_RULE)` when a rule cuts the answer."""
         self._bytes += len(out)
         self._characters += len(out) if out.isascii() else len(out.decode("utf-8", "replace"))
@@ -105,7 +95,7 @@ class ResponseWatch:
         self._seen = seen
         self._ask(values, findings)
 
-    def finish(self, answer: Counting | None, findings: Mapping[str, int], at: float) -> None:
+    def finish(self, answer: Answered | None, findings: Mapping[str, int], at: float) -> None:
         """The answer has ended: the counts are those at its end."""
         if not self.verdict.cut:
             self.counts = self._counted(self._values(answer, at), findings)
@@ -121,16 +111,14 @@ class ResponseWatch:
         if verdict.cut:
             raise Malformed(Reason.RESPONSE_RULE)
 
-    def _values(self, answer: Counting | None, at: float) -> dict[str, float]:
-        events = answer.events if answer else 0
-        reported = answer.output_tokens if answer else 0
-        # Of a stream an event is a token, as servers send them; what they report comes with the last.
-        tokens = max(reported, events) if events > 1 else reported or math.ceil(self._bytes / _BYTES_PER_TOKEN)
+    def _values(self, answer: Answered | None, at: float) -> dict[str, float]:
+        if answer is not None:  # what a rule was told once, it is not told less of
+            self._tokens = max(self._tokens, answered_tokens(answer))
         return {
-            "events": events,
+            "events": answer.events if answer else 0,
             "bytes": self._bytes,
             "characters": self._characters,
-            "tokens": tokens,
+            "tokens": self._tokens,
             "seconds": at - self._begun_at,
         }
 

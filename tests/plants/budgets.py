@@ -11,16 +11,16 @@ RESET = "tests/approvals/test_budgets_command.py::"
 PLANTS = (
     Plant(
         "who leaves early pays what was said at the beginning",
-        "core/budgets.py",
-        "elif answer.events > 1 and not answer.finish_reasons:",
-        "elif False:",
+        "core/answered_tokens.py",
+        "if answer.output_tokens and (answer.finish_reasons or not answer.streamed):",
+        "if answer.output_tokens:",
         EXCHANGE + "test_a_client_that_leaves_early_pays_for_what_came",
     ),
     Plant(
         "who leaves before the answer pays nothing",
         "core/budgets.py",
-        "elif answer is None:  #",
-        "elif False:  #",
+        "    if answer is None:\n        return tokens_of(prompt_characters)\n",
+        "    if answer is None:\n        return 0\n",
         EXCHANGE + "test_a_client_that_leaves_before_the_answer_pays_for_the_prompt",
     ),
     Plant(
@@ -173,8 +173,8 @@ PLANTS = (
     Plant(
         "tokens that nobody reports are free",
         "core/budgets.py",
-        "        if answer is not None and not tokens:\n",
-        "        if False:\n",
+        "(answer.input_tokens or tokens_of(prompt_characters))",
+        "answer.input_tokens",
         EXCHANGE + "test_tokens_that_nobody_reports_are_estimated",
     ),
     Plant(

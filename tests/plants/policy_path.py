@@ -2,6 +2,7 @@
 
 from tests.plants.plant import Plant
 
+RULES = "tests/core/exchange/test_response_rules.py::"
 PROFILES = "tests/core/test_policy_masking_profiles.py::"
 
 PLANTS = (
@@ -53,5 +54,40 @@ PLANTS = (
         "if name == _SUM:",
         "if False:",
         PROFILES + "test_a_rule_is_not_called_like_the_sum_of_findings",
+    ),
+    Plant(
+        "a stream of few large events has few tokens",
+        "core/answered_tokens.py",
+        "answer.events, tokens_of(answer.characters))",
+        "answer.events)",
+        RULES + "test_a_stream_of_few_large_events_has_the_tokens_of_its_text",
+    ),
+    Plant(
+        "events like the last one say no characters",
+        "core/dialects/stream.py",
+        "            self.characters += len(text)\n",
+        "",
+        RULES + "test_a_stream_of_few_large_events_has_the_tokens_of_its_text",
+    ),
+    Plant(
+        "events that are read whole say no characters",
+        "core/dialects/stream.py",
+        "        self.characters += said_characters(document, parts.slots)\n",
+        "",
+        RULES + "test_a_stream_of_few_large_events_has_the_tokens_of_its_text",
+    ),
+    Plant(
+        "the count of tokens falls to what is reported at the end",
+        "core/response_rules.py",
+        "max(self._tokens, answered_tokens(answer))",
+        "answered_tokens(answer)",
+        RULES + "test_the_count_of_tokens_never_falls",
+    ),
+    Plant(
+        "a budget counts events where a server says many tokens at once",
+        "core/answered_tokens.py",
+        "answer.events, tokens_of(answer.characters))",
+        "answer.events or tokens_of(answer.characters))",
+        "tests/core/exchange/test_budgets.py::test_a_stream_of_few_large_events_costs_its_text",
     ),
 )

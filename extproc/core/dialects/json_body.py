@@ -31,7 +31,9 @@ class _Documents(Observed):
             self.observe(document)
             changed = mask_envelope(inspectable, self._masker)
             masked = mask_document(inspectable, self._masker, envelope_of(document))
-        return body if masked is document and not changed else encode_json(masked)
+        out = body if masked is document and not changed else encode_json(masked)
+        self.characters += len(out)
+        return out
 
 
 class JsonBody(_Documents):

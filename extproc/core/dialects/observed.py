@@ -17,6 +17,9 @@ _OUTPUT_TOKENS = ("completion_tokens", "output_tokens", "eval_count")
 class Observed:
     """Read from documents as they pass; the last word of the server counts."""
 
+    streamed = False
+    """Its events come one after the other, and what one of them reports may not be all."""
+
     def __init__(self, masker: Masker) -> None:
         self.input_tokens = 0
         self.output_tokens = 0
@@ -24,6 +27,7 @@ class Observed:
         self.response_model = ""
         self.response_id = ""
         self.events = 0
+        self.characters = 0
         self._masker = masker
 
     def observe(self, document: object) -> None:

@@ -25,12 +25,14 @@ _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 class ResponseFilter(Protocol):
     """One response body. After `Malformed` nothing more may be released but what `cut` returns."""
 
+    streamed: bool
     input_tokens: int
     output_tokens: int
     finish_reasons: tuple[str, ...]
     response_model: str
     response_id: str
     events: int
+    characters: int
 
     def feed(self, data: bytes) -> Masked:
         """What may go on now; `data` itself when all of it may go on as it is. Raises `Malformed`."""
@@ -80,12 +82,14 @@ class TextBody(Observed):
 
     def feed(self, data: bytes) -> Masked:
         text = self._decode(data, final=False)
+        self.characters += len(text)
         with IN_RESPONSE:
             safe = self._channel.feed(text).encode()
         return Masked(data if safe == data else safe)
 
     def finish(self) -> Masked:
         rest = self._decode(b"", final=True)
+        self.characters += len(rest)
         with IN_RESPONSE:
             return Masked((self._channel.feed(rest) + self._channel.finish()).encode())
 
@@ -121,6 +125,7 @@ class OpaqueBody(Observed):
     """A body that a connection lets through unread. It has no error of its own to end with."""
 
     def feed(self, data: bytes) -> Masked:
+        self.characters += len(data)
         return cast("Masked", data)
 
     def finish(self) -> Masked:

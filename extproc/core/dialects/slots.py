@@ -63,6 +63,13 @@ def take_apart(document: dict[str, object]) -> EventParts:
     return EventParts(rest, walk.slots, walk.ended, walk.names, walk.clocks, walk.dropped)
 
 
+def said_characters(document: dict[str, object], slots: list[Slot]) -> int:
+    """How long the texts are that an event adds to the answer; where nothing says which they are, all that it says."""
+    if "token" in document:  # TGI's last event says the whole answer once more
+        slots = [slot for slot in slots if slot.path != ("generated_text",)]
+    return sum(len(slot.text) for slot in slots if not slot.alone) or sum(len(slot.text) for slot in slots)
+
+
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 _MAX_SEQUENCE = 10**7
 

@@ -13,7 +13,7 @@ from extproc.core.dialects.leaves import Path, announced_rule, envelope_of, mask
 from extproc.core.dialects.masker import Masker
 from extproc.core.dialects.ndjson import NdjsonFraming
 from extproc.core.dialects.observed import IN_RESPONSE, Observed
-from extproc.core.dialects.slots import EventParts, Slot, take_apart
+from extproc.core.dialects.slots import EventParts, Slot, said_characters, take_apart
 from extproc.core.dialects.sse import SseFraming
 from extproc.core.dialects.strict_json import encode_json, parse_json, parse_string_body
 from extproc.core.dialects.template import Template, learn_template
@@ -49,6 +49,8 @@ class EventStream(Observed):
 
     An event in which nothing changed goes on as the bytes it came in.
     """
+
+    streamed = True
 
     def __init__(self, form: Form, operation: Operation, masker: Masker, limits: Limits) -> None:
         super().__init__(masker)
@@ -120,6 +122,7 @@ class EventStream(Observed):
             if text is None:
                 return False
             self.events += 1
+            self.characters += len(text)
             self._template_credit = 2 * _MAX_TEMPLATES
             masked = template.channel.feed(text)
             output.append(frame.raw if masked == text else self._framing.wrap(frame.head, template.fill(masked)))
@@ -138,6 +141,7 @@ class EventStream(Observed):
         self.observe(document)
         renamed = mask_envelope(document, self._masker)
         parts = take_apart(document)
+        self.characters += said_characters(document, parts.slots)
         self._carried.check_names(parts.names)
         familiar = self._surroundings.knows(parts.rest)
         masked = parts.rest if familiar else self._surroundings.mask(parts.rest)

@@ -368,6 +368,23 @@ def test_a_client_that_leaves_early_pays_for_what_came(play: Any, store: BudgetS
     assert counter.used()["b"] >= 12 + 50
 
 
+@pytest.mark.parametrize("usage", [None, 3])
+def test_a_stream_of_few_large_events_costs_its_text(play: Any, store: BudgetStore, usage: int | None) -> None:
+    """A server with `stream_interval` says many tokens at once; what it reports of the whole answer is what counts."""
+    counter = Counter(play, store, budget(BudgetCount.TOKENS, deny(10_000)))
+    p = counter.begin({"model": "m", "messages": [{"role": "user", "content": "x" * 40}]})
+    p.response_headers()
+    for text in ("apple " * 100, "cherry " * 100, "!"):
+        event = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+        p.response_body(b"data: " + json.dumps(event).encode() + b"\n\n")
+    end: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    if usage:
+        end["usage"] = {"prompt_tokens": 4, "completion_tokens": usage}
+    p.response_body(b"data: " + json.dumps(end).encode() + b"\n\ndata: [DONE]\n\n", eos=True)
+    counter.serve(p)
+    assert counter.used()["b"] == (4 + usage if usage else 10 + 1301 // 4 + 1)
+
+
 def test_a_client_that_leaves_before_the_answer_pays_for_the_prompt(play: Any, store: BudgetStore) -> None:
     counter = Counter(play, store, budget(BudgetCount.TOKENS, deny(1000)))
     p = counter.begin({"model": "m", "messages": [{"role": "user", "content": "x" * 400}]})

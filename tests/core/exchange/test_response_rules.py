@@ -232,6 +232,36 @@ def test_rules_are_looked_at_when_they_could_say_something_new(engine: list[Resp
     assert len(engine) == len(EVENTS) + 1
 
 
+LARGE = [sse(f"{word} " * 200) for word in ("apple", "berry", "cherry")]
+"""A server that says many tokens in one event: 300 and 300 and 350 by their characters."""
+
+
+def test_a_stream_of_few_large_events_has_the_tokens_of_its_text(engine: list[ResponseCounts]) -> None:
+    p = streamed(play(rule("response.tokens > 600")), LARGE)
+    assert [document["choices"][0]["delta"]["content"] for document in documents(p.released)[:-1]] == [
+        "apple " * 200,
+        "berry " * 200,
+    ]
+    engine.clear()
+    streamed(play(rule("response.tokens / 2 > 10000")), LARGE)
+    assert [counts.tokens for counts in engine] == [300, 600, 950, 950]
+
+
+def test_the_count_of_tokens_never_falls(engine: list[ResponseCounts]) -> None:
+    """A server that reports fewer at its end than there were by their characters; a whole answer has what is said."""
+    usage = {"prompt_tokens": 1, "completion_tokens": 700}
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage}
+    streamed(play(rule("response.tokens / 2 > 10000")), [*LARGE, b"data: " + json.dumps(end).encode() + b"\n\n"])
+    assert [counts.tokens for counts in engine] == [300, 600, 950, 950, 950]
+    engine.clear()
+    p = play(rule("response.tokens / 2 > 10000"))
+    p.forwarded({**CHAT, "stream": False})
+    p.response_headers("application/json")
+    whole = {"choices": [{"message": {"content": "apple " * 200}, "finish_reason": "stop"}], "usage": usage}
+    p.response_body(json.dumps(whole).encode(), eos=True)
+    assert [counts.tokens for counts in engine] == [700]
+
+
 @pytest.mark.parametrize(
     ("source", "reads"),
     [
