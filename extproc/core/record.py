@@ -29,6 +29,7 @@ class EventCode(StrEnum):
     APPROVAL_USE = "approval.use"  # 10.2.1.2
     APPROVAL_DECIDE = "approval.decide"  # 10.2.1.2
     ADMIN_POLICY_CHANGE = "admin.policy_change"  # 10.2.1.2
+    ADMIN_CREDENTIAL_CHANGE = "admin.credential_change"  # 10.2.1.2: a model server is asked with another credential
     ADMIN_BUDGET_RESET = "admin.budget_reset"  # 10.2.1.2: what somebody had used of a budget is forgotten
     ADMIN_KEY_ROTATE = "admin.key_rotate"  # 10.2.1.2, 10.2.1.5: the deployment signs and wraps with new keys
     ADMIN_SHRED_REQUEST = "admin.shred_request"  # 10.2.1.2: one person asks that a transcript become unreadable

@@ -35,7 +35,8 @@ class CredentialFiles:
     """Watches the files of all connections, whatever way they are replaced: a Secret's symlink swap, a rename, a write.
 
     A change counts once two looks in a row saw the same credential. A file that is gone, empty or no credential leaves
-    the last good one in force, and is a recorded failure of the control `credentials` until it is one again.
+    the last good one in force, and is a recorded failure of the control `credentials` until it is one again. That a
+    credential was replaced is recorded, by its connection and nothing of itself.
     """
 
     def __init__(self, connections: tuple[ConnectionSettings, ...]) -> None:
@@ -44,6 +45,8 @@ class CredentialFiles:
         self._judged: dict[str, _Look] = {}
         self._good: dict[str, Secret] = {}
         self._noted: frozenset[str] = frozenset()
+        self._unrecorded: frozenset[str] = frozenset()
+        """Connections whose credential was replaced, once or more often, while nothing could be recorded."""
 
     @property
     def failing(self) -> frozenset[str]:
@@ -72,7 +75,19 @@ class CredentialFiles:
                 self._good = {**self._good, **good}
                 on_change(self._served())
                 _log.info("credentials replaced", extra={"connections": replaced})
+            self._unrecorded |= frozenset(replaced)
+            self._record_replaced(note)
             self._tell(note, signal)
+
+    def _record_replaced(self, note: Note) -> None:
+        """What cannot be recorded now is tried again at the next look; meanwhile no exchange begins either."""
+        for name in sorted(self._unrecorded):
+            try:
+                note(EventCode.ADMIN_CREDENTIAL_CHANGE, Outcome.SUCCEEDED, connection=name)
+            except Unavailable:
+                _log.error("a replaced credential could not be recorded yet", extra={"connection": name})
+                return
+            self._unrecorded -= {name}
 
     def _tell(self, note: Note, signal: Signal) -> None:
         """Record what fails and what no longer does. What cannot be recorded now is tried again at the next look."""

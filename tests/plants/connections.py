@@ -196,6 +196,20 @@ PLANTS = (
         FILES + "test_what_cannot_be_recorded_is_recorded_later",
     ),
     Plant(
+        "credentials: a replaced one is not recorded",
+        "edge/credential_files.py",
+        "            self._unrecorded |= frozenset(replaced)\n",
+        "",
+        FILES + "test_a_new_credential_is_taken_over",
+    ),
+    Plant(
+        "credentials: a replaced one that could not be recorded is forgotten",
+        "edge/credential_files.py",
+        "                return\n            self._unrecorded -= {name}\n",
+        "                pass\n            self._unrecorded -= {name}\n",
+        FILES + "test_a_replaced_credential_that_cannot_be_recorded_is_recorded_later",
+    ),
+    Plant(
         "credentials: half a credential is taken",
         "edge/credential_files.py",
         "if look == before[name] and look != self._judged[name]}",

@@ -257,6 +257,7 @@ LOG = (
         _recorded(
             EventCode.ADMIN_POLICY_CHANGE,
             EventCode.APPROVAL_DECIDE,
+            EventCode.ADMIN_CREDENTIAL_CHANGE,
             EventCode.ADMIN_BUDGET_RESET,
             EventCode.ADMIN_KEY_ROTATE,
             EventCode.ADMIN_SHRED,

@@ -18,6 +18,8 @@ from extproc.edge.credential_files import CONTROL, CredentialFiles
 from extproc.edge.settings import ConnectionSettings
 from extproc.edge.settings_file import SettingsInvalid
 
+REPLACED = (EventCode.ADMIN_CREDENTIAL_CHANGE, Outcome.SUCCEEDED, {"connection": "gpu"})
+
 
 class Watched:
     """Two connections, one with a credential, and what was told of it."""
@@ -105,7 +107,18 @@ async def test_a_new_credential_is_taken_over(watched: Watched, replace: Callabl
         for key in ("second-key", "third-key\n", "fourth-key"):
             replace(watched.path, key)
             await until(lambda key=key: watched.key == key.strip())  # type: ignore[misc]
-    assert watched.notes == []
+    assert watched.notes == [REPLACED] * 3
+
+
+async def test_a_replaced_credential_that_cannot_be_recorded_is_recorded_later(watched: Watched) -> None:
+    watched.recordable = False
+    async with watched.running():
+        rename(watched.path, "second-key")
+        await until(lambda: watched.key == "second-key")
+        assert watched.notes == []
+        watched.recordable = True
+        await until(lambda: bool(watched.notes))
+    assert watched.notes == [REPLACED]
 
 
 def spoil_empty(path: Path) -> None:
@@ -130,7 +143,7 @@ async def test_what_is_no_credential_leaves_the_last_good_one(watched: Watched, 
             assert watched.key == key
     failed = (EventCode.CONTROL_FAILURE, Outcome.FAILED, detail)
     restored = (EventCode.CONTROL_RESTORED, Outcome.SUCCEEDED, detail)
-    assert watched.notes == [failed, restored] * 2
+    assert watched.notes == [failed, restored, failed, REPLACED, restored]
     assert watched.signals == [True, False] * 2
     assert "key" not in str(watched.notes)
 
