@@ -23,8 +23,8 @@ class Failures:
         left = begun + WINDOW_SECONDS - now
         return max(1, int(left)) if count >= MAX_FAILURES and left > 0 else 0
 
-    def failed(self, address: str, now: float) -> None:
-        """One more. The window begins with the first."""
+    def failed(self, address: str, now: float) -> bool:
+        """One more; whether it is the one that locks. The window begins with the first."""
         name = _network(address)
         begun, count = self._counts.pop(name, (now, 0))
         if now - begun >= WINDOW_SECONDS:
@@ -32,6 +32,7 @@ class Failures:
         self._counts[name] = begun, count + 1
         if len(self._counts) > MAX_ADDRESSES:
             self._counts.popitem(last=False)
+        return count + 1 == MAX_FAILURES
 
 
 def _network(address: str) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from extproc.console.forms import FormInvalid, read_form
 from extproc.console.pages import page
-from extproc.console.parts import Parts, act_of, address_of, parts_of
+from extproc.console.parts import Parts, act_of, parts_of, store_failure
 from extproc.console.records import NOBODY, actor_of
 from extproc.console.saml_assertion import Expected
 from extproc.console.saml_codes import SamlCode, SamlRefused
@@ -73,8 +73,8 @@ async def acs(request: Request) -> Response:
     What is refused is recorded, too. Raises `Unavailable` where it cannot be, or where the store is away.
     """
     parts, act = parts_of(request), act_of(request, "saml.login")
-    now, address = parts.clock(), address_of(request)
-    if wait := parts.failures.wait_seconds(address, now):
+    now = parts.clock()
+    if wait := parts.login_failures.wait_seconds(act.client.address, now):
         return page("Too many failed logins", "Try again later.", 429, {"retry-after": str(wait)})
     accepted: Accepted | None = None
     try:
@@ -89,8 +89,8 @@ async def acs(request: Request) -> Response:
         raise
     except (SamlRefused, FormInvalid) as refused:
         code = refused.code if isinstance(refused, SamlRefused) else SamlCode.NOT_A_RESPONSE
-        parts.failures.failed(address, now)
-        await parts.log.store(act.refused(code.value, 403, _actor(accepted)))
+        refusal = act.refused(code.value, 403, _actor(accepted))
+        await store_failure(parts, parts.login_failures, act, refusal, now)
         response = page("The login is refused", f"{SamlRefused(code).sentence} (code: {code.value})", 403)
         forget_login(response)
         return response

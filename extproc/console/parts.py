@@ -1,19 +1,26 @@
 """What every page and endpoint of the console works with."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.requests import Request
 
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
-from extproc.console.failures import Failures
+from extproc.console.client_address import Client, find_client
+from extproc.console.failures import WINDOW_SECONDS, Failures
 from extproc.console.records import Act, ConsoleLog
 from extproc.console.saml_metadata import ProviderFile
 from extproc.console.sealing import Sealing
 from extproc.console.token_keys import TokenKeys
+from extproc.core.record import Record
 from extproc.edge.settings_console import ConsoleSettings
+
+LOCKED: Final = "too_many_failures"
+_log = logging.getLogger("extproc.console")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,9 @@ class Parts:
     sessions: Sessions
     keys: TokenKeys | None
     log: ConsoleLog
-    failures: Failures = field(default_factory=Failures)
+    login_failures: Failures = field(default_factory=Failures)
+    token_failures: Failures = field(default_factory=Failures)
+    """Apart: a program that tries tokens locks nobody out of the login at the same address."""
     clock: Callable[[], float] = time.time
 
     @property
@@ -42,14 +51,20 @@ def parts_of(request: Request) -> Parts:
     return parts
 
 
-def address_of(request: Request) -> str:
-    """The peer's address, as the socket knows it; no header is believed."""
-    return request.client.host if request.client else "unknown"
-
-
 def act_of(request: Request, operation: str) -> Act:
-    client = request.client
-    if client is None:
-        return Act(operation, request.method, "unknown")
-    host = f"[{client.host}]" if ":" in client.host else client.host
-    return Act(operation, request.method, f"{host}:{client.port}")
+    """What is asked, and by whom, as far as the configuration lets anybody but the socket say so."""
+    peer = request.client
+    if peer is None:
+        return Act(operation, request.method, Client("unknown", "unknown"))
+    said = request.headers.getlist("x-forwarded-for")
+    client = find_client(peer.host, peer.port, said, parts_of(request).settings.proxies)
+    return Act(operation, request.method, client)
+
+
+async def store_failure(parts: Parts, failures: Failures, act: Act, refusal: Record, now: float) -> None:
+    """Count it, then record it; where it locks the address, that is recorded too, once. Raises `Unavailable`."""
+    locks = failures.failed(act.client.address, now)
+    await parts.log.store(refusal)
+    if locks:
+        _log.warning("an address failed too often and is not heard for a while", extra={"source": act.client.source})
+        await parts.log.store(act.refused(LOCKED, 429, seconds=int(WINDOW_SECONDS)))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from extproc.audit.log.journal import Journal
+from extproc.console.client_address import Client
 from extproc.core.principal import Principal
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import Actor, EventCode, Outcome, Record, Resource
@@ -15,11 +16,11 @@ NOBODY = Actor(uid="anonymous")
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What was asked of the console: `operation` (`saml.login`), HTTP method, and from where."""
+    """What was asked of the console: `operation` (`saml.login`), HTTP method, and by whom."""
 
     operation: str
     method: str
-    source: str
+    client: Client
 
     def record(
         self, code: EventCode, actor: Actor, *, status: Outcome, http_status: int, detail: dict[str, str | int]
@@ -29,11 +30,11 @@ class Act:
             time_ms=int(time.time() * 1000),
             actor=actor,
             status=status,
-            src_address=self.source,
+            src_address=self.client.source,
             resource=Resource(connection="console", operation=self.operation, protocol=f"HTTP {self.method}"),
             http_status=http_status,
             status_detail="" if status is Outcome.SUCCEEDED else Reason.TOKEN_INVALID.value,
-            detail=dict(detail),
+            detail={**detail, **({"proxy": self.client.proxy} if self.client.proxy else {})},
         )
 
     def done(self, code: EventCode, actor: Actor, http_status: int, **detail: str | int) -> Record:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from extproc.console.forms import FormInvalid, read_form
-from extproc.console.parts import Parts, act_of, address_of, parts_of
+from extproc.console.parts import Parts, act_of, parts_of, store_failure
 from extproc.console.records import NOBODY, actor_of
 from extproc.console.saml_assertion import Expected
 from extproc.console.saml_codes import SamlCode, SamlRefused
@@ -54,8 +54,8 @@ async def token(request: Request) -> Response:
     Raises `Unavailable` where it cannot be, or where the store is away, and `TokenKeysUnfit` without a key.
     """
     parts, act = parts_of(request), act_of(request, "saml.exchange")
-    now, address = parts.clock(), address_of(request)
-    if wait := parts.failures.wait_seconds(address, now):
+    now = parts.clock()
+    if wait := parts.token_failures.wait_seconds(act.client.address, now):
         busy = {"error": "temporarily_unavailable", "error_description": "too many failures; try again later"}
         return answer(busy, 429, {"retry-after": str(wait)})
     accepted: Accepted | None = None
@@ -71,8 +71,8 @@ async def token(request: Request) -> Response:
         raise
     except (SamlRefused, TokenRefused) as error:
         refused = error if isinstance(error, TokenRefused) else _invalid_grant(error)
-        parts.failures.failed(address, now)
-        await parts.log.store(act.refused(refused.code, refused.status, _actor(accepted)))
+        refusal = act.refused(refused.code, refused.status, _actor(accepted))
+        await store_failure(parts, parts.token_failures, act, refusal, now)
         headers = {"www-authenticate": "Basic"} if refused.status == 401 else {}
         return answer({"error": refused.error, "error_description": refused.description}, refused.status, headers)
     actor, assertion = actor_of(accepted.person, issued.token_id), recordable(accepted.assertion.assertion_id)

@@ -1,5 +1,6 @@
 """The checked values of a configuration file to `Settings`. A key that is left out has the default of its dataclass."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -195,6 +196,7 @@ def _console(values: Values, folder: Path) -> ConsoleSettings:
         ),
         tls=ConsoleTls(absolute(folder, tls["certificate"]), absolute(folder, tls["key"])) if tls else None,
         token=_token(token, url) if token else None,
+        proxies=tuple(ipaddress.ip_network(each) for each in values.get("proxies", ())),
         **_plain(values, "address", "port"),
         **_whole_seconds(values, session="session", idle="idle"),
     )

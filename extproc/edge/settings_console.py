@@ -1,8 +1,11 @@
 """The `console` section of `config.yaml`, parsed: where the console listens, whom it lets in, what it signs."""
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_TOKEN_SECONDS: Final = 900
 """A token cannot be taken back; this is how long a person who was locked out still gets through."""
@@ -74,6 +77,8 @@ class ConsoleSettings:
     session_seconds: int = 8 * 3600
     idle_seconds: int = 900
     token: TokenSettings | None = None
+    proxies: tuple[Network, ...] = ()
+    """Whose `X-Forwarded-For` is believed."""
 
     @property
     def acs_url(self) -> str:

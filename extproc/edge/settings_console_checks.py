@@ -30,10 +30,26 @@ def check_console(report: Report) -> None:
     if address is not None and not _is_loopback_or_tls(report, address):
         hint = "give `console.tls`, or leave `address` out and let what ends TLS stand on the same machine"
         report.add((*_CONSOLE, "address"), "is reached from elsewhere without TLS", hint)
+    _check_proxies(report)
     _check_seconds(report, (*_CONSOLE, "session"), 60, MAX_SESSION_SECONDS)
     _check_seconds(report, (*_CONSOLE, "idle"), 60, MAX_IDLE_SECONDS)
     _check_seconds(report, (*_CONSOLE, "saml", "clock_skew"), 0, MAX_SKEW_SECONDS)
     _check_token(report)
+
+
+def _check_proxies(report: Report) -> None:
+    for place in report.items((*_CONSOLE, "proxies")):
+        text = report.sound(place)
+        if text is None:
+            continue
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError:
+            hint = "write `10.1.0.0/16`, or one address; no bit behind the network's part may be set"
+            report.add(place, f"{quoted(text)} is no network", hint)
+            continue
+        if network.prefixlen == 0:
+            report.add(place, "is every address", "anybody could write `X-Forwarded-For`: name the proxies")
 
 
 def _check_token(report: Report) -> None:

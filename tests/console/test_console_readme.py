@@ -1,5 +1,6 @@
 """What the README shows is what the console does: its snippets are parsed, its tables are the code's."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def test_the_configuration_means_what_it_says(tmp_path: Path) -> None:
     url = "https://console.example.org"
     assert settings.console == ConsoleSettings(
         url=url,
+        proxies=(ipaddress.ip_network("127.0.0.1"),),
         keys=tmp_path / "console-keys",
         saml=SamlSettings(
             tmp_path / "idp-metadata.xml",
@@ -66,6 +68,8 @@ def test_the_table_of_codes_is_the_code_s() -> None:
 GOOD: dict[str, Any] = {"url": "https://c.example", "keys": "ck", "saml": {"metadata": "m.xml"}}
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a path": ({"url": "https://c.example/console"}, "console.url", "nothing behind it"),
+    "no network": ({"proxies": ["10.1.2.3/16"]}, "console.proxies[0]", "is no network"),
+    "every network": ({"proxies": ["10.0.0.1", "0.0.0.0/0"]}, "console.proxies[1]", "is every address"),
     "plain http": ({"url": "http://c.example"}, "console.url", "must be `https://host`"),
     "another address": ({"address": "0.0.0.0"}, "console.address", "without TLS"),
     "a long session": ({"session": "25h"}, "console.session", "60s to 86400s"),

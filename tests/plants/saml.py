@@ -6,6 +6,7 @@ ATTACKS = "tests/console/test_saml_attacks.py::"
 LOGIN = "tests/console/test_saml_login.py::"
 TOKEN = "tests/console/test_token_endpoint.py::"
 KEYS = "tests/console/test_token_keys.py::"
+CLIENTS = "tests/console/test_client_address.py::"
 METADATA = "tests/console/test_saml_metadata.py::"
 
 PLANTS = (
@@ -155,7 +156,7 @@ PLANTS = (
     Plant(
         "saml: a refusal is not recorded",
         "console/login.py",
-        "        await parts.log.store(act.refused(code.value, 403, _actor(accepted)))\n",
+        "        await store_failure(parts, parts.login_failures, act, refusal, now)\n",
         "",
         LOGIN + "test_an_answer_belongs_to_the_browser_that_asked",
     ),
@@ -217,9 +218,9 @@ PLANTS = (
     ),
     Plant(
         "saml: failures are not counted",
-        "console/login.py",
-        "        parts.failures.failed(address, now)\n",
-        "",
+        "console/parts.py",
+        "    locks = failures.failed(act.client.address, now)\n",
+        "    locks = False\n",
         LOGIN + "test_whoever_fails_too_often_is_not_heard_for_a_while",
     ),
     Plant(
@@ -298,5 +299,40 @@ PLANTS = (
         "            except MetadataInvalid as error:\n",
         "            except ZeroDivisionError as error:\n",
         METADATA + "test_a_file_that_changed_is_read_again_and_a_broken_one_is_not_used",
+    ),
+    Plant(
+        "saml: X-Forwarded-For is believed of everybody",
+        "console/client_address.py",
+        "    while hops and address is not None and _is_within(address, proxies):\n",
+        "    while hops and address is not None:\n",
+        CLIENTS + "test_the_client_is_the_last_hop_that_is_no_proxy",
+    ),
+    Plant(
+        "saml: who stands first in X-Forwarded-For is the client",
+        "console/client_address.py",
+        "_address(hops.pop())",
+        "_address(hops.pop(0))",
+        CLIENTS + "test_the_client_is_the_last_hop_that_is_no_proxy",
+    ),
+    Plant(
+        "saml: failures are the proxy's",
+        "console/parts.py",
+        "failures.failed(act.client.address, now)",
+        "failures.failed(act.client.proxy or act.client.address, now)",
+        CLIENTS + "test_behind_a_proxy_one_client_locks_nobody_else_out",
+    ),
+    Plant(
+        "saml: refused exchanges lock the login",
+        "console/token.py",
+        "store_failure(parts, parts.token_failures, act",
+        "store_failure(parts, parts.login_failures, act",
+        CLIENTS + "test_failures_at_the_token_endpoint_leave_the_login_open",
+    ),
+    Plant(
+        "saml: a lock is not recorded",
+        "console/parts.py",
+        "    if locks:\n",
+        "    if locks and parts is None:\n",
+        CLIENTS + "test_a_lock_is_recorded_once",
     ),
 )
