@@ -88,6 +88,11 @@ class Answer:
         return self.watch.verdict.text if self.watch is not None and self.watch.verdict.cut else ""
 
     @property
+    def cut_by(self) -> str:
+        """The response rule that cut it; empty without one."""
+        return self.watch.verdict.rule if self.watch is not None and self.watch.verdict.cut else ""
+
+    @property
     def held_characters_max(self) -> int:
         return self._masker.held_characters_max
 

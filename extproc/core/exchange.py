@@ -581,6 +581,7 @@ class Exchange:
             self._ledger,
             reason,
             text=text,
+            rule=self._answer.cut_by,
             approval_id=approval_id,
             nonce=nonce,
             retry_after_seconds=retry_after_seconds,

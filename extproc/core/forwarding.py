@@ -29,6 +29,13 @@ MIN_CREDENTIAL_BYTES = 8
 _IDENTITY_PREFIXES = ("x-extproc-", "x-auth-", "x-audit-", "x-forwarded-user", "x-forwarded-email", "x-forwarded-group")
 # `accept-encoding`: an answer we cannot read is an answer we cannot mask. `baggage`: it is not ours to give away.
 _WITHHELD = frozenset({"accept-encoding", "baggage", "x-user", "x-remote-user", "remote-user", "te", "trailer"})
+# By which some servers take another method or path than the one that was judged.
+_OVERRIDES = frozenset(
+    {
+        "x-http-method", "x-http-method-override", "x-method-override", "x-original-uri", "x-original-url",
+        "x-rewrite-url",
+    }
+)  # fmt: skip
 # Framing and routing: a changed value would break the exchange, and none of them is free text.
 _STRUCTURAL = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 # Headers that Envoy lets nobody change, beside `x-envoy-*`.
@@ -36,7 +43,9 @@ _GUARDED = frozenset({":authority", ":scheme", "host"})
 
 
 def _withheld_from_model(name: str) -> bool:
-    return name in _CREDENTIALS or name in _WITHHELD or name.startswith((*_IDENTITY_PREFIXES, *_FORWARDED_CREDENTIALS))
+    if name in _CREDENTIALS or name in _WITHHELD or name in _OVERRIDES:
+        return True
+    return name.startswith((*_IDENTITY_PREFIXES, *_FORWARDED_CREDENTIALS))
 
 
 def _repeats(headers: Headers, secrets: Iterable[bytes]) -> frozenset[str]:

@@ -53,6 +53,7 @@ def render_refusal(
     reason: Reason,
     *,
     text: str = "",
+    rule: str = "",
     approval_id: str = "",
     nonce: str = "",
     retry_after_seconds: int = 0,
@@ -60,14 +61,16 @@ def render_refusal(
     mfa_classes: tuple[str, ...] = (),
 ) -> Respond:
     """`text` is the operator's own sentence, from the policy; without one the reason's public sentence is used.
+    `rule` is which rule refuses, where it is not the one that decided about the request.
 
     `nonce` is for the proof with which the client comes back (RFC 9449 §9), `step_up` says how to sign in (RFC 9470),
     `mfa_classes` by which names the issuer knows several factors.
     """
     refusal = REFUSALS[reason]
     extra: dict[str, object] = {}
-    if ledger.policy.rule:
-        extra["rule"] = ledger.policy.rule
+    rule = rule or ledger.policy.rule
+    if rule:
+        extra["rule"] = rule
     if approval_id:
         extra["approval_id"] = approval_id
     body, content_type = render_error(
@@ -82,4 +85,4 @@ def render_refusal(
         headers.append(("retry-after", str(retry_after).encode()))
     if approval_id:
         headers.append((APPROVAL_HEADER, approval_id.encode("latin-1", "replace")))
-    return Respond(refusal.status, tuple(headers), body, f"extproc:{reason.value}:{ledger.policy.rule or '-'}")
+    return Respond(refusal.status, tuple(headers), body, f"extproc:{reason.value}:{rule or '-'}")

@@ -6,6 +6,7 @@ ROUTES = "tests/edge/settings/test_connection_routes.py::"
 CHOICE = "tests/core/test_connections.py::"
 SETTINGS = "tests/core/exchange/test_connection_settings.py::"
 OPERATIONS = "tests/core/dialects/test_operations.py::"
+ROUTING = "tests/core/dialects/test_dialect_routing.py::"
 NAMES = "tests/core/dialects/test_model_names.py::"
 CHECKS = "tests/edge/settings/test_connection_checks.py::"
 FILES = "tests/edge/settings/test_credential_files.py::"
@@ -68,6 +69,27 @@ PLANTS = (
         "        return 2\n",
         "        return 0\n",
         CHOICE + "test_a_name_beats_a_glob_and_a_glob_beats_any_model",
+    ),
+    Plant(
+        "what asks by HEAD is not what asks by GET",
+        "core/dialects/operations.py",
+        'if route is None and method == "HEAD" else route',
+        'if route is None and method == "PEEK" else route',
+        ROUTING + "test_operation_is_found_by_method_and_path",
+    ),
+    Plant(
+        "an escaped colon is another path",
+        "core/dialects/routing.py",
+        "*+,:=@",
+        "*+,=@",
+        ROUTING + "test_a_path_has_one_spelling",
+    ),
+    Plant(
+        "a header that overrides the path goes on",
+        "core/forwarding.py",
+        " or name in _OVERRIDES:",
+        ":",
+        "tests/core/exchange/test_exchange_paths.py::test_what_would_override_the_method_or_the_path_does_not_go_on",
     ),
     Plant(
         "connections: a path of another server is known on any dialect",

@@ -19,9 +19,37 @@ PLANTS = (
     Plant(
         "a tool written another way goes on",
         "core/dialects/facts.py",
-        "            _check_keys(tool, _JUDGED_IN_TOOLS)\n",
+        "        _check_keys(tool, _JUDGED_IN_TOOLS)\n",
         "",
         TOOLS + "test_a_tool_written_another_way_is_refused",
+    ),
+    Plant(
+        "the tools of a namespace are not seen",
+        "core/dialects/facts.py",
+        "        yield from _tools(tool)\n",
+        "",
+        TOOLS + "test_a_tool_has_every_name_that_some_server_reads",
+    ),
+    Plant(
+        "a custom tool has no name",
+        "core/dialects/facts.py",
+        '_NAMED_IN = ("function", "custom")',
+        '_NAMED_IN = ("function",)',
+        TOOLS + "test_a_tool_has_every_name_that_some_server_reads",
+    ),
+    Plant(
+        "an adapter beside the model is not seen",
+        "core/dialects/facts.py",
+        "for part in parts for name in ADAPTERS",
+        "for part in parts[1:] for name in ADAPTERS",
+        TOOLS + "test_an_adapter_is_the_model_that_is_asked",
+    ),
+    Plant(
+        "an answer that a response rule refuses is said to be refused by the rule that allowed it",
+        "core/exchange.py",
+        "rule=self._answer.cut_by",
+        'rule=""',
+        RULES + "test_an_answer_that_is_read_whole_is_refused_before_it_leaves",
     ),
     Plant(
         "limits in a list are not seen",

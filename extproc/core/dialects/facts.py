@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from extproc.core.dialects.fields import (
+    ADAPTERS,
     LIMITS,
     MEDIA_FIELDS,
     MEDIA_KEYS,
@@ -25,11 +26,13 @@ _MAX_TOOL_NAME_CHARACTERS = 256
 """OpenAI takes 64, Anthropic 128."""
 _PLAIN_TOOLS = ("function", "custom")
 """Types of tools that the client carries out: their names say all."""
-_JUDGED_IN_TOOLS = frozenset({"type", "function", "name"})
+_NAMED_IN = ("function", "custom")
+"""Objects in which a tool's name stands."""
+_JUDGED_IN_TOOLS = frozenset({"type", "name", "tools", *_NAMED_IN})
 COUNTS = frozenset({*LIMITS, *OPEN_LIMITS, *_CHOICES})
 """Fields whose value is a whole number."""
 _JUDGED = frozenset(
-    {"model", "stream", "messages", "tools", "functions", "prompt", "input", *LIMITS, *OPEN_LIMITS}
+    {"model", *ADAPTERS, "stream", "messages", "tools", "functions", "prompt", "input", *LIMITS, *OPEN_LIMITS}
     | {*_CHOICES, *NESTED, *STRIPPED, *UNINSPECTABLE, *MEDIA_FIELDS}
 )
 _JUDGED_IN_MESSAGES = frozenset({"content", "type", "source", *UNINSPECTABLE, *MEDIA_FIELDS, *MEDIA_KEYS})
@@ -40,11 +43,11 @@ def check_spelling(document: dict[str, object]) -> None:
     """Refuse a field that is one we judge but for its letter case: servers written in Go read it as that field."""
     for part in _parts(document):
         _check_keys(part, _JUDGED)
-    for tool in (*_list(document, "tools"), *_list(document, "functions")):
-        if isinstance(tool, dict):
-            _check_keys(tool, _JUDGED_IN_TOOLS)
-            if isinstance(function := tool.get("function"), dict):
-                _check_keys(function, _JUDGED_IN_TOOLS)
+    for tool in _tools(document):
+        _check_keys(tool, _JUDGED_IN_TOOLS)
+        for key in _NAMED_IN:
+            if isinstance(inner := tool.get(key), dict):
+                _check_keys(inner, _JUDGED_IN_TOOLS)
     for part in messages_and_parts(document):
         _check_keys(part, _JUDGED_IN_MESSAGES)
 
@@ -58,35 +61,44 @@ def _check_keys(part: dict[str, object], judged: frozenset[str]) -> None:
 def read_facts(operation: Operation, document: dict[str, object], body_bytes: int) -> Facts:
     """The facts, or `Malformed(BODY_MALFORMED)`. Of several names for one limit the largest value counts."""
     parts = list(_parts(document))
-    messages = _list(document, "messages")
+    messages, tools = _list(document, "messages"), list(_tools(document))
     asked = document.get("prompt" if operation is Operation.TEXT_COMPLETION else "input")
     prompt = [document.get(key) for key in ("messages", "prompt", "input", "system", "suffix")]
     given = prompt if operation in {Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS} else [document]
     return Facts(
-        model=_model(operation, document),
+        model=_model(operation, document, parts),
         stream=_flag(document, "stream"),
         max_tokens=max([_count(part, key) for part in parts for key in LIMITS] + _open_counts(parts)),
         choices=max(1, *(_count(part, key) for part in parts for key in _CHOICES)),
         messages=len(messages),
         inputs=len(asked) if isinstance(asked, list) else int(asked is not None),
-        tools=len(_list(document, "tools")) + len(_list(document, "functions")),
+        tools=len(tools),
         prompt_characters=sum(map(_characters, given)),
         body_bytes=body_bytes,
-        tool_names=_tool_names(document),
+        tool_names=_tool_names(tools),
     )
 
 
-def _tool_names(document: dict[str, object]) -> tuple[str, ...]:
-    """Of each tool, in order: every name by which some server knows it, and what kind of tool of the server it is.
-
-    The name of its function (OpenAI chat, Ollama), its own (Anthropic, OpenAI responses), its type where that is not
-    `function`. More names, or longer ones, than the bounds are refused: a rule would not see them.
-    """
-    names: list[str] = []
-    for tool in (*_list(document, "tools"), *_list(document, "functions")):
+def _tools(part: dict[str, object]) -> Iterator[dict[str, object]]:
+    """Each tool, and those that it brings with it (OpenAI's namespaces)."""
+    for tool in (*_list(part, "tools"), *_list(part, "functions")):
         if not isinstance(tool, dict):
             raise Malformed(Reason.BODY_MALFORMED)
-        said = [each for each in (_named(tool.get("function")), tool.get("name")) if each is not None]
+        yield tool
+        yield from _tools(tool)
+
+
+def _tool_names(tools: list[dict[str, object]]) -> tuple[str, ...]:
+    """Of each tool, in order: every name by which some server knows it, and what kind of tool of the server it is.
+
+    The name of its function (OpenAI chat, Ollama) or of what is `custom` (OpenAI chat), its own (Anthropic, OpenAI
+    responses), its type where that is neither. More names, or longer ones, than the bounds are refused: a rule would
+    not see them.
+    """
+    names: list[str] = []
+    for tool in tools:
+        named = (*(_named(tool.get(key)) for key in _NAMED_IN), tool.get("name"))
+        said = [each for each in named if each is not None]
         kind = tool.get("type")
         if kind is not None and (kind not in _PLAIN_TOOLS or not said):
             said.append(kind)
@@ -98,8 +110,8 @@ def _tool_names(document: dict[str, object]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _named(function: object) -> object:
-    return function.get("name") if isinstance(function, dict) else None
+def _named(inner: object) -> object:
+    return inner.get("name") if isinstance(inner, dict) else None
 
 
 def _parts(document: dict[str, object]) -> Iterator[dict[str, object]]:
@@ -113,9 +125,12 @@ def _parts(document: dict[str, object]) -> Iterator[dict[str, object]]:
             yield part
 
 
-def _model(operation: Operation, document: dict[str, object]) -> str:
+def _model(operation: Operation, document: dict[str, object], parts: list[dict[str, object]]) -> str:
+    """An adapter is a model of its own: beside another name it is refused."""
     names = _ADMIN_NAMES if operation in {Operation.MODEL_ADMIN, Operation.MODEL_LIST} else ("model",)
     given = [document[name] for name in names if document.get(name) is not None]
+    if operation is not Operation.MODEL_ADMIN:
+        given += [part[name] for part in parts for name in ADAPTERS if part.get(name) is not None]
     if any(value != given[0] for value in given):  # which of them counts is the server's choice
         raise Malformed(Reason.BODY_MALFORMED)
     value = given[0] if given else ""

@@ -169,6 +169,13 @@ WHOLE = frozenset({"annotation", "annotations", "citation", "citations", "argume
 JSON_TEXT = frozenset({"arguments", "partial_json"})
 """Strings that are themselves JSON, and that clients parse."""
 
+ADAPTERS: dict[str, str] = {
+    "lora_path": "SGLang",
+    "adapter_id": "TGI and LoRAX",
+    "lora": "llama.cpp: numbers of adapters, which say no name",
+}
+"""Fields that have an adapter answer in the model's place, at the top level and in `NESTED`."""
+
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_tokens_to_sample")
 """How many tokens an answer may have at most, in one API or another."""
 

@@ -42,12 +42,13 @@ class Table:
                 self._exact[route.method, route.path] = route
 
     def find(self, method: str, path: str) -> Route | None:
-        """The route of a normalised path without a closing slash."""
+        """The route of a normalised path without a closing slash. HEAD is answered as GET (RFC 9110 9.3.2)."""
         route = self._exact.get((method, path))
         if route is not None:
             return route
         patterns = self._patterns.get((method, _first_segment(path)), ())
-        return next((found for pattern, found in patterns if pattern.fullmatch(path)), None)
+        route = next((found for pattern, found in patterns if pattern.fullmatch(path)), None)
+        return self.find("GET", path) if route is None and method == "HEAD" else route
 
 
 def _first_segment(path: str) -> str:

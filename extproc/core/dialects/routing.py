@@ -12,14 +12,15 @@ MAX_MODEL_CHARACTERS = 256
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 # Without `;`: some servers take what follows off, others do not.
 _PLAIN = re.compile(r"/[!$%&'()*+,\-./0-9:=@A-Z_a-z~]*\Z")
-_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_LITERAL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,:=@")
+"""What a segment may hold as it is (RFC 3986 3.3): servers decode it before they look for a route."""
 _FORBIDDEN_ESCAPES = frozenset("/\\%;?#") | {chr(code) for code in range(0x20)} | {"\x7f"}
 
 
 def normalize_path(raw: bytes) -> str:
     """The one spelling of a request path, without its query; `Malformed(PATH_INVALID)` where servers may disagree.
 
-    Unreserved characters are percent-decoded once (RFC 3986 6.2.2.2), other escapes get upper-case digits. Refused: dot
+    What may stand in a segment as it is is percent-decoded once, other escapes get upper-case digits. Refused: dot
     segments, empty segments inside the path, encoded slashes, backslashes and control characters, bytes outside a path.
     """
     path = raw.partition(b"?")[0].decode("latin-1")
@@ -38,7 +39,7 @@ def _canonical_escape(match: re.Match[str]) -> str:
     character = chr(int(match[1], 16))
     if character in _FORBIDDEN_ESCAPES:
         raise Malformed(Reason.PATH_INVALID)
-    return character if character in _UNRESERVED else match[0].upper()
+    return character if character in _LITERAL else match[0].upper()
 
 
 def find_operation(method: str, path: str, dialect: str = ANY_DIALECT) -> Operation:

@@ -19,6 +19,11 @@ from extproc.core.reasons import Malformed, Reason
         ({"type": "function", "name": "shell", "function": {"name": "safe"}}, ("safe", "shell")),
         ({"type": "web_search", "name": "safe"}, ("safe", "web_search")),
         ({"type": "function"}, ("function",)),
+        ({"type": "custom", "custom": {"name": "shell"}}, ("shell",)),
+        (
+            {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "shell"}]},
+            ("n", "namespace", "shell"),
+        ),
     ],
 )
 def test_a_tool_has_every_name_that_some_server_reads(tool: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -27,7 +32,9 @@ def test_a_tool_has_every_name_that_some_server_reads(tool: dict[str, Any], name
 
 
 @pytest.mark.parametrize(
-    "tool", ["shell", {"name": 5}, {"type": ["function"]}, {"function": {"name": {}}}], ids=["text", "n", "t", "f"]
+    "tool",
+    ["shell", {"name": 5}, {"type": ["function"]}, {"function": {"name": {}}}, {"name": "a", "tools": {"name": "b"}}],
+    ids=["text", "n", "t", "f", "inner"],
 )
 def test_a_tool_whose_name_cannot_be_told_is_refused(tool: object) -> None:
     with pytest.raises(Malformed) as refused:
@@ -42,8 +49,9 @@ def test_a_tool_whose_name_cannot_be_told_is_refused(tool: object) -> None:
         {"function": {"name": "safe"}, "FUNCTION": {"name": "shell"}},
         {"name": "a", "Name": "b"},
         {"function": {"NAME": "b"}},
+        {"name": "a", "tools": [{"Name": "b"}]},
     ],
-    ids=["function", "name", "inner"],
+    ids=["function", "name", "inner", "of-a-namespace"],
 )
 def test_a_tool_written_another_way_is_refused(key: str, tool: object) -> None:
     """Servers in Go read keys whatever their case, and the last one counts."""
@@ -56,3 +64,20 @@ def test_limits_in_a_list_are_refused(key: str) -> None:
     """SGLang takes one object for each text of a batch."""
     with pytest.raises(Malformed):
         read_facts(Operation.GENERATE, {"text": ["a"], key: [{"max_new_tokens": 100_000, "n": 50}]}, 1)
+
+
+@pytest.mark.parametrize(
+    "body", [{"lora_path": "payroll"}, {"parameters": {"adapter_id": "payroll"}}], ids=["top", "inner"]
+)
+def test_an_adapter_is_the_model_that_is_asked(body: dict[str, Any]) -> None:
+    """SGLang's and TGI's: it answers in the model's place, whatever the model's name."""
+    assert read_facts(Operation.GENERATE, body, 1).model == "payroll"
+    assert read_facts(Operation.GENERATE, {"model": "payroll", **body}, 1).model == "payroll"
+    with pytest.raises(Malformed):
+        read_facts(Operation.GENERATE, {"model": "base", **body}, 1)
+
+
+def test_adapters_without_a_name_are_refused() -> None:
+    """llama.cpp's numbers: no rule could tell them apart."""
+    with pytest.raises(Malformed):
+        read_facts(Operation.GENERATE, {"prompt": "p", "lora": [{"id": 0, "scale": 1.0}]}, 1)

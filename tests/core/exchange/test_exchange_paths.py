@@ -211,6 +211,17 @@ def test_what_the_proxy_answers_for_the_model_is_recorded_as_its_own(play: Any) 
     assert (p.records[-1].event_code, p.records[-1].status_detail) == (EventCode.INFERENCE_END, "")
 
 
+@pytest.mark.parametrize("name", ["x_http_method_override", "x_original_url", "x_rewrite_url"])
+def test_what_would_override_the_method_or_the_path_does_not_go_on(play: Any, name: str) -> None:
+    """Some servers take it for what is asked: another request than the one that was judged."""
+    p = play()
+    p.request_headers(**{name: "/v1/load_lora_adapter"})
+    p.verified()
+    p.body(CHAT)
+    (forward,) = p.forwards
+    assert name.replace("_", "-") in forward.mutation.remove
+
+
 @pytest.mark.parametrize("name", ["cvv", "x_cvv", "x_security_code", "x_card_number", "x_credit_card"])
 def test_a_header_whose_name_announces_card_data_is_masked(play: Any, name: str) -> None:
     """As a key in JSON or a field in a URL is."""

@@ -177,7 +177,9 @@ def test_an_answer_that_is_read_whole_is_refused_before_it_leaves() -> None:
     assert not p.released
     (answer,) = p.answers
     assert answer.status == 403
-    assert json.loads(answer.body)["error"]["message"] == "Too much."
+    error = json.loads(answer.body)["error"]
+    assert (error["message"], error["rule"]) == ("Too much.", "many-0")
+    assert answer.details == "extproc:response_rule:many-0"
     record = p.records[-1]
     assert (record.status, record.status_detail, record.http_status) == ("cut", "response_rule", 403)
     assert record.decision.response.rule == "many-0"
