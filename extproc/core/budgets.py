@@ -119,6 +119,10 @@ class Budgeting:
             return None
         return ChargeBudgets(self._charges(self._given, (StepAction.DENY,)), now_unix)
 
+    def answered_by(self, counts: Sequence[Counted]) -> bool:
+        """Whether there is one for each budget that was asked for: what is missing must not count as nothing."""
+        return [one.budget for one in counts] == [budget.name for budget in self._asked]
+
     def judge(self, judgement: Judgement, counts: Sequence[Counted]) -> Judgement:
         """The judgement with what the budgets say."""
         self._counts = tuple(counts)

@@ -206,7 +206,8 @@ class Exchange:
                 return self._respond_body(event)
             case ((Phase.RESPONDING | Phase.CLOSING), Stored()):
                 return self._release(event)
-            case ((Phase.OVER | Phase.REFUSING), GrantClaimed()):  # used up, for an exchange that ended meanwhile
+            case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER), GrantClaimed()):
+                # Used up for a request that never went on: it was ended meanwhile, or the proxy answered itself.
                 return (self._storing.record(EventCode.APPROVAL_USE, event.at, Outcome.ABANDONED),)
             case Phase.OVER, _:
                 return ()
@@ -339,15 +340,16 @@ class Exchange:
 
     def _budgets_read(self, event: BudgetsRead) -> tuple[Action, ...]:
         """Decide anew, with the counts; a request that was granted meanwhile is only refused or goes on."""
-        if self._judgement is None:
+        if self._judgement is None or not self._budgeting.answered_by(event.counts):
             return self._fail(Reason.INTERNAL, event.at)
         self._ledger.phase("budgets", self._since, event.at)
         self._since = event.at
         judgement = self._budgeting.judge(self._judgement, event.counts)
-        stopped = any(one.stopped for one in event.counts)
-        if stopped and judgement.decision.effect is Effect.ALLOW:  # it is not charged, so it does not go on
+        effect = judgement.decision.effect
+        goes_on = effect is Effect.ALLOW or (effect is Effect.HOLD and self.phase is Phase.CHARGING)
+        if goes_on and any(one.stopped for one in event.counts):  # it is not charged
             return self._fail(Reason.INTERNAL, event.at)
-        if self.phase is Phase.CHARGING and judgement.decision.effect is not Effect.DENY:
+        if goes_on and self.phase is Phase.CHARGING:
             return self._claim(event.at)
         self._judgement = judgement
         self._ledger.judged(judgement.decision, judgement.given)

@@ -138,7 +138,7 @@ PLANTS = (
     Plant(
         "a request goes on that a step has stopped",
         "core/exchange.py",
-        "        if stopped and judgement.decision.effect is Effect.ALLOW:",
+        "        if goes_on and any(one.stopped for one in event.counts):",
         "        if False:",
         EXCHANGE + "test_what_is_not_charged_does_not_go_on",
     ),

@@ -129,8 +129,8 @@ PLANTS = (
     Plant(
         "p2: a grant is used up without a record",
         "core/exchange.py",
-        "            case ((Phase.OVER | Phase.REFUSING), GrantClaimed()):",
-        "            case ((Phase.REFUSING), GrantClaimed()):",
+        "            case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER), GrantClaimed()):",
+        "            case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING), GrantClaimed()):",
         PATHS + "test_a_grant_that_was_used_for_an_exchange_that_had_ended_is_recorded",
     ),
     Plant(

@@ -2,6 +2,7 @@
 
 from tests.plants.plant import Plant
 
+BUDGETS = "tests/core/exchange/test_budgets.py::"
 RULES = "tests/core/exchange/test_response_rules.py::"
 PROFILES = "tests/core/test_policy_masking_profiles.py::"
 
@@ -88,6 +89,28 @@ PLANTS = (
         "core/answered_tokens.py",
         "answer.events, tokens_of(answer.characters))",
         "answer.events or tokens_of(answer.characters))",
-        "tests/core/exchange/test_budgets.py::test_a_stream_of_few_large_events_costs_its_text",
+        BUDGETS + "test_a_stream_of_few_large_events_costs_its_text",
+    ),
+    Plant(
+        "a count that is missing is a count of nothing",
+        "core/exchange.py",
+        "if self._judgement is None or not self._budgeting.answered_by(event.counts):",
+        "if self._judgement is None:",
+        BUDGETS + "test_a_count_that_is_missing_is_no_count_of_nothing",
+    ),
+    Plant(
+        "a granted request goes on that was not charged",
+        "core/exchange.py",
+        "        if goes_on and any(one.stopped",
+        "        if effect is Effect.ALLOW and any(one.stopped",
+        BUDGETS + "test_a_granted_request_that_is_not_charged_does_not_go_on",
+    ),
+    Plant(
+        "a grant is used up while the proxy answers itself, without a record",
+        "core/exchange.py",
+        "case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER), GrantClaimed()):",
+        "case ((Phase.REFUSING | Phase.OVER), GrantClaimed()):",
+        "tests/core/exchange/test_exchange_paths.py::"
+        "test_a_grant_that_was_used_while_the_proxy_answered_itself_is_recorded",
     ),
 )

@@ -275,6 +275,40 @@ def test_what_is_not_charged_does_not_go_on(play: Any) -> None:
     assert p.answers[0].status == 500
 
 
+def test_a_granted_request_that_is_not_charged_does_not_go_on(play: Any, store: BudgetStore) -> None:
+    """Nor does one that a step holds, and a person has let go on; its grant stays to be used."""
+    p = Counter(play, store, budget(BudgetCount.EXCHANGES, hold(1), deny(3))).begin(chat())
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick()))
+    p.feed(ev.BudgetsRead((Counted("b", 2, stopped=True),), p.tick()))
+    assert p.of(ClaimGrant) == p.forwards == []
+    assert p.answers[0].status == 500
+    assert dict(p.answers[0].headers)["x-extproc-approval"].startswith(b"apr-")
+    assert p.records[-1].status_detail == Reason.INTERNAL.value
+
+
+COUNTS: dict[str, tuple[Counted, ...]] = {
+    "none": (),
+    "one of two": (Counted("b", 1),),
+    "the other of two": (Counted("c", 1),),
+    "another": (Counted("b", 1), Counted("d", 1)),
+    "one twice": (Counted("b", 1), Counted("b", 1)),
+}
+
+
+@pytest.mark.parametrize("missing", COUNTS)
+@pytest.mark.parametrize("granted", [False, True], ids=["at first", "once granted"])
+def test_a_count_that_is_missing_is_no_count_of_nothing(play: Any, missing: str, granted: bool) -> None:
+    p = play(budgets=(budget(BudgetCount.EXCHANGES, deny(9)), budget(BudgetCount.EXCHANGES, deny(9), name="c")))
+    p.forwarded(chat(max_tokens=4000) if granted else chat())
+    if granted:
+        p.feed(ev.BudgetsRead((Counted("b", 1), Counted("c", 1)), p.tick()))
+        p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick()))
+    p.feed(ev.BudgetsRead(COUNTS[missing], p.tick()))
+    assert p.of(ClaimGrant) == p.forwards == []
+    assert p.answers[0].status == 500
+    assert p.records[-1].status_detail == Reason.INTERNAL.value
+
+
 def held_path(p: Any) -> list[Callable[[], Any]]:
     """The longest legal path of a request with a budget, up to the model server."""
     return [

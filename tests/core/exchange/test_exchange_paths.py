@@ -181,6 +181,27 @@ def test_a_grant_that_was_used_for_an_exchange_that_had_ended_is_recorded(play: 
     assert p.forwards == []
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["responding", "closing"])
+def test_a_grant_that_was_used_while_the_proxy_answered_itself_is_recorded(play: Any, ended: bool) -> None:
+    """A timeout of the proxy, say, while the claim was under way; the answer leaves all the same."""
+    p = play()
+    p.forwarded(BULK)
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick()))
+    p.auto_sync = not ended
+    p.response_headers("text/plain", 504)
+    if ended:
+        p.response_body(b"timeout", eos=True)
+    p.feed(ev.GrantClaimed(p.tick()))
+    (used,) = [record for record in p.records if record.event_code is EventCode.APPROVAL_USE]
+    assert (used.status, used.approval.state) == (Outcome.ABANDONED, "granted")
+    if not ended:
+        p.response_body(b"timeout", eos=True)
+    p.sync()
+    assert p.released == b"timeout"
+    assert p.ended_cleanly
+    assert p.forwards == []
+
+
 def test_a_grant_that_could_not_be_recorded_is_kept(play: Any) -> None:
     """Not claimed: 503 with the ticket to come back with."""
     p = play()
