@@ -2,7 +2,7 @@
 
 from extproc.core.actions import Action, HeaderMutation, ReleaseBody, ReleaseHeaders, ReleaseTrailers
 from extproc.core.credential_watch import CredentialWatch
-from extproc.core.dialects.model_names import AnsweredName
+from extproc.core.dialects.model_names import AnsweredName, ListedNames
 from extproc.core.dialects.observed import IN_RESPONSE
 from extproc.core.dialects.response import OpaqueBody, ResponseFilter, open_response
 from extproc.core.events import ResponseHeaders
@@ -74,7 +74,7 @@ class Answer:
         self._second: SecondPass | None = None
         self._original: Unmasked | None = None
         self._watch = CredentialWatch(None)
-        self._name: AnsweredName | None = None
+        self._name: AnsweredName | ListedNames | None = None
         self._mutation = HeaderMutation()
         self._outbox = Outbox()
 
@@ -144,7 +144,9 @@ class Answer:
         if self._snapshot.seal is not None:
             originals = self._scanner.original_masker(Side.RESPONSE, self._aliases, self._snapshot.digest_key)
             self._second = SecondPass(originals, limits, operation, self.status, content_type)
-        if self.called:
+        if operation is Operation.MODEL_LIST and connection is not None and connection.model_map:
+            self._name = ListedNames(content_type, connection.model_map, self.called)
+        elif self.called:
             self._name = AnsweredName(content_type, self.called)
 
     def feed(self, data: bytes, *, end_of_stream: bool) -> Masked:

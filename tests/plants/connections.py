@@ -204,6 +204,27 @@ PLANTS = (
         SETTINGS + "test_an_obliged_mask_refuses_what_is_not_looked_into",
     ),
     Plant(
+        "connections: a listing says the server's names",
+        "core/answer.py",
+        "        if operation is Operation.MODEL_LIST and connection is not None and connection.model_map:\n",
+        "        if operation is Operation.MODEL_LIST and self.called and connection is not None:\n",
+        SETTINGS + "test_a_listing_says_the_clients_names",
+    ),
+    Plant(
+        "connections: a listing's other texts are renamed too",
+        "core/dialects/model_names.py",
+        'frozenset({b"id", b"root", b"parent", b"name",',
+        'frozenset({b"id", b"root", b"parent", b"name", b"owned_by", b"version",',
+        NAMES + "test_a_listing_says_the_clients_names_and_is_the_same_otherwise",
+    ),
+    Plant(
+        "connections: a listing says another of several names than was asked for",
+        "core/dialects/model_names.py",
+        "for sent, model in (first | asked).items()",
+        "for sent, model in (asked | first).items()",
+        NAMES + "test_of_several_names_a_listing_says_the_one_that_was_asked_for",
+    ),
+    Plant(
         "credentials: what is no credential takes the last one away",
         "edge/credential_files.py",
         "            replaced = sorted(name for name, secret in good.items() if secret.value != self._good[name].value)\n",

@@ -2,12 +2,13 @@
 
 Nothing else is written anew. A request has one name: at the top of its document, in a field of its form, in its path.
 An answer says it in `model` (Triton and KServe in `model_name`), at its top or in the `message` or `response` that an
-event wraps (Anthropic's `message_start`, OpenAI Responses' lifecycle events).
+event wraps (Anthropic's `message_start`, OpenAI Responses' lifecycle events). A listing names several, as `ListedNames`
+says.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from extproc.core.dialects.content_type import Form, find_form
@@ -26,6 +27,11 @@ _IN_REQUEST = (frozenset({b"model"}), frozenset({(b"",)}))
 _IN_LISTING = (frozenset({b"model", b"name"}), frozenset({(b"",)}))
 """Ollama's `/api/show` takes either."""
 _IN_ANSWER = (frozenset({b"model", b"model_name"}), frozenset({(b"",), (b"", b"message"), (b"", b"response")}))
+_LISTED = (
+    frozenset({b"id", b"root", b"parent", b"name", b"model", b"model_id", b"model_name", b"model_path"}),
+    frozenset({(b"",), (b"[", b""), (b"", b"[", b"")}),
+)
+"""One model's own document, or one in a list: OpenAI's and Anthropic's `data`, Ollama's `models`, Triton's index."""
 
 Where = tuple[frozenset[bytes], frozenset[tuple[bytes, ...]]]
 """Which keys, in objects under which keys."""
@@ -53,7 +59,7 @@ def rename_request(parsed: ParsedRequest | FormRequest, body: Masked, model: str
     if parsed.document is None:
         return body
     where = _IN_LISTING if parsed.operation is Operation.MODEL_LIST else _IN_REQUEST
-    return Masked(_replaced(body, _Walk(where).spans(body), encode_json(model)))
+    return Masked(_replaced(body, _Walk(where).spans(body), lambda _: encode_json(model)))
 
 
 class AnsweredName:
@@ -61,7 +67,8 @@ class AnsweredName:
 
     def __init__(self, content_type: str, model: str) -> None:
         self._form = find_form(content_type)
-        self._name = encode_json(model)
+        name = encode_json(model)
+        self._name: Callable[[bytes], bytes] = lambda _: name
 
     def restore(self, data: Masked) -> Masked:
         """`data` itself when it names no model."""
@@ -86,6 +93,31 @@ class AnsweredName:
 
     def _line(self, line: bytes, walk: "_Walk") -> bytes:
         return _replaced(line, walk.spans(line), self._name)
+
+
+class ListedNames:
+    """The models that a server lists, as clients call them; takes the whole document.
+
+    What `model_map` does not lead to keeps its name. Of several names for one model the first is said, or `called`,
+    where the request named it. Ollama lists a model without a tag as `:latest`.
+    """
+
+    def __init__(self, content_type: str, model_map: Mapping[str, str], called: str = "") -> None:
+        self._form = find_form(content_type)
+        asked = {model_map[called]: called} if called in model_map else {}
+        first = {sent: model for model, sent in reversed(list(model_map.items()))}
+        self._names = {sent: encode_json(model) for sent, model in (first | asked).items()}
+
+    def restore(self, data: Masked) -> Masked:
+        """`data` itself when it names none of the mapped models."""
+        if self._form is not Form.JSON:
+            return data
+        return Masked(_replaced(data, _Walk(_LISTED).spans(data), self._called))
+
+    def _called(self, name: bytes) -> bytes:
+        """A JSON text, quotes and all."""
+        text = str(json.loads(name))
+        return self._names.get(text) or self._names.get(text.removesuffix(":latest"), name)
 
 
 class _Walk:
@@ -114,10 +146,12 @@ def _plain(key: bytes) -> bytes:
     return str(json.loads(b'"' + key + b'"')).encode("utf-8", "surrogatepass") if b"\\" in key else key
 
 
-def _replaced(data: bytes, spans: Iterator[tuple[int, int]], name: bytes) -> bytes:
+def _replaced(data: bytes, spans: Iterator[tuple[int, int]], name: Callable[[bytes], bytes]) -> bytes:
+    """`data` with what `name` makes of each name; the object itself where that is what it was."""
     pieces: list[bytes] = []
     end = 0
     for start, stop in spans:
-        pieces += (data[end:start], name)
-        end = stop
+        if (other := name(data[start:stop])) != data[start:stop]:
+            pieces += (data[end:start], other)
+            end = stop
     return b"".join((*pieces, data[end:])) if pieces else data

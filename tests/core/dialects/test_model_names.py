@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.core.dialects.model_names import AnsweredName, rename_request
+from extproc.core.dialects.model_names import AnsweredName, ListedNames, rename_request
 from extproc.core.dialects.request import parse_request
 from extproc.core.dialects.routing import path_model, rename_model
 from extproc.core.dialects.strict_json import encode_json
@@ -121,3 +121,42 @@ def test_an_answer_says_the_clients_name_in_its_own_place(name: str) -> None:
 def test_what_names_no_model_goes_on_as_the_same_object() -> None:
     data = Masked(b'data: {"choices": []}\n\n')
     assert AnsweredName("text/event-stream", "m").restore(data) is data
+
+
+MAP = {"gpt-4o": "org/llama", "gpt-4": "org/llama", "small": "phi:4b", "org/llama": "llama-2"}
+LISTINGS = {
+    "OpenAI": (
+        b'{"object":"list","data":[{"id":"%s","object":"model","root":"%s","permission":[{"id":"%s"}]},\n {"id": "x"}]}',
+        [("org/llama", "gpt-4o"), ("org\\/llama", "gpt-4o"), ("org/llama", "org/llama")],
+    ),
+    "one of OpenAI's": (
+        b'{"id":"%s","object":"model","owned_by":"%s"}',
+        [("llama-2", "org/llama"), ("phi:4b", "phi:4b")],
+    ),
+    "Ollama": (
+        b'{"models":[{"name":"%s","model":"%s","size":1.50,"details":{"parent_model":"%s"}}]}',
+        [("phi:4b", "small"), ("llama-2:latest", "org/llama"), ("phi:4b", "phi:4b")],
+    ),
+    "Triton's index": (b'[{"name":"%s","version":"1"}, {"name":"%s"}]', [("phi:4b", "small"), ("gpt-4o", "gpt-4o")]),
+    "TGI": (b'{"model_id":"%s","version":"%s"}', [("org/llama", "gpt-4o"), ("llama-2", "llama-2")]),
+}
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_a_listing_says_the_clients_names_and_is_the_same_otherwise(name: str) -> None:
+    template, names = LISTINGS[name]
+    sent, called = (template % tuple(pair[side].encode() for pair in names) for side in (0, 1))
+    assert ListedNames(JSON, MAP).restore(Masked(sent)) == called
+    assert ListedNames("text/plain", MAP).restore(Masked(sent)) == sent
+
+
+def test_of_several_names_a_listing_says_the_one_that_was_asked_for() -> None:
+    data = Masked(b'{"id":"org/llama"}')
+    assert ListedNames(JSON, MAP, "gpt-4").restore(data) == b'{"id":"gpt-4"}'
+    assert ListedNames(JSON, MAP, "other").restore(data) == b'{"id":"gpt-4o"}'
+
+
+@given(VALUES)
+def test_a_listing_of_other_models_goes_on_as_the_same_object(value: Any) -> None:
+    data = Masked(json.dumps(value).encode())
+    assert ListedNames(JSON, {"gpt-4o": "no model of these"}).restore(data) is data

@@ -153,6 +153,25 @@ def test_a_stream_says_the_clients_name_in_every_event(play: Any) -> None:
     assert contents(exchange).endswith(released(exchange))
 
 
+@pytest.mark.parametrize(
+    ("path", "listing", "said"),
+    [
+        ("/v1/models", '{"data":[{"id":"llama-3-70b"},{"id":"phi-4"}]}', '{"data":[{"id":"gpt-4o"},{"id":"phi-4"}]}'),
+        ("/v1/models/gpt-4o", '{"id":"llama-3-70b"}', '{"id":"gpt-4o"}'),
+        ("/api/tags", '{"models":[{"name":"llama-3-70b","model":"llama-3-70b"}]}', '{"models":[{"name":"gpt-4o","model":"gpt-4o"}]}'),
+    ],
+    ids=["OpenAI", "one model", "Ollama"],
+)  # fmt: skip
+def test_a_listing_says_the_clients_names(play: Any, path: str, listing: str, said: str) -> None:
+    exchange = play(connections=(MAPPED,))
+    exchange.request_headers(path, "GET", eos=True)
+    exchange.verified()
+    exchange.response_headers("application/json")
+    exchange.response_body(listing.encode(), eos=True)
+    assert released(exchange) == said.encode()
+    assert contents(exchange).endswith(said.encode())
+
+
 # -- dialect and limits -------------------------------------------------------------------------------------------------
 
 
