@@ -89,6 +89,18 @@ WRONG = {
         "is a loop within a loop",
         "what it costs grows",
     ),
+    "growth": (
+        '[request.model].map(m, m + m).exists(m, m == "x")',
+        25,
+        "joins texts or lists within a loop",
+        "what it costs doubles with each",
+    ),
+    "growth of lists": (
+        "request.tool_names.map(t, [t] + [t]).size() > 4",
+        30,
+        "joins texts or lists within a loop",
+        "compare the parts",
+    ),
     "response": ("response.events > 1", 0, "`response` is not known before the request goes on", "`response_rules`"),
     "approval": ('approval.state == "x"', 0, "`approval` is not known before the request goes on", "`response_rules`"),
     "depth": ("(" * 300 + "request.stream" + ")" * 300, 0, "is nested too deeply", "write it as several rules"),

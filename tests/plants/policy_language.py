@@ -127,6 +127,13 @@ PLANTS = (
         WHEN + "test_what_is_wrong_stands_at_its_column_with_a_caret[loops]",
     ),
     Plant(
+        "a text that doubles in each of many loops is taken",
+        "core/policy/cel_syntax.py",
+        "if node.id in joining and",
+        "if False and",
+        WHEN + "test_what_is_wrong_stands_at_its_column_with_a_caret[growth]",
+    ),
+    Plant(
         "a bad pattern is found when it is met",
         "core/policy/cel_syntax.py",
         'call.function == "matches" and',

@@ -19,6 +19,7 @@ _ZONED: Final = frozenset(
 _JOINS: Final = frozenset({"_&&_", "_||_"})
 _NAMES: Final = frozenset({"principal", "request", "response", "approval", "now", "lists"})
 _CONVERSIONS: Final = frozenset({"timestamp", "duration"})
+_JOININGS: Final = frozenset({"add_string", "add_bytes", "add_list"})
 _LOOP_PARTS: Final = ("loop_condition", "loop_step", "result")
 
 
@@ -30,6 +31,8 @@ class Checked:
     places: dict[int, int]
     variables: frozenset[str]
     group_names: tuple[tuple[str, int], ...]
+    joining: frozenset[int]
+    """Nodes that join two texts or lists."""
 
 
 def parse_checked(serialized: bytes) -> Checked:
@@ -38,7 +41,8 @@ def parse_checked(serialized: bytes) -> Checked:
     places = dict(checked.source_info.positions)
     named = (each.name for each in checked.reference_map.values() if not each.overload_id)
     variables = frozenset(name for name in named if name.split(".")[0] in _NAMES)
-    return Checked(checked.expr, places, variables, tuple(_group_names(checked.expr, places)))
+    joining = frozenset(at for at, each in checked.reference_map.items() if not _JOININGS.isdisjoint(each.overload_id))
+    return Checked(checked.expr, places, variables, tuple(_group_names(checked.expr, places)), joining)
 
 
 def check_syntax(checked: Checked, evaluates: Callable[[str], bool]) -> tuple[ConditionError, ...]:
@@ -50,6 +54,9 @@ def check_syntax(checked: Checked, evaluates: Callable[[str], bool]) -> tuple[Co
     if loop := _loop_in_loop(checked.expression, inside=False):
         at = checked.places.get(loop.id, 0)
         errors.append(ConditionError("is a loop within a loop", "what it costs grows with what is sent: use one", at))
+    if grows := next(_joins_in_loops(checked.expression, checked.joining), None):
+        hint = "what it costs doubles with each: compare the parts"
+        errors.append(ConditionError("joins texts or lists within a loop", hint, checked.places.get(grows.id, 0)))
     return tuple(errors)
 
 
@@ -122,6 +129,22 @@ def _loop_in_loop(node: Any, *, inside: bool) -> Any | None:
         return found
     parts = (getattr(loop, part) for part in _LOOP_PARTS)
     return next((found for part in parts if (found := _loop_in_loop(part, inside=True))), None)
+
+
+def _joins_in_loops(expression: Any, joining: frozenset[int]) -> Iterator[Any]:
+    """But for what a loop itself adds to its result."""
+    for loop in _walk(expression):
+        if loop.WhichOneof("kind") != "comprehension_expr":
+            continue
+        for part in _LOOP_PARTS:
+            for node in _walk(getattr(loop.comprehension_expr, part)):
+                if node.id in joining and not _is_result(node.call_expr.args[0]):
+                    yield node
+
+
+def _is_result(node: Any) -> bool:
+    """No name that is written begins like that of a loop's own result."""
+    return bool(node.ident_expr.name.startswith("@"))
 
 
 def _walk(node: Any) -> Iterator[Any]:
