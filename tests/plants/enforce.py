@@ -31,6 +31,13 @@ PLANTS = (
         TOOLS + "test_a_tool_has_every_name_that_some_server_reads",
     ),
     Plant(
+        "the names of tools may be long together",
+        "core/dialects/facts.py",
+        "        or sum(lengths) > _MAX_TOOL_CHARACTERS\n",
+        "",
+        TOOLS + "test_names_that_would_cost_too_much_are_refused",
+    ),
+    Plant(
         "a custom tool has no name",
         "core/dialects/facts.py",
         '_NAMED_IN = ("function", "custom")',

@@ -29,6 +29,8 @@ _PLAIN_TOOLS = ("function", "custom")
 _NAMED_IN = ("function", "custom")
 """Objects in which a tool's name stands."""
 _JUDGED_IN_TOOLS = frozenset({"type", "name", "tools", *_NAMED_IN})
+_MAX_TOOL_CHARACTERS = 32_768
+"""Of all names together: a rule may hold a pattern against each."""
 COUNTS = frozenset({*LIMITS, *OPEN_LIMITS, *_CHOICES})
 """Fields whose value is a whole number."""
 _JUDGED = frozenset(
@@ -105,7 +107,12 @@ def _tool_names(tools: list[dict[str, object]]) -> tuple[str, ...]:
         if not all(isinstance(each, str) for each in said):
             raise Malformed(Reason.BODY_MALFORMED)
         names += dict.fromkeys(str(each) for each in said if each)
-    if len(names) > _MAX_TOOL_NAMES or any(len(name) > _MAX_TOOL_NAME_CHARACTERS for name in names):
+    lengths = [len(name) for name in names]
+    if (
+        len(lengths) > _MAX_TOOL_NAMES
+        or max(lengths, default=0) > _MAX_TOOL_NAME_CHARACTERS
+        or sum(lengths) > _MAX_TOOL_CHARACTERS
+    ):
         raise Malformed(Reason.BODY_TOO_COSTLY)
     return tuple(names)
 

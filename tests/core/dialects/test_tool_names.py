@@ -81,3 +81,11 @@ def test_adapters_without_a_name_are_refused() -> None:
     """llama.cpp's numbers: no rule could tell them apart."""
     with pytest.raises(Malformed):
         read_facts(Operation.GENERATE, {"prompt": "p", "lora": [{"id": 0, "scale": 1.0}]}, 1)
+
+
+@pytest.mark.parametrize(("names", "characters"), [(1025, 1), (1, 257), (200, 200)], ids=["many", "long", "together"])
+def test_names_that_would_cost_too_much_are_refused(names: int, characters: int) -> None:
+    tools = [{"name": "n" * characters}] * names
+    with pytest.raises(Malformed) as refused:
+        read_facts(Operation.CHAT, {"model": "m", "messages": [], "tools": tools}, 1)
+    assert refused.value.reason is Reason.BODY_TOO_COSTLY
