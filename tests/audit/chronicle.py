@@ -58,7 +58,7 @@ def record_of(code: EventCode, exchange_id: str, time_ms: int, **fields: object)
     return Record(
         event_code=code,
         time_ms=time_ms,
-        actor=Actor(uid=f"https://idp.test|{person}", name=person, groups=("analysts",)),
+        actor=fields.pop("actor", Actor(uid=f"https://idp.test|{person}", name=person, groups=("analysts",))),
         status=fields.pop("status", Outcome.SUCCEEDED),
         src_address=str(fields.pop("source", "192.0.2.7:4711")),
         resource=Resource(

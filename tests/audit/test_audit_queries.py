@@ -16,7 +16,7 @@ from click.testing import CliRunner
 import extproc.audit
 from extproc.audit.reading.export_parquet import COLUMNS
 from extproc.cli.main import main
-from extproc.core.record import EventCode, Outcome, Record
+from extproc.core.record import Actor, DecisionRef, EventCode, Outcome, Record, RequestFacts, ResponseRef, ShadowRef
 from tests.audit.chronicle import DAY_MS, Epoch, exchange_of, record_of
 
 DOCUMENT = Path(extproc.audit.__file__).parent / "QUERIES.md"
@@ -34,6 +34,7 @@ class Month:
         self.refused: Counter[tuple[str, str, str, str]] = Counter()
         self.asked: list[tuple[int, str, str, str, str]] = []
         self.read: list[tuple[int, str, str, dict[str, str]]] = []
+        self.shadowed: list[tuple[int, str, str, list[str]]] = []
         self._random = random.Random(7)
         self._number = 0
 
@@ -52,7 +53,7 @@ class Month:
         self._number += 1
         person = self._random.choice(["ann", "bob", "cyd"])
         model = self._random.choice(["tiny", "large"])
-        fate = self._random.choice(["done", "done", "card", "cards", "deny", "cut", "refuse"])
+        fate = self._random.choice(["done", "done", "card", "cards", "deny", "cut", "refuse", "shadow", "cut later"])
         exchange_id = f"{at:012x}-{self._number:016x}"
         address = self._random.choice(["192.0.2.7", "2001:db8::7", "local"])
         port = 40_000 + self._number  # another one at each connection
@@ -64,6 +65,11 @@ class Month:
             self.saw.update((person, kind) for kind in kinds)
         if fate == "cut":
             outcome, more = Outcome.CUT, {"status_detail": "policy_denied"}
+        if fate in ("shadow", "cut later"):
+            kind = self._random.choice(["person", "service"])
+            more = {"decision": decision(fate, self._number), "actor": actor_of(person, kind)}
+            if fate == "shadow":
+                self.shadowed.append((ended, exchange_id, kind, ["analysts", "staff"]))
         if fate in ("deny", "refuse"):
             code = EventCode.POLICY_DENY if fate == "deny" else EventCode.REQUEST_REFUSE
             reason = "policy_denied" if fate == "deny" else "body_malformed"
@@ -91,6 +97,31 @@ class Month:
         if person == "ann":
             self.asked.append((ended, exchange_id, model, effect, str(outcome)))
         return records
+
+
+def decision(fate: str, number: int) -> DecisionRef:
+    """Tools that a rule in shadow would have denied, or an answer that a response rule in shadow would have cut."""
+    facts = RequestFacts(
+        choices=2, stream=True, max_tokens=number, messages=3, tools=1, tool_names=("shell",), prompt_characters=9
+    )
+    held = ShadowRef(rule="held-anyway", effect="hold")
+    denied = ShadowRef(rule="no-tools-yet", effect="deny", would_change=True)
+    cut = ResponseRef(rule="many-cards", shadow=("few-cards",))
+    shadow, response = ((held, denied), None) if fate == "shadow" else ((held,), cut)
+    return DecisionRef(time_ms=number, facts=facts, determining=("analysts", "staff"), shadow=shadow, response=response)
+
+
+def actor_of(person: str, kind: str) -> Actor:
+    return Actor(
+        uid=f"https://idp.test|{person}",
+        name=person,
+        kind=kind,
+        tenant="acme",
+        mfa=kind == "person",
+        context_class="gold",
+        spiffe_id="spiffe://a/b",
+        certificate_subject="CN=b",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +188,33 @@ def test_who_read_the_log(ask, october) -> None:
     assert len(month.read) == DAYS
 
 
+def test_what_a_rule_in_shadow_would_have_changed(ask, october) -> None:
+    _, month = october
+    answers = ask("what a rule in shadow would have changed")
+    assert [(unix_ms(row[0]), row[1], row[3], row[7]) for row in answers] == sorted(month.shadowed)
+    assert len(month.shadowed) > 10
+    assert {(row[5], row[6], row[8]) for row in answers} == {("allow", "analysts", "ab" * 32)}
+
+
+def test_each_column_in_place_says_what_the_export_says(october, monkeypatch) -> None:
+    folder, _ = october
+    monkeypatch.chdir(folder)
+    rows = []
+    for form in ("duckdb: export", "duckdb: in place"):
+        with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as base:
+            base.execute(QUERIES[form])
+            columns = ", ".join(each for each in in_place("duckdb: in place") if each not in ("time", "detail"))
+            span = "dt BETWEEN '2026-10-01' AND '2026-10-31'"
+            rows.append(base.execute(f"SELECT {columns} FROM records WHERE {span} ORDER BY origin, seq").fetchall())
+    assert rows[0] == rows[1]
+    assert len(rows[0]) > DAYS * OF_A_DAY
+
+
+def in_place(view: str) -> list[str]:
+    """The columns of a view of the document."""
+    return re.findall(r" AS ([a-z_]+)(?:,|$)", QUERIES[view].partition("\nFROM")[0], re.MULTILINE)
+
+
 def unix_ms(moment: datetime) -> int:
     """An export has times with a zone; in place they are UTC."""
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
@@ -180,7 +238,8 @@ def test_the_tables_of_athena_have_the_columns_of_an_export() -> None:
 
 
 def test_the_views_in_place_have_the_same_columns() -> None:
-    views = [QUERIES[name].partition("\nFROM")[0] for name in ("duckdb: in place", "athena: records in place")]
-    duckdb_has, athena_has = (re.findall(r" AS ([a-z_]+)(?:,|$)", view, re.MULTILINE) for view in views)
-    assert duckdb_has == athena_has
+    duckdb_has, athena_has = map(in_place, ("duckdb: in place", "athena: records in place"))
+    assert [each for each in athena_has if each != "day"] == duckdb_has
     assert set(duckdb_has) - set(COLUMNS) == {"dt"}
+    since_version_3 = list(COLUMNS)[list(COLUMNS).index("person_kind") :]
+    assert duckdb_has[-len(since_version_3) :] == since_version_3
