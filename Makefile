@@ -45,7 +45,7 @@ servers: dev ## install the real servers that tests run against (S3 with Object 
 test: servers ## run the tests, on the real components
 	@$(BIN)/python -m pytest --numprocesses $$(($$(nproc) + 1)) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
-plants: servers ## carry out all planted bugs (`make test` takes a third of them, another one for each commit)
+plants: servers ## carry out all planted bugs (`make test` takes a quarter of them, another one for each commit)
 	@PLANTS=all $(BIN)/python -m pytest tests/test_plants.py
 
 test-ceph: dev ## run the store tests on Ceph (Debian's ceph-mon, ceph-osd, radosgw: 290 MB, installed as root)
@@ -65,7 +65,10 @@ types: dev
 imports: dev
 	@$(BIN)/lint-imports --no-cache
 
-check: lint types imports test ## everything CI runs
+check: dev ## everything CI runs
+	@echo "checking the code and installing the servers of the tests ..."
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types imports servers
+	@$(MAKE) --no-print-directory test
 
 proto: dev ## generate extproc/pb from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. proto/extproc/pb/*.proto
