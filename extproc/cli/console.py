@@ -35,6 +35,7 @@ def _run(config: Path | None) -> None:
 
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.console.process import run_console  # noqa: PLC0415
+    from extproc.console.request_signer import SignerUnfit  # noqa: PLC0415
     from extproc.console.saml_metadata import MetadataInvalid  # noqa: PLC0415
     from extproc.console.token_keys import TokenKeysUnfit  # noqa: PLC0415
     from extproc.core.reasons import Unavailable  # noqa: PLC0415
@@ -46,6 +47,8 @@ def _run(config: Path | None) -> None:
         code = asyncio.run(run_console(settings, console))
     except MetadataInvalid as error:
         _leave(f"console.saml.metadata: {error}")
+    except SignerUnfit as error:
+        _leave(f"console.saml.signing: {error}")
     except Unavailable:
         _leave("the approval store cannot be opened, or the log takes no record: is `approvals.database` right?")
     except (AuditRefused, TokenKeysUnfit, OSError) as error:

@@ -53,7 +53,8 @@ def own_path(text: str) -> str:
 
 async def metadata(request: Request) -> Response:
     """Our metadata, for the identity provider."""
-    return Response(own_metadata(parts_of(request).settings), media_type="application/samlmetadata+xml")
+    parts = parts_of(request)
+    return Response(own_metadata(parts.settings, parts.signer), media_type="application/samlmetadata+xml")
 
 
 async def login(request: Request) -> Response:
@@ -61,7 +62,7 @@ async def login(request: Request) -> Response:
     parts = parts_of(request)
     now, request_id = parts.clock(), new_request_id()
     asked = msgspec.json.encode(_Login(request_id, own_path(request.query_params.get("to", "/")))).decode()
-    url = login_url(parts.provider.current(), parts.settings, request_id, now)
+    url = login_url(parts.provider.current(), parts.settings, parts.signer, request_id, now)
     response = RedirectResponse(url, status_code=303)
     set_login(response, parts.sealing.seal(_PURPOSE, asked, now + LOGIN_SECONDS), LOGIN_SECONDS)
     return response

@@ -13,6 +13,7 @@ from extproc.approvals.single_use import SingleUse
 from extproc.console.client_address import Client, find_client
 from extproc.console.failures import WINDOW_SECONDS, Failures
 from extproc.console.records import Act, ConsoleLog
+from extproc.console.request_signer import RequestSigner
 from extproc.console.saml_metadata import ProviderFile
 from extproc.console.sealing import Sealing
 from extproc.console.token_keys import TokenKeys
@@ -25,7 +26,7 @@ _log = logging.getLogger("extproc.console")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One console process. `keys` is None where no tokens are configured."""
+    """One console process. `keys` is None where no tokens are configured, `signer` where requests are not signed."""
 
     settings: ConsoleSettings
     provider: ProviderFile
@@ -34,6 +35,7 @@ class Parts:
     sessions: Sessions
     keys: TokenKeys | None
     log: ConsoleLog
+    signer: RequestSigner | None = None
     login_failures: Failures = field(default_factory=Failures)
     token_failures: Failures = field(default_factory=Failures)
     """Apart: a program that tries tokens locks nobody out of the login at the same address."""

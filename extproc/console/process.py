@@ -22,6 +22,7 @@ from extproc.audit.settings import AuditSettings
 from extproc.console.app import build_app
 from extproc.console.parts import Parts
 from extproc.console.records import ConsoleLog, deliver_to
+from extproc.console.request_signer import RequestSigner
 from extproc.console.saml_metadata import ProviderFile
 from extproc.console.sealing import open_sealing
 from extproc.console.token_keys import TokenKeys, TokenKeysUnfit
@@ -44,13 +45,15 @@ _log = logging.getLogger("extproc.console")
 async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     """Serve until SIGTERM or SIGINT. The exit code: 0, or 1 when the journal failed and another process must begin.
 
-    Raises `AuditRefused`, `Unavailable`, `MetadataInvalid`, `TokenKeysUnfit` or OSError when a part cannot start.
+    Raises `AuditRefused`, `Unavailable`, `MetadataInvalid`, `SignerUnfit`, `TokenKeysUnfit` or OSError when a part
+    cannot start.
     """
     forbid_core_dumps()
     # uvicorn stops at a signal, then raises it once more: for us, after its own handler is gone.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: None)
-    provider, sealing = ProviderFile(console.saml.metadata), open_sealing(console.keys)
+    provider, sealing = ProviderFile(console.saml), open_sealing(console.keys)
+    signer = RequestSigner.load(console.saml.signing) if console.saml.signing else None
     keys = TokenKeys(console.keys, console.token) if console.token else None
     if keys is not None:
         tend_keys(keys)
@@ -68,6 +71,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         Sessions(database, console.idle_seconds),
         keys=keys,
         log=ConsoleLog(journal),
+        signer=signer,
     )
     try:
         with _shipping(settings.audit, audit_keys):

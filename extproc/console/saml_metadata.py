@@ -4,7 +4,6 @@ import base64
 import logging
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -15,6 +14,7 @@ from extproc.console.xml_document import parse_own_file, text_of
 from extproc.console.xml_signature import DS
 from extproc.core.issuer import is_trustworthy_url
 from extproc.edge.bounded_file import read_bounded, read_failure
+from extproc.edge.settings_console import SamlSettings
 
 _MD: Final = "{urn:oasis:names:tc:SAML:2.0:metadata}"
 PROTOCOL: Final = "urn:oasis:names:tc:SAML:2.0:protocol"
@@ -37,24 +37,25 @@ class IdentityProvider:
 
     entity_id: str
     login_url: str
+    wants_signed_requests: bool
     certificates: tuple[x509.Certificate, ...] = field(repr=False)
 
 
 class ProviderFile:
     """The identity provider in force. A file that changed is read again; an unfit one leaves the last good one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, saml: SamlSettings) -> None:
         """Raises `MetadataInvalid` when there is no good one to begin with."""
-        self._path = path
+        self._saml = saml
         self._seen = self._mark()
-        self._provider = load_provider(path)
+        self._provider = load_provider(saml)
 
     def current(self) -> IdentityProvider:
         mark = self._mark()
         if mark != self._seen:
             self._seen = mark
             try:
-                self._provider = load_provider(self._path)
+                self._provider = load_provider(self._saml)
                 _log.warning("the identity provider's metadata was read again")
             except MetadataInvalid as error:
                 _log.error("the identity provider's metadata is not used (%s); the one before stays", error)
@@ -62,19 +63,23 @@ class ProviderFile:
 
     def _mark(self) -> tuple[int, ...]:
         try:
-            status = os.stat(self._path)
+            status = os.stat(self._saml.metadata)
         except OSError:
             return ()
         return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def load_provider(path: Path) -> IdentityProvider:
-    """Raises `MetadataInvalid`."""
+def load_provider(saml: SamlSettings) -> IdentityProvider:
+    """One that these settings can do with. Raises `MetadataInvalid`."""
     try:
-        data = read_bounded(path)
+        data = read_bounded(saml.metadata)
     except OSError as error:
         raise MetadataInvalid(read_failure(error)) from None
-    return parse_provider(data)
+    provider = parse_provider(data)
+    if provider.wants_signed_requests and saml.signing is None:
+        hint = "give `console.saml.signing: {certificate: FILE, key: FILE}`, and the provider our metadata"
+        raise MetadataInvalid(f"the identity provider wants signed requests (WantAuthnRequestsSigned): {hint}")
+    return provider
 
 
 def parse_provider(data: bytes) -> IdentityProvider:
@@ -92,8 +97,6 @@ def parse_provider(data: bytes) -> IdentityProvider:
     entity_id = entity.get("entityID", "") if entity is not None else ""
     if not entity_id or "|" in entity_id:
         raise MetadataInvalid("the identity provider has no usable `entityID`")
-    if role.get("WantAuthnRequestsSigned", "false") in {"true", "1"}:
-        raise MetadataInvalid("the identity provider wants signed requests, which are not sent: turn that off there")
     places = [
         each.get("Location", "")
         for each in role.findall(f"{_MD}SingleSignOnService")
@@ -101,14 +104,19 @@ def parse_provider(data: bytes) -> IdentityProvider:
     ]
     if not places or not is_trustworthy_url(places[0]):
         raise MetadataInvalid("it has no https SingleSignOnService with the binding HTTP-Redirect")
-    return IdentityProvider(entity_id, places[0], _certificates(role))
+    wants_signed = role.get("WantAuthnRequestsSigned", "false").strip() in {"true", "1"}
+    return IdentityProvider(entity_id, places[0], wants_signed, _certificates(role))
 
 
 def _certificates(role: etree._Element) -> tuple[x509.Certificate, ...]:
     descriptors = [each for each in role.findall(f"{_MD}KeyDescriptor") if each.get("use", "signing") == "signing"]
     texts = [text_of(each) for key in descriptors for each in key.iter(f"{DS}X509Certificate")]
-    if not 0 < len(texts) <= MAX_CERTIFICATES:
-        raise MetadataInvalid(f"it has {len(texts)} signing certificates; 1 to {MAX_CERTIFICATES} are possible")
+    if not texts:
+        hint = "have the provider sign assertions, and download its metadata again"
+        raise MetadataInvalid(f"it has no signing certificate (KeyDescriptor with an X509Certificate): {hint}")
+    if len(texts) > MAX_CERTIFICATES:
+        hint = f"take those out that are not used any more; {MAX_CERTIFICATES} are possible"
+        raise MetadataInvalid(f"it has {len(texts)} signing certificates: {hint}")
     return tuple(_certificate(text) for text in texts)
 
 

@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 
 from lxml import etree
 
+from extproc.console.request_signer import RequestSigner
 from extproc.console.saml_metadata import PROTOCOL, IdentityProvider
 from extproc.console.saml_response import SAML, SAMLP
+from extproc.console.xml_signature import DS
 from extproc.edge.settings_console import ConsoleSettings
 
 _POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
@@ -22,8 +24,13 @@ def new_request_id() -> str:
     return f"_{secrets.token_hex(20)}"
 
 
-def login_url(provider: IdentityProvider, settings: ConsoleSettings, request_id: str, now: float) -> str:
-    """Where the browser goes to log in: the provider's address with an AuthnRequest, deflated, in its query."""
+def login_url(
+    provider: IdentityProvider, settings: ConsoleSettings, signer: RequestSigner | None, request_id: str, now: float
+) -> str:
+    """Where the browser goes to log in: the provider's address with an AuthnRequest, deflated, in its query.
+
+    It is signed where there is a `signer`: a provider that wants that is in force only then.
+    """
     request = etree.Element(
         f"{SAMLP}AuthnRequest",
         {
@@ -40,17 +47,29 @@ def login_url(provider: IdentityProvider, settings: ConsoleSettings, request_id:
     deflate = zlib.compressobj(wbits=-15)
     data = deflate.compress(etree.tostring(request)) + deflate.flush()
     query = {"SAMLRequest": base64.b64encode(data).decode()}
+    if signer is not None:
+        query = signer.sign(query)
     return f"{provider.login_url}{'&' if '?' in provider.login_url else '?'}{urlencode(query)}"
 
 
-def own_metadata(settings: ConsoleSettings) -> bytes:
+def own_metadata(settings: ConsoleSettings, signer: RequestSigner | None) -> bytes:
     """Our metadata, to be given to the identity provider."""
-    entity = etree.Element(f"{_MD}EntityDescriptor", {"entityID": settings.saml.entity_id}, nsmap={None: _MD[1:-1]})
+    entity = etree.Element(
+        f"{_MD}EntityDescriptor", {"entityID": settings.saml.entity_id}, nsmap={None: _MD[1:-1], "ds": DS[1:-1]}
+    )
     role = etree.SubElement(
         entity,
         f"{_MD}SPSSODescriptor",
-        {"AuthnRequestsSigned": "false", "WantAssertionsSigned": "true", "protocolSupportEnumeration": PROTOCOL},
+        {
+            "AuthnRequestsSigned": "false" if signer is None else "true",
+            "WantAssertionsSigned": "true",
+            "protocolSupportEnumeration": PROTOCOL,
+        },
     )
+    if signer is not None:
+        info = etree.SubElement(etree.SubElement(role, f"{_MD}KeyDescriptor", {"use": "signing"}), f"{DS}KeyInfo")
+        data = etree.SubElement(info, f"{DS}X509Data")
+        etree.SubElement(data, f"{DS}X509Certificate").text = base64.b64encode(signer.certificate_der).decode()
     etree.SubElement(
         role,
         f"{_MD}AssertionConsumerService",

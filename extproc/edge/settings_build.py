@@ -28,7 +28,7 @@ from extproc.edge.settings import (
 from extproc.edge.settings_console import (
     MFA_CONTEXTS,
     ConsoleSettings,
-    ConsoleTls,
+    KeyPair,
     SamlAttributes,
     SamlSettings,
     TokenSettings,
@@ -191,15 +191,20 @@ def _console(values: Values, folder: Path) -> ConsoleSettings:
             entity_id=saml.get("entity_id", f"{url}/saml/metadata"),
             mfa_contexts=tuple(saml.get("mfa_contexts", MFA_CONTEXTS)),
             attributes=SamlAttributes(**saml.get("attributes", {})),
+            signing=_key_pair(saml["signing"], folder) if "signing" in saml else None,
             **_plain(saml, "allow_unsolicited"),
             **_whole_seconds(saml, skew="clock_skew"),
         ),
-        tls=ConsoleTls(absolute(folder, tls["certificate"]), absolute(folder, tls["key"])) if tls else None,
+        tls=_key_pair(tls, folder) if tls else None,
         token=_token(token, url) if token else None,
         proxies=tuple(ipaddress.ip_network(each) for each in values.get("proxies", ())),
         **_plain(values, "address", "port"),
         **_whole_seconds(values, session="session", idle="idle"),
     )
+
+
+def _key_pair(values: Values, folder: Path) -> KeyPair:
+    return KeyPair(absolute(folder, values["certificate"]), absolute(folder, values["key"]))
 
 
 def _token(values: Values, url: str) -> TokenSettings:

@@ -18,8 +18,8 @@ MFA_CONTEXTS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ConsoleTls:
-    """PEM files."""
+class KeyPair:
+    """PEM files: a certificate with its chain, and its key."""
 
     certificate: Path
     key: Path
@@ -48,6 +48,8 @@ class SamlSettings:
     skew_seconds: int = 60
     attributes: SamlAttributes = SamlAttributes()
     mfa_contexts: tuple[str, ...] = MFA_CONTEXTS
+    signing: KeyPair | None = None
+    """Signs our requests. None: they are not signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class ConsoleSettings:
     saml: SamlSettings
     address: str = "127.0.0.1"
     port: int = 8090
-    tls: ConsoleTls | None = None
+    tls: KeyPair | None = None
     session_seconds: int = 8 * 3600
     idle_seconds: int = 900
     token: TokenSettings | None = None

@@ -106,7 +106,7 @@ def _check_files(report: Report, folder: Path) -> None:
         _try(report, (*each, "file"), folder, read_digest_key)
     _check_keys_differ(report, folder)
     _try(report, ("audit", "sealed_originals", "public_key"), folder, _read_custodian_key)
-    for place in (("listener", "tls"), ("console", "tls")):
+    for place in (("listener", "tls"), ("console", "tls"), ("console", "saml", "signing")):
         for key in ("certificate", "key", "client_ca"):
             _try(report, (*place, key), folder, _read_key)
         tls = report.sound(place)

@@ -103,7 +103,7 @@ def make_world(folder: Path, settings: ConsoleSettings, idp_keys: Keys) -> Itera
     keys.tend(NOW)
     parts = Parts(
         settings,
-        ProviderFile(settings.saml.metadata),
+        ProviderFile(settings.saml),
         open_sealing(settings.keys),
         SingleUse(database),
         Sessions(database, settings.idle_seconds),

@@ -16,13 +16,18 @@ from click.testing import CliRunner
 from extproc.audit.keys.keys import open_keys
 from extproc.audit.log.journal import Journal
 from extproc.cli.main import main
+from extproc.console.request_signer import RequestSigner
+from extproc.console.saml_metadata import ProviderFile
+from extproc.console.saml_request import login_url
 from extproc.console.token import GRANT_TYPE
 from extproc.core.identity import UnverifiedToken
 from extproc.core.issuer import Issuer
 from extproc.core.principal import Principal
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.settings_console import ConsoleSettings, KeyPair, SamlSettings
 from extproc.edge.settings_file import load_settings
-from tests.console.live import ROOT, RealConsole, RealProvider, configure, log_in
+from tests.console.idp import Keys
+from tests.console.live import ROOT, RealConsole, RealProvider, configure, log_in, write_pem
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +116,24 @@ def test_the_provider_s_new_certificate_counts_once_it_is_in_the_file(
     (console.folder / "idp.xml").write_text("<broken")
     assert exchange(console, provider.assertion(audience)).status_code == 200
     provider.write_metadata(console.folder / "idp.xml")
+
+
+def test_the_real_provider_verifies_a_signed_request_and_no_other(tmp_path: Path, provider: RealProvider) -> None:
+    provider.write_metadata(tmp_path / "idp.xml")
+    key, certificate = write_pem(tmp_path, "sp", Keys.make(now=time.time()))
+    saml = SamlSettings(tmp_path / "idp.xml", "https://c/saml/metadata", signing=KeyPair(certificate, key))
+    settings = ConsoleSettings("https://c.example", tmp_path, saml)
+    file, signer = ProviderFile(saml), RequestSigner.load(KeyPair(certificate, key))
+    signed, other = (login_url(file.current(), settings, signer, name, time.time()) for name in ("_a", "_b"))
+    bare = login_url(file.current(), settings, None, "_a", time.time())
+    mixed = signed.partition("&SigAlg=")[0] + "&SigAlg=" + other.partition("&SigAlg=")[2]
+    provider.get("/_trust", cert=str(certificate))
+    try:
+        answers = [httpx.get(url, trust_env=False) for url in (signed, bare, mixed)]
+    finally:
+        provider.get("/_trust", cert="")
+    assert [each.status_code for each in answers] == [200, 403, 403]
+    assert "SAMLResponse" in answers[0].text
 
 
 def test_everything_is_in_a_log_that_verifies_beside_a_worker_s_and_after_a_kill(

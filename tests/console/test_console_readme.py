@@ -11,10 +11,10 @@ import yaml
 import extproc.console
 from extproc.console.saml_codes import SENTENCES
 from extproc.core.schema import load_schema
-from extproc.edge.settings_console import ConsoleSettings, ConsoleTls, SamlAttributes, SamlSettings, TokenSettings
+from extproc.edge.settings_console import ConsoleSettings, KeyPair, SamlAttributes, SamlSettings, TokenSettings
 from extproc.edge.settings_file import SettingsInvalid, load_settings
 from tests.audit.configured import write_config
-from tests.console.idp import Keys
+from tests.console.idp import ec_keys
 from tests.console.live import write_pem
 
 README = (Path(extproc.console.__file__).parent / "README.md").read_text("utf-8")
@@ -26,8 +26,9 @@ def snippets() -> list[dict[str, Any]]:
 
 def test_the_configuration_means_what_it_says(tmp_path: Path) -> None:
     console, identity = snippets()
-    (tmp_path / "tls").mkdir()
-    write_pem(tmp_path / "tls", "console", Keys.make())
+    for name in ("tls", "saml"):
+        (tmp_path / name).mkdir()
+        write_pem(tmp_path / name, "console", ec_keys())
     config = write_config(tmp_path, issuer={"discovery": False} | identity["identity"]["issuers"][0], **console)
     settings = load_settings(config)
     assert settings.issuers[0].jwks_url == "https://console.example.org/jwks.json"
@@ -43,9 +44,10 @@ def test_the_configuration_means_what_it_says(tmp_path: Path) -> None:
                 "employeeNumber", "displayName", "groups", "organisation",
                 "http://schemas.microsoft.com/claims/authnmethodsreferences",
             ),
+            signing=KeyPair(tmp_path / "saml" / "console.crt", tmp_path / "saml" / "console.key"),
             mfa_contexts=("https://refeds.org/profile/mfa", "http://schemas.microsoft.com/claims/multipleauthn"),
         ),
-        tls=ConsoleTls(tmp_path / "tls" / "console.crt", tmp_path / "tls" / "console.key"),
+        tls=KeyPair(tmp_path / "tls" / "console.crt", tmp_path / "tls" / "console.key"),
         token=TokenSettings(url, "extproc"),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ LOGIN = "tests/console/test_saml_login.py::"
 TOKEN = "tests/console/test_token_endpoint.py::"
 KEYS = "tests/console/test_token_keys.py::"
 CLIENTS = "tests/console/test_client_address.py::"
+SIGNED = "tests/console/test_signed_requests.py::"
 METADATA = "tests/console/test_saml_metadata.py::"
 
 PLANTS = (
@@ -334,5 +335,33 @@ PLANTS = (
         "    if locks:\n",
         "    if locks and parts is None:\n",
         CLIENTS + "test_a_lock_is_recorded_once",
+    ),
+    Plant(
+        "saml: a request is signed without its algorithm",
+        "console/request_signer.py",
+        "self._signature(urlencode(signed).encode(",
+        "self._signature(urlencode(fields).encode(",
+        SIGNED + "test_an_rsa_key_signs_with_sha256",
+    ),
+    Plant(
+        "saml: an elliptic signature is sent in DER",
+        "console/request_signer.py",
+        "        # RFC 6931 §2.3.6: both numbers side by side, not in DER.\n",
+        "        return self.private.sign(data, ec.ECDSA(hashes.SHA256()))\n",
+        SIGNED + "test_a_longer_curve_signs_with_a_longer_digest",
+    ),
+    Plant(
+        "saml: a provider that wants signed requests gets unsigned ones",
+        "console/saml_metadata.py",
+        "    if provider.wants_signed_requests and saml.signing is None:\n",
+        "    if provider is None:\n",
+        SIGNED + "test_a_provider_that_wants_signed_requests_is_not_used_without_a_key",
+    ),
+    Plant(
+        "saml: our metadata hides the certificate of our requests",
+        "console/saml_request.py",
+        '"false" if signer is None else "true"',
+        '"false"',
+        SIGNED + "test_our_metadata_says_that_requests_are_signed_and_by_whom",
     ),
 )

@@ -23,6 +23,9 @@ function Profile(of) {
 }
 Profile.prototype.metadata = [];
 
+// The certificate by which requests must be signed, once one is given.
+let trusted;
+
 const common = () => ({
   key, cert, issuer: `${url}/metadata`, signatureAlgorithm: 'rsa-sha256', digestAlgorithm: 'sha256',
   lifetimeInSeconds: 300, authnContextClassRef: PASSWORD,
@@ -30,8 +33,13 @@ const common = () => ({
 
 function login(request, response) {
   request.query = Object.fromEntries(new URL(request.url, url).searchParams);
-  samlp.parseRequest(request, {}, (error, asked) => {
-    if (error) throw error;
+  const signed = trusted ? { signingCert: trusted, deflate: true } : {};
+  samlp.parseRequest(request, { ...signed }, (error, asked) => {
+    if (error || (trusted && !request.query.Signature)) {
+      response.statusCode = 403;
+      response.send('the signature of the request does not hold');
+      return;
+    }
     const acs = asked.assertionConsumerServiceURL;
     samlp.auth({
       ...common(), profileMapper: Profile, recipient: acs, destination: acs,
@@ -60,6 +68,9 @@ const server = http.createServer((request, response) => {
   else if (pathname === '/_rotate') {
     [key, cert] = ['key', 'cert'].map((name) => readFileSync(searchParams.get(name)));
     response.send('rotated');
+  } else if (pathname === '/_trust') {
+    trusted = searchParams.get('cert') && String(readFileSync(searchParams.get('cert')));
+    response.send('trusted');
   } else if (pathname === '/_user') {
     user = JSON.parse(searchParams.get('user'));
     response.send('changed');
