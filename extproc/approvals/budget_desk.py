@@ -4,7 +4,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from extproc.approvals.budgets import BudgetStore
 from extproc.approvals.desk import Desk
@@ -26,6 +28,15 @@ FORGET_SECONDS = 600.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Owed:
+    charges: tuple[Charge, ...]
+    now: float
+    """Unix seconds: when it was used."""
+    until: float
+    """Monotonic seconds: how long it is tried."""
+
+
 class BudgetDesk:
     """Of one worker. `run` belongs in a `TaskGroup`; without it nothing that is owed is charged, and no row removed."""
 
@@ -43,7 +54,9 @@ class BudgetDesk:
         self._key = key
         self._clock = clock
         self._retry_seconds = retry_seconds
-        self._owed: deque[tuple[tuple[Charge, ...], float, float]] = deque()
+        self._owed: deque[_Owed] = deque()
+        self._refused: deque[_Owed] = deque()
+        """Older than all of `_owed`: each was tried, and is tried again when those behind it were."""
         self._owed_cards = 0
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
@@ -61,11 +74,11 @@ class BudgetDesk:
 
     def owe(self, charges: tuple[Charge, ...], now: float) -> None:
         """Charge them soon, whatever the counts. Returns at once; what has waited longest goes where too much waits."""
-        self._owed.append((charges, now, time.monotonic() + OWED_SECONDS))
+        self._owed.append(_Owed(charges, now, time.monotonic() + OWED_SECONDS))
         self._owed_cards += _cards_of(charges)
-        while len(self._owed) > MAX_OWED or self._owed_cards > MAX_OWED_CARDS:
-            self._lose()
-        if self._owed:
+        while self._owes > MAX_OWED or self._owed_cards > MAX_OWED_CARDS:
+            self._lose((self._refused or self._owed).popleft())
+        if self._owes:
             self._settled.clear()
             self._wake.set()
 
@@ -75,12 +88,15 @@ class BudgetDesk:
             async with asyncio.timeout(timeout_seconds):
                 await self._settled.wait()
         except TimeoutError:
-            _log.error("charges of budgets are lost at the end of the worker", extra={"charges": len(self._owed)})
+            _log.error("charges of budgets are lost at the end of the worker", extra={"charges": self._owes})
             return False
         return True
 
     async def run(self) -> None:
-        """Charge what is owed, in order, and remove what counts no longer, until cancelled."""
+        """Charge what is owed, in order, and remove what counts no longer, until cancelled.
+
+        What the store refuses, whatever the reason, is tried again behind what came after it: it stops nothing else.
+        """
         forget_at = 0.0
         while True:
             if time.monotonic() >= forget_at:
@@ -88,7 +104,7 @@ class BudgetDesk:
                 await self._forget()
             if not await self._settle_one():
                 await asyncio.sleep(self._retry_seconds)
-            if self._owed:
+            if self._owes:
                 continue
             self._settled.set()
             self._wake.clear()
@@ -101,35 +117,51 @@ class BudgetDesk:
     async def _settle_one(self) -> bool:
         """Whether the store did what it was asked. One that is not sure is tried again, so it may count twice."""
         if not self._owed:
+            self._owed, self._refused = self._refused, self._owed
+        if not self._owed:
             return True
         owed = self._owed[0]
-        charges, now, until = owed
-        try:
-            await self.charge(charges, now)
-        except Unavailable:
-            if time.monotonic() >= until and self._owed and self._owed[0] is owed:
-                self._lose()
-            return False
-        if self._owed and self._owed[0] is owed:  # it may have been lost meanwhile
-            self._owed.popleft()
-            self._owed_cards -= _cards_of(charges)
-        return True
+        done = await _succeeds(self.charge(owed.charges, owed.now))
+        if not self._owed or self._owed[0] is not owed:  # it was lost meanwhile
+            return done
+        self._owed.popleft()
+        if done:
+            self._owed_cards -= _cards_of(owed.charges)
+        elif time.monotonic() >= owed.until:
+            self._lose(owed)
+        else:
+            self._refused.append(owed)
+        return done
 
     async def _forget(self) -> None:
-        try:
-            await self._desk.call(lambda: self._budgets().forget_ended(self._clock()))
-        except Unavailable:
+        forgetting = self._desk.call(lambda: self._budgets().forget_ended(self._clock()))
+        if not await _succeeds(forgetting):
             _log.warning("rows of budgets that count no longer could not be removed; they are tried again")
 
-    def _lose(self) -> None:
-        charges, _, _ = self._owed.popleft()
-        self._owed_cards -= _cards_of(charges)
+    @property
+    def _owes(self) -> int:
+        return len(self._owed) + len(self._refused)
+
+    def _lose(self, owed: "_Owed") -> None:
+        self._owed_cards -= _cards_of(owed.charges)
         self.lost += 1
-        _log.error("a charge of a budget is lost", extra={"budgets": [charge.budget for charge in charges]})
+        _log.error("a charge of a budget is lost", extra={"budgets": [charge.budget for charge in owed.charges]})
 
     def _budgets(self) -> BudgetStore:
         """In one of the desk's threads: to open the store may take a while."""
         return self._store.opened().budgets(self._key)
+
+
+async def _succeeds(work: Coroutine[Any, Any, object]) -> bool:
+    """Whether it was done. No failure ends a worker's charging, not even one that nobody thought of."""
+    try:
+        await work
+    except Unavailable:
+        return False
+    except Exception as error:  # noqa: BLE001 - its text may quote values, so only its kind is said
+        _log.error("a budget met an unexpected error; it is tried again", extra={"kind": type(error).__name__})
+        return False
+    return True
 
 
 def _cards_of(charges: tuple[Charge, ...]) -> int:

@@ -101,11 +101,12 @@ class Database:
 def unavailable() -> Iterator[None]:
     """Turn the failures of a database into `Unavailable`, without their text, which may quote values.
 
-    `ValueError` is what a row that this version cannot read raises, and text that the encoding cannot hold.
+    `ValueError` is what a row that this version cannot read raises, and text that the encoding cannot hold;
+    `ArithmeticError` a number that the engine cannot: drivers raise these as they are.
     """
     try:
         yield
-    except (SQLAlchemyError, CommandError, OSError, ValueError, TypeError):
+    except (SQLAlchemyError, CommandError, OSError, ValueError, TypeError, ArithmeticError):
         raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
 

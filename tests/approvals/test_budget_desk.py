@@ -28,6 +28,10 @@ class Store:
         self.down = False
         self.charged: list[int] = []
         self.forgotten = 0
+        self.asked = 0
+        self.refused: dict[int, Exception] = {}
+        """Amounts that are never charged, and why."""
+        self.broken = False
 
     def budgets(self, key: Secret) -> "Store":
         return self
@@ -37,7 +41,11 @@ class Store:
             raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
 
     def charge(self, charges: tuple[Charge, ...], now: float) -> tuple[Counted, ...]:
+        self.asked += 1
         self._look()
+        for charge in charges:
+            if charge.amount in self.refused:
+                raise self.refused[charge.amount]
         self.charged += [charge.amount for charge in charges]
         return tuple(Counted(charge.budget, charge.amount) for charge in charges)
 
@@ -47,6 +55,8 @@ class Store:
 
     def forget_ended(self, now: float) -> int:
         self._look()
+        if self.broken:
+            raise KeyError("card 4111111111111111")
         self.forgotten += 1
         return 0
 
@@ -61,14 +71,29 @@ def store() -> Store:
 
 
 @pytest.fixture
-async def desk(store: Store) -> AsyncIterator[BudgetDesk]:
+def idle(store: Store) -> BudgetDesk:
     late = LateStore(lambda: store)  # type: ignore[arg-type,return-value]
-    approvals = Desk(late, ApprovalSettings("unused"))
-    desk = BudgetDesk(approvals, late, Secret("k" * 32), retry_seconds=0.01)
-    running = asyncio.create_task(desk.run())
-    yield desk
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    return BudgetDesk(Desk(late, ApprovalSettings("unused")), late, Secret("k" * 32), retry_seconds=0.01)
+
+
+@pytest.fixture
+async def running(idle: BudgetDesk) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(idle.run())
+    yield task
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def desk(idle: BudgetDesk, running: asyncio.Task[None]) -> BudgetDesk:
+    return idle
+
+
+async def asked(store: Store, times: int, running: asyncio.Task[None]) -> None:
+    """Wait until the store was asked so often more, or the desk has ended."""
+    end = store.asked + times
+    while store.asked < end and not running.done():
+        await asyncio.sleep(0.005)
 
 
 async def test_what_is_owed_is_charged_in_order(desk: BudgetDesk, store: Store) -> None:
@@ -91,6 +116,54 @@ async def test_what_is_owed_is_tried_until_the_store_is_back(desk: BudgetDesk, s
     store.down = False
     assert await desk.settled(10)
     assert (store.charged, desk.lost) == ([1, 2], 0)
+
+
+FAILURES = (Unavailable(Reason.APPROVALS_UNAVAILABLE), OverflowError("4111111111111111"), RuntimeError("never seen"))
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+async def test_a_charge_that_is_always_refused_stops_no_other(
+    desk: BudgetDesk,
+    store: Store,
+    running: asyncio.Task[None],
+    failure: Exception,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And no error ends the worker's charging, nor is its text told."""
+    store.refused = {1: failure, 3: failure}
+    for amount in range(1, 6):
+        desk.owe(owed(amount), NOW)
+    await asked(store, 12, running)
+    assert store.charged == [2, 4, 5]
+    store.refused = {}
+    assert await desk.settled(10)
+    assert (sorted(store.charged), desk.lost) == ([1, 2, 3, 4, 5], 0)
+    assert "4111" not in str([vars(record) for record in caplog.records])
+
+
+async def test_rows_that_cannot_be_removed_end_no_charging(
+    desk: BudgetDesk, store: Store, running: asyncio.Task[None]
+) -> None:
+    store.broken = True
+    desk.owe(owed(1), NOW)
+    await asked(store, 1, running)
+    assert not running.done()
+    assert await desk.settled(10)
+    assert store.charged == [1]
+
+
+async def test_of_too_much_what_was_refused_longest_is_given_up(
+    idle: BudgetDesk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_desk, "MAX_OWED", 2)
+    store.refused = {1: Unavailable(Reason.APPROVALS_UNAVAILABLE)}
+    idle.owe(owed(1), NOW)
+    idle.owe(owed(2), NOW)
+    assert not await idle._settle_one()
+    idle.owe(owed(3), NOW)
+    assert idle.lost == 1
+    assert [await idle._settle_one() for _ in range(3)] == [True] * 3
+    assert store.charged == [2, 3]
 
 
 async def test_too_much_is_given_up_and_counted(

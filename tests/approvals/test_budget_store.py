@@ -224,6 +224,14 @@ def test_a_database_that_is_away_is_an_error(tmp_path: Path, open_budgets: OpenB
             call((used(1),), NOW)
 
 
+def test_a_number_that_the_database_cannot_hold_is_an_error(tmp_path: Path, open_budgets: OpenBudgets) -> None:
+    """A driver says so with an error of its own, which no caller expects and which may quote the number."""
+    budgets = open_budgets(f"sqlite:///{tmp_path}/big.db")
+    with pytest.raises(Unavailable):
+        budgets.charge([used(2**63)], NOW)
+    assert count(budgets, used(1)) == 1
+
+
 def everything_in(database: str, tmp_path: Path) -> bytes:
     """All bytes of the SQLite files, or a dump of the PostgreSQL database."""
     if database.startswith("sqlite"):

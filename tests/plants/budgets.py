@@ -201,14 +201,14 @@ PLANTS = (
     Plant(
         "what the store does not take at once is lost",
         "approvals/budget_desk.py",
-        "            if time.monotonic() >= until and",
-        "            if time.monotonic() >= 0 and",
+        "        elif time.monotonic() >= owed.until:",
+        "        elif time.monotonic() >= 0:",
         DESK + "test_what_is_owed_is_tried_until_the_store_is_back",
     ),
     Plant(
         "what is owed grows without a bound",
         "approvals/budget_desk.py",
-        "        while len(self._owed) > MAX_OWED or self._owed_cards > MAX_OWED_CARDS:\n",
+        "        while self._owes > MAX_OWED or self._owed_cards > MAX_OWED_CARDS:\n",
         "        while False:\n",
         DESK + "test_too_much_is_given_up_and_counted",
     ),

@@ -3,6 +3,7 @@
 from tests.plants.plant import Plant
 
 BUDGETS = "tests/core/exchange/test_budgets.py::"
+DESK = "tests/approvals/test_budget_desk.py::"
 RULES = "tests/core/exchange/test_response_rules.py::"
 PROFILES = "tests/core/test_policy_masking_profiles.py::"
 
@@ -112,5 +113,33 @@ PLANTS = (
         "case ((Phase.REFUSING | Phase.OVER), GrantClaimed()):",
         "tests/core/exchange/test_exchange_paths.py::"
         "test_a_grant_that_was_used_while_the_proxy_answered_itself_is_recorded",
+    ),
+    Plant(
+        "a charge that is always refused stops all that come after it",
+        "approvals/budget_desk.py",
+        "            self._refused.append(owed)\n",
+        "            self._owed.appendleft(owed)\n",
+        DESK + "test_a_charge_that_is_always_refused_stops_no_other[Unavailable]",
+    ),
+    Plant(
+        "an error that nobody thought of ends the charging of budgets",
+        "approvals/budget_desk.py",
+        "    except Exception as error:",
+        "    except Unavailable as error:",
+        DESK + "test_a_charge_that_is_always_refused_stops_no_other[RuntimeError]",
+    ),
+    Plant(
+        "what is given up is the newest",
+        "approvals/budget_desk.py",
+        "(self._refused or self._owed).popleft()",
+        "(self._owed or self._refused).popleft()",
+        DESK + "test_of_too_much_what_was_refused_longest_is_given_up",
+    ),
+    Plant(
+        "a number that the database cannot hold is an error of nobody's",
+        "approvals/database.py",
+        "ValueError, TypeError, ArithmeticError)",
+        "ValueError, TypeError)",
+        "tests/approvals/test_budget_store.py::test_a_number_that_the_database_cannot_hold_is_an_error",
     ),
 )
