@@ -56,7 +56,7 @@ def _doubts(header: _Json, claims: _Json, issuers: tuple[Issuer, ...], now_unix:
 
 
 def _time_doubts(claims: _Json, issuer: Issuer, now_unix: float) -> Iterator[str]:
-    for name in ("exp", "nbf", "iat"):
+    for name in ("exp", "nbf", "iat", "auth_time"):
         if name not in claims:
             if name == "exp":
                 yield "`exp` is missing"

@@ -130,7 +130,7 @@ def verify_claims(token: UnverifiedToken, issuer: Issuer, key: jwt.PyJWK, now_un
     2. The key's algorithm and the token's `typ` are among those that the configuration names.
     3. The signature holds under that key and algorithm, whatever the header says; the key is long enough.
     4. `iss` is the issuer, `aud` has one of our audiences, `sub` and `exp` are there.
-    5. `nbf` and `iat`, where given, are not in the future, and
+    5. `nbf`, `iat` and `auth_time`, where given, are not in the future, and
     6. `exp` is not past, each but for the leeway.
     """
     outline, payload = _parse_parts(token)  # 1
@@ -140,7 +140,7 @@ def verify_claims(token: UnverifiedToken, issuer: Issuer, key: jwt.PyJWK, now_un
         raise Unverified(Reason.TOKEN_INVALID)
     if not _holds(token, issuer, key):  # 3, 4
         raise Unverified(Reason.TOKEN_INVALID)
-    for name in ("nbf", "iat"):  # 5
+    for name in ("nbf", "iat", "auth_time"):  # 5
         if name in payload and seconds(payload[name]) > now_unix + issuer.leeway_seconds:
             raise Unverified(Reason.TOKEN_INVALID)
     if seconds(payload.get("exp")) <= now_unix - issuer.leeway_seconds:  # 6

@@ -219,6 +219,7 @@ def test_a_changed_token_is_refused() -> None:
         {"exp": 1e300},
         {"exp": [NOW + 60]},
         {"nbf": NOW + 31},
+        {"auth_time": NOW + 31},
         {"nbf": "soon"},
         {"iat": NOW + 31},
         {"iat": False},

@@ -38,6 +38,13 @@ PLANTS = (
         TOOLS + "test_names_that_would_cost_too_much_are_refused",
     ),
     Plant(
+        "what is called text is not judged as the JSON it is",
+        "core/dialects/request.py",
+        "form = Form.JSON  # to",
+        "pass  # to",
+        "tests/core/dialects/test_dialect_request.py::test_text_that_begins_as_a_json_object_is_judged_as_one",
+    ),
+    Plant(
         "a custom tool has no name",
         "core/dialects/facts.py",
         '_NAMED_IN = ("function", "custom")',

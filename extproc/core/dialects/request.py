@@ -32,6 +32,7 @@ _PROMPTED = frozenset(
 """Operations that mean nothing without a body."""
 _JSON_ONLY = _PROMPTED | {Operation.MODEL_ADMIN, Operation.MODEL_LIST}
 """Operations without meaning for a body that is not a JSON object, whatever its content type says."""
+_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
 _FORMS = frozenset({Operation.GENERATE, Operation.UNKNOWN})
 """Operations that may come as a form."""
 
@@ -87,6 +88,8 @@ def parse_request(
     if operation in _FORMS and body and is_multipart(content_type):
         return parse_form(operation, content_type, body, limits, media)
     form = find_form(content_type)
+    if form is Form.TEXT and operation not in _JSON_ONLY and body.lstrip(_BEFORE_JSON).startswith(b"{"):
+        form = Form.JSON  # to a server that does not look at the type
     if operation not in _JSON_ONLY and (not body or form is Form.TEXT):
         text = _text_of(body)
         if text is None:

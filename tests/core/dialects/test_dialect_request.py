@@ -186,6 +186,18 @@ def test_text_for_an_unknown_operation_is_masked_as_text(make_masker: Callable) 
     assert refusal(b"\xff", Operation.UNKNOWN, "text/plain") is Reason.BODY_MALFORMED
 
 
+@pytest.mark.parametrize("before", [b"", b" \r\n"])
+def test_text_that_begins_as_a_json_object_is_judged_as_one(before: bytes) -> None:
+    """Servers that do not look at the type read it."""
+    request = parse_request(Operation.UNKNOWN, "text/plain", before + b'{"model": "payroll", "max_tokens": 5}', LIMITS)
+    assert (request.facts.model, request.facts.max_tokens) == ("payroll", 5)
+
+
+@pytest.mark.parametrize("body", [b'{"model": "a", "model": "b"}', b'\xef\xbb\xbf{"model": "a"}', b"{name}, hello"])
+def test_text_that_begins_so_and_is_none_is_refused(body: bytes) -> None:
+    assert refusal(body, Operation.UNKNOWN, "text/plain") is Reason.BODY_MALFORMED
+
+
 def test_an_empty_body_is_fine_where_nothing_is_asked_of_a_model(make_masker: Callable) -> None:
     request = parse_request(Operation.UNKNOWN, "", b"", LIMITS)
     assert request.mask(make_masker()).body == b""

@@ -104,6 +104,7 @@ DOUBTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"exp": "soon"}, "`exp` is no number of seconds since 1970"),
     ({}, {"exp": NOW - 40}, "`exp` was 40 s ago, tolerated are 30 s"),
     ({}, {"nbf": NOW + 90}, "`nbf` is 90 s in the future, tolerated are 30 s"),
+    ({}, {"auth_time": NOW + 90}, "`auth_time` is 90 s in the future, tolerated are 30 s"),
     ({}, {"sub": ""}, "`sub` is missing"),
     ({}, {"oid": ...}, "`claims.subject` names `oid`, and nothing stands there"),
     ({}, {"azp": "x"}, "`azp`, `client_id`, `appid` and `cid` name `x`, accepted are `ui`"),
