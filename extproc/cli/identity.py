@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,8 +17,9 @@ import click
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
 
 if TYPE_CHECKING:
-    from extproc.core.binding import Vouched
+    from extproc.core.binding import Binding, Vouched
     from extproc.core.identity import UnverifiedToken
+    from extproc.core.principal import Principal
     from extproc.edge.settings import Settings
 
 
@@ -35,13 +37,16 @@ def explain(*, token_file: Path | None, token_stdin: bool, as_machine: bool, con
     """Verify a token as the service does, and print the principal that policies and records see.
 
     A refused token is compared with the configuration, and everything that does not fit is told: what a client is not.
+    The policy is read, too: what its masking finds is not printed, and names nobody.
     """
     from extproc.cli.person import read_token  # noqa: PLC0415
     from extproc.core.doubts import find_doubts  # noqa: PLC0415
-    from extproc.core.reasons import REFUSALS, ExchangeError, Unavailable  # noqa: PLC0415
+    from extproc.core.principal import names_card_data, with_masked_words  # noqa: PLC0415
+    from extproc.core.reasons import REFUSALS, ExchangeError, Reason, Unavailable  # noqa: PLC0415
 
     token = read_token(token_file, from_stdin=token_stdin)
     settings = settings_or_exit(config)
+    mask = _masker(settings)
     try:
         vouched = asyncio.run(_vouch(settings, token))
     except ExchangeError as error:
@@ -50,8 +55,28 @@ def explain(*, token_file: Path | None, token_stdin: bool, as_machine: bool, con
             click.echo(REFUSALS[error.reason].sentence, err=True)
             sys.exit(EXIT_INPUT)
         last = "its signature does not hold under a key that the issuer publishes"
-        _refuse(error.reason.value, doubts or (last,), as_machine=as_machine)
-    _accept(vouched, as_machine=as_machine)
+        _refuse(error.reason.value, [mask(doubt) for doubt in doubts or (last,)], as_machine=as_machine)
+    if names_card_data(vouched.principal, mask):
+        said = (
+            "its subject, its tenant or a group holds what the policy's masking finds: it would stand in every record"
+        )
+        _refuse(Reason.TOKEN_CARD_DATA.value, [said], as_machine=as_machine)
+    _accept(with_masked_words(vouched.principal, mask), vouched.binding, as_machine=as_machine)
+
+
+def _masker(settings: "Settings") -> Callable[[str], str]:
+    """As the service masks what a token says. Ends with 2 where the policy cannot be read."""
+    from extproc.cli.policy_files import policy_or_exit  # noqa: PLC0415
+    from extproc.core.masking.scanner import Scanner  # noqa: PLC0415
+    from extproc.edge.settings_file import read_mask_keys  # noqa: PLC0415
+
+    policy = policy_or_exit(settings.policy_file)
+    key = next(iter(read_mask_keys(settings)), None)
+    try:
+        return Scanner(policy.masking, settings.limits.max_scan_steps, key).masker().mask_text
+    except ValueError as error:  # tokens without a key
+        click.echo(f"the policy's masking cannot be used: {error}", err=True)
+        sys.exit(EXIT_INPUT)
 
 
 async def _vouch(settings: "Settings", token: "UnverifiedToken") -> "Vouched":
@@ -71,7 +96,7 @@ async def _vouch(settings: "Settings", token: "UnverifiedToken") -> "Vouched":
             await asyncio.wait([fetching])
 
 
-def _refuse(code: str, doubts: tuple[str, ...], *, as_machine: bool) -> NoReturn:
+def _refuse(code: str, doubts: list[str], *, as_machine: bool) -> NoReturn:
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
     if as_machine:
@@ -83,15 +108,15 @@ def _refuse(code: str, doubts: tuple[str, ...], *, as_machine: bool) -> NoReturn
     sys.exit(EXIT_FINDING)
 
 
-def _accept(vouched: "Vouched", *, as_machine: bool) -> None:
+def _accept(principal: "Principal", binding: "Binding", *, as_machine: bool) -> None:
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
-    shown: dict[str, Any] = {"uid": vouched.principal.uid, **asdict(vouched.principal)}
+    shown: dict[str, Any] = {"uid": principal.uid, **asdict(principal)}
     for name in ("spiffe_id", "certificate_subject", "confirmation"):  # of a request, and there is none
         del shown[name]
     bound = [
         name
-        for name, thumbprint in (("a DPoP proof", vouched.binding.jkt), ("its client certificate", vouched.binding.x5t))
+        for name, thumbprint in (("a DPoP proof", binding.jkt), ("its client certificate", binding.x5t))
         if thumbprint
     ]
     if as_machine:

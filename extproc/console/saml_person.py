@@ -9,6 +9,7 @@ from extproc.console.saml_codes import SamlCode, SamlRefused
 from extproc.core.identity import MAX_CLAIM_CHARS, Principal
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
+from extproc.core.principal import names_card_data
 from extproc.edge.settings_console import SamlSettings
 
 _TRANSIENT: Final = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
@@ -54,8 +55,8 @@ def recordable(assertion_id: str) -> str:
 def _without_card_data(person: Principal) -> Principal:
     """As the service does with a token's claims: what says who somebody is must not be one, the rest is masked."""
     mask = _scanner().masker().mask_text
-    texts = (person.subject, person.tenant, person.context_class, *person.groups, *person.methods)
-    if any(mask(text) != text for text in texts):
+    said = (person.context_class, *person.methods)
+    if names_card_data(person, mask) or any(mask(text) != text for text in said):
         raise SamlRefused(SamlCode.CARD_DATA)
     return dataclasses.replace(person, name=mask(person.name))
 

@@ -67,6 +67,7 @@ from extproc.core.ledger import Ledger
 from extproc.core.obliging import Obliged
 from extproc.core.policy import ApprovalFacts, Durability, Effect, StepUp
 from extproc.core.presented import find_credentials
+from extproc.core.principal import names_card_data
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
 from extproc.core.record import OPAQUE_RESPONSE, EventCode, Outcome
 from extproc.core.refusal import refusal_code, render_refusal
@@ -280,8 +281,7 @@ class Exchange:
 
     def _authenticated(self, event: TokenVerified) -> tuple[Action, ...]:
         principal, masker = event.principal, self._snapshot.scanner.masker()
-        named = (principal.subject, principal.tenant, principal.spiffe_id, *principal.groups)
-        if any(masker.mask_text(text) != text for text in named):
+        if names_card_data(principal, masker.mask_text):
             return self._refuse(Reason.TOKEN_CARD_DATA, event.at)
         self._principal = self._ledger.seen(principal, masker.mask_text)
         self._aliases = self._snapshot.scanner.aliases(principal.tenant)

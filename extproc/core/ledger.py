@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from msgspec import structs
@@ -20,6 +19,7 @@ from extproc.core.policy import (
     ResponseCounts,
     ResponseVerdict,
 )
+from extproc.core.principal import with_masked_words
 from extproc.core.reasons import Reason
 from extproc.core.record import (
     Actor,
@@ -109,17 +109,7 @@ class Ledger:
 
         Claims that only describe are masked; a `uid`, tenant or group with a finding was refused before.
         """
-        masked = replace(
-            principal,
-            name=mask(principal.name),
-            token_id=mask(principal.token_id),
-            client=mask(principal.client),
-            methods=tuple(mask(method) for method in principal.methods),
-            context_class=mask(principal.context_class),
-            spiffe_id=mask(principal.spiffe_id),
-            certificate_subject=mask(principal.certificate_subject),
-            confirmation=mask(principal.confirmation),
-        )
+        masked = with_masked_words(principal, mask)
         self.actor = actor_of(masked)
         return masked
 

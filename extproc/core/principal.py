@@ -1,7 +1,8 @@
 """Who asks, once somebody who is trusted has vouched for it."""
 
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["person", "service"]
@@ -44,6 +45,27 @@ class Principal:
     def may_be(self, uid: str) -> bool:
         """Whether `uid` is this person's, or the same written another way: some issuers let people choose the case."""
         return _folded(self.uid) == _folded(uid)
+
+
+def names_card_data(principal: Principal, mask: Callable[[str], str]) -> bool:
+    """Whether `mask` finds something in what says who somebody is, and so is kept as it is: such a one is refused."""
+    named = (principal.subject, principal.tenant, principal.spiffe_id, *principal.groups)
+    return any(mask(text) != text for text in named)
+
+
+def with_masked_words(principal: Principal, mask: Callable[[str], str]) -> Principal:
+    """With the claims that only describe masked; for a principal of whom `names_card_data` says no."""
+    return replace(
+        principal,
+        name=mask(principal.name),
+        token_id=mask(principal.token_id),
+        client=mask(principal.client),
+        methods=tuple(mask(method) for method in principal.methods),
+        context_class=mask(principal.context_class),
+        spiffe_id=mask(principal.spiffe_id),
+        certificate_subject=mask(principal.certificate_subject),
+        confirmation=mask(principal.confirmation),
+    )
 
 
 def _folded(uid: str) -> str:

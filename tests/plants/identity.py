@@ -85,4 +85,19 @@ PLANTS = (
         "if",
         KEY_SETS + "test_a_private_key_that_was_published_is_passed_over",
     ),
+    Plant(
+        "identity explain: a card number names somebody",
+        "cli/identity.py",
+        "    if names_card_data(vouched.principal, mask):\n",
+        "    if vouched is None:\n",
+        "tests/edge/identity/test_identity_command.py"
+        "::test_a_token_that_names_somebody_by_a_card_number_is_refused_as_the_service_does",
+    ),
+    Plant(
+        "identity explain: a refused token's claims are printed as they are",
+        "cli/identity.py",
+        "[mask(doubt) for doubt in doubts or (last,)]",
+        "list(doubts or (last,))",
+        "tests/edge/identity/test_identity_command.py::test_a_card_number_in_any_other_claim_is_not_printed",
+    ),
 )

@@ -144,7 +144,7 @@ PLANTS = (
     ),
     Plant(
         "p3: card data in a workload's id is recorded",
-        "core/exchange.py",
+        "core/principal.py",
         "principal.spiffe_id, *principal.groups)",
         "*principal.groups)",
         "tests/core/exchange/test_exchange_paths.py::test_card_data_in_a_claim_that_identifies_is_refused",

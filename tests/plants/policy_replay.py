@@ -42,7 +42,7 @@ PLANTS = (
     ),
     Plant(
         "records: `acr` is kept as it came",
-        "core/ledger.py",
+        "core/principal.py",
         "context_class=mask(principal.context_class)",
         "context_class=principal.context_class",
         DECIDED + "test_every_record_after_a_decision_says_what_it_looked_at[allowed]",

@@ -129,8 +129,8 @@ PLANTS = (
     Plant(
         "saml: a card number names somebody",
         "console/saml_person.py",
-        "    if any(mask(text) != text for text in texts):\n",
-        "    if not texts:\n",
+        "    if names_card_data(person, mask) or any(mask(text) != text for text in said):\n",
+        "    if not said:\n",
         ATTACKS + "test_a_good_signature_is_not_enough",
     ),
     Plant(

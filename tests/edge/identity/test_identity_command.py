@@ -16,6 +16,7 @@ from extproc.core.issuer import ClaimPaths, Issuer
 
 Explain = Callable[..., Result]
 NOW = 1_800_000_000
+PAN = "4111111111111111"
 
 
 @pytest.fixture
@@ -37,6 +38,9 @@ def explain(toy: Any, tmp_path: Path) -> Explain:
         "approvals": {"database": "sqlite:///approvals.db"},
         "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
     }
+    rules = [{"name": "all", "effect": "allow", "match": {"groups": ["g"]}}]
+    policy = {"apiVersion": "extproc/v1", "kind": "Policy", "name": "p", "rules": rules}
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy))
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(document))
 
@@ -80,6 +84,32 @@ def test_a_refused_token_shows_everything_that_does_not_fit(explain: Explain, to
         "code": "token_invalid",
         "reasons": ["`aud` is `other`, accepted are `extproc`"],
     }
+
+
+@pytest.mark.parametrize("claim", ["sub", "groups"])
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_a_token_that_names_somebody_by_a_card_number_is_refused_as_the_service_does(
+    explain: Explain, toy: Any, key: Any, claim: str, form: tuple[str, ...]
+) -> None:
+    done = explain(key.token(toy.url, **soon(**{claim: [PAN] if claim == "groups" else PAN})).compact, *form)
+    assert done.exit_code == 1
+    assert "token_card_data" in done.output
+    assert PAN not in done.output
+
+
+def test_a_card_number_in_any_other_claim_is_not_printed(explain: Explain, toy: Any, key: Any) -> None:
+    accepted = explain(key.token(toy.url, **soon(name=f"Anna {PAN}", jti=PAN)).compact)
+    assert accepted.exit_code == 0, accepted.output
+    refused = explain(key.token(toy.url, **soon(aud=PAN)).compact)
+    assert "- `aud` is `[PAN]`" in refused.output
+    assert PAN not in accepted.output + refused.output
+
+
+def test_without_the_policy_that_masks_nothing_is_printed(explain: Explain, toy: Any, key: Any, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").unlink()
+    done = explain(key.token(toy.url, **soon()).compact)
+    assert done.exit_code == 2
+    assert "policy.yaml: the file cannot be read" in done.output
 
 
 def test_a_token_of_another_key_is_told_by_its_signature(explain: Explain, toy: Any, key: Any) -> None:
