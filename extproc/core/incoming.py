@@ -3,14 +3,13 @@
 from extproc.core.connections import Candidates, find_candidates
 from extproc.core.dialects.routing import find_operation, normalize_path
 from extproc.core.events import Attributes, RequestBody, RequestHeaders, RequestTrailers
-from extproc.core.forwarding import caller_secrets, unmaskable_texts
+from extproc.core.forwarding import caller_secrets
 from extproc.core.headers import Headers
-from extproc.core.inspection import carries_finding
-from extproc.core.judgement import check_url
 from extproc.core.ledger import Ledger
 from extproc.core.presented import printable_subject, trust_domain
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
+from extproc.core.unmaskable import check_headers, check_url
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 
@@ -51,8 +50,7 @@ class Incoming:
         if candidates.only is not None:
             self.choose(candidates.only)
         ledger.operation = find_operation(method, candidates.path, candidates.first.dialect)
-        if any(carries_finding(snapshot.scanner, text) for text in unmaskable_texts(headers)):
-            raise Malformed(Reason.HEADERS_INVALID)
+        check_headers(snapshot.scanner, headers)
         check_url(snapshot.scanner, raw_path, caller_secrets(headers))
 
     def choose(self, connection: Connection) -> None:

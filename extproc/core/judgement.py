@@ -2,21 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qsl, unquote_to_bytes
 
 from extproc.core.actions import ForwardRequest
-from extproc.core.dialects.form import mask_field
-from extproc.core.inspection import Inspected, carries_finding
+from extproc.core.inspection import Inspected
 from extproc.core.ledger import digest_request
-from extproc.core.masking.scanner import Scanner
 from extproc.core.obliging import Obliged, oblige, seal_original
 from extproc.core.policy import NO_COUNTS, Decision, DecisionInput, Effect, Obligations, authorize
-from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Masked, Sealed
-
-_MAX_ENCODINGS = 4
-"""Of a URL, one inside the other; deeper ones are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +26,6 @@ class Judgement:
     """Of what goes on."""
     sealed: Sealed | None = field(default=None, repr=False)
     """The original of a body with PANs, for the custodian; None where there is none, or it is not kept."""
-
-
-def check_url(scanner: Scanner, raw: bytes, secrets: tuple[bytes, ...]) -> None:
-    """A URL stands in logs that are not ours: one with card data or a credential is refused, not masked."""
-    if any(secret in raw for secret in secrets):
-        raise Malformed(Reason.URL_CREDENTIAL)
-    if carries_finding(scanner, raw.decode("latin-1")) or _names_finding(scanner, raw):
-        raise Malformed(Reason.URL_CARD_DATA)
-    for _ in range(_MAX_ENCODINGS):
-        decoded = unquote_to_bytes(raw)
-        if carries_finding(scanner, decoded.decode("utf-8", "replace")):
-            raise Malformed(Reason.URL_CARD_DATA)
-        if decoded == raw or b"%" not in decoded:
-            break
-        raw = decoded
-    else:
-        raise Malformed(Reason.PATH_INVALID)
-
-
-def _names_finding(scanner: Scanner, raw: bytes) -> bool:
-    """Whether a query field's name announces its value as card data: `?card[cvv]=737`."""
-    fields = parse_qsl(raw.partition(b"?")[2].decode("latin-1"), keep_blank_values=True)
-    masker = scanner.masker()
-    return any(mask_field(name, value, masker) != value for name, value in fields if value)
 
 
 def judge(

@@ -13,6 +13,7 @@ from extproc.core.reasons import Malformed, Reason
 from extproc.core.record import Direction
 from extproc.core.snapshot import Snapshot
 from extproc.core.trust import Masked, Sealed
+from extproc.core.unmaskable import check_headers, check_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Obliged:
 
 def oblige(snapshot: Snapshot, inspected: Inspected, obligations: Obligations) -> Obliged:
     """Raises `Malformed`: OBLIGATION_UNMET where a limit is asked for and nobody knows where it would stand, or a mask
-    for a body that is not looked into, and whatever the obliged profile makes of the request."""
+    for what is not looked into or cannot be masked, and whatever the obliged profile makes of the request."""
     unread = {(inspected.request.operation, side) for side in Side} & inspected.connection.opaque
     if obligations.masking and unread:
         raise Malformed(Reason.OBLIGATION_UNMET)
@@ -52,6 +53,11 @@ def _masked_again(snapshot: Snapshot, inspected: Inspected, profile: str) -> Ins
     scanner = snapshot.scanners.get(profile)
     if scanner is None:
         raise Malformed(Reason.POLICY_UNAVAILABLE)
+    try:
+        check_headers(scanner, inspected.request.headers)
+        check_url(scanner, inspected.request.headers.get(":path") or b"", ())
+    except Malformed:
+        raise Malformed(Reason.OBLIGATION_UNMET) from None
     aliases = scanner.aliases(inspected.request.principal.tenant)
     aliases.cards = inspected.aliases.cards
     return inspect(snapshot, inspected.request, scanner, aliases)

@@ -45,6 +45,13 @@ PLANTS = (
         "tests/core/dialects/test_dialect_request.py::test_text_that_begins_as_a_json_object_is_judged_as_one",
     ),
     Plant(
+        "an obliged profile does not look at the URL",
+        "core/obliging.py",
+        "        check_url(scanner",
+        "        check_url(snapshot.scanner",
+        OBLIGED + "test_what_only_an_obliged_profile_finds_in_a_url_is_refused",
+    ),
+    Plant(
         "a custom tool has no name",
         "core/dialects/facts.py",
         '_NAMED_IN = ("function", "custom")',

@@ -134,6 +134,24 @@ def test_an_obliged_profile_that_is_not_there_is_refused(obliged: Any) -> None:
     assert p.answers[0].status == 503
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions?for=jane@example.com", "/v1/chat/completions?f=jane%40example.com"]
+)
+def test_what_only_an_obliged_profile_finds_in_a_url_is_refused(obliged: Any, path: str) -> None:
+    """Nobody can mask it there."""
+    p = obliged(Obligations(masking="strict"))
+    p.request_headers(path=path)
+    p.verified()
+    p.body(CHAT)
+    assert not p.forwards
+    assert p.answers[0].status == 403
+    p = obliged(Obligations())
+    p.request_headers(path=path)
+    p.verified()
+    p.body(CHAT)
+    assert p.forwards
+
+
 def test_what_is_approved_is_what_is_sent(obliged: Any) -> None:
     p = obliged(Obligations(masking="strict", max_tokens=10), Effect.HOLD)
     p.forwarded(CHAT)
