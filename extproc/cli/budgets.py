@@ -44,6 +44,7 @@ def list_(*, person: str | None, tenant: str | None, as_machine: bool, config: P
     """Show what counts now, by budget, in one line for each who has used some of it."""
     from extproc.approvals.consumption import find_consumption  # noqa: PLC0415
     from extproc.approvals.database import open_database  # noqa: PLC0415
+    from extproc.core.principal import folded_uid  # noqa: PLC0415
     from extproc.core.reasons import REFUSALS, Unavailable  # noqa: PLC0415
 
     if person is not None and tenant is not None:
@@ -52,7 +53,7 @@ def list_(*, person: str | None, tenant: str | None, as_machine: bool, config: P
     try:
         database = open_database(settings.approvals.database)
         try:
-            found = find_consumption(database, time.time(), tenant if person is None else person)
+            found = find_consumption(database, time.time(), tenant if person is None else folded_uid(person))
         finally:
             database.close()
     except Unavailable as error:
@@ -131,12 +132,14 @@ def _policy(settings: "Settings") -> "Policy":
 
 
 def _holder(budget: "Budget", person: str | None, tenant: str | None) -> str:
+    from extproc.core.principal import folded_uid  # noqa: PLC0415
+
     wanted = {"person": (person, tenant), "tenant": (tenant, person), "deployment": ("", person or tenant)}
     holder, other = wanted[budget.per]
     if holder is None or other is not None:
         option = f"`--{budget.per}` alone" if budget.per != "deployment" else "neither `--person` nor `--tenant`"
         raise click.UsageError(f"the budget `{budget.name}` is per {budget.per}: give {option}")
-    return holder
+    return holder if person is None else folded_uid(holder)
 
 
 def _write(settings: "Settings", records: "Sequence[Record]") -> None:

@@ -28,6 +28,7 @@ from extproc.core.policy import (
 )
 from extproc.core.policy.index import bits
 from extproc.core.policy.spending import budget_rule
+from extproc.core.principal import folded_uid
 from extproc.core.reasons import Reason
 from extproc.core.snapshot import Snapshot
 
@@ -46,10 +47,11 @@ def series_of(budget: Budget) -> str:
 
 
 def holder_of(budget: Budget, given: DecisionInput) -> str:
-    """Who shares the count: a person's `uid`, a tenant, or, for the whole deployment, nobody in particular."""
+    """Who shares the count: a person's `uid` in whatever way it is written, a tenant, or, for the whole deployment,
+    nobody in particular."""
     match budget.per:
         case BudgetScope.PERSON:
-            return given.principal.uid
+            return folded_uid(given.principal.uid)
         case BudgetScope.TENANT:
             return given.principal.tenant
         case BudgetScope.DEPLOYMENT:

@@ -44,7 +44,7 @@ class Principal:
 
     def may_be(self, uid: str) -> bool:
         """Whether `uid` is this person's, or the same written another way: some issuers let people choose the case."""
-        return _folded(self.uid) == _folded(uid)
+        return folded_uid(self.uid) == folded_uid(uid)
 
 
 def names_card_data(principal: Principal, mask: Callable[[str], str]) -> bool:
@@ -68,5 +68,10 @@ def with_masked_words(principal: Principal, mask: Callable[[str], str]) -> Princ
     )
 
 
-def _folded(uid: str) -> str:
+def folded_uid(uid: str) -> str:
+    """The same for all ways of writing one `uid`: compatible characters, letters of either case, blanks left out.
+
+    OIDC tells subjects apart by case. Two people whose subjects differ in nothing else count as one, which is the
+    stricter of the two mistakes: they cannot approve for each other, and they share their budgets.
+    """
     return "".join(unicodedata.normalize("NFKC", uid).casefold().split())

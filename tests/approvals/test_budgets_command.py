@@ -1,6 +1,7 @@
 """`extproc budgets` with a real configuration, a development issuer, the store and the audit log."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,7 @@ def test_list_shows_who_has_used_what_and_until_when(folder: Path) -> None:
     machine = json.loads(run(folder, "--json", "--person", ANNA).output)
     assert [(one["budget"], one["count"], one["holder"]) for one in machine] == [("calls", 3, ANNA)]
     assert DAY <= machine[0]["frees_unix"] - time.time() + 60 <= DAY * 25 / 24 + 120
+    assert json.loads(run(folder, "--json", "--person", "https://idp.test|ANNA").output)[0]["holder"] == ANNA
     assert [one["budget"] for one in json.loads(run(folder, "--json", "--tenant", "north").output)] == ["ours"]
     assert run(folder, "--person", "north").output == "Nothing counts now.\n"
 
@@ -154,7 +156,7 @@ def test_an_approver_gives_a_budget_back_to_somebody_else(folder: Path, issuer: 
     assert reset(folder, url, "calls", "--person", lead, *why).exit_code == 1
     assert reset(folder, url, "calls", "--person", anna, *why, groups=("analysts",)).exit_code == 1
     assert [one["holder"] for one in json.loads(run(folder, "--json").output)] == sorted((anna, lead))
-    done = reset(folder, url, "calls", "--person", anna, *why)
+    done = reset(folder, url, "calls", "--person", f"{url}|ANNA", *why)
     assert (done.exit_code, done.output) == (0, f"calls counts from nothing again for {anna}.\n")
     assert [one["holder"] for one in json.loads(run(folder, "--json").output)] == [lead]
     again = reset(folder, url, "calls", "--person", "4111 1111 1111 1111", *why)
@@ -162,7 +164,7 @@ def test_an_approver_gives_a_budget_back_to_somebody_else(folder: Path, issuer: 
     assert resets(folder) == [("lead", "refused"), ("lead", "refused"), ("lead", "succeeded"), ("lead", "succeeded")]
     log = b"".join(path.read_bytes() for path in (folder / "spool").rglob("*") if path.is_file())
     assert b"quarterly report, card [PAN]" in log
-    assert b"4111" not in log
+    assert not re.search(rb"4111 ?1111", log)
 
 
 def test_nothing_is_given_back_that_cannot_be_recorded(folder: Path, issuer: tuple[Path, RunningIssuer]) -> None:

@@ -127,7 +127,7 @@ PLANTS = (
     Plant(
         "a person who is written another way is another person",
         "core/principal.py",
-        "        return _folded(self.uid) == _folded(uid)",
+        "        return folded_uid(self.uid) == folded_uid(uid)",
         "        return self.uid == uid",
         "tests/audit/test_audit_shred.py::test_who_is_written_another_way_is_no_second_person[case]",
     ),

@@ -142,4 +142,25 @@ PLANTS = (
         "ValueError, TypeError)",
         "tests/approvals/test_budget_store.py::test_a_number_that_the_database_cannot_hold_is_an_error",
     ),
+    Plant(
+        "a person with another spelling has a budget more",
+        "core/budgets.py",
+        "return folded_uid(given.principal.uid)",
+        "return given.principal.uid",
+        BUDGETS + "test_a_person_has_one_budget_however_the_name_is_written",
+    ),
+    Plant(
+        "what a person has used is listed by one spelling only",
+        "cli/budgets.py",
+        "tenant if person is None else folded_uid(person))",
+        "tenant if person is None else person)",
+        "tests/approvals/test_budgets_command.py::test_list_shows_who_has_used_what_and_until_when",
+    ),
+    Plant(
+        "a budget is given back by one spelling only",
+        "cli/budgets.py",
+        "return holder if person is None else folded_uid(holder)",
+        "return holder",
+        "tests/approvals/test_budgets_command.py::test_an_approver_gives_a_budget_back_to_somebody_else",
+    ),
 )

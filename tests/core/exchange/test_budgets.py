@@ -457,6 +457,16 @@ def test_what_never_went_on_costs_nothing_afterwards(play: Any, store: BudgetSto
     assert p.of(SettleBudgets) == []
 
 
+@pytest.mark.parametrize("subject", ["Anna", "ANNA", "\uff41nna", " anna", "an\u00a0na"], ids=ascii)
+def test_a_person_has_one_budget_however_the_name_is_written(play: Any, store: BudgetStore, subject: str) -> None:
+    """Some issuers let people choose the case; they are one person for approvals, too."""
+    counter = Counter(play, store, budget(BudgetCount.EXCHANGES, deny(2)))
+    assert counter.whole(chat(), principal=ANNA).forwards
+    assert refused(counter.whole(chat(), principal=replace(ANNA, subject=subject)))[2] == "budget:b"
+    assert counter.whole(chat(), principal=BERTA).forwards
+    assert counter.whole(chat(), principal=replace(ANNA, issuer="j")).forwards
+
+
 def test_a_tenant_or_the_deployment_share_a_budget(play: Any, store: BudgetStore) -> None:
     counter = Counter(
         play,
