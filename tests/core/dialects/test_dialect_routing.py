@@ -43,6 +43,8 @@ from extproc.core.reasons import Malformed, Reason
         ("POST", "/models/load", Operation.MODEL_ADMIN),
         ("POST", "/models/unload", Operation.MODEL_ADMIN),
         ("POST", "/v2/repository/models/m/load", Operation.MODEL_ADMIN),
+        ("PUT", "/generate", Operation.GENERATE),
+        ("PUT", "/encode", Operation.EMBEDDINGS),
         ("HEAD", "/slots", Operation.MODEL_ADMIN),
         ("HEAD", "/v1/models", Operation.MODEL_LIST),
         ("HEAD", "/v1/stream/s-1", Operation.MODEL_ADMIN),
