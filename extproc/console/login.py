@@ -58,11 +58,11 @@ async def metadata(request: Request) -> Response:
 
 
 async def login(request: Request) -> Response:
-    """To the identity provider; `to` is the page to come back to."""
+    """To the identity provider; `to` is the page to come back to. Raises `Unavailable`."""
     parts = parts_of(request)
     now, request_id = parts.clock(), new_request_id()
     asked = msgspec.json.encode(_Login(request_id, own_path(request.query_params.get("to", "/")))).decode()
-    url = login_url(parts.provider.current(), parts.settings, parts.signer, request_id, now)
+    url = login_url(parts.provider.current(now), parts.settings, parts.signer, request_id, now)
     response = RedirectResponse(url, status_code=303)
     set_login(response, parts.sealing.seal(_PURPOSE, asked, now + LOGIN_SECONDS), LOGIN_SECONDS)
     return response
@@ -136,7 +136,7 @@ def _asked(parts: Parts, request: Request, now: float) -> _Login | None:
 
 
 def _verify(parts: Parts, posted: str, asked: _Login | None, now: float) -> Accepted:
-    settings, provider = parts.settings, parts.provider.current()
+    settings, provider = parts.settings, parts.provider.current(now)
     try:
         data = base64.b64decode("".join(posted.split()), validate=True)
     except ValueError:

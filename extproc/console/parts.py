@@ -12,9 +12,9 @@ from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
 from extproc.console.client_address import Client, find_client
 from extproc.console.failures import WINDOW_SECONDS, Failures
+from extproc.console.provider_file import ProviderFile
 from extproc.console.records import Act, ConsoleLog
 from extproc.console.request_signer import RequestSigner
-from extproc.console.saml_metadata import ProviderFile
 from extproc.console.sealing import Sealing
 from extproc.console.token_keys import TokenKeys
 from extproc.core.record import Record

@@ -20,10 +20,11 @@ from extproc.audit.log.journal import Journal
 from extproc.audit.log.shipper import Shipper, ShippingFailed
 from extproc.audit.settings import AuditSettings
 from extproc.console.app import build_app
+from extproc.console.controls import Controls, checks_of
 from extproc.console.parts import Parts
+from extproc.console.provider_file import ProviderFile
 from extproc.console.records import ConsoleLog, deliver_to
 from extproc.console.request_signer import RequestSigner
-from extproc.console.saml_metadata import ProviderFile
 from extproc.console.sealing import open_sealing
 from extproc.console.token_keys import TokenKeys, TokenKeysUnfit
 from extproc.edge.hardening import forbid_core_dumps
@@ -52,7 +53,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     # uvicorn stops at a signal, then raises it once more: for us, after its own handler is gone.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: None)
-    provider, sealing = ProviderFile(console.saml), open_sealing(console.keys)
+    provider, sealing = ProviderFile(console.saml, time.time()), open_sealing(console.keys)
     signer = RequestSigner.load(console.saml.signing) if console.saml.signing else None
     keys = TokenKeys(console.keys, console.token) if console.token else None
     if keys is not None:
@@ -112,16 +113,16 @@ async def _serve(parts: Parts, journal: Journal) -> None:
             timeout_graceful_shutdown=10,
         )
     )
-    tending = asyncio.create_task(_tend(parts))
-    watching = asyncio.create_task(_watch(server, journal))
+    controls = Controls(checks_of(parts), journal.append_record)
+    beside = [asyncio.create_task(each) for each in (_tend(parts), _watch(server, journal), controls.run(parts.clock))]
     try:
         await server.serve()
     except SystemExit:  # how uvicorn says that it cannot listen
         raise OSError(f"the console cannot listen on {settings.address}:{settings.port}") from None
     finally:
-        for task in (tending, watching):
+        for task in beside:
             task.cancel()
-        await asyncio.wait([tending, watching])
+        await asyncio.wait(beside)
 
 
 async def _tend(parts: Parts) -> None:

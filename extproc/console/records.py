@@ -12,6 +12,7 @@ from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import Actor, EventCode, Outcome, Record, Resource
 
 NOBODY = Actor(uid="anonymous")
+_SELF = Actor(uid="extproc", name="extproc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,19 @@ class Act:
         """`code` says why, in a word of ours."""
         said = {"refused": code, **detail}
         return self.record(EventCode.AUTH_FAIL, actor, status=Outcome.REFUSED, http_status=http_status, detail=said)
+
+
+def own_record(code: EventCode, status: Outcome, **detail: str | int) -> Record:
+    """Of what the console itself did or saw."""
+    return Record(
+        event_code=code,
+        time_ms=int(time.time() * 1000),
+        actor=_SELF,
+        status=status,
+        src_address="local",
+        resource=Resource(connection="console", operation=code.value, protocol="local"),
+        detail=dict(detail),
+    )
 
 
 def actor_of(person: Principal, token_id: str) -> Actor:

@@ -1,20 +1,18 @@
 """The identity provider, as its metadata file says (SAML metadata 2.0). The file is configuration: it is trusted."""
 
 import base64
-import logging
-import os
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import inf
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from lxml import etree
 
-from extproc.console.xml_document import parse_own_file, text_of
+from extproc.console.xml_document import parse_own_file
 from extproc.console.xml_signature import DS
 from extproc.core.issuer import is_trustworthy_url
-from extproc.edge.bounded_file import read_bounded, read_failure
-from extproc.edge.settings_console import SamlSettings
 
 _MD: Final = "{urn:oasis:names:tc:SAML:2.0:metadata}"
 PROTOCOL: Final = "urn:oasis:names:tc:SAML:2.0:protocol"
@@ -24,7 +22,6 @@ MAX_CERTIFICATES: Final = 16
 MIN_RSA_BITS: Final = 2048
 MAX_RSA_BITS: Final = 8192
 _CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
-_log = logging.getLogger("extproc.console")
 
 
 class MetadataInvalid(Exception):
@@ -38,48 +35,9 @@ class IdentityProvider:
     entity_id: str
     login_url: str
     wants_signed_requests: bool
+    valid_until: float
+    """Unix seconds; infinite where it does not say."""
     certificates: tuple[x509.Certificate, ...] = field(repr=False)
-
-
-class ProviderFile:
-    """The identity provider in force. A file that changed is read again; an unfit one leaves the last good one."""
-
-    def __init__(self, saml: SamlSettings) -> None:
-        """Raises `MetadataInvalid` when there is no good one to begin with."""
-        self._saml = saml
-        self._seen = self._mark()
-        self._provider = load_provider(saml)
-
-    def current(self) -> IdentityProvider:
-        mark = self._mark()
-        if mark != self._seen:
-            self._seen = mark
-            try:
-                self._provider = load_provider(self._saml)
-                _log.warning("the identity provider's metadata was read again")
-            except MetadataInvalid as error:
-                _log.error("the identity provider's metadata is not used (%s); the one before stays", error)
-        return self._provider
-
-    def _mark(self) -> tuple[int, ...]:
-        try:
-            status = os.stat(self._saml.metadata)
-        except OSError:
-            return ()
-        return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def load_provider(saml: SamlSettings) -> IdentityProvider:
-    """One that these settings can do with. Raises `MetadataInvalid`."""
-    try:
-        data = read_bounded(saml.metadata)
-    except OSError as error:
-        raise MetadataInvalid(read_failure(error)) from None
-    provider = parse_provider(data)
-    if provider.wants_signed_requests and saml.signing is None:
-        hint = "give `console.saml.signing: {certificate: FILE, key: FILE}`, and the provider our metadata"
-        raise MetadataInvalid(f"the identity provider wants signed requests (WantAuthnRequestsSigned): {hint}")
-    return provider
 
 
 def parse_provider(data: bytes) -> IdentityProvider:
@@ -105,12 +63,23 @@ def parse_provider(data: bytes) -> IdentityProvider:
     if not places or not is_trustworthy_url(places[0]):
         raise MetadataInvalid("it has no https SingleSignOnService with the binding HTTP-Redirect")
     wants_signed = role.get("WantAuthnRequestsSigned", "false").strip() in {"true", "1"}
-    return IdentityProvider(entity_id, places[0], wants_signed, _certificates(role))
+    return IdentityProvider(entity_id, places[0], wants_signed, _valid_until(role), _certificates(role))
+
+
+def _valid_until(role: etree._Element) -> float:
+    """The earliest of what the role says and whatever it stands in (SAML metadata 2.0 §2.2.1)."""
+    said = [text for each in (role, *role.iterancestors()) if (text := each.get("validUntil")) is not None]
+    try:
+        moments = [datetime.fromisoformat(text.strip()) for text in said]
+    except ValueError:
+        raise MetadataInvalid("its `validUntil` is no time") from None
+    # A time without a zone is UTC (SAML core 2.0 §1.3.3).
+    return min(((each if each.tzinfo else each.replace(tzinfo=UTC)).timestamp() for each in moments), default=inf)
 
 
 def _certificates(role: etree._Element) -> tuple[x509.Certificate, ...]:
     descriptors = [each for each in role.findall(f"{_MD}KeyDescriptor") if each.get("use", "signing") == "signing"]
-    texts = [text_of(each) for key in descriptors for each in key.iter(f"{DS}X509Certificate")]
+    texts = [each.text or "" for key in descriptors for each in key.iter(f"{DS}X509Certificate")]
     if not texts:
         hint = "have the provider sign assertions, and download its metadata again"
         raise MetadataInvalid(f"it has no signing certificate (KeyDescriptor with an X509Certificate): {hint}")

@@ -113,10 +113,10 @@ async def _read(request: Request) -> Mapping[str, str]:
 
 
 def _verify(parts: Parts, assertion: str, now: float) -> Accepted:
-    """Raises `SamlRefused`."""
+    """Raises `SamlRefused` and `Unavailable`."""
     if not _BASE64URL.fullmatch(assertion):
         raise SamlRefused(SamlCode.NOT_XML)
-    settings, provider = parts.settings, parts.provider.current()
+    settings, provider = parts.settings, parts.provider.current(now)
     expected = Expected(
         issuer=provider.entity_id,
         audience=settings.token_url,

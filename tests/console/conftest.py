@@ -14,8 +14,8 @@ from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
 from extproc.console.app import build_app
 from extproc.console.parts import Parts
+from extproc.console.provider_file import ProviderFile
 from extproc.console.records import ConsoleLog
-from extproc.console.saml_metadata import ProviderFile
 from extproc.console.sealing import open_sealing
 from extproc.console.token_keys import TokenKeys
 from extproc.core.reasons import Reason, Unavailable
@@ -103,7 +103,7 @@ def make_world(folder: Path, settings: ConsoleSettings, idp_keys: Keys) -> Itera
     keys.tend(NOW)
     parts = Parts(
         settings,
-        ProviderFile(settings.saml),
+        ProviderFile(settings.saml, NOW),
         open_sealing(settings.keys),
         SingleUse(database),
         Sessions(database, settings.idle_seconds),

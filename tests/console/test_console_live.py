@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from extproc.audit.keys.keys import open_keys
 from extproc.audit.log.journal import Journal
 from extproc.cli.main import main
+from extproc.console.provider_file import ProviderFile
 from extproc.console.request_signer import RequestSigner
-from extproc.console.saml_metadata import ProviderFile
 from extproc.console.saml_request import login_url
 from extproc.console.token import GRANT_TYPE
 from extproc.core.identity import UnverifiedToken
@@ -123,9 +123,9 @@ def test_the_real_provider_verifies_a_signed_request_and_no_other(tmp_path: Path
     key, certificate = write_pem(tmp_path, "sp", Keys.make(now=time.time()))
     saml = SamlSettings(tmp_path / "idp.xml", "https://c/saml/metadata", signing=KeyPair(certificate, key))
     settings = ConsoleSettings("https://c.example", tmp_path, saml)
-    file, signer = ProviderFile(saml), RequestSigner.load(KeyPair(certificate, key))
-    signed, other = (login_url(file.current(), settings, signer, name, time.time()) for name in ("_a", "_b"))
-    bare = login_url(file.current(), settings, None, "_a", time.time())
+    file, signer = ProviderFile(saml, time.time()), RequestSigner.load(KeyPair(certificate, key))
+    signed, other = (login_url(file.current(time.time()), settings, signer, name, time.time()) for name in ("_a", "_b"))
+    bare = login_url(file.current(time.time()), settings, None, "_a", time.time())
     mixed = signed.partition("&SigAlg=")[0] + "&SigAlg=" + other.partition("&SigAlg=")[2]
     provider.get("/_trust", cert=str(certificate))
     try:

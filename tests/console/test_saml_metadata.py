@@ -7,10 +7,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from lxml import etree
 
-from extproc.console.saml_metadata import MAX_CERTIFICATES, MetadataInvalid, ProviderFile, parse_provider
+from extproc.console.provider_file import ProviderFile
+from extproc.console.saml_metadata import MAX_CERTIFICATES, MetadataInvalid, parse_provider
 from extproc.console.saml_request import own_metadata
 from extproc.edge.settings_console import ConsoleSettings, SamlSettings
-from tests.console.idp import ACS, IDP, SP, Keys, metadata
+from tests.console.idp import ACS, IDP, NOW, SP, Keys, metadata
 
 
 def test_one_provider_with_all_its_certificates(idp_keys: Keys, stranger: Keys) -> None:
@@ -75,20 +76,20 @@ def test_a_file_that_changed_is_read_again_and_a_broken_one_is_not_used(
         os.replace(tmp_path / "new", path)
 
     put(metadata(idp_keys))
-    provider = ProviderFile(SamlSettings(path, SP))
+    provider = ProviderFile(SamlSettings(path, SP), NOW)
     put(metadata(stranger))
-    assert provider.current().certificates == (stranger.certificate,)
+    assert provider.current(NOW).certificates == (stranger.certificate,)
     for broken in (b"<broken", b""):
         put(broken)
-        assert provider.current().certificates == (stranger.certificate,)
+        assert provider.current(NOW).certificates == (stranger.certificate,)
     path.unlink()
-    assert provider.current().certificates == (stranger.certificate,)
+    assert provider.current(NOW).certificates == (stranger.certificate,)
     assert "the one before stays" in caplog.text
     put(metadata(idp_keys))
-    assert provider.current().certificates == (idp_keys.certificate,)
+    assert provider.current(NOW).certificates == (idp_keys.certificate,)
     put(b"<broken")
     with pytest.raises(MetadataInvalid):
-        ProviderFile(SamlSettings(path, SP))
+        ProviderFile(SamlSettings(path, SP), NOW)
 
 
 def test_our_own_metadata_says_where_to_post_and_that_assertions_are_signed(console_settings: ConsoleSettings) -> None:

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from lxml import etree
 
+from extproc.console.provider_file import ProviderFile
 from extproc.console.request_signer import RequestSigner, SignerUnfit
-from extproc.console.saml_metadata import MetadataInvalid, ProviderFile
+from extproc.console.saml_metadata import MetadataInvalid
 from extproc.console.saml_request import login_url, own_metadata
 from extproc.edge.settings_console import ConsoleSettings, KeyPair
 from tests.console.conftest import World
@@ -39,7 +40,7 @@ def signing(console_settings: ConsoleSettings, tmp_path: Path, stranger: Keys, i
 def asked(settings: ConsoleSettings) -> tuple[bytes, str, bytes]:
     """What was signed, by which algorithm, and the signature."""
     assert settings.saml.signing is not None
-    signer, provider = RequestSigner.load(settings.saml.signing), ProviderFile(settings.saml).current()
+    signer, provider = RequestSigner.load(settings.saml.signing), ProviderFile(settings.saml, NOW).current(NOW)
     query = urlsplit(login_url(provider, settings, signer, "_r", NOW)).query
     assert [each.partition("=")[0] for each in query.split("&")] == ["SAMLRequest", "SigAlg", "Signature"]
     fields = parse_qs(query)
@@ -91,9 +92,9 @@ async def test_a_browser_is_sent_with_a_signed_request(world: World, signing: Co
 
 
 def test_a_provider_that_wants_signed_requests_is_not_used_without_a_key(signing: ConsoleSettings) -> None:
-    assert ProviderFile(signing.saml).current().wants_signed_requests
+    assert ProviderFile(signing.saml, NOW).current(NOW).wants_signed_requests
     with pytest.raises(MetadataInvalid, match="give `console"):
-        ProviderFile(replace(signing.saml, signing=None))
+        ProviderFile(replace(signing.saml, signing=None), NOW)
 
 
 def test_a_key_that_cannot_sign_is_told_and_not_shown(tmp_path: Path, idp_keys: Keys, stranger: Keys) -> None:

@@ -8,6 +8,7 @@ TOKEN = "tests/console/test_token_endpoint.py::"
 KEYS = "tests/console/test_token_keys.py::"
 CLIENTS = "tests/console/test_client_address.py::"
 SIGNED = "tests/console/test_signed_requests.py::"
+CONTROLS = "tests/console/test_controls.py::"
 METADATA = "tests/console/test_saml_metadata.py::"
 
 PLANTS = (
@@ -296,7 +297,7 @@ PLANTS = (
     ),
     Plant(
         "saml: broken metadata takes the place of good",
-        "console/saml_metadata.py",
+        "console/provider_file.py",
         "            except MetadataInvalid as error:\n",
         "            except ZeroDivisionError as error:\n",
         METADATA + "test_a_file_that_changed_is_read_again_and_a_broken_one_is_not_used",
@@ -352,7 +353,7 @@ PLANTS = (
     ),
     Plant(
         "saml: a provider that wants signed requests gets unsigned ones",
-        "console/saml_metadata.py",
+        "console/provider_file.py",
         "    if provider.wants_signed_requests and saml.signing is None:\n",
         "    if provider is None:\n",
         SIGNED + "test_a_provider_that_wants_signed_requests_is_not_used_without_a_key",
@@ -363,5 +364,54 @@ PLANTS = (
         '"false" if signer is None else "true"',
         '"false"',
         SIGNED + "test_our_metadata_says_that_requests_are_signed_and_by_whom",
+    ),
+    Plant(
+        "saml: metadata past its end is believed",
+        "console/provider_file.py",
+        "        if self._provider.valid_until <= now:\n            raise",
+        "        if self._provider is None:\n            raise",
+        CONTROLS + "test_metadata_past_its_end_lets_nobody_in_and_is_a_control_failure",
+    ),
+    Plant(
+        "saml: metadata that is over when it is read is taken",
+        "console/provider_file.py",
+        "    if provider.valid_until <= now:\n        over",
+        "    if provider is None:\n        over",
+        CONTROLS + "test_the_earliest_end_counts_wherever_it_stands",
+    ),
+    Plant(
+        "saml: the end that a federation's file says is passed over",
+        "console/saml_metadata.py",
+        "(role, *role.iterancestors())",
+        "(role,)",
+        CONTROLS + "test_the_earliest_end_counts_wherever_it_stands",
+    ),
+    Plant(
+        "saml: broken metadata is no control failure",
+        "console/provider_file.py",
+        "                self._unfit = True\n",
+        "",
+        CONTROLS + "test_metadata_that_breaks_and_is_mended_is_recorded_once_each",
+    ),
+    Plant(
+        "saml: an approval store that is away is no control failure",
+        "console/controls.py",
+        '            return "away"\n',
+        '            return ""\n',
+        CONTROLS + "test_an_approval_store_that_is_away_and_back_is_recorded_once_each",
+    ),
+    Plant(
+        "saml: a control that could not be recorded is forgotten",
+        "console/controls.py",
+        "                continue\n            self._failing",
+        "            self._failing",
+        CONTROLS + "test_what_could_not_be_recorded_is_recorded_later",
+    ),
+    Plant(
+        "saml: certificates that are over are no trouble",
+        "console/provider_file.py",
+        '            return "certificates_expired"\n',
+        '            return ""\n',
+        CONTROLS + "test_a_certificate_that_is_over_is_told_once_and_all_of_them_are_trouble",
     ),
 )
