@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,7 @@ def command(
     elif case_name:
         given, counts = _case(policy, case_name, more)
     else:
-        given = _request(subject, request)
+        given = _request(policy, subject, request)
     print_explanation(policy, given, explain(policy, given, counts), record, as_json=as_json)
     print_problems(problems)
 
@@ -174,13 +175,27 @@ def _case(policy: Policy, name: str, more: tuple[Path, ...]) -> tuple[DecisionIn
     return result.outcome.given, case.response
 
 
-def _request(subject: str, request: dict[str, object]) -> DecisionInput:
+def _check_names(option: str, given: dict[str, int], known: Iterable[str]) -> None:
+    """A name that the policy does not have would explain another request than was meant."""
+    from extproc.core.schema import nearest  # noqa: PLC0415
+
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            hint = nearest(name, names) if names else "it has none"
+            raise click.BadParameter(f"the policy knows no {name!a} ({hint})", param_hint=option)
+
+
+def _request(policy: Policy, subject: str, request: dict[str, object]) -> DecisionInput:
     from typing import Any  # noqa: PLC0415
 
     from extproc.core.policy import DecisionInput, Facts, Operation  # noqa: PLC0415
+    from extproc.core.policy.compiler import finding_kinds  # noqa: PLC0415
     from extproc.core.principal import Principal  # noqa: PLC0415
 
     asked: dict[str, Any] = request
+    _check_names("--finding", asked["findings"], finding_kinds((policy.masking, *policy.masking_profiles.values())))
+    _check_names("--budget", asked["budgets"], {budget.name for budget in policy.budgets})
     now, ago = asked["now_unix"], asked["signed_in"]
     return DecisionInput(
         principal=Principal(

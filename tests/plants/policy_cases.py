@@ -165,6 +165,13 @@ PLANTS = (
         COMMANDS + "test_a_case_beside_the_policy_is_explained",
     ),
     Plant(
+        "policy: explain takes any count",
+        "cli/policy_explain.py",
+        "        if name not in names:\n",
+        "        if not name:\n",
+        COMMANDS + "test_explain_takes_no_count_of_what_the_policy_has_not",
+    ),
+    Plant(
         "policy: a file of cases is told to be a policy full of mistakes",
         "core/policy_document.py",
         'report.value.get("kind") == CASES_KIND',

@@ -300,6 +300,16 @@ def test_a_case_beside_the_policy_is_explained(write: Any) -> None:
     assert run("explain", policy, "--cases", cases, "--subject", "anna")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("option", "hint"), [("--finding=pam=1", "did you mean `pan`?"), ("--budget=cards=3", "it has none")]
+)
+def test_explain_takes_no_count_of_what_the_policy_has_not(write: Any, option: str, hint: str) -> None:
+    policy = write("p.yaml", POLICY)
+    code, output = run("explain", policy, "--subject", "anna", option)
+    assert (code, hint in output) == (2, True)
+    assert run("explain", policy, "--subject", "anna", "--finding", "pan=1")[0] == 0
+
+
 def test_a_file_of_cases_is_no_policy_and_told_so_in_one_sentence(write: Any) -> None:
     cases = write("p.tests.yaml", CASES)
     said = (
