@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from extproc.core.document import excerpt_of, position_within
 from extproc.core.policy import ApprovalFacts, Effect, Operation, ResponseCounts, authorize, judge_response
+from extproc.core.policy.cel_syntax import MAX_LOOKED_THROUGH
 from extproc.core.policy.engine import MAX_TOOL_NAMES
 from extproc.core.policy_document import PolicyInvalid, parse_policy
 from tests.core.policy_texts import ALLOW, document, given, parsed, problems, rule, said
@@ -89,6 +90,18 @@ WRONG = {
         "is a loop within a loop",
         "what it costs grows",
     ),
+    "a look through what is sent in a loop": (
+        "request.tool_names.exists(t, t in request.tool_names)",
+        41,
+        "is a loop within a loop",
+        "look in a list that is written here or under `lists`",
+    ),
+    "a look through groups in a loop": (
+        "request.tool_names.all(t, t in principal.groups)",
+        40,
+        "is a loop within a loop",
+        "`in` goes through all items",
+    ),
     "growth": (
         '[request.model].map(m, m + m).exists(m, m == "x")',
         25,
@@ -105,6 +118,19 @@ WRONG = {
     "approval": ('approval.state == "x"', 0, "`approval` is not known before the request goes on", "`response_rules`"),
     "depth": ("(" * 300 + "request.stream" + ")" * 300, 0, "is nested too deeply", "write it as several rules"),
 }  # fmt: skip
+
+
+def test_a_loop_looks_through_short_lists_only() -> None:
+    """Each of 1024 names of tools is compared with all items."""
+    when = "request.tool_names.exists(t, t in lists.tools)"
+    short, long = ([f"tool-{n}" for n in range(count)] for count in (MAX_LOOKED_THROUGH, MAX_LOOKED_THROUGH + 1))
+    assert parsed(rule(when=when), ALLOW, lists={"tools": short})
+    assert parsed(rule(when="request.tool_names.exists(t, t in ['a', 'b'])"), ALLOW)
+    assert parsed(rule(when="request.model in lists.tools"), ALLOW, lists={"tools": long})
+    (found,) = problems(document(rule(when=when), ALLOW, lists={"tools": long}))
+    assert found.message == "has 129 items, which a loop goes through each time"
+    assert found.hint == "at most 128 keep it cheap: put them into several lists and rules"
+    assert found.excerpt.split("\n")[1].index("^") == when.index(".tools", 30)
 
 
 @pytest.mark.parametrize(("when", "at", "message", "hint"), WRONG.values(), ids=WRONG.keys())

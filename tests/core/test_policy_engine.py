@@ -204,7 +204,7 @@ def test_sign_in_is_asked_for_where_nothing_else_allows() -> None:
 
 
 def test_obligations_are_the_strictest_of_what_allows() -> None:
-    profiles = {"strict": {"media": "deny"}, "loose": {"media": "opaque"}}
+    profiles = {"strict": {"media": "deny"}, "loose": {"styles": {"pan": "truncate"}}}
     policy = parsed(
         rule(
             "a",

@@ -163,4 +163,25 @@ PLANTS = (
         "return holder",
         "tests/approvals/test_budgets_command.py::test_an_approver_gives_a_budget_back_to_somebody_else",
     ),
+    Plant(
+        "a loop looks through a long list each time",
+        "core/policy/cel_syntax.py",
+        "        if size > MAX_LOOKED_THROUGH:\n",
+        "        if False:\n",
+        "tests/core/test_policy_conditions.py::test_a_loop_looks_through_short_lists_only",
+    ),
+    Plant(
+        "a loop looks through what is sent each time",
+        "core/policy/cel_syntax.py",
+        "        if size is None:\n",
+        "        if size is None:\n            continue\n        if size is None:\n",
+        "tests/core/test_policy_conditions.py::test_what_is_wrong_stands_at_its_column_with_a_caret",
+    ),
+    Plant(
+        "a body of many limits costs a look for each",
+        "core/dialects/clamp.py",
+        "    if len(given) > MAX_LIMITS:\n",
+        "    if False:\n",
+        "tests/core/dialects/test_clamp.py::test_a_body_of_many_limits_is_refused",
+    ),
 )

@@ -43,6 +43,8 @@ _OF_PROMPT: dict[str, tuple[_Path, ...]] = {
 """What serves a path that several servers have: known by the field that its prompt stands in."""
 _BY_PROMPT = frozenset({"/", "/generate", "/generate_stream", "/invocations"})
 _TRITON = ("/generate", "/generate_stream")
+MAX_LIMITS = 8
+"""Of a body, by whatever names: to hold one to less takes a look through all of the body. Clients give one or two."""
 _OPAQUE = ("sampling_parameters",)
 """Triton's vLLM takes limits as a text of JSON too, which wins over those that stand beside it."""
 
@@ -59,13 +61,16 @@ def clamp_answer(operation: Operation, path: str, body: Masked, most: int, max_d
     """`body`, a masked JSON object for `path`, so that an answer has at most `most` tokens.
 
     Every limit that stands in it is held to `most`, and the one that its server reads is there. Raises
-    `Malformed(OBLIGATION_UNMET)` for a request of which it is not known where its limit stands.
+    `Malformed(OBLIGATION_UNMET)` for a request of which it is not known where its limit stands, and BODY_TOO_COSTLY for
+    one with more limits than `MAX_LIMITS`.
     """
     document = _document(body, max_depth)
     own = _own_limits(operation, path.rstrip("/") or "/", document)
     if not own or any(name in part for part in (document, *_nested(document)) for name in _OPAQUE):
         raise Malformed(Reason.OBLIGATION_UNMET)
     given = tuple(_given(document))
+    if len(given) > MAX_LIMITS:
+        raise Malformed(Reason.BODY_TOO_COSTLY)
     held = [limit for place in given if (limit := _limit(document, place, most))]
     text, fields = body.decode(), []
     for place in dict.fromkeys((*given, *own)):

@@ -52,7 +52,7 @@ class ConditionCompiler:
                 (ConditionError(message, "compare it with something, as in `request.max_tokens > 4096`"),)
             )
         checked = parse_checked(program.serialize())
-        errors = check_syntax(checked, self._evaluates)
+        errors = check_syntax(checked, self._evaluates, {name: len(items) for name, items in self._lists.items()})
         if errors:
             raise ConditionInvalid(errors)
         return Condition(source, program, checked.variables, checked.group_names)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.core.dialects.clamp import clamp_answer
+from extproc.core.dialects.fields import LIMITS, OPEN_LIMITS
 from extproc.core.dialects.routing import find_operation
 from extproc.core.dialects.splice import splice
 from extproc.core.policy import Operation
@@ -105,6 +106,17 @@ def test_a_limit_that_is_added_is_the_smallest_that_was_asked_for() -> None:
     after, fields = clamped("/v1/chat/completions", {"messages": [], "max_completion_tokens": 20})
     assert after["max_tokens"] == after["max_completion_tokens"] == 20
     assert fields == ("max_tokens",)
+
+
+def test_a_body_of_many_limits_is_refused() -> None:
+    """Each that is held to less costs a look through the whole body, however large the prompt before it is."""
+    names = sorted(LIMITS + OPEN_LIMITS)
+    most: dict[str, Any] = {"messages": [], **dict.fromkeys(names[:5], 500), "options": dict.fromkeys(names[:3], 500)}
+    assert len(clamped("/v1/chat/completions", most)[1]) in (8, 9)
+    for more in ({**most, names[5]: 5}, {**most, "parameters": {names[0]: 500}}):
+        with pytest.raises(Malformed) as raised:
+            clamped("/v1/chat/completions", more)
+        assert raised.value.reason is Reason.BODY_TOO_COSTLY
 
 
 @pytest.mark.parametrize(
