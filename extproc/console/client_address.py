@@ -43,6 +43,12 @@ def _hops(forwarded: Iterable[str]) -> list[str]:
     return [hop.strip() for value in forwarded for hop in value.split(",")][-MAX_HOPS:]
 
 
+def is_within(peer: str, networks: Iterable[Network]) -> bool:
+    """Whether the peer of a socket is in one of them; what is no address is in none."""
+    address = _address(peer)
+    return address is not None and _is_within(address, networks)
+
+
 def _is_within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)
 

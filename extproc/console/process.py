@@ -20,6 +20,7 @@ from extproc.audit.log.journal import Journal
 from extproc.audit.log.shipper import Shipper, ShippingFailed
 from extproc.audit.settings import AuditSettings
 from extproc.console.app import build_app
+from extproc.console.connection import protocol_for
 from extproc.console.controls import Controls, checks_of
 from extproc.console.parts import Parts
 from extproc.console.provider_file import ProviderFile
@@ -38,7 +39,7 @@ TEND_SECONDS = 60.0
 WATCH_SECONDS = 0.5
 ADOPT_SECONDS = 5.0
 MAX_REQUESTS = 256
-"""At once; each may hold half a megabyte of form."""
+"""At once, and connections; each may hold half a megabyte of form."""
 
 _log = logging.getLogger("extproc.console")
 
@@ -101,7 +102,7 @@ async def _serve(parts: Parts, journal: Journal) -> None:
             port=settings.port,
             ssl_certfile=_text(settings.tls.certificate) if settings.tls else None,
             ssl_keyfile=_text(settings.tls.key) if settings.tls else None,
-            http="h11",
+            http=protocol_for(settings.proxies),
             ws="none",
             lifespan="off",
             proxy_headers=False,  # a header says whatever who sends it likes
