@@ -22,12 +22,13 @@ from extproc.audit.settings import AuditSettings
 from extproc.console.app import build_app
 from extproc.console.connection import protocol_for
 from extproc.console.controls import Controls, checks_of
+from extproc.console.key_tending import KeyTending
 from extproc.console.parts import Parts
 from extproc.console.provider_file import ProviderFile
 from extproc.console.records import ConsoleLog, deliver_to
 from extproc.console.request_signer import RequestSigner
 from extproc.console.sealing import open_sealing
-from extproc.console.token_keys import TokenKeys, TokenKeysUnfit
+from extproc.console.token_keys import TokenKeys
 from extproc.edge.hardening import forbid_core_dumps
 from extproc.edge.settings import Settings
 from extproc.edge.settings_console import ConsoleSettings
@@ -57,8 +58,9 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     provider, sealing = ProviderFile(console.saml, time.time()), open_sealing(console.keys)
     signer = RequestSigner.load(console.saml.signing) if console.saml.signing else None
     keys = TokenKeys(console.keys, console.token) if console.token else None
-    if keys is not None:
-        tend_keys(keys)
+    tending = KeyTending(keys) if keys else None
+    if keys is not None and tending is not None:
+        await asyncio.to_thread(tending.tend, time.time())
         keys.signing(time.time())
     database = open_database(settings.approvals.database)
     audit_keys = open_keys(settings.audit)
@@ -77,7 +79,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     )
     try:
         with _shipping(settings.audit, audit_keys):
-            await _serve(parts, journal)
+            await _serve(parts, journal, tending)
             await asyncio.to_thread(journal.close)
     finally:
         await asyncio.to_thread(journal.close)
@@ -85,15 +87,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     return 1 if journal.failed else 0
 
 
-def tend_keys(keys: TokenKeys) -> None:
-    """Make and retire keys as it is due. A folder that cannot be written leaves the keys that there are."""
-    try:
-        keys.tend(time.time())
-    except TokenKeysUnfit as error:
-        _log.error("the keys that sign tokens cannot be tended (%s)", error)
-
-
-async def _serve(parts: Parts, journal: Journal) -> None:
+async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None) -> None:
     settings = parts.settings
     server = uvicorn.Server(
         uvicorn.Config(
@@ -115,7 +109,10 @@ async def _serve(parts: Parts, journal: Journal) -> None:
         )
     )
     controls = Controls(checks_of(parts), journal.append_record)
-    beside = [asyncio.create_task(each) for each in (_tend(parts), _watch(server, journal), controls.run(parts.clock))]
+    beside = [
+        asyncio.create_task(each)
+        for each in (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock))
+    ]
     try:
         await server.serve()
     except SystemExit:  # how uvicorn says that it cannot listen
@@ -126,10 +123,11 @@ async def _serve(parts: Parts, journal: Journal) -> None:
         await asyncio.wait(beside)
 
 
-async def _tend(parts: Parts) -> None:
-    while parts.keys is not None:
+async def _tend(tending: KeyTending | None, journal: Journal) -> None:
+    while tending is not None:
+        tending.record_owed(journal.append_record)
         await asyncio.sleep(TEND_SECONDS)
-        await asyncio.to_thread(tend_keys, parts.keys)
+        await asyncio.to_thread(tending.tend, time.time())
 
 
 async def _watch(server: uvicorn.Server, journal: Journal) -> None:

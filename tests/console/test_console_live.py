@@ -161,10 +161,11 @@ def test_everything_is_in_a_log_that_verifies_beside_a_worker_s_and_after_a_kill
             line.get("unmapped", {}).get("detail", {}).get("refused"),
         )
         for line in evidence(folder)
-        if line["metadata"]["event_code"].startswith("auth.")
+        if line["metadata"]["event_code"].startswith(("auth.", "admin."))
     ]
     anna = f"{console.url}|anna"
     assert said == [
+        ("admin.key_rotate", "extproc", None),
         ("auth.login", anna, None), ("auth.logout", anna, None), ("auth.issue", anna, None), ("auth.fail", anna, "replayed"),
     ]  # fmt: skip
     verified = CliRunner().invoke(main, ["audit", "verify", "--config", str(console.config)])

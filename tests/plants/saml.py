@@ -414,4 +414,18 @@ PLANTS = (
         '            return ""\n',
         CONTROLS + "test_a_certificate_that_is_over_is_told_once_and_all_of_them_are_trouble",
     ),
+    Plant(
+        "saml: a key that is made by itself is not recorded",
+        "console/key_tending.py",
+        "        if key is not None:\n",
+        "        if key is not None and key.signs_from > now:\n",
+        "tests/console/test_key_tending.py::test_each_key_that_is_made_by_itself_is_recorded_once",
+    ),
+    Plant(
+        "saml: a key whose record the log did not take is never recorded",
+        "console/key_tending.py",
+        "                return\n            self._owed",
+        "                pass\n            self._owed",
+        "tests/console/test_key_tending.py::test_a_key_that_could_not_be_recorded_is_recorded_later",
+    ),
 )
