@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import structs
 
 from extproc.core.approval import Approval
+from extproc.core.decision_record import DecisionRef
 from extproc.core.identity import Principal
 from extproc.core.policy import (
     ApprovalFacts,
@@ -21,18 +22,7 @@ from extproc.core.policy import (
 )
 from extproc.core.principal import with_masked_words
 from extproc.core.reasons import Reason
-from extproc.core.record import (
-    Actor,
-    ApprovalRef,
-    DecisionRef,
-    EventCode,
-    Measures,
-    Outcome,
-    PolicyRef,
-    Record,
-    Resource,
-    Summary,
-)
+from extproc.core.record import Actor, ApprovalRef, EventCode, Measures, Outcome, PolicyRef, Record, Resource, Summary
 from extproc.core.recorded import actor_of, approval_of, decision_of, obligations_of, response_of
 from extproc.core.trust import Passed, Secret
 

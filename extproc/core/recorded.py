@@ -4,6 +4,8 @@
 made again, by the same policy or by another. Pure, both ways.
 """
 
+from extproc.core.decision_record import ApprovalFacts as ApprovalRead
+from extproc.core.decision_record import DecisionRef, ObligationsRef, RequestFacts, ResponseRef, ShadowRef, StepUpRef
 from extproc.core.identity import Kind, Principal
 from extproc.core.policy import (
     ApprovalFacts,
@@ -16,17 +18,7 @@ from extproc.core.policy import (
     ResponseVerdict,
 )
 from extproc.core.reasons import Malformed, Reason
-from extproc.core.record import (
-    Actor,
-    DecisionRef,
-    ObligationsRef,
-    Record,
-    RequestFacts,
-    ResponseRef,
-    ShadowRef,
-    StepUpRef,
-)
-from extproc.core.record import ApprovalFacts as ApprovalRead
+from extproc.core.record import Actor, Record
 
 MAX_TOOL_NAMES = 128
 """As many as OpenAI's API takes. A request with more is decided by all of them and cannot be decided again."""

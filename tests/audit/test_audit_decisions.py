@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from extproc.core.record import Actor, DecisionRef, EventCode, RequestFacts, ResponseRef, ShadowRef
+from extproc.core.decision_record import DecisionRef, RequestFacts, ResponseRef, ShadowRef
+from extproc.core.record import Actor, EventCode
 
 DECISION = DecisionRef(time_ms=1, facts=RequestFacts(choices=1), determining=("analysts", "staff"))
 SHADOWS = {

@@ -14,25 +14,28 @@ from msgspec import structs
 
 from extproc.audit.records.line import LINE_VERSION, encode_record, line_head, parse_mark, parse_record
 from extproc.audit.records.line_schema import line_schema
-from extproc.audit.records.ocsf import OcsfRecord, classify
+from extproc.audit.records.ocsf import OcsfRecord
+from extproc.audit.records.ocsf_kind import classify
 from extproc.audit.refusal import AuditRefused
-from extproc.core.reasons import Unavailable
-from extproc.core.record import (
-    Actor,
+from extproc.core.decision_record import (
     ApprovalFacts,
-    ApprovalRef,
     DecisionRef,
-    EventCode,
-    Measures,
     ObligationsRef,
-    Outcome,
-    PolicyRef,
-    Record,
     RequestFacts,
-    Resource,
     ResponseRef,
     ShadowRef,
     StepUpRef,
+)
+from extproc.core.reasons import Unavailable
+from extproc.core.record import (
+    Actor,
+    ApprovalRef,
+    EventCode,
+    Measures,
+    Outcome,
+    PolicyRef,
+    Record,
+    Resource,
     missing_fields,
 )
 

@@ -12,7 +12,8 @@ from extproc.audit.reading.replay import read_transcript
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.retention.over_age import WRITER, RetentionJob
 from extproc.audit.retention.shred import ShredFailed
-from extproc.core.record import Actor, ApprovalRef, DecisionRef, Direction, EventCode, ObligationsRef, RequestFacts
+from extproc.core.decision_record import DecisionRef, ObligationsRef, RequestFacts
+from extproc.core.record import Actor, ApprovalRef, Direction, EventCode
 from extproc.core.trust import Masked
 
 DAY_MS = 86_400_000

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 import extproc.audit
 from extproc.audit.reading.export_parquet import COLUMNS
 from extproc.cli.main import main
-from extproc.core.record import Actor, DecisionRef, EventCode, Outcome, Record, RequestFacts, ResponseRef, ShadowRef
+from extproc.core.decision_record import DecisionRef, RequestFacts, ResponseRef, ShadowRef
+from extproc.core.record import Actor, EventCode, Outcome, Record
 from tests.audit.chronicle import DAY_MS, Epoch, exchange_of, record_of
 
 DOCUMENT = Path(extproc.audit.__file__).parent / "QUERIES.md"

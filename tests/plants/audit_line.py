@@ -42,7 +42,7 @@ PLANTS = (
     ),
     Plant(
         "a refusal is no denial",
-        "audit/records/ocsf.py",
+        "audit/records/ocsf_kind.py",
         "    EventCode.POLICY_DENY: (_DENIED, 2),",
         "    EventCode.POLICY_DENY: (_ALLOWED, 1),",
         LINE + "test_every_event_says_what_it_was",

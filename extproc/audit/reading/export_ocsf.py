@@ -11,7 +11,7 @@ import msgspec
 
 from extproc.audit.reading.reader import Evidence
 from extproc.audit.records.line import encode_record, parse_mark
-from extproc.audit.records.ocsf import EVENT_LOG_ACTIVITY
+from extproc.audit.records.ocsf_kind import EVENT_LOG_ACTIVITY
 
 _STATUSES = {1: "Success", 2: "Failure"}
 """OCSF's caption of a `status_id`. Of 99, Other, the source says what it is."""

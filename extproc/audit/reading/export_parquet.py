@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from extproc.audit.reading.reader import Evidence
 from extproc.audit.records.line import parse_mark
-from extproc.audit.records.ocsf import classify
+from extproc.audit.records.ocsf_kind import classify
 from extproc.audit.refusal import AuditRefused
-from extproc.core.record import ApprovalRef, Measures, PolicyRef, Record, RequestFacts, ResponseRef
+from extproc.core.decision_record import RequestFacts, ResponseRef
+from extproc.core.record import ApprovalRef, Measures, PolicyRef, Record
 from extproc.core.recorded import changing
 
 ROWS_OF_A_GROUP = 50_000

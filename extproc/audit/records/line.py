@@ -35,8 +35,8 @@ from extproc.audit.records.ocsf import (
     Trace,
     Unmapped,
     User,
-    classify,
 )
+from extproc.audit.records.ocsf_kind import classify
 from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.core import record as core
 from extproc.core.genai import CONVENTION_OPERATIONS, SCHEMA_URL

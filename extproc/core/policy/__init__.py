@@ -1,24 +1,30 @@
 """The policy as the exchange sees it, and the authorizer. Parsing lives in `extproc.core.policy_document`."""
 
 from extproc.core.policy.condition import Condition
+from extproc.core.policy.decision import (
+    GOES_ON,
+    NO_COUNTS,
+    ApprovalFacts,
+    Decision,
+    DecisionInput,
+    Facts,
+    ResponseCounts,
+    ResponseVerdict,
+    ShadowResult,
+    StepUp,
+)
 from extproc.core.policy.engine import DEFAULT_DENY, DEFAULT_DENY_TEXT, authorize
 from extproc.core.policy.matching import matches, matches_glob
 from extproc.core.policy.policy import Policy
 from extproc.core.policy.response import ResponseJudge, judge_response
 from extproc.core.policy.terms import (
-    GOES_ON,
-    NO_COUNTS,
-    ApprovalFacts,
     AtLeast,
     Budget,
     BudgetCount,
     BudgetScope,
     BudgetStep,
-    Decision,
-    DecisionInput,
     Durability,
     Effect,
-    Facts,
     HoldTerms,
     Known,
     Match,
@@ -26,13 +32,9 @@ from extproc.core.policy.terms import (
     Operation,
     RawCase,
     Require,
-    ResponseCounts,
     ResponseRule,
-    ResponseVerdict,
     Rule,
-    ShadowResult,
     StepAction,
-    StepUp,
     TimeSpan,
 )
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from functools import lru_cache
 
+from extproc.core.policy.decision import DecisionInput
 from extproc.core.policy.matching import asks, is_within, matches_glob
-from extproc.core.policy.terms import AtLeast, DecisionInput, Match, Operation
+from extproc.core.policy.terms import AtLeast, Match, Operation
 
 _REMEMBERED = 1024
 """Names of models whose set is kept; they are chosen by who sends requests."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from extproc.core.identity import Principal
-from extproc.core.policy.terms import DecisionInput, ResponseCounts
+from extproc.core.policy.decision import DecisionInput, ResponseCounts
 from extproc.pb import input_pb2
 
 PACKAGE: Final = "extproc.policy.v1"

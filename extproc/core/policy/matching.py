@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from extproc.core.identity import Principal
-from extproc.core.policy.terms import AtLeast, DecisionInput, Match, Operation, Require, TimeSpan
+from extproc.core.policy.decision import DecisionInput
+from extproc.core.policy.terms import AtLeast, Match, Operation, Require, TimeSpan
 
 
 def matches(match: Match, given: DecisionInput) -> bool:

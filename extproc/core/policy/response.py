@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from extproc.core.policy.decision import GOES_ON, DecisionInput, ResponseCounts, ResponseVerdict
 from extproc.core.policy.engine import MAX_TOOL_NAMES
 from extproc.core.policy.index import bits
 from extproc.core.policy.policy import Policy
-from extproc.core.policy.terms import GOES_ON, DecisionInput, ResponseCounts, ResponseRule, ResponseVerdict
+from extproc.core.policy.terms import ResponseRule
 
 
 class ResponseJudge:

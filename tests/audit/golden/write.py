@@ -25,24 +25,16 @@ from extproc.audit.reading.holdings import Holdings
 from extproc.audit.reading.reader import find_records
 from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.audit.stores.store import open_store
-from extproc.core.record import (
-    Actor,
+from extproc.core.decision_record import (
     ApprovalFacts,
-    ApprovalRef,
     DecisionRef,
-    Direction,
-    EventCode,
-    Measures,
     ObligationsRef,
-    Outcome,
-    PolicyRef,
-    Record,
     RequestFacts,
-    Resource,
     ResponseRef,
     ShadowRef,
     StepUpRef,
 )
+from extproc.core.record import Actor, ApprovalRef, Direction, EventCode, Measures, Outcome, PolicyRef, Record, Resource
 from extproc.core.trust import Masked
 
 DECISION = DecisionRef(

@@ -9,16 +9,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from extproc.core.record import (
-    ApprovalRef,
-    DecisionRef,
-    EventCode,
-    Measures,
-    Outcome,
-    PolicyRef,
-    RequestFacts,
-    Resource,
-)
+from extproc.core.decision_record import DecisionRef, RequestFacts
+from extproc.core.record import ApprovalRef, EventCode, Measures, Outcome, PolicyRef, Resource
 from extproc.edge.labels import OTHER, BoundedNames, identifier, plain_name, withhold_numbers
 from extproc.edge.metrics import Gauge
 

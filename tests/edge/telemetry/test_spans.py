@@ -6,18 +6,8 @@ from typing import Any
 
 import pytest
 
-from extproc.core.record import (
-    Actor,
-    ApprovalRef,
-    DecisionRef,
-    EventCode,
-    Outcome,
-    PolicyRef,
-    Record,
-    RequestFacts,
-    Resource,
-    ShadowRef,
-)
+from extproc.core.decision_record import DecisionRef, RequestFacts, ShadowRef
+from extproc.core.record import Actor, ApprovalRef, EventCode, Outcome, PolicyRef, Record, Resource
 from extproc.edge.spans import parse_traceparent
 from extproc.edge.telemetry import Telemetry
 
