@@ -4,15 +4,14 @@ import asyncio
 import base64
 import functools
 import re
-from typing import Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from extproc.console.forms import FormInvalid, read_form
 from extproc.console.pages import page
 from extproc.console.parts import Parts, act_of, parts_of, store_failure
+from extproc.console.pending import Pending, begin_pending, forget_pending, pending_of
 from extproc.console.records import NOBODY, actor_of
 from extproc.console.saml_assertion import Expected
 from extproc.console.saml_codes import SamlCode, SamlRefused
@@ -20,30 +19,17 @@ from extproc.console.saml_person import recordable
 from extproc.console.saml_request import login_url, new_request_id, own_metadata
 from extproc.console.saml_response import assertion_of_response
 from extproc.console.session import (
-    LOGIN_COOKIE,
     SESSION_COOKIE,
     begin_session,
-    forget_login,
     forget_session,
     person_of_request,
-    set_login,
     set_session,
 )
 from extproc.console.verify import Accepted, Verifier, use_once
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Actor, EventCode
 
-LOGIN_SECONDS: Final = 600
-"""Between our request and the provider's answer."""
-_PURPOSE = "login"
 _PATH = re.compile(r"/(?![/\\])[A-Za-z0-9/._~!$&'()*+,;=:@%?-]{0,500}", re.ASCII)
-
-
-class _Login(msgspec.Struct, frozen=True, array_like=True):
-    """What this browser asked, and where it goes afterwards."""
-
-    request_id: str
-    to: str
 
 
 def own_path(text: str) -> str:
@@ -61,10 +47,9 @@ async def login(request: Request) -> Response:
     """To the identity provider; `to` is the page to come back to. Raises `Unavailable`."""
     parts = parts_of(request)
     now, request_id = parts.clock(), new_request_id()
-    asked = msgspec.json.encode(_Login(request_id, own_path(request.query_params.get("to", "/")))).decode()
     url = login_url(parts.provider.current(now), parts.settings, parts.signer, request_id, now)
     response = RedirectResponse(url, status_code=303)
-    set_login(response, parts.sealing.seal(_PURPOSE, asked, now + LOGIN_SECONDS), LOGIN_SECONDS)
+    begin_pending(request, response, Pending(request_id, own_path(request.query_params.get("to", "/")), now))
     return response
 
 
@@ -80,7 +65,7 @@ async def acs(request: Request) -> Response:
     accepted: Accepted | None = None
     try:
         form = await read_form(request)
-        asked = _asked(parts, request, now)
+        asked = pending_of(request, now)
         accepted = await asyncio.to_thread(_verify, parts, form.get("SAMLResponse", ""), asked, now)
         await asyncio.to_thread(use_once, parts.single_use, accepted, now)
         ends_at = min(now + parts.settings.session_seconds, accepted.assertion.session_ends_at or float("inf"))
@@ -92,15 +77,15 @@ async def acs(request: Request) -> Response:
         code = refused.code if isinstance(refused, SamlRefused) else SamlCode.NOT_A_RESPONSE
         refusal = act.refused(code.value, 403, _actor(accepted))
         await store_failure(parts, parts.login_failures, act, refusal, now)
-        response = page("The login is refused", f"{SamlRefused(code).sentence} (code: {code.value})", 403)
-        forget_login(response)
-        return response
+        return page("The login is refused", f"{SamlRefused(code).sentence} (code: {code.value})", 403)
     # Nobody has the session's secret yet: it is given out behind the record.
     await parts.log.store(act.done(EventCode.AUTH_LOGIN, _actor(accepted), 303, ends_at=int(ends_at)))
-    to = asked.to if asked else own_path(form.get("RelayState", "/"))
+    answered = _answered(asked, accepted)
+    to = answered.to if answered else own_path(form.get("RelayState", "/"))
     response = RedirectResponse(parts.settings.url + to, status_code=303)
     set_session(response, secret, max(1, int(ends_at - now)))
-    forget_login(response)
+    if answered is not None:
+        forget_pending(response, answered)
     return response
 
 
@@ -125,17 +110,16 @@ def _actor(accepted: Accepted | None) -> Actor:
     return actor_of(accepted.person, recordable(accepted.assertion.assertion_id))
 
 
-def _asked(parts: Parts, request: Request, now: float) -> _Login | None:
-    """What this browser asked; None where it has no living request of ours. Raises `SamlRefused(UNSOLICITED)`."""
-    opened = parts.sealing.open(_PURPOSE, request.cookies.get(LOGIN_COOKIE, ""), now)
-    if opened is not None:
-        return msgspec.json.decode(opened, type=_Login)
-    if not parts.settings.saml.allow_unsolicited:
+def _answered(asked: tuple[Pending, ...], accepted: Accepted) -> Pending | None:
+    """The one of this browser's logins; None where nobody asked."""
+    said = {each.in_response_to for each in accepted.assertion.confirmations}
+    return next((each for each in asked if each.request_id in said), None)
+
+
+def _verify(parts: Parts, posted: str, asked: tuple[Pending, ...], now: float) -> Accepted:
+    """Raises `SamlRefused` and `Unavailable`."""
+    if not asked and not parts.settings.saml.allow_unsolicited:
         raise SamlRefused(SamlCode.UNSOLICITED)
-    return None
-
-
-def _verify(parts: Parts, posted: str, asked: _Login | None, now: float) -> Accepted:
     settings, provider = parts.settings, parts.provider.current(now)
     try:
         data = base64.b64decode("".join(posted.split()), validate=True)
@@ -145,7 +129,7 @@ def _verify(parts: Parts, posted: str, asked: _Login | None, now: float) -> Acce
         issuer=provider.entity_id,
         audience=settings.saml.entity_id,
         recipient=settings.acs_url,
-        request_ids=frozenset(([asked.request_id] if asked else []) + [""] * settings.saml.allow_unsolicited),
+        request_ids=frozenset([each.request_id for each in asked] + [""] * settings.saml.allow_unsolicited),
         skew_seconds=settings.saml.skew_seconds,
     )
     find = functools.partial(assertion_of_response, recipient=settings.acs_url)

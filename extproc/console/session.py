@@ -12,7 +12,6 @@ from extproc.console.parts import Parts, parts_of
 from extproc.core.principal import Principal
 
 SESSION_COOKIE: Final = "__Host-extproc-session"
-LOGIN_COOKIE: Final = "__Host-extproc-login"
 """`__Host-`: sent over TLS (or to this machine) only, to this host only, and no other host can set it."""
 
 
@@ -43,12 +42,3 @@ def set_session(response: Response, secret: str, seconds: int) -> None:
 
 def forget_session(response: Response) -> None:
     response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
-
-
-def set_login(response: Response, sealed: str, seconds: int) -> None:
-    """`SameSite=None`: the identity provider's page posts the answer, and the cookie must come along."""
-    response.set_cookie(LOGIN_COOKIE, sealed, max_age=seconds, secure=True, httponly=True, samesite="none")
-
-
-def forget_login(response: Response) -> None:
-    response.delete_cookie(LOGIN_COOKIE, secure=True, httponly=True, samesite="none")

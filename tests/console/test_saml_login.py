@@ -12,6 +12,7 @@ from lxml import etree
 
 from extproc.audit.refusal import AuditRefused
 from extproc.console.failures import MAX_ADDRESSES, Failures
+from extproc.console.pending import LOGIN_COOKIE, LOGIN_SECONDS, MAX_PENDING
 from extproc.console.sealing import open_sealing
 from extproc.console.token import GRANT_TYPE
 from tests.console.conftest import World
@@ -122,7 +123,7 @@ async def test_cookies_are_of_this_host_only_and_out_of_reach_of_scripts(
 ) -> None:
     begun = await browser.get("/saml/login")
     login = begun.headers["set-cookie"]
-    assert login.startswith("__Host-extproc-login=")
+    assert login.startswith("__Host-extproc-login-_")
     assert {"HttpOnly", "Secure", "Path=/", "SameSite=none"} <= set(login.split("; "))
     spec = Spec(in_response_to=await ask(browser))
     done = await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
@@ -162,6 +163,29 @@ async def test_an_answer_belongs_to_the_browser_that_asked(world: World, browser
         assert (await thief.post("/saml/acs", data={"SAMLResponse": stolen})).status_code == 403
     assert world.refusals == ["unsolicited", "wrong_request"]
     assert (await browser.post("/saml/acs", data={"SAMLResponse": stolen})).status_code == 303
+
+
+async def test_logins_in_several_tabs_are_answered_in_any_order(world: World, browser: httpx.AsyncClient) -> None:
+    first, second = await ask(browser, "/first"), await ask(browser, "/second")
+    for number, (request_id, to) in enumerate([(first, "/first"), (second, "/second")]):
+        spec = Spec(in_response_to=request_id, assertion_id=f"_a{number}")
+        done = await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
+        assert (done.status_code, done.headers["location"]) == (303, f"https://console.example.org{to}")
+    assert not [name for name in browser.cookies if "login" in name]
+    assert (await browser.post("/saml/acs", data={"SAMLResponse": "x"})).status_code == 403
+    assert world.refusals == ["unsolicited"]
+
+
+async def test_a_browser_keeps_a_few_logins_and_the_newest(world: World, browser: httpx.AsyncClient) -> None:
+    asked = []
+    for _ in range(MAX_PENDING + 2):
+        world.now[0] += 1
+        asked.append(await ask(browser))
+    kept = [name for name in browser.cookies if "login" in name]
+    assert sorted(kept) == sorted(LOGIN_COOKIE + each[:17] for each in asked[2:])
+    world.now[0] += LOGIN_SECONDS
+    await ask(browser)
+    assert len([name for name in browser.cookies if "login" in name]) == 1
 
 
 async def test_a_login_that_was_begun_too_long_ago_is_begun_again(world: World, browser: httpx.AsyncClient) -> None:

@@ -172,7 +172,7 @@ PLANTS = (
     Plant(
         "saml: what nobody asked for is taken",
         "console/login.py",
-        "    if not parts.settings.saml.allow_unsolicited:\n",
+        "    if not asked and not parts.settings.saml.allow_unsolicited:\n",
         "    if parts is None:\n",
         LOGIN + "test_an_answer_belongs_to_the_browser_that_asked",
     ),
@@ -427,5 +427,26 @@ PLANTS = (
         "                return\n            self._owed",
         "                pass\n            self._owed",
         "tests/console/test_key_tending.py::test_a_key_that_could_not_be_recorded_is_recorded_later",
+    ),
+    Plant(
+        "saml: a second tab's login takes the place of the first",
+        "console/pending.py",
+        "        return LOGIN_COOKIE + self.request_id[:17]\n",
+        "        return LOGIN_COOKIE\n",
+        LOGIN + "test_logins_in_several_tabs_are_answered_in_any_order",
+    ),
+    Plant(
+        "saml: a login leads where another tab's was to lead",
+        "console/login.py",
+        "    return next((each for each in asked if each.request_id in said), None)\n",
+        "    return next((each for each in asked if said), None)\n",
+        LOGIN + "test_logins_in_several_tabs_are_answered_in_any_order",
+    ),
+    Plant(
+        "saml: a browser keeps logins without end",
+        "console/pending.py",
+        "        if name not in kept:\n",
+        "        if name not in kept and not kept:\n",
+        LOGIN + "test_a_browser_keeps_a_few_logins_and_the_newest",
     ),
 )
