@@ -150,6 +150,8 @@ def _match_unmet(match: Match, given: DecisionInput) -> Iterator[Unmet]:
         wanted = getattr(match, field.name)
         if wanted == getattr(_EVERYTHING, field.name):
             continue
+        if field.name == "any_case":  # is part of `models`
+            continue
         if field.name == "administers":
             if given.operation is Operation.MODEL_ADMIN:
                 yield Unmet("match.operations", "not named", given.operation.value)
@@ -157,7 +159,7 @@ def _match_unmet(match: Match, given: DecisionInput) -> Iterator[Unmet]:
         if isinstance(wanted, AtLeast):
             yield from _thresholds_unmet(wanted, given)
             continue
-        alone = replace(_EVERYTHING, **{field.name: wanted})
+        alone = replace(_EVERYTHING, any_case=match.any_case, **{field.name: wanted})
         if field.name == "models" and match.operations:  # a listing names no model
             alone = replace(alone, operations=(given.operation,))
         if not matches(alone, given):

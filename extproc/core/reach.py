@@ -12,7 +12,7 @@ def covers(wide: Match, narrow: Match) -> bool:
         and _holds_all(wide.subjects, narrow.subjects)
         and _holds_all(wide.operations, narrow.operations)
         and _globs_cover(wide.connections, narrow.connections)
-        and (_globs_cover(wide.models, narrow.models) and not _lists_without_model(wide, narrow))
+        and (_models_cover(wide, narrow) and not _lists_without_model(wide, narrow))
         and _is_lower(wide.at_least, narrow.at_least)
         and _holds_all(wide.kinds, narrow.kinds)
         and _spans_cover(wide.times, narrow.times)
@@ -25,7 +25,7 @@ def meet(one: Match, other: Match) -> bool:
         _share(one.operations, other.operations)
         and _share(one.kinds, other.kinds)
         and globs_meet(one.connections, other.connections)
-        and (globs_meet(one.models, other.models) or _both_list(one, other))
+        and (_models_meet(one, other) or _both_list(one, other))
         and (_share(one.subjects, other.subjects) or any("|" in each for each in one.subjects + other.subjects))
     )
 
@@ -53,6 +53,20 @@ def _glob_covers(wide: str, narrow: str) -> bool:
 def globs_meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Some text may match a glob of both; True where that cannot be told, and where one is empty."""
     return not one or not other or any(_glob_meets(a, b) for a in one for b in other)
+
+
+def _models_cover(wide: Match, narrow: Match) -> bool:
+    """Of names that are no ASCII, a `?` may stand for another number of characters in another case."""
+    if narrow.any_case and wide.models and "*" not in wide.models:
+        return wide.any_case and all(map(str.isascii, narrow.models)) and _globs_cover(wide.models, narrow.models)
+    return _globs_cover(wide.models, narrow.models)
+
+
+def _models_meet(one: Match, other: Match) -> bool:
+    if not (one.any_case or other.any_case):
+        return globs_meet(one.models, other.models)
+    folded, others = (tuple(map(str.casefold, match.models)) for match in (one, other))
+    return globs_meet(one.models, other.models) or globs_meet(folded, others)
 
 
 def _glob_meets(a: str, b: str) -> bool:

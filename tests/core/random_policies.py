@@ -71,7 +71,8 @@ matches = st.builds(
     Match,
     groups=_some(["analysts", "staff", "jobs"]),
     subjects=_some(["ann", "https://idp|bo|x", "x"]),
-    models=_some(["llama-*", "*-7b", "llama-3-8b"]),
+    models=_some(["llama-*", "*-7b", "llama-3-8b", "Llama-3-8B"]),
+    any_case=st.booleans(),
     operations=st.just(()) | st.lists(st.sampled_from(Operation), min_size=1, max_size=3).map(tuple),
     connections=_some(["small", "l*"]),
     at_least=st.builds(

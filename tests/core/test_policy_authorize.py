@@ -44,7 +44,8 @@ match = st.builds(
     Match,
     groups=some(("a", "b", "c")),
     subjects=some(("s", "i|s", "j|s", "t", "i|")),
-    models=some(("*", "m*", "m-?", "m-1", "x", "", "?", "M*")),
+    models=some(("*", "m*", "m-?", "m-1", "x", "", "?", "M*", "M-\u00df")),
+    any_case=st.booleans(),
     operations=some(OPERATIONS),
     connections=some(("*", "one", "t*")),
     at_least=least,
@@ -97,6 +98,10 @@ def oracle_glob(glob: str, text: str) -> bool:
     return at(0, 0)
 
 
+def oracle_model(glob: str, model: str, m: Match) -> bool:
+    return oracle_glob(glob, model) or (m.any_case and oracle_glob(glob.casefold(), model.casefold()))
+
+
 def oracle_matches(m: Match, q: DecisionInput) -> bool:
     who = {f"{q.principal.issuer}|{q.principal.subject}"}
     if "|" not in q.principal.subject:
@@ -109,7 +114,7 @@ def oracle_matches(m: Match, q: DecisionInput) -> bool:
         m.groups and not set(m.groups) & set(q.principal.groups),
         m.subjects and not set(m.subjects) & who,
         m.connections and not [g for g in m.connections if oracle_glob(g, q.connection)],
-        m.models and not listing and not [g for g in m.models if oracle_glob(g, q.facts.model)],
+        m.models and not listing and not [g for g in m.models if oracle_model(g, q.facts.model, m)],
         *((getattr(m.at_least, key) or 0) > counts[key] for key in counts),
     ]
     return not any(refusals)

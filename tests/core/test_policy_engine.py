@@ -19,16 +19,18 @@ from extproc.core.policy import (
     Obligations,
     Operation,
     Policy,
+    ResponseCounts,
     ShadowResult,
     StepUp,
     authorize,
+    judge_response,
     matches,
 )
 from extproc.core.policy import engine as engine_module
 from extproc.core.policy.condition import Condition
 from extproc.core.policy.index import MatchIndex, bits
 from extproc.core.policy_document import MAX_RULES, PolicyInvalid, parse_policy
-from tests.core.policy_texts import ALLOW, HOLD, document, given, parsed, rule
+from tests.core.policy_texts import ALLOW, HOLD, document, given, parsed, problems, rule
 from tests.core.test_policy_authorize import match, request
 
 SHADOW = {"mode": "shadow", "shadow_until": "2999-01-01"}
@@ -201,6 +203,35 @@ def test_sign_in_is_asked_for_where_nothing_else_allows() -> None:
         assert authorize(policy, given(max_tokens=10, person=fresh | person)).effect is Effect.DENY
     assert authorize(policy, given(max_tokens=9)).step_up is None
     assert authorize(policy, given(max_tokens=10, stream=True)).step_up is None
+
+
+@pytest.mark.parametrize("model", ["llama-3", "LLAMA-3", "Llama-3", "lLama-3"])
+def test_what_restricts_a_model_does_so_in_whatever_case_it_is_named(model: str) -> None:
+    """A server may take all of them for one model (Ollama); an allow rule allows what it names, letter by letter."""
+    named = {"models": ["other", "llama-3"]}
+    denied = parsed(ALLOW, rule("no", match=named))
+    assert authorize(denied, given(model=model)).rule == "no"
+    assert authorize(denied, given(model="llama-4")).effect is Effect.ALLOW
+    held = parsed(rule("yes", "allow", {"models": ["?????-3"]}), rule("h", "hold", named, hold=HOLD))
+    assert authorize(held, given(model=model)).effect is Effect.HOLD
+    shadow = parsed(ALLOW, rule("no", match=named, mode="shadow", shadow_until="2999-01-01"))
+    assert [each.rule for each in authorize(shadow, given(model=model)).shadow] == ["no"]
+    steps = [{"at": 1, "do": "deny"}]
+    budget = {"name": "b", "match": named, "count": "exchanges", "per": "person", "window": "1h", "steps": steps}
+    assert authorize(parsed(ALLOW, budgets=[budget]), given(model=model, budgets={"b": 1})).rule == "budget:b"
+    cut = {"name": "c", "effect": "cut", "match": named, "when": "response.events > 0"}
+    assert judge_response(parsed(ALLOW, response_rules=[cut]), given(model=model), ResponseCounts(events=1)).cut
+    elsewhere = rule("no", match={"models": ["another"]})
+    allowed = authorize(parsed(rule("yes", "allow", named), elsewhere), given(model=model))
+    assert (allowed.effect is Effect.ALLOW) is (model == "llama-3")
+
+
+def test_a_hold_meets_an_allow_of_the_same_model_in_another_case() -> None:
+    allow, held = ({"operations": ["chat"], "models": [model]} for model in ("LLAMA-3", "llama-3"))
+    other = held | {"models": ["llama-4"]}
+    assert parsed(rule("yes", "allow", allow), rule("h", "hold", held, hold=HOLD))
+    (found,) = problems(document(rule("yes", "allow", allow), rule("h", "hold", other, hold=HOLD)))
+    assert "no allow rule matches anything that it holds" in found.message
 
 
 def test_obligations_are_the_strictest_of_what_allows() -> None:

@@ -5,6 +5,7 @@ from tests.plants.plant import Plant
 BUDGETS = "tests/core/exchange/test_budgets.py::"
 DESK = "tests/approvals/test_budget_desk.py::"
 RULES = "tests/core/exchange/test_response_rules.py::"
+ENGINE = "tests/core/test_policy_engine.py::"
 PROFILES = "tests/core/test_policy_masking_profiles.py::"
 
 PLANTS = (
@@ -183,5 +184,33 @@ PLANTS = (
         "    if len(given) > MAX_LIMITS:\n",
         "    if False:\n",
         "tests/core/dialects/test_clamp.py::test_a_body_of_many_limits_is_refused",
+    ),
+    Plant(
+        "a deny by model is passed by in another case",
+        "core/policy/build.py",
+        'any_case="models" in match,',
+        "any_case=False,",
+        ENGINE + "test_what_restricts_a_model_does_so_in_whatever_case_it_is_named",
+    ),
+    Plant(
+        "an allow by model allows it in another case",
+        "core/policy/build.py",
+        "administers=bool(match.operations), any_case=False)",
+        "administers=bool(match.operations))",
+        ENGINE + "test_what_restricts_a_model_does_so_in_whatever_case_it_is_named",
+    ),
+    Plant(
+        "the index lets any rule match a model in any case",
+        "core/policy/index.py",
+        "(self._folded.accepting(name.casefold()) & self._any_case)",
+        "self._folded.accepting(name.casefold())",
+        ENGINE + "test_what_restricts_a_model_does_so_in_whatever_case_it_is_named",
+    ),
+    Plant(
+        "a hold is told to meet no allow of the same model in another case",
+        "core/reach.py",
+        "or globs_meet(folded, others)",
+        "or False",
+        ENGINE + "test_a_hold_meets_an_allow_of_the_same_model_in_another_case",
     ),
 )

@@ -82,6 +82,7 @@ class Builder:
             at_least=AtLeast(**match.get("at_least", {})),
             kinds=tuple(match.get("kinds", ())),
             times=tuple(build_span(span) for span in match.get("times", ())),
+            any_case="models" in match,
         )
 
     def _groups(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -107,7 +108,7 @@ class Builder:
 
 
 def _allowing(match: Match) -> Match:
-    return replace(match, administers=bool(match.operations))
+    return replace(match, administers=bool(match.operations), any_case=False)
 
 
 def build_known(known: Mapping[str, Any]) -> Known:

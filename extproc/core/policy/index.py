@@ -27,7 +27,7 @@ class MatchIndex:
         self._subjects = _Table(self._matches, lambda m: m.subjects)
         self._kinds = _Table(self._matches, lambda m: m.kinds)
         self._connections = lru_cache(_REMEMBERED)(_Globs(self._matches, lambda m: m.connections).accepting)
-        self._models = lru_cache(_REMEMBERED)(_Globs(self._matches, lambda m: m.models).accepting)
+        self._models = lru_cache(_REMEMBERED)(_Models(self._matches).accepting)
         self._any_listing = self._where(lambda m: Operation.MODEL_LIST in m.operations)
         self._thresholds = tuple(
             steps for each in fields(AtLeast) if (steps := _Steps(self._matches, each.name)).thresholds
@@ -110,6 +110,19 @@ class _Globs:
             if matches_glob(glob, name):
                 found |= having
         return found
+
+
+class _Models:
+    """Matches by names of models, as they are written and, where a match says so, in any case."""
+
+    def __init__(self, matches: Sequence[Match]) -> None:
+        self._written = _Globs(matches, lambda m: m.models)
+        self._folded = _Globs(matches, lambda m: tuple(map(str.casefold, m.models)))
+        self._any_case = sum(1 << at for at, match in enumerate(matches) if match.any_case)
+
+    def accepting(self, name: str) -> int:
+        found = self._written.accepting(name)
+        return found | (self._folded.accepting(name.casefold()) & self._any_case) if self._any_case else found
 
 
 class _Steps:

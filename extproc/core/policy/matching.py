@@ -21,7 +21,7 @@ def matches(match: Match, given: DecisionInput) -> bool:
         and (not match.connections or any(matches_glob(glob, given.connection) for glob in match.connections))
         and (
             not match.models
-            or any(matches_glob(glob, facts.model) for glob in match.models)
+            or any(matches_model(glob, facts.model, any_case=match.any_case) for glob in match.models)
             or (not facts.model and given.operation is Operation.MODEL_LIST and bool(match.operations))
         )
         and _reaches(match.at_least, given)
@@ -71,6 +71,11 @@ def is_within(span: TimeSpan, now_unix: float) -> bool:
 def matches_glob(glob: str, text: str) -> bool:
     """Whether all of `text` matches: `*` is any run of characters, `?` any one, the rest itself, case and all."""
     return glob == "*" or _compile_glob(glob).fullmatch(text) is not None
+
+
+def matches_model(glob: str, model: str, *, any_case: bool) -> bool:
+    """Whether the name of a model matches, with `any_case` in whatever case either of the two is written."""
+    return matches_glob(glob, model) or (any_case and matches_glob(glob.casefold(), model.casefold()))
 
 
 @functools.lru_cache(maxsize=4096)

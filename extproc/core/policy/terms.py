@@ -87,6 +87,8 @@ class Match:
     times: tuple[TimeSpan, ...] = ()
     administers: bool = True
     """False in an allow without `operations`: only a rule that says so lets a model server be administered."""
+    any_case: bool = False
+    """Models match in whatever case they are named, for to Ollama they are one: in all but allow rules."""
 
 
 @dataclass(frozen=True, slots=True)
