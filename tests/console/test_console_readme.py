@@ -1,7 +1,9 @@
 """What the README shows is what the console does: its snippets are parsed, its tables are the code's."""
 
+import base64
 import ipaddress
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,16 @@ def test_the_configuration_shows_every_key() -> None:
         return found
 
     assert missing(load_schema("config")["properties"]["console"], snippets()[0]["console"], "console") == []
+
+
+def test_the_command_encodes_an_assertion_with_any_base64(tmp_path: Path) -> None:
+    """No flag that only one system's base64 has, and what comes out is base64url in one line."""
+    (command,) = re.findall(r"assertion=\"\$\((.*)\)\"", README)
+    assert " -" not in command.partition("| tr")[0]
+    data = bytes(range(256)) * 3
+    (tmp_path / "assertion.xml").write_bytes(data)
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, check=True, timeout=20)
+    assert done.stdout == base64.urlsafe_b64encode(data)
 
 
 def test_the_table_of_codes_is_the_code_s() -> None:

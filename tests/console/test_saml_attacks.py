@@ -433,6 +433,19 @@ def _two_logins(root: etree._Element) -> None:
     root.find(f"{Q}AuthnStatement").addnext(copy.deepcopy(root.find(f"{Q}AuthnStatement")))
 
 
+def _no_login(root: etree._Element) -> None:
+    root.remove(root.find(f"{Q}AuthnStatement"))
+
+
+def _a_login_at_no_time(root: etree._Element) -> None:
+    del root.find(f"{Q}AuthnStatement").attrib["AuthnInstant"]
+
+
+def _a_login_in_no_way(root: etree._Element) -> None:
+    statement = root.find(f"{Q}AuthnStatement")
+    statement.remove(statement[0])
+
+
 def _local_time(root: etree._Element) -> None:
     root.find(f"{Q}Conditions").set("NotOnOrAfter", "2030-01-01T00:00:00+02:00")
 
@@ -452,7 +465,7 @@ def _nested_group(root: etree._Element) -> None:
 
 
 STRANGE = (
-    _condition, _bearer_from_later, _two_subjects, _two_names, _authorization, _two_logins, _local_time, _version_1,
+    _condition, _bearer_from_later, _two_subjects, _two_names, _authorization, _two_logins, _no_login, _a_login_at_no_time, _a_login_in_no_way, _local_time, _version_1,
     _name_in_pieces, _nested_group,
 )  # fmt: skip
 

@@ -449,4 +449,11 @@ PLANTS = (
         "        if name not in kept and not kept:\n",
         LOGIN + "test_a_browser_keeps_a_few_logins_and_the_newest",
     ),
+    Plant(
+        "saml: a login at no time is a login",
+        "console/saml_assertion.py",
+        '        authenticated_at=_time(statement, "AuthnInstant"),\n',
+        '        authenticated_at=_time(statement, "AuthnInstant") if "AuthnInstant" in statement.attrib else 0.0,\n',
+        ATTACKS + "test_what_is_not_known_is_refused_and_not_passed_over",
+    ),
 )
