@@ -104,6 +104,16 @@ def test_an_editor_finds_nothing_wrong_in_the_example(folder: Path) -> None:
         jsonschema.Draft202012Validator(schema).validate(document)
 
 
+def test_the_right_to_tell_the_cluster_is_bound_to_the_account_of_the_service() -> None:
+    role, binding = yaml.safe_load_all(block("apiVersion: rbac"))
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}]
+    group, _ = role["apiVersion"].split("/")
+    assert binding["roleRef"] == {"apiGroup": group, "kind": role["kind"], "name": role["metadata"]["name"]}
+    (account,) = binding["subjects"]
+    assert account["kind"] == "ServiceAccount"
+    assert {account["namespace"]} == {each["metadata"]["namespace"] for each in (role, binding)}
+
+
 def test_the_table_names_every_command_that_is_not_of_recordings() -> None:
     named = set(re.findall(r"^\| `(\w+)", PAGE.read_text("utf-8"), re.MULTILINE))
     described = set(re.findall(r"`extproc policy (\w+)`", PAGE.read_text("utf-8").replace("\n", " ")))

@@ -120,7 +120,7 @@ def test_a_token_as_the_provider_sends_it_becomes_the_principal(
 
 def test_the_table_of_refusals_says_what_happens() -> None:
     rows = re.findall(r"^\| .* \| (\d{3}) \| `(\w+)` \| `([\w.]+)` \|$", PAGE, re.MULTILINE)
-    assert len(rows) == 10
+    assert len(rows) == 11
     for status, code, record in rows:
         assert REFUSALS[Reason(code)].status == int(status)
         assert refusal_code(Reason(code)).value == record
