@@ -6,7 +6,7 @@ One record when one fails, one when it is back. Each request that fails meanwhil
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from extproc.console.parts import Parts
 from extproc.console.records import own_record
@@ -26,13 +26,20 @@ Check = Callable[[float], str]
 """What is wrong at a time in Unix seconds, in a word of ours; empty where nothing is. Blocking."""
 
 
+class Signal(Protocol):
+    """The metric of failing controls."""
+
+    def control_failure(self, control: str, *, failing: bool) -> None: ...
+
+
 class Controls:
     """Looks at each check until cancelled. What cannot be recorded now is tried again at the next look."""
 
-    def __init__(self, checks: Mapping[str, Check], append: Callable[[Record], object]) -> None:
+    def __init__(self, checks: Mapping[str, Check], append: Callable[[Record], object], signal: Signal) -> None:
         """`append` takes a record and raises `Unavailable` when it cannot."""
         self._checks = checks
         self._append = append
+        self._signal = signal
         self._failing: set[str] = set()
 
     async def run(self, clock: Callable[[], float]) -> None:
@@ -55,6 +62,7 @@ class Controls:
                 _log.error("the state of a control could not be recorded", extra={"event_code": code.value, **detail})
                 continue
             self._failing ^= {control}
+            self._signal.control_failure(control, failing=bool(cause))
             if cause:
                 _log.error("what logins rest on fails", extra=detail)
             else:

@@ -23,6 +23,7 @@ from extproc.console.app import build_app
 from extproc.console.connection import protocol_for
 from extproc.console.controls import Controls, checks_of
 from extproc.console.key_tending import KeyTending
+from extproc.console.metrics import ConsoleMetrics
 from extproc.console.parts import Parts
 from extproc.console.provider_file import ProviderFile
 from extproc.console.records import ConsoleLog, deliver_to
@@ -62,6 +63,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     if keys is not None and tending is not None:
         await asyncio.to_thread(tending.tend, time.time())
         keys.signing(time.time())
+    metrics = ConsoleMetrics.start(settings, console.metrics_port)
     database = open_database(settings.approvals.database)
     audit_keys = open_keys(settings.audit)
     journal = Journal.open(
@@ -74,20 +76,21 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         SingleUse(database),
         Sessions(database, console.idle_seconds),
         keys=keys,
-        log=ConsoleLog(journal),
+        log=ConsoleLog(journal, metrics.count),
         signer=signer,
     )
     try:
         with _shipping(settings.audit, audit_keys):
-            await _serve(parts, journal, tending)
+            await _serve(parts, journal, tending, metrics)
             await asyncio.to_thread(journal.close)
     finally:
         await asyncio.to_thread(journal.close)
         database.close()
+        await asyncio.to_thread(metrics.stop)
     return 1 if journal.failed else 0
 
 
-async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None) -> None:
+async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None, metrics: ConsoleMetrics) -> None:
     settings = parts.settings
     server = uvicorn.Server(
         uvicorn.Config(
@@ -108,7 +111,7 @@ async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None) -> 
             timeout_graceful_shutdown=10,
         )
     )
-    controls = Controls(checks_of(parts), journal.append_record)
+    controls = Controls(checks_of(parts), journal.append_record, metrics)
     beside = [
         asyncio.create_task(each)
         for each in (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock))

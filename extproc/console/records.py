@@ -69,8 +69,10 @@ def actor_of(person: Principal, token_id: str) -> Actor:
 class ConsoleLog:
     """The journal of this process, for its one event loop."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, stored: Callable[[Record], None]) -> None:
+        """`stored` is told of each record that is durable."""
         self._journal = journal
+        self._stored = stored
 
     async def store(self, record: Record) -> None:
         """Returns once the record is durable. Raises `Unavailable` when it never will be."""
@@ -84,6 +86,7 @@ class ConsoleLog:
         self._journal.append_record(record, done)
         if not await asyncio.shield(stored):
             raise Unavailable(Reason.AUDIT_UNAVAILABLE)
+        self._stored(record)
 
     def accepting(self) -> bool:
         """Whether anything new may begin."""

@@ -198,7 +198,7 @@ def _console(values: Values, folder: Path) -> ConsoleSettings:
         tls=_key_pair(tls, folder) if tls else None,
         token=_token(token, url) if token else None,
         proxies=tuple(ipaddress.ip_network(each) for each in values.get("proxies", ())),
-        **_plain(values, "address", "port"),
+        **_plain(values, "address", "port", "metrics_port"),
         **_whole_seconds(values, session="session", idle="idle"),
     )
 

@@ -7,6 +7,7 @@ from typing import Final
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+DEFAULT_PORT: Final = 8090
 MAX_TOKEN_SECONDS: Final = 900
 """A token cannot be taken back; this is how long a person who was locked out still gets through."""
 MFA_CONTEXTS: Final = (
@@ -74,13 +75,15 @@ class ConsoleSettings:
     """A folder: the key of sessions, and those that sign tokens."""
     saml: SamlSettings
     address: str = "127.0.0.1"
-    port: int = 8090
+    port: int = DEFAULT_PORT
     tls: KeyPair | None = None
     session_seconds: int = 8 * 3600
     idle_seconds: int = 900
     token: TokenSettings | None = None
     proxies: tuple[Network, ...] = ()
     """Whose `X-Forwarded-For` is believed."""
+    metrics_port: int = 0
+    """`/metrics` at `telemetry.metrics_address`; 0: none."""
 
     @property
     def acs_url(self) -> str:

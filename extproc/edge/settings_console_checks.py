@@ -8,7 +8,7 @@ from extproc.core.document import Report, quoted
 from extproc.core.issuer import is_trustworthy_url
 from extproc.core.schema import nearest
 from extproc.core.units import parse_duration
-from extproc.edge.settings_console import MAX_TOKEN_SECONDS
+from extproc.edge.settings_console import DEFAULT_PORT, MAX_TOKEN_SECONDS
 
 MAX_SKEW_SECONDS = 300
 """Beyond that it is not the clocks."""
@@ -31,6 +31,9 @@ def check_console(report: Report) -> None:
         hint = "give `console.tls`, or leave `address` out and let what ends TLS stand on the same machine"
         report.add((*_CONSOLE, "address"), "is reached from elsewhere without TLS", hint)
     _check_proxies(report)
+    metrics = report.sound((*_CONSOLE, "metrics_port"))
+    if metrics is not None and metrics == (report.sound((*_CONSOLE, "port")) or DEFAULT_PORT):
+        report.add((*_CONSOLE, "metrics_port"), "is the port of the console itself")
     _check_seconds(report, (*_CONSOLE, "session"), 60, MAX_SESSION_SECONDS)
     _check_seconds(report, (*_CONSOLE, "idle"), 60, MAX_IDLE_SECONDS)
     _check_seconds(report, (*_CONSOLE, "saml", "clock_skew"), 0, MAX_SKEW_SECONDS)

@@ -111,7 +111,7 @@ class Telemetry:
             reader.shutdown(timeout_millis=max(1.0, 1000 * (deadline - time.monotonic())))
 
     def _open_span_export(self, endpoint: str) -> list[CountedBatches]:
-        if not _exports("TRACES", endpoint):
+        if not exports("TRACES", endpoint):
             return []
         exporter = OTLPSpanExporter(endpoint=endpoint or None)
         self._exporters.append(exporter)
@@ -119,14 +119,14 @@ class Telemetry:
         return [CountedBatches(CountedExporter(exporter, lost), lost)]
 
     def _open_metric_export(self, endpoint: str) -> list[MetricReader]:
-        if not _exports("METRICS", endpoint):
+        if not exports("METRICS", endpoint):
             return []
         exporter = OTLPMetricExporter(endpoint=endpoint or None)
         self._exporters.append(exporter)
         return [PeriodicExportingMetricReader(exporter)]
 
 
-def _exports(signal: str, endpoint: str) -> bool:
+def exports(signal: str, endpoint: str) -> bool:
     """An endpoint is named, by the settings or the environment, and the signal is not turned off there."""
     if os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip() == "none":
         return False

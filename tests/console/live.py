@@ -83,19 +83,20 @@ class RealConsole:
     folder: Path
     config: Path
     url: str
+    metrics_port: int
     process: "subprocess.Popen[bytes]"
 
     @classmethod
     def start(cls, folder: Path, provider: RealProvider) -> "RealConsole":
         """Returns once it is ready."""
-        url, config = configure(folder, provider)
-        console = cls(folder, config, url, _spawn(folder, config))
+        url, metrics_port, config = configure(folder, provider)
+        console = cls(folder, config, url, metrics_port, _spawn(folder, config))
         console.wait_ready()
         return console
 
     def start_again(self) -> "RealConsole":
         """Another process by the same configuration."""
-        console = RealConsole(self.folder, self.config, self.url, _spawn(self.folder, self.config))
+        console = RealConsole(self.folder, self.config, self.url, self.metrics_port, _spawn(self.folder, self.config))
         console.wait_ready()
         return console
 
@@ -133,9 +134,9 @@ def _spawn(folder: Path, config: Path) -> "subprocess.Popen[bytes]":
         )
 
 
-def configure(folder: Path, provider: RealProvider) -> tuple[str, Path]:
-    """The console's URL and its configuration file, with everything that it names."""
-    port = free_port()
+def configure(folder: Path, provider: RealProvider) -> tuple[str, int, Path]:
+    """The console's URL, the port of its metrics, and its configuration file, with everything that it names."""
+    port, metrics_port = free_port(), free_port()
     url = f"https://127.0.0.1:{port}"
     provider.write_metadata(folder / "idp.xml")
     key, certificate = write_pem(folder, "server", _server_keys())
@@ -145,13 +146,14 @@ def configure(folder: Path, provider: RealProvider) -> tuple[str, Path]:
         console={
             "url": url,
             "port": port,
+            "metrics_port": metrics_port,
             "tls": {"certificate": str(certificate), "key": str(key)},
             "keys": "console",
             "saml": {"metadata": "idp.xml", "attributes": {"name": "displayName", "groups": "groups"}},
             "token": {"audience": "extproc"},
         },
     )
-    return url, config
+    return url, metrics_port, config
 
 
 def log_in(browser: httpx.Client) -> httpx.Response:

@@ -136,6 +136,14 @@ def test_the_real_provider_verifies_a_signed_request_and_no_other(tmp_path: Path
     assert "SAMLResponse" in answers[0].text
 
 
+def test_what_happens_is_counted_where_metrics_are_scraped(console: RealConsole) -> None:
+    exchange(console, "x")
+    text = httpx.get(f"http://127.0.0.1:{console.metrics_port}/metrics", trust_env=False).text
+    (line,) = [line for line in text.splitlines() if 'event="auth.fail"' in line and 'refused="not_xml"' in line]
+    assert line.startswith("extproc_console_events_total{")
+    assert float(line.rpartition(" ")[2]) >= 1
+
+
 def test_everything_is_in_a_log_that_verifies_beside_a_worker_s_and_after_a_kill(
     tmp_path_factory: pytest.TempPathFactory, provider: RealProvider
 ) -> None:
@@ -175,7 +183,7 @@ def test_everything_is_in_a_log_that_verifies_beside_a_worker_s_and_after_a_kill
 
 
 def test_a_console_that_cannot_start_says_why(tmp_path: Path, provider: RealProvider) -> None:
-    _, config = configure(tmp_path, provider)
+    _, _, config = configure(tmp_path, provider)
     (tmp_path / "idp.xml").write_text("<broken")
     ended = subprocess.run(
         [sys.executable, "-m", "extproc", "console", "--config", str(config)],

@@ -37,6 +37,7 @@ def test_the_configuration_means_what_it_says(tmp_path: Path) -> None:
     url = "https://console.example.org"
     assert settings.console == ConsoleSettings(
         url=url,
+        metrics_port=9470,
         proxies=(ipaddress.ip_network("127.0.0.1"),),
         keys=tmp_path / "console-keys",
         saml=SamlSettings(
@@ -84,6 +85,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a path": ({"url": "https://c.example/console"}, "console.url", "nothing behind it"),
     "no network": ({"proxies": ["10.1.2.3/16"]}, "console.proxies[0]", "is no network"),
     "every network": ({"proxies": ["10.0.0.1", "0.0.0.0/0"]}, "console.proxies[1]", "is every address"),
+    "the same port": ({"metrics_port": 8090}, "console.metrics_port", "port of the console itself"),
     "plain http": ({"url": "http://c.example"}, "console.url", "must be `https://host`"),
     "another address": ({"address": "0.0.0.0"}, "console.address", "without TLS"),
     "a long session": ({"session": "25h"}, "console.session", "60s to 86400s"),

@@ -24,7 +24,11 @@ class Looked:
         self.records: list[Record] = []
         self.broken = False
         self.world = world
-        self.controls = Controls(checks_of(world.parts), self.append)
+        self.failing: dict[str, bool] = {}
+        self.controls = Controls(checks_of(world.parts), self.append, self)
+
+    def control_failure(self, control: str, *, failing: bool) -> None:
+        self.failing[control] = failing
 
     def append(self, record: Record) -> None:
         if self.broken:
@@ -57,8 +61,10 @@ async def test_metadata_that_breaks_and_is_mended_is_recorded_once_each(world: W
     assert await looked.look() == []
     put(path, b"<broken")
     assert await looked.look() == [("control.failure", "saml-metadata", "unfit")]
+    assert looked.failing == {"saml-metadata": True}
     put(path, metadata(world.keys))
     assert await looked.look() == [("control.restored", "saml-metadata")]
+    assert looked.failing == {"saml-metadata": False}
 
 
 async def test_an_approval_store_that_is_away_and_back_is_recorded_once_each(

@@ -456,4 +456,18 @@ PLANTS = (
         '        authenticated_at=_time(statement, "AuthnInstant") if "AuthnInstant" in statement.attrib else 0.0,\n',
         ATTACKS + "test_what_is_not_known_is_refused_and_not_passed_over",
     ),
+    Plant(
+        "saml: the metric of a control that failed stays when it is back",
+        "console/controls.py",
+        "            self._signal.control_failure(control, failing=bool(cause))\n",
+        "            self._signal.control_failure(control, failing=True)\n",
+        CONTROLS + "test_metadata_that_breaks_and_is_mended_is_recorded_once_each",
+    ),
+    Plant(
+        "saml: refusals are counted without their code",
+        "console/metrics.py",
+        'str(record.detail.get("refused", ""))',
+        '""',
+        "tests/console/test_console_metrics.py::test_records_are_counted_by_event_and_code_and_controls_are_shown",
+    ),
 )
