@@ -13,6 +13,7 @@ _HEADINGS = ("THEN", "RULE", "NOW", "RULE", "EXCHANGES", "FOR EXAMPLE")
 UNSEEN = (
     "not seen: what this policy masks differently; findings are those of the masking of then, and no record has text",
     "not seen: requests that were refused before the policy was asked, for their token, address or body",
+    "not seen: whether what a rule obliges can be done for a request (obligation_unmet)",
     "an answer is judged by the counts at its end; one that was cut, by those at the cut",
 )
 """What no replay of records can tell."""

@@ -62,7 +62,7 @@ from extproc.core.hold import ENDED, Hold
 from extproc.core.identity import Principal
 from extproc.core.incoming import Incoming
 from extproc.core.inspection import WholeRequest, inspect
-from extproc.core.judgement import Judgement, judge
+from extproc.core.judgement import Judgement, Unmet, judge
 from extproc.core.ledger import Ledger
 from extproc.core.obliging import Obliged
 from extproc.core.policy import ApprovalFacts, Durability, Effect, StepUp
@@ -185,6 +185,8 @@ class Exchange:
         try:
             actions = self._dispatch(event)
         except ExchangeError as error:
+            if isinstance(error, Unmet):
+                self._ledger.judged(error.decision, error.given)
             actions = self._fail(error.reason, event.at)
         return (*self._settled(event.at), *actions) if self._budgeting.owes else actions
 
@@ -365,7 +367,7 @@ class Exchange:
             case Effect.HOLD:
                 return self._wait(judgement, at)
             case Effect.DENY if decision.step_up is not None:
-                return self._refuse(Reason.STEP_UP, at, text=decision.text, step_up=decision.step_up)
+                return self._refuse(Reason.STEP_UP, at, rule=decision.step_up.rule, step_up=decision.step_up)
             case Effect.DENY:
                 return self._deny(judgement, at)
 
@@ -427,7 +429,11 @@ class Exchange:
         return (ClaimGrant(self._hold.approval_id, self._judgement.request_digest),)
 
     def _wait_over(self, at: float) -> tuple[Action, ...]:
-        return self._refuse(self._hold.wait_over(self._ledger.unix(at)) if self._hold else Reason.INTERNAL, at)
+        if self._hold is None or self._judgement is None:
+            return self._fail(Reason.INTERNAL, at)
+        reason = self._hold.wait_over(self._ledger.unix(at))
+        text = self._judgement.decision.text if reason is Reason.APPROVAL_PENDING else ""
+        return self._refuse(reason, at, text=text)
 
     def _withdrawal(self, at: float) -> tuple[Action, ...]:
         """A hold whose client went away ends."""
@@ -567,6 +573,7 @@ class Exchange:
         at: float,
         *,
         text: str = "",
+        rule: str = "",
         nonce: str = "",
         retry_after_seconds: int = 0,
         step_up: StepUp | None = None,
@@ -583,12 +590,14 @@ class Exchange:
             self._ledger,
             reason,
             text=text,
-            rule=self._answer.cut_by,
+            rule=rule or self._answer.cut_by,
             approval_id=approval_id,
             nonce=nonce,
             retry_after_seconds=retry_after_seconds,
             step_up=step_up,
             mfa_classes=self._snapshot.mfa_classes.get(self._principal.issuer, ()) if self._principal else (),
+            mfa=self._principal is not None and self._principal.mfa,
+            approvals_url=self._snapshot.approvals_url,
         )
         status = self._refusal.status
         if self._storing.intended or self.phase is Phase.RESPONDING:  # its intent stands in the log: so does its end

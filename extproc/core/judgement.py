@@ -8,6 +8,7 @@ from extproc.core.inspection import Inspected
 from extproc.core.ledger import digest_request
 from extproc.core.obliging import Obliged, oblige, seal_original
 from extproc.core.policy import NO_COUNTS, Decision, DecisionInput, Effect, Obligations, authorize
+from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.trust import Masked, Sealed
 
@@ -28,14 +29,26 @@ class Judgement:
     """The original of a body with PANs, for the custodian; None where there is none, or it is not kept."""
 
 
+class Unmet(Malformed):
+    """What was decided cannot be carried out; the reason is that of what failed."""
+
+    def __init__(self, reason: Reason, decision: Decision, given: DecisionInput) -> None:
+        super().__init__(reason)
+        self.decision = decision
+        self.given = given
+
+
 def judge(
     snapshot: Snapshot, exchange_id: str, inspected: Inspected, budgets: Mapping[str, int] = NO_COUNTS
 ) -> Judgement:
-    """Decide a request, and do to it what the decision obliges. `budgets` as in `DecisionInput`."""
+    """Decide a request, and do to it what the decision obliges. `budgets` as in `DecisionInput`. Raises `Unmet`."""
     given = replace(inspected.given(), budgets=budgets)
     decision = authorize(snapshot.policy, given)
     denied = decision.effect is Effect.DENY
-    obliged = Obliged(inspected, Obligations()) if denied else oblige(snapshot, inspected, decision.obligations)
+    try:
+        obliged = Obliged(inspected, Obligations()) if denied else oblige(snapshot, inspected, decision.obligations)
+    except Malformed as failed:
+        raise Unmet(failed.reason, decision, given) from None
     sent = obliged.sent
     return Judgement(
         decision=decision,

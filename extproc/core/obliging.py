@@ -4,7 +4,7 @@ for what cannot be done, and then nothing goes on."""
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from extproc.core.dialects.clamp import clamp_answer
+from extproc.core.dialects.clamp import WITHOUT_TOKENS, clamp_answer
 from extproc.core.inspection import Inspected, inspect
 from extproc.core.masking.settings import Side
 from extproc.core.originals import OriginalPlace
@@ -41,11 +41,15 @@ def oblige(snapshot: Snapshot, inspected: Inspected, obligations: Obligations) -
         if count > inspected.findings.get(kind, 0)
     }
     clamped: tuple[str, ...] = ()
-    if obligations.max_tokens:
+    if _limits(inspected, obligations):
         body, clamped = _clamp(snapshot, sent, sent.body, obligations.max_tokens)
         sent = replace(sent, body=body, changed=sent.changed or bool(clamped))
     done = replace(obligations, max_tokens=obligations.max_tokens if clamped else 0, durability="")
     return Obliged(sent, done, clamped, further)
+
+
+def _limits(inspected: Inspected, obligations: Obligations) -> bool:
+    return obligations.max_tokens > 0 and inspected.request.operation not in WITHOUT_TOKENS
 
 
 def _masked_again(snapshot: Snapshot, inspected: Inspected, profile: str) -> Inspected:
@@ -79,7 +83,7 @@ def seal_original(
         return None
     masker = inspected.scanner.original_masker(Side.REQUEST, inspected.aliases, snapshot.digest_key)
     body = inspected.named(inspected.parsed.mask(masker).body)
-    if obligations.max_tokens:
+    if _limits(inspected, obligations):
         body, _ = _clamp(snapshot, inspected, body, obligations.max_tokens)
     original = masker.original(body)
     if original.data == inspected.body:

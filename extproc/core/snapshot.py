@@ -84,6 +84,8 @@ class Snapshot:
     """Those of the policy's masking profiles, by name."""
     mfa_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The `acr` values that an issuer gives for several factors, by issuer."""
+    approvals_url: str = ""
+    """Where an approval is looked at, with `{id}` for its id; empty: a client that waits is told none."""
 
     def limits_of(self, connection: Connection | None) -> Limits:
         """The bounds on what goes to this model server and comes from it; the deployment's where none is known."""

@@ -44,6 +44,7 @@ class PolicyInForce:
             limits=self.settings.limits,
             digest_key=self.digest_key,
             seal=self.seal,
+            approvals_url=self.settings.approvals_url,
         )
 
     def serve(self, connections: tuple[Connection, ...]) -> None:

@@ -52,6 +52,41 @@ PLANTS = (
         OBLIGED + "test_what_only_an_obliged_profile_finds_in_a_url_is_refused",
     ),
     Plant(
+        "a limit is asked of what no model writes",
+        "core/obliging.py",
+        "obligations.max_tokens > 0 and inspected.request.operation not in WITHOUT_TOKENS",
+        "obligations.max_tokens > 0",
+        OBLIGED + "test_where_no_model_writes_there_is_nothing_to_limit",
+    ),
+    Plant(
+        "what was decided is not recorded where it cannot be carried out",
+        "core/exchange.py",
+        "if isinstance(error, Unmet):",
+        "if False:",
+        OBLIGED + "test_a_limit_that_cannot_be_set_is_no_reason_to_go_on",
+    ),
+    Plant(
+        "who gave a second factor is asked for one",
+        "core/refusal.py",
+        "lacks_factor=step_up.mfa and not mfa",
+        "lacks_factor=step_up.mfa",
+        OBLIGED + "test_who_gave_a_second_factor_is_told_that_the_sign_in_is_too_old",
+    ),
+    Plant(
+        "who waits is not told what for",
+        "core/exchange.py",
+        "self._judgement.decision.text if reason",
+        '"" if reason',
+        OBLIGED + "test_who_waits_is_told_what_for_and_where",
+    ),
+    Plant(
+        "who waits is not told where",
+        "core/exchange.py",
+        "approvals_url=self._snapshot.approvals_url",
+        'approvals_url=""',
+        OBLIGED + "test_who_waits_is_told_what_for_and_where",
+    ),
+    Plant(
         "a custom tool has no name",
         "core/dialects/facts.py",
         '_NAMED_IN = ("function", "custom")',
@@ -68,8 +103,8 @@ PLANTS = (
     Plant(
         "an answer that a response rule refuses is said to be refused by the rule that allowed it",
         "core/exchange.py",
-        "rule=self._answer.cut_by",
-        'rule=""',
+        "rule=rule or self._answer.cut_by",
+        "rule=rule",
         RULES + "test_an_answer_that_is_read_whole_is_refused_before_it_leaves",
     ),
     Plant(
@@ -131,8 +166,8 @@ PLANTS = (
     Plant(
         "a limit on what has no body is passed by",
         "core/obliging.py",
-        "    if obligations.max_tokens:\n        body, clamped",
-        "    if obligations.max_tokens and sent.body:\n        body, clamped",
+        "    if _limits(inspected, obligations):\n        body, clamped",
+        "    if _limits(inspected, obligations) and sent.body:\n        body, clamped",
         OBLIGED + "test_an_obliged_limit_without_a_body_is_refused",
     ),
     Plant(

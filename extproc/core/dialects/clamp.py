@@ -23,6 +23,8 @@ _OF_OPERATION: dict[Operation, _Path] = {
     Operation.RESPONSES: ("max_output_tokens",),
     Operation.MESSAGES: ("max_tokens",),
 }
+WITHOUT_TOKENS = frozenset({Operation.EMBEDDINGS, Operation.TOKENIZE, Operation.MODEL_LIST, Operation.MODEL_ADMIN})
+"""Operations whose answers no model writes: there is nothing to limit."""
 _LIMITS = frozenset({*LIMITS, *OPEN_LIMITS})
 _OLLAMA: tuple[_Path, ...] = (("options", "num_predict"),)
 _OF_PATH: dict[str, tuple[_Path, ...]] = {

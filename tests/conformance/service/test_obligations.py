@@ -25,7 +25,7 @@ rules:
     match: {groups: [analysts]}
   - name: short-answers
     effect: allow
-    match: {groups: [analysts], models: [short], operations: [chat, text_completion, embeddings]}
+    match: {groups: [analysts], models: [short], operations: [chat, text_completion, generate]}
     obligations: {max_tokens: 16, masking: pseudonyms, retention: 30d}
   - name: safe-in-the-store
     effect: allow
@@ -74,12 +74,13 @@ def test_the_model_sees_the_limit_and_the_masks_of_the_obliged_profile(obliging)
 
 def test_where_there_is_no_limit_to_set_the_model_is_not_asked(obliging) -> None:
     answer = httpx.post(
-        obliging.guard.url + "/v1/embeddings",
-        json={"model": "short", "input": "never embedded"},
+        obliging.guard.url + "/v2/models/short/infer",
+        json={"inputs": [{"name": "t", "shape": [1], "datatype": "BYTES", "data": ["never embedded"]}]},
         headers=obliging.headers(),
         timeout=30,
     )
-    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "obligation_unmet")
+    assert answer.status_code == 403
+    assert "obligation_unmet" in answer.text
     assert obliging.upstream.requests("never embedded") == []
 
 

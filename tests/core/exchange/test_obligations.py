@@ -13,6 +13,7 @@ from extproc.core.exchange import Exchange
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings, Media, Style
 from extproc.core.policy import Decision, Effect, Obligations, StepUp
+from extproc.core.reasons import REFUSALS, Reason
 from extproc.core.record import Direction
 from extproc.core.trust import Secret, Unmasked
 
@@ -35,10 +36,11 @@ def obliged(monkeypatch: pytest.MonkeyPatch) -> Any:
         effect: Effect = Effect.ALLOW,
         step_up: StepUp | None = None,
         strict: MaskingSettings = STRICT,
+        text: str = "",
         **changes: Any,
     ) -> Play:
         decision = Decision(
-            effect, "rule", "", "sha256:test", HOLD if effect is Effect.HOLD else None,
+            effect, "rule", text, "sha256:test", HOLD if effect is Effect.HOLD else None,
             obligations=obligations, step_up=step_up,
         )  # fmt: skip
         monkeypatch.setattr("extproc.core.judgement.authorize", lambda policy, given: decision)
@@ -80,22 +82,40 @@ def test_a_request_within_the_limit_goes_on_as_it_came(obliged: Any) -> None:
 
 def test_a_limit_that_cannot_be_set_is_no_reason_to_go_on(obliged: Any) -> None:
     p = obliged(Obligations(max_tokens=10))
-    p.request_headers(path="/v1/embeddings")
+    p.request_headers(path="/v2/models/m/infer")
     p.verified()
-    p.body({"model": "m", "input": "text"})
+    p.body({"inputs": [{"name": "text_input", "shape": [1], "datatype": "BYTES", "data": ["text"]}]})
     assert not p.forwards
     (answer,) = p.answers
     assert answer.status == 403
-    assert json.loads(answer.body)["error"]["code"] == "obligation_unmet"
-    assert p.records[-1].event_code == "policy.deny"
+    error = json.loads(answer.body)["error"]
+    assert (error["code"], error["rule"]) == ("obligation_unmet", "rule")
+    record = p.records[-1]
+    assert record.event_code == "policy.deny"
+    assert (record.decision.obligations.max_tokens, record.decision.carried_out) == (10, None)
 
 
 def test_an_obliged_limit_without_a_body_is_refused(obliged: Any) -> None:
     p = obliged(Obligations(max_tokens=10))
-    p.request_headers(path="/v1/models", method="GET", eos=True)
+    p.request_headers(path="/v1/images", method="GET", eos=True)
     p.verified()
     assert not p.forwards
     assert p.answers[0].status == 403
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/tokenize"])
+def test_where_no_model_writes_there_is_nothing_to_limit(obliged: Any, path: str) -> None:
+    p = obliged(Obligations(max_tokens=10))
+    p.request_headers(path=path)
+    p.verified()
+    p.body({"model": "m", "input": "text", "prompt": "text"})
+    (forward,) = p.forwards
+    assert not forward.changed
+    assert intent(p).decision.carried_out is None
+    p = obliged(Obligations(max_tokens=10))
+    p.request_headers(path="/v1/models", method="GET", eos=True)
+    p.verified()
+    assert p.forwards
 
 
 def test_an_obliged_profile_masks_both_ways(obliged: Any) -> None:
@@ -201,10 +221,34 @@ def test_a_weak_sign_in_is_told_how_to_be_stronger(obliged: Any) -> None:
     challenge = dict(answer.headers)["www-authenticate"].decode()
     assert challenge.startswith('Bearer realm="extproc", error="insufficient_user_authentication"')
     assert ', max_age=3600, acr_values="urn:mfa urn:phr"' in challenge
-    assert json.loads(answer.body)["error"]["code"] == "step_up"
+    assert 'error_description="a second factor is required"' in challenge
+    error = json.loads(answer.body)["error"]
+    assert (error["code"], error["rule"]) == ("step_up", "strong-only")
+    assert error["message"] == REFUSALS[Reason.STEP_UP].sentence
     record = p.records[-1]
     assert (record.event_code, record.status_detail, record.http_status) == ("auth.fail", "step_up", 401)
     assert record.decision.step_up.rule == "strong-only"
+
+
+def test_who_gave_a_second_factor_is_told_that_the_sign_in_is_too_old(obliged: Any) -> None:
+    p = obliged(effect=Effect.DENY, step_up=StepUp("strong-only", mfa=True, max_age_seconds=3600.0))
+    p.request_headers()
+    p.verified(replace(PRINCIPAL, mfa=True))
+    p.body(CHAT)
+    challenge = dict(p.answers[0].headers)["www-authenticate"].decode()
+    assert 'error_description="a more recent sign-in is required"' in challenge
+
+
+def test_who_waits_is_told_what_for_and_where(obliged: Any) -> None:
+    p = obliged(effect=Effect.HOLD, text="Bulk work is looked at first.", approvals_url="https://console/a/{id}?x=1")
+    p.forwarded(CHAT)
+    opened = p.approval(ApprovalState.PENDING, approval_id="apr-ex-1")
+    p.feed(ev.ApprovalSeen(opened, p.tick()))
+    p.feed(ev.DeadlinePassed(p.tick()))
+    (answer,) = p.answers
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["message"]) == (202, "Bulk work is looked at first.")
+    assert error["approval_url"] == "https://console/a/apr-ex-1?x=1"
 
 
 def test_a_sign_in_that_is_too_old_is_told_so_without_classes(obliged: Any) -> None:
