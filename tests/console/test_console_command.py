@@ -1,14 +1,19 @@
 """`extproc console` and `rotate-keys`: wrong use ends with 2 and a sentence that says what to do."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from extproc.audit.keys.keys import AuditKeys
 from extproc.cli.main import main
 from tests.audit.configured import write_config
+from tests.console.idp import Keys, ec_keys, write_metadata
+from tests.console.live import ROOT, write_pem
 
 CONSOLE: dict[str, Any] = {"url": "https://c.example", "keys": "console", "saml": {"metadata": "idp.xml"}}
 TOKEN = CONSOLE | {"token": {"audience": "extproc"}}
@@ -52,3 +57,16 @@ def test_a_rotation_that_cannot_be_recorded_says_so(tmp_path: Path) -> None:
     assert code == 2
     assert "the keys are rotated, and that could not be recorded" in output
     assert len(list((tmp_path / "console").glob("token-*.pem"))) == 1
+
+
+def test_a_key_that_cannot_sign_requests_is_told_with_its_place(tmp_path: Path) -> None:
+    write_metadata(tmp_path / "idp.xml", ec_keys())
+    key, certificate = write_pem(tmp_path, "sp", Keys.make(ec.generate_private_key(ec.SECP256K1())))
+    saml = {"metadata": "idp.xml", "signing": {"certificate": str(certificate), "key": str(key)}}
+    config = write_config(tmp_path, console=CONSOLE | {"saml": saml})
+    ended = subprocess.run(
+        [sys.executable, "-m", "extproc", "console", "--config", str(config)],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("console.saml.signing: the key is neither RSA of 2048 bits")

@@ -470,4 +470,11 @@ PLANTS = (
         '""',
         "tests/console/test_console_metrics.py::test_records_are_counted_by_event_and_code_and_controls_are_shown",
     ),
+    Plant(
+        "saml: a key that cannot sign requests ends the console in a traceback",
+        "cli/console.py",
+        "    except SignerUnfit as error:\n",
+        "    except ZeroDivisionError as error:\n",
+        "tests/console/test_console_command.py::test_a_key_that_cannot_sign_requests_is_told_with_its_place",
+    ),
 )
