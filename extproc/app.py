@@ -31,6 +31,7 @@ from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.credential_files import CONTROL as CREDENTIALS
 from extproc.edge.credential_files import CredentialFiles
 from extproc.edge.direct import DIRECT
 from extproc.edge.gate import read_or_create_gate
@@ -108,6 +109,7 @@ class Worker:
     async def _serve(self, in_force: PolicyInForce, journal: Journal, keys: AuditKeys, telemetry: Telemetry) -> None:
         settings = self._settings
         policies = PolicyControl(in_force, journal, telemetry, self._events)
+        telemetry.control_failure(CREDENTIALS, failing=False)
         policies.begin(await asyncio.to_thread(policies.file.load))
         gate_secret = read_or_create_gate(settings.run_directory)
         store = await self._approvals(keys)

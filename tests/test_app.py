@@ -1,6 +1,7 @@
 """What a worker does with a new policy: recorded, in force for new exchanges, and no reason to end."""
 
 import asyncio
+import hashlib
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -118,6 +119,40 @@ def test_a_bad_policy_is_a_control_failure_until_a_good_one_comes(world: World) 
     codes = [code for code, _, _ in world.journal.records[2:]]
     assert codes == ["admin.policy_change", "control.restored", "admin.policy_change"]
     assert world.telemetry.failing == [True, True, False]
+
+
+def test_a_policy_file_that_is_back_as_it_was_is_no_change(world: World) -> None:
+    """Only the control is restored: no record of a change, and the policy gets no younger."""
+    world.fail()
+    world.change(world.old)
+    assert [code for code, _, _ in world.journal.records] == ["control.failure", "control.restored"]
+    assert world.telemetry.digests == []
+    assert world.telemetry.failing == [True, False]
+
+
+async def test_the_record_of_a_refused_policy_says_which_and_where(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its digest, the line, and the part of the document; no key or value of it. The log has file and hint."""
+    file = world.control.file
+    refused = TEXT.format("x").replace("effect:", "efect:").encode()
+    world.in_force.settings.policy_file.write_bytes(refused)
+    await file._take(file._look())
+    (detail,) = world.journal.details
+    digest = f"sha256:{hashlib.sha256(refused).hexdigest()}"
+    assert {key: detail[key] for key in detail if key != "problems"} == {
+        "control": "policy", "refused_digest": digest, "path": "rules[0]", "line": 5, "column": 5,
+    }  # fmt: skip
+    (line,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert vars(line)["file"] == str(world.in_force.settings.policy_file)
+    assert any("did you mean `effect`" in problem for problem in vars(line)["problems"])
+    assert any("did you mean `effect`" in problem for problem in world.in_force.status(file).problems)
+    world.in_force.settings.policy_file.write_text("secret_word: 1\n")
+    await file._take(file._look())
+    assert "path" not in world.journal.details[1]
+    world.in_force.settings.policy_file.unlink()
+    await file._take(file._look())
+    assert "refused_digest" not in world.journal.details[2]
 
 
 def test_a_journal_that_is_full_keeps_no_policy_from_being_replaced(world: World) -> None:

@@ -48,6 +48,7 @@ class IdentityControl:
         self._noted: frozenset[str] = frozenset()
 
     async def run(self) -> None:
+        self._signal.control_failure(CONTROL, failing=False)
         while True:
             self.look()
             await asyncio.sleep(LOOK_SECONDS)

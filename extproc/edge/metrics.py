@@ -211,9 +211,9 @@ class Metrics:
         self._policy = _PolicyInForce(digest, loaded_unix)
 
     def control_failure(self, control: str, *, failing: bool) -> None:
+        """One that has not failed is told too, so that it is counted from 0."""
         name = self._names.controls(control)
-        if failing and not self._failing.get(name, False):
-            self._failures.add(1, name)
+        self._failures.add(int(failing and not self._failing.get(name, False)), name)
         self._failing[name] = failing
 
     def observe(self, gauge: Gauge, read: Callable[[], float]) -> None:

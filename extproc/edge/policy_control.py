@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from extproc.core.document import Problem
 from extproc.core.policy import Policy
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome, Record
+from extproc.core.schema import load_schema
 from extproc.edge.kubernetes_events import Notice
 from extproc.edge.policy_file import Fitness, PolicyFile, places_of
 from extproc.edge.policy_in_force import PolicyInForce, own_record
@@ -60,6 +62,16 @@ class _Event:
         )
 
 
+def _first_place(problems: tuple[Problem, ...]) -> dict[str, str | float | bool]:
+    """Where the first problem is. No text of the document: of its path only the part, and which one of a list."""
+    if not problems:
+        return {}
+    part = re.match(r"\w+(\[\d+\])?", problems[0].path)
+    known = part is not None and part[0].partition("[")[0] in load_schema("policy")["properties"]
+    place: dict[str, str | float | bool] = {"line": problems[0].line, "column": problems[0].column}
+    return place | ({"path": part[0]} if part is not None and known else {})
+
+
 class PolicyControl:
     """Puts in force what its `file` finds.
 
@@ -85,16 +97,22 @@ class PolicyControl:
         if policy.digest != named:
             self._note(EventCode.ADMIN_POLICY_CHANGE, Outcome.SUCCEEDED, policy, previous_digest=named)
         self._put(policy)
+        self._signal.control_failure(CONTROL, failing=False)
 
     def changed(self, policy: Policy) -> None:
-        """Another policy, or the one in force once more, after a failure."""
+        """Another policy, or the one in force once more, after a failure: that is no change, and it gets no younger."""
         before = self._in_force.get().policy.digest
-        self._note(EventCode.ADMIN_POLICY_CHANGE, Outcome.SUCCEEDED, policy, previous_digest=before)
-        self._put(policy)
+        if policy.digest != before:
+            self._note(EventCode.ADMIN_POLICY_CHANGE, Outcome.SUCCEEDED, policy, previous_digest=before)
+            self._put(policy)
         if self._failing:
             self._failing = False
             self._note(EventCode.CONTROL_RESTORED, Outcome.SUCCEEDED, policy, control=CONTROL)
             self._signal.control_failure(CONTROL, failing=False)
+        if policy.digest == before:
+            self._teller.tell(Notice("PolicyReturned", f"the policy {policy.digest} stays in force", warning=False))
+            _log.info("the file is again the policy in force", extra={"policy_digest": policy.digest})
+            return
         self._teller.tell(Notice("PolicyReplaced", f"the policy {policy.digest} is in force", warning=False))
         _log.info("policy replaced", extra={"policy_digest": policy.digest})
 
@@ -102,12 +120,21 @@ class PolicyControl:
         """A policy that is none. The last good one stays."""
         self._failing = True
         current = self._in_force.get().policy
-        self._note(EventCode.CONTROL_FAILURE, Outcome.FAILED, current, control=CONTROL, problems=len(problems))
+        self._note(
+            EventCode.CONTROL_FAILURE,
+            Outcome.FAILED,
+            current,
+            control=CONTROL,
+            problems=len(problems),
+            **_first_place(problems),
+            **({"refused_digest": self.file.refused_digest} if self.file.refused_digest else {}),
+        )
         self._signal.control_failure(CONTROL, failing=True)
         places = places_of(problems)
         told = f"the new policy is refused; {current.digest} stays in force: {'; '.join(places)}"
         self._teller.tell(Notice("PolicyRefused", told, warning=True))
-        _log.error("the new policy is refused; the last good one stays", extra={"problems": places})
+        file = str(self._in_force.settings.policy_file)
+        _log.error("the new policy is refused; the last good one stays", extra={"file": file, "problems": places})
 
     async def run(self) -> None:
         """Watch the file, and record what is owed, until cancelled."""

@@ -66,7 +66,7 @@ class Fitness:
 
 def places_of(problems: tuple[Problem, ...]) -> tuple[str, ...]:
     """The first problems as one line each, for logs and events; `policy check` and `policy test` show all."""
-    return tuple(f"{each.line}:{each.column}: {each.path}: {each.message}" for each in problems[:MAX_PLACES])
+    return tuple(str(each) for each in problems[:MAX_PLACES])
 
 
 def load_policy(path: Path, fitness: Fitness) -> Policy:
@@ -106,6 +106,8 @@ class PolicyFile:
         """When the file was looked at last."""
         self.problems: tuple[Problem, ...] = ()
         """Of the file as it is now; none while it is the policy in force."""
+        self.refused_digest = ""
+        """`sha256:…` of what the file holds where that was refused; empty where it is in force or cannot be read."""
 
     @property
     def failing(self) -> bool:
@@ -155,9 +157,11 @@ class PolicyFile:
             policy = await asyncio.to_thread(self._parse, content)
         except PolicyInvalid as invalid:
             self._judged, self._failing, self.problems = content, True, invalid.problems
+            self.refused_digest = "" if content.failure else f"sha256:{content.key}"
             self._on_failure(invalid.problems)
         else:
             self._judged, self._failing, self.problems = content, False, ()
+            self.refused_digest = ""
             self._on_change(policy)
 
     def _look(self) -> _Content:

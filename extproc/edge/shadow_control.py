@@ -31,6 +31,7 @@ class ShadowControl:
         self._noted: frozenset[str] = frozenset()
 
     async def run(self) -> None:
+        self._signal.control_failure(CONTROL, failing=False)
         while True:
             self.look(datetime.now(UTC).date())
             await asyncio.sleep(LOOK_SECONDS)

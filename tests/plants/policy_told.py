@@ -2,6 +2,8 @@
 
 from tests.plants.plant import Plant
 
+APP = "tests/test_app.py::"
+METRICS = "tests/edge/telemetry/test_metrics.py::"
 PIPELINE = "tests/core/test_pipeline_page.py::"
 
 PLANTS = (
@@ -11,5 +13,40 @@ PLANTS = (
         '"extproc @ git+https://git.example.com/security/extproc@0123456789abcdef0123456789abcdef01234567"',
         "extproc",
         PIPELINE + "test_the_pipeline_installs_one_commit_of_a_repository_and_nothing_by_a_name_of_the_index",
+    ),
+    Plant(
+        "told: a policy file that is back as it was is a change",
+        "edge/policy_control.py",
+        "        if policy.digest != before:\n",
+        "        if policy.digest:\n",
+        APP + "test_a_policy_file_that_is_back_as_it_was_is_no_change",
+    ),
+    Plant(
+        "told: the record of a refused policy does not say which",
+        "edge/policy_file.py",
+        'self.refused_digest = "" if content.failure else f"sha256:{content.key}"',
+        'self.refused_digest = ""',
+        APP + "test_the_record_of_a_refused_policy_says_which_and_where",
+    ),
+    Plant(
+        "told: the record of a refused policy holds a key of it",
+        "edge/policy_control.py",
+        "if part is not None and known else {}",
+        "if part is not None else {}",
+        APP + "test_the_record_of_a_refused_policy_says_which_and_where",
+    ),
+    Plant(
+        "told: a worker's log keeps the nearest name to itself",
+        "edge/policy_file.py",
+        "    return tuple(str(each) for each in problems[:MAX_PLACES])\n",
+        '    return tuple(f"{each.line}:{each.path}: {each.message}" for each in problems[:MAX_PLACES])\n',
+        APP + "test_the_record_of_a_refused_policy_says_which_and_where",
+    ),
+    Plant(
+        "told: a control that has not failed has no counter",
+        "edge/metrics.py",
+        "        self._failures.add(int(failing and not self._failing.get(name, False)), name)\n",
+        "        if failing and not self._failing.get(name, False):\n            self._failures.add(1, name)\n",
+        METRICS + "test_a_control_that_has_not_failed_is_counted_from_0",
     ),
 )

@@ -138,6 +138,15 @@ def test_a_control_failure_opens_once_and_closes(start: Any, free_port: int) -> 
     assert values(scrape(free_port), "extproc_control_failing") == {labels: 0}
 
 
+def test_a_control_that_has_not_failed_is_counted_from_0(start: Any, free_port: int) -> None:
+    telemetry = start(metrics_port=free_port)
+    telemetry.control_failure("policy", False)
+    text = scrape(free_port)
+    labels = (("control", "policy"),)
+    assert values(text, "extproc_control_failing") == {labels: 0}
+    assert values(text, "extproc_control_failures_total") == {labels: 0}
+
+
 def test_each_worker_has_a_port_of_its_own(start: Any, free_port: int) -> None:
     start(metrics_port=free_port - 1, worker=1).set_policy("none", time.time())
     assert 'extproc_worker="1"' in scrape(free_port)
