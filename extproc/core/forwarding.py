@@ -33,7 +33,7 @@ _WITHHELD = frozenset({"accept-encoding", "baggage", "x-user", "x-remote-user", 
 _OVERRIDES = frozenset(
     {
         "x-http-method", "x-http-method-override", "x-method-override", "x-original-uri", "x-original-url",
-        "x-rewrite-url",
+        "x-rewrite-url", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-uri", "forwarded",
     }
 )  # fmt: skip
 # Framing and routing: a changed value would break the exchange, and none of them is free text.

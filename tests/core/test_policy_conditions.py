@@ -108,6 +108,12 @@ WRONG = {
         "joins texts or lists within a loop",
         "what it costs doubles with each",
     ),
+    "growth of chains": (
+        "[request.model].map(m, [m, m]).map(m, [m, m]).map(m, [m, m]).exists(m, m == m)",
+        34,
+        "is a chain of more than 2 loops",
+        "may double with each",
+    ),
     "growth of lists": (
         "request.tool_names.map(t, [t] + [t]).size() > 4",
         30,

@@ -127,6 +127,13 @@ PLANTS = (
         WHEN + "test_what_is_wrong_stands_at_its_column_with_a_caret[loops]",
     ),
     Plant(
+        "a list that doubles in each of many loops is taken",
+        "core/policy/cel_syntax.py",
+        "    if before == _MAX_CHAIN:",
+        "    if before == 99:",
+        WHEN + "test_what_is_wrong_stands_at_its_column_with_a_caret[growth of chains]",
+    ),
+    Plant(
         "a text that doubles in each of many loops is taken",
         "core/policy/cel_syntax.py",
         "if node.id in joining and",

@@ -129,7 +129,7 @@ def _parts(document: dict[str, object]) -> Iterator[dict[str, object]]:
         if isinstance(part, list) and any(isinstance(each, dict) for each in part):
             raise Malformed(Reason.BODY_MALFORMED)  # limits for each item of a batch: nothing here reads them
         if isinstance(part, dict):
-            yield part
+            yield from _parts(part)
 
 
 def _model(operation: Operation, document: dict[str, object], parts: list[dict[str, object]]) -> str:
@@ -141,7 +141,12 @@ def _model(operation: Operation, document: dict[str, object], parts: list[dict[s
     if any(value != given[0] for value in given):  # which of them counts is the server's choice
         raise Malformed(Reason.BODY_MALFORMED)
     value = given[0] if given else ""
-    if not isinstance(value, str) or len(value) > MAX_MODEL_CHARACTERS or not value.isprintable():
+    if (
+        not isinstance(value, str)
+        or len(value) > MAX_MODEL_CHARACTERS
+        or not value.isprintable()
+        or value != value.strip()
+    ):
         raise Malformed(Reason.BODY_MALFORMED)
     return value
 

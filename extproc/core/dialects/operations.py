@@ -30,6 +30,7 @@ class Table:
     def __init__(self, routes: Iterable[Route]) -> None:
         """Raises `ValueError` for a method and path that is there twice."""
         self.routes = tuple(routes)
+        self._methods = frozenset(route.method for route in self.routes)
         self._exact: dict[tuple[str, str], Route] = {}
         self._patterns: dict[tuple[str, str], list[tuple[re.Pattern[str], Route]]] = {}
         for route in self.routes:
@@ -49,6 +50,14 @@ class Table:
         patterns = self._patterns.get((method, _first_segment(path)), ())
         route = next((found for pattern, found in patterns if pattern.fullmatch(path)), None)
         return self.find("GET", path) if route is None and method == "HEAD" else route
+
+    def administers(self, path: str) -> bool:
+        """Whether some method administers a server at this path."""
+        return any(
+            route.operation is Operation.MODEL_ADMIN
+            for method in self._methods
+            if (route := self.find(method, path)) is not None
+        )
 
 
 def _first_segment(path: str) -> str:

@@ -9,6 +9,7 @@ from extproc.core.reasons import Malformed, Reason
 from extproc.core.snapshot import ANY_DIALECT
 
 MAX_MODEL_CHARACTERS = 256
+_READING = frozenset({"GET", "HEAD"})
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 # Without `;`: some servers take what follows off, others do not.
 _PLAIN = re.compile(r"/[!$%&'()*+,\-./0-9:=@A-Z_a-z~]*\Z")
@@ -52,6 +53,8 @@ def find_operation(method: str, path: str, dialect: str = ANY_DIALECT) -> Operat
     bare = path.rstrip("/") or "/"
     route = TABLE.find(method, bare)
     if route is None:
+        if method not in _READING and TABLE.administers(bare):  # some servers hand any method to one function
+            return Operation.MODEL_ADMIN
         if bare != bare.lower() and TABLE.find(method, bare.lower()) is not None:
             raise Malformed(Reason.PATH_INVALID)
         return Operation.UNKNOWN

@@ -23,6 +23,7 @@ _JOININGS: Final = frozenset({"add_string", "add_bytes", "add_list"})
 MAX_LOOKED_THROUGH: Final = 128
 """Items of a list that each round of a loop may look through; `in` compares one after the other, 70 ns each."""
 _WRITTEN: Final = frozenset({"list_expr", "struct_expr"})
+_MAX_CHAIN: Final = 2
 _LOOP_PARTS: Final = ("loop_condition", "loop_step", "result")
 
 
@@ -63,6 +64,10 @@ def check_syntax(
         errors.append(ConditionError("is a loop within a loop", "what it costs grows with what is sent: use one", at))
     else:
         errors += _check_looks(checked, sizes)
+    if chain := _chain_of_loops(checked.expression, 0):
+        hint = "what it costs may double with each: write it as one or two"
+        at = checked.places.get(chain.id, 0)
+        errors.append(ConditionError(f"is a chain of more than {_MAX_CHAIN} loops", hint, at))
     if grows := next(_joins_in_loops(checked.expression, checked.joining), None):
         hint = "what it costs doubles with each: compare the parts"
         errors.append(ConditionError("joins texts or lists within a loop", hint, checked.places.get(grows.id, 0)))
@@ -150,6 +155,18 @@ def _loop_in_loop(node: Any, *, inside: bool) -> Any | None:
         return found
     parts = (getattr(loop, part) for part in _LOOP_PARTS)
     return next((found for part in parts if (found := _loop_in_loop(part, inside=True))), None)
+
+
+def _chain_of_loops(node: Any, before: int) -> Any | None:
+    """A loop over the result of a loop, and so on, longer than is taken."""
+    if node.WhichOneof("kind") != "comprehension_expr":
+        return next((found for child in _children(node) if (found := _chain_of_loops(child, before))), None)
+    if before == _MAX_CHAIN:
+        return node
+    loop = node.comprehension_expr
+    if found := _chain_of_loops(loop.iter_range, before + 1):
+        return found
+    return next((found for part in _LOOP_PARTS if (found := _chain_of_loops(getattr(loop, part), 0))), None)
 
 
 def _joins_in_loops(expression: Any, joining: frozenset[int]) -> Iterator[Any]:

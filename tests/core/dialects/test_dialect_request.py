@@ -73,6 +73,8 @@ def test_facts_of_other_dialects() -> None:
         {"model": ["m"]},
         {"model": "a\nb"},
         {"model": "m" * 257},
+        {"model": " m"},
+        {"model": "m "},
         {"stream": "true"},
         {"stream": 1},
         {"stream": []},
