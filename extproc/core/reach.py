@@ -72,7 +72,13 @@ def _models_meet(one: Match, other: Match) -> bool:
 def _glob_meets(a: str, b: str) -> bool:
     if _is_literal(a):
         return matches_glob(b, a)
-    return matches_glob(a, b) if _is_literal(b) else True
+    return matches_glob(a, b) if _is_literal(b) else _ends_agree(a, b) and _ends_agree(a[::-1], b[::-1])
+
+
+def _ends_agree(a: str, b: str) -> bool:
+    """No character in front of the first `*` of both contradicts."""
+    fixed = zip(a.partition("*")[0], b.partition("*")[0], strict=False)
+    return all(one == other or "?" in (one, other) for one, other in fixed)
 
 
 def _is_literal(glob: str) -> bool:

@@ -34,7 +34,6 @@ class Checked:
     expression: Any
     places: dict[int, int]
     variables: frozenset[str]
-    group_names: tuple[tuple[str, int], ...]
     joining: frozenset[int]
     """Nodes that join two texts or lists."""
 
@@ -46,7 +45,7 @@ def parse_checked(serialized: bytes) -> Checked:
     named = (each.name for each in checked.reference_map.values() if not each.overload_id)
     variables = frozenset(name for name in named if name.split(".")[0] in _NAMES)
     joining = frozenset(at for at, each in checked.reference_map.items() if not _JOININGS.isdisjoint(each.overload_id))
-    return Checked(checked.expr, places, variables, tuple(_group_names(checked.expr, places)), joining)
+    return Checked(checked.expr, places, variables, joining)
 
 
 def check_syntax(
@@ -132,23 +131,10 @@ def _wrong_pattern(pattern: str) -> str:
     return ""
 
 
-def _group_names(expression: Any, places: dict[int, int]) -> Iterator[tuple[str, int]]:
-    for node in _walk(expression):
-        if node.WhichOneof("kind") == "call_expr" and node.call_expr.function == "@in":
-            item, within = node.call_expr.args
-            if item.const_expr.string_value and _is_groups(within):
-                yield item.const_expr.string_value, places.get(item.id, 0)
-
-
-def _is_groups(node: Any) -> bool:
-    select = node.select_expr
-    return bool(select.field == "groups" and select.operand.ident_expr.name == "principal")
-
-
 def _loop_in_loop(node: Any, *, inside: bool) -> Any | None:
     loop = node.comprehension_expr if node.WhichOneof("kind") == "comprehension_expr" else None
     if loop is None:
-        return next((found for child in _children(node) if (found := _loop_in_loop(child, inside=inside))), None)
+        return next((found for child in children(node) if (found := _loop_in_loop(child, inside=inside))), None)
     if inside:
         return node
     if found := _loop_in_loop(loop.iter_range, inside=False):
@@ -200,11 +186,12 @@ def _is_result(node: Any) -> bool:
 
 def _walk(node: Any) -> Iterator[Any]:
     yield node
-    for child in _children(node):
+    for child in children(node):
         yield from _walk(child)
 
 
-def _children(node: Any) -> Iterator[Any]:
+def children(node: Any) -> Iterator[Any]:
+    """The nodes right under one."""
     match node.WhichOneof("kind"):
         case "select_expr":
             yield node.select_expr.operand

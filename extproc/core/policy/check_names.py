@@ -4,16 +4,19 @@ What is named and not there would match nothing; what is there and never named i
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 from zoneinfo import available_timezones
 
 from extproc.core.document import Path, Report, quoted
 from extproc.core.policy.build import Builder
 from extproc.core.policy.condition import Condition
+from extproc.core.policy.terms import Operation
+from extproc.core.principal import Kind
 from extproc.core.reach import globs_meet
 from extproc.core.schema import nearest
 
 _MATCHED: Final = ("rules", "response_rules", "budgets")
+_NOT_CONFIGURED: Final = "is no connection of the configuration"
 _LISTABLE: Final = ("groups", "subjects", "models", "connections")
 
 
@@ -79,7 +82,7 @@ class NameCheck:
             self._report.add(path, f"{quoted(name)}{of} is not one of `known.{key}`", nearest(name, there))
         elif key == "connections" and self._deployed and not globs_meet((name,), self._deployed):
             hint = nearest(name, self._deployed)
-            self._report.add(path, f"{quoted(name)}{of} is no connection of the configuration", hint)
+            self._report.add(path, f"{quoted(name)}{of} {_NOT_CONFIGURED}", hint)
 
     def _check_span(self, path: Path) -> None:
         span = self._report.sound(path)
@@ -101,10 +104,33 @@ class NameCheck:
         for alias in groups:
             if f'"{alias}"' in condition.source or f"'{alias}'" in condition.source:
                 self._used_aliases.add(alias)
-        for name, at in condition.group_names:
-            if groups and name not in groups:
-                message = f"{quoted(name)} is not one of `known.groups`"
-                self._report.add_within(path, at, message, nearest(name, groups))
+        for comparison in condition.comparisons:
+            of = f" of the list {quoted(comparison.listed)}" if comparison.listed else ""
+            texts = self._builder.lists.get(comparison.listed, ()) if comparison.listed else (comparison.text,)
+            for text in texts:
+                if wrong := self._unknown(comparison.field, text, of):
+                    self._report.add_within(path, comparison.at, *wrong)
+
+    def _unknown(self, field: str, text: str, of: str) -> tuple[str, str] | None:
+        """Message and hint where a request can never have `text` as its `field`."""
+        known = self._builder.known
+        there: tuple[str, ...]
+        match field:
+            case "principal.groups":
+                is_not, there = "is not one of `known.groups`", tuple(known.groups)
+            case "request.connection":
+                is_not = "is not one of `known.connections`" if known.connections else _NOT_CONFIGURED
+                there = known.connections or self._deployed
+            case "request.model":
+                # A request that names no model has the empty text.
+                is_not, there = "is not one of `known.models`", known.models if text else ()
+            case "request.operation":
+                is_not, there = "is not an operation", tuple(map(str, Operation))
+            case _:
+                is_not, there = "is not a kind of principal", get_args(Kind)
+        if not there or globs_meet((text,), there):
+            return None
+        return f"{quoted(text)}{of} {is_not}", nearest(text, there)
 
     def _check_profiles(self) -> None:
         profiles = self._report.sound(("masking", "profiles"))

@@ -7,6 +7,7 @@ from cel_expr_python import cel
 
 from extproc.core.masking.rule_catalogue import rules_of
 from extproc.core.masking.settings import Kind, MaskingSettings
+from extproc.core.policy.cel_comparisons import find_comparisons
 from extproc.core.policy.cel_errors import ConditionError, explain_errors
 from extproc.core.policy.cel_syntax import check_syntax, parse_checked
 from extproc.core.policy.condition import Condition
@@ -55,7 +56,7 @@ class ConditionCompiler:
         errors = check_syntax(checked, self._evaluates, {name: len(items) for name, items in self._lists.items()})
         if errors:
             raise ConditionInvalid(errors)
-        return Condition(source, program, checked.variables, checked.group_names)
+        return Condition(source, program, checked.variables, find_comparisons(checked))
 
     def activation(self, values: Mapping[str, object]) -> Any:
         """What conditions are evaluated on; `values` are messages of `types`, and `now` a datetime."""

@@ -5,6 +5,18 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """`field`, such as `request.model`, is compared with a `text` that is written at `at` (code points from 0), or with
+    the items of the document's list `listed`. Of `principal.groups` one item is compared.
+    """
+
+    field: str
+    at: int
+    text: str = ""
+    listed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """The text of a `when` and what it was compiled to. Two with equal text are equal."""
 
@@ -12,8 +24,8 @@ class Condition:
     program: Any = field(default=None, repr=False, compare=False)
     names: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """The variables that it names, such as `request` and `lists.cards`."""
-    group_names: tuple[tuple[str, int], ...] = field(default=(), repr=False, compare=False)
-    """Texts compared with `principal.groups`, and where in `source` they stand (code points from 0)."""
+    comparisons: tuple[Comparison, ...] = field(default=(), repr=False, compare=False)
+    """What it compares with what a request can be."""
 
     def holds(self, activation: Any) -> bool | None:
         """Whether it holds; None where that cannot be told: a division by zero, an overflow, `dyn` gone wrong."""
