@@ -146,7 +146,7 @@ def _loop_in_loop(node: Any, *, inside: bool) -> Any | None:
 def _chain_of_loops(node: Any, before: int) -> Any | None:
     """A loop over the result of a loop, and so on, longer than is taken."""
     if node.WhichOneof("kind") != "comprehension_expr":
-        return next((found for child in _children(node) if (found := _chain_of_loops(child, before))), None)
+        return next((found for child in children(node) if (found := _chain_of_loops(child, before))), None)
     if before == _MAX_CHAIN:
         return node
     loop = node.comprehension_expr
