@@ -27,6 +27,7 @@ from extproc.audit.log.journal import Journal
 from extproc.audit.log.spool import measure
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.retention.sealed import Sealer, fingerprint, load_custodian_key
+from extproc.core.connections import only_by_model
 from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
@@ -158,6 +159,9 @@ class Worker:
             background.append(tasks.create_task(self._follow(journal, server, telemetry)))
             gc.collect()
             gc.freeze()
+            by_model = only_by_model(in_force.connections)
+            if by_model and self._index == 0:
+                _log.warning("a request that names no model is refused there", extra={"connections": by_model})
             _log.info("serving", extra={"policy_digest": in_force.get().policy.digest, **_engines()})
             await self._stop.wait()
             _log.info("draining", extra={"live": server.live})

@@ -43,15 +43,28 @@ class Candidates:
         return self.first if len(self.connections) == 1 and not self.first.models else None
 
     def of_model(self, model: str) -> Connection:
-        """The one that serves `model`; empty: no model is named. Raises `Malformed(NO_SUCH_MODEL)`."""
+        """The one that serves `model`; empty: no model is named.
+
+        Raises `Malformed`: `NO_SUCH_MODEL`, or `NO_MODEL_NAMED` where each serves certain models only.
+        """
         found, rank = None, -1
         for connection in self.connections:
             fits = _model_rank(connection.models, model)
             if fits > rank:
                 found, rank = connection, fits
         if found is None:
-            raise Malformed(Reason.NO_SUCH_MODEL)
+            raise Malformed(Reason.NO_SUCH_MODEL if model else Reason.NO_MODEL_NAMED)
         return found
+
+
+def only_by_model(connections: tuple[Connection, ...]) -> tuple[str, ...]:
+    """The names of those at whose host and path no connection takes a request that names no model."""
+    taken = {place for each in connections if not each.models for place in _places(each)}
+    return tuple(each.name for each in connections if not _places(each) <= taken)
+
+
+def _places(connection: Connection) -> set[tuple[str, str]]:
+    return {(host, connection.path_prefix.rstrip("/")) for host in connection.hosts or ("",)}
 
 
 def _model_rank(models: tuple[str, ...], model: str) -> int:

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     IDENTITY_UNAVAILABLE = "identity_unavailable"
     NO_SUCH_CONNECTION = "no_such_connection"
     NO_SUCH_MODEL = "no_such_model"
+    NO_MODEL_NAMED = "no_model_named"
     PATH_INVALID = "path_invalid"
     HEADERS_INVALID = "headers_invalid"
     HEADERS_TOO_LARGE = "headers_too_large"
@@ -99,6 +100,9 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.IDENTITY_UNAVAILABLE: Refusal(503, "The identity provider's keys are not available.", _SERVER, 5),
     Reason.NO_SUCH_CONNECTION: Refusal(404, "No model server is registered for this path.", _REQUEST),
     Reason.NO_SUCH_MODEL: Refusal(404, "No model server is registered for this model.", _REQUEST),
+    Reason.NO_MODEL_NAMED: Refusal(
+        404, "Model servers are chosen by the model here, and this request names none.", _REQUEST
+    ),
     Reason.PATH_INVALID: Refusal(400, "The request path is not acceptable.", _REQUEST),
     Reason.HEADERS_INVALID: Refusal(400, "The request headers are not acceptable.", _REQUEST),
     Reason.HEADERS_TOO_LARGE: Refusal(431, "The request headers are too large.", _REQUEST),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.core.connections import find_candidates, globs_meet, normalize_host
+from extproc.core.connections import find_candidates, globs_meet, normalize_host, only_by_model
 from extproc.core.policy import matches_glob
-from extproc.core.reasons import Malformed, Reason
+from extproc.core.reasons import REFUSALS, Malformed, Reason
 from extproc.core.snapshot import Connection
 
 
@@ -104,7 +104,7 @@ def test_a_name_beats_a_glob_and_a_glob_beats_any_model(model: str, name: str) -
         assert found.of_model(model).name == name
 
 
-@pytest.mark.parametrize("model", ["", "gpt-4o", "Llama-3"])
+@pytest.mark.parametrize("model", ["gpt-4o", "Llama-3"])
 def test_a_model_that_no_connection_serves_is_refused(model: str) -> None:
     """Also where there is one connection only, and where less specific paths would take it."""
     connections = (Connection("llama", "/a", models=("llama-*",)), Connection("any"))
@@ -113,6 +113,24 @@ def test_a_model_that_no_connection_serves_is_refused(model: str) -> None:
     with pytest.raises(Malformed) as refused:
         found.of_model(model)
     assert refused.value.reason is Reason.NO_SUCH_MODEL
+
+
+def test_a_request_that_names_no_model_is_told_so_where_servers_are_chosen_by_it() -> None:
+    """What is open to all takes it; where there is none, the refusal does not speak of a model."""
+    found = find_candidates((*MODELS[:2], Connection("other", "/other")), b"h", "/v1/models")
+    with pytest.raises(Malformed) as refused:
+        found.of_model("")
+    assert refused.value.reason is Reason.NO_MODEL_NAMED
+    sentence = REFUSALS[Reason.NO_MODEL_NAMED].sentence
+    assert sentence == "Model servers are chosen by the model here, and this request names none."
+
+
+def test_connections_that_nothing_without_a_models_name_reaches_are_known() -> None:
+    assert only_by_model((*MODELS[:2], Connection("other", "/other"))) == ("llama", "small")
+    assert only_by_model(MODELS) == ()
+    hosts = Connection("hosts", hosts=("a", "b"), models=("x",))
+    assert only_by_model((hosts, Connection("some", hosts=("b",)))) == ("hosts",)
+    assert only_by_model((hosts, Connection("all", hosts=("a", "b", "c")))) == ()
 
 
 def test_a_connection_of_any_model_is_known_by_its_path() -> None:

@@ -3,6 +3,7 @@
 from tests.plants.plant import Plant
 
 APP = "tests/test_app.py::"
+CONNECTIONS = "tests/core/test_connections.py::"
 METRICS = "tests/edge/telemetry/test_metrics.py::"
 PIPELINE = "tests/core/test_pipeline_page.py::"
 
@@ -48,5 +49,19 @@ PLANTS = (
         "        self._failures.add(int(failing and not self._failing.get(name, False)), name)\n",
         "        if failing and not self._failing.get(name, False):\n            self._failures.add(1, name)\n",
         METRICS + "test_a_control_that_has_not_failed_is_counted_from_0",
+    ),
+    Plant(
+        "told: a request that names no model is told that its model has no server",
+        "core/connections.py",
+        "Reason.NO_SUCH_MODEL if model else Reason.NO_MODEL_NAMED",
+        "Reason.NO_SUCH_MODEL",
+        CONNECTIONS + "test_a_request_that_names_no_model_is_told_so_where_servers_are_chosen_by_it",
+    ),
+    Plant(
+        "told: connections that need a model's name are not known",
+        "core/connections.py",
+        "if not _places(each) <= taken)",
+        "if each.models and not taken)",
+        CONNECTIONS + "test_connections_that_nothing_without_a_models_name_reaches_are_known",
     ),
 )

@@ -40,13 +40,14 @@ Where = tuple[frozenset[bytes], frozenset[tuple[bytes, ...]]]
 def sent_model(connection: Connection, operation: Operation, model: str) -> str:
     """What `model` is called on the server. Administrative requests speak the server's own names.
 
-    Raises `Malformed(NO_SUCH_MODEL)` for one that `only_mapped` leaves out, and for none where a model is asked.
+    Raises `Malformed` for one that `only_mapped` leaves out (`NO_SUCH_MODEL`), and for none where a model is asked
+    (`NO_MODEL_NAMED`).
     """
     if operation is Operation.MODEL_ADMIN:
         return model
     sent = connection.model_map.get(model, "")
     if not sent and connection.only_mapped and (model or needs_body(operation)):
-        raise Malformed(Reason.NO_SUCH_MODEL)
+        raise Malformed(Reason.NO_SUCH_MODEL if model else Reason.NO_MODEL_NAMED)
     return sent or model
 
 

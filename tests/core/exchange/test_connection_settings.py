@@ -116,7 +116,7 @@ def test_a_name_that_is_not_mapped_passes(play: Any) -> None:
 def test_only_mapped_refuses_every_other_name_and_none(play: Any, model: str | None) -> None:
     exchange = play(connections=(Connection("gpu", model_map={"gpt-4o": "llama-3-70b"}, only_mapped=True),))
     exchange.forwarded(chat(model))
-    assert refusal(exchange) == "404 no_such_model"
+    assert refusal(exchange) == ("404 no_such_model" if model else "404 no_model_named")
 
 
 def test_a_name_in_a_path_is_replaced_there(play: Any) -> None:
