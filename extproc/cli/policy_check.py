@@ -1,7 +1,7 @@
 """`extproc policy check`. Exit codes: 0 every file is clean, 1 some have problems, 2 some cannot be read."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import click
 
 from extproc.cli.policy_files import print_problems, print_unreadable, read_file
 from extproc.core.masking.mask import label_of
+from extproc.core.masking.rule import Rule
 from extproc.core.masking.rule_catalogue import rules_of
 from extproc.core.masking.rules import compile_rule
 from extproc.core.masking.settings import Side
@@ -28,25 +29,28 @@ _UNREADABLE = 2
     type=click.Path(dir_okay=False, path_type=Path),
     help="Check against this deployment, too: its longest hold, its mask keys, its connections.",
 )
-def check_command(files: tuple[Path, ...], config: Path | None) -> None:
+@click.option("--masking-rules", is_flag=True, help="Show every masking rule, and how much of a stream it holds back.")
+def check_command(files: tuple[Path, ...], config: Path | None, *, masking_rules: bool) -> None:
     """Print every problem of the policies as FILE:LINE:COLUMN: PATH: MESSAGE (HINT), and a tally.
 
     Their tests are checked and not run: `extproc policy test` runs them. Exits 0 when all are clean, 1 when some have
-    problems, 2 when some cannot be read.
+    problems, 2 when some cannot be read. Of the policy's own masking rules those are shown that hold
+    back each word of a stream until its next piece.
     """
     fitness = Fitness()
     if config is not None:
         from extproc.cli.config import settings_or_exit  # noqa: PLC0415
 
         fitness = Fitness.of(settings_or_exit(config))
-    codes = [_check(file, fitness) for file in files]
+    shown = _every_rule if masking_rules else _own_rules_that_delay
+    codes = [_check(file, fitness, shown) for file in files]
     tally = Counter(codes)
     words = ((_CLEAN, "clean"), (_PROBLEMS, "with problems"), (_UNREADABLE, "unreadable"))
     click.echo(f"{len(files)} checked: " + ", ".join(f"{tally[code]} {word}" for code, word in words))
     raise SystemExit(max(codes))
 
 
-def _check(file: Path, fitness: Fitness) -> int:
+def _check(file: Path, fitness: Fitness, shown: Callable[[Policy], Iterable[Rule]]) -> int:
     try:
         policy = fitness.parse(read_file(file), datetime.now(UTC).date())
     except OSError as error:
@@ -56,7 +60,7 @@ def _check(file: Path, fitness: Fitness) -> int:
         print_problems(file, invalid.problems, err=False)
         return _PROBLEMS
     click.echo(f"{file}: {_summary(policy)}")
-    for line in (*_styles(policy), *_masking_rules(policy)):
+    for line in (*_styles(policy), *map(_masking_rule, shown(policy))):
         click.echo(f"{file}: {line}")
     return _CLEAN
 
@@ -74,11 +78,16 @@ def _styles(policy: Policy) -> Iterator[str]:
             yield f"masking style of {kind} in a {side}: {style}"
 
 
-def _masking_rules(policy: Policy) -> Iterator[str]:
-    """How each masking rule delays a stream."""
-    for rule in map(compile_rule, rules_of(policy.masking)):
-        waits = ", ordinary words wait for the next piece" if rule.lag.number else ""
-        yield (
-            f"masking rule {rule.name}: {label_of(rule.kind)}, lag class {rule.lag.number}{waits}, "
-            f"at most {rule.lag.characters} characters held"
-        )
+def _every_rule(policy: Policy) -> Iterator[Rule]:
+    return map(compile_rule, rules_of(policy.masking))
+
+
+def _own_rules_that_delay(policy: Policy) -> Iterator[Rule]:
+    return (rule for rule in map(compile_rule, policy.masking.rules) if rule.lag.number)
+
+
+def _masking_rule(rule: Rule) -> str:
+    """How the rule delays a stream."""
+    waits = ", ordinary words wait for the next piece" if rule.lag.number else ""
+    held = f"at most {rule.lag.characters} characters of a stream held"
+    return f"masking rule {rule.name}: {label_of(rule.kind)}, lag class {rule.lag.number}{waits}, {held}"

@@ -108,12 +108,24 @@ def test_list_shows_who_has_used_what_and_until_when(folder: Path) -> None:
     assert DAY <= machine[0]["frees_unix"] - time.time() + 60 <= DAY * 25 / 24 + 120
     assert json.loads(run(folder, "--json", "--person", "https://idp.test|ANNA").output)[0]["holder"] == ANNA
     assert [one["budget"] for one in json.loads(run(folder, "--json", "--tenant", "north").output)] == ["ours"]
-    assert run(folder, "--person", "north").output == "Nothing counts now.\n"
+    assert run(folder, "--person", "https://idp.test|north").output == "Nothing counts now.\n"
+
+
+@pytest.mark.parametrize(
+    "named", ["4111 1111 1111 1111", "|anna", "https://idp.test|", ""], ids=["card", "subject", "issuer", "empty"]
+)
+def test_a_person_without_an_issuer_is_nobody_and_told_how_one_is_written(named: str) -> None:
+    """It could never match: without a configuration, a token or a store being asked."""
+    for arguments in (["list"], ["reset", "calls", "--reason", "a mistake"]):
+        result = CliRunner().invoke(command, [*arguments, "--person", named])
+        assert result.exit_code == 2
+        assert "names no person; a person is `issuer|subject`" in result.output
+        assert "1111" not in result.output
 
 
 def test_list_says_what_is_wrong(folder: Path) -> None:
     assert run(folder).output == "Nothing counts now.\n"
-    both = run(folder, "--person", "a", "--tenant", "b")
+    both = run(folder, "--person", ANNA, "--tenant", "b")
     assert (both.exit_code, "not given together" in both.output) == (2, True)
     (folder / "approvals.db").write_bytes(b"this is no database, whatever its name says" * 99)
     away = run(folder)
@@ -159,8 +171,8 @@ def test_an_approver_gives_a_budget_back_to_somebody_else(folder: Path, issuer: 
     done = reset(folder, url, "calls", "--person", f"{url}|ANNA", *why)
     assert (done.exit_code, done.output) == (0, f"calls counts from nothing again for {anna}.\n")
     assert [one["holder"] for one in json.loads(run(folder, "--json").output)] == [lead]
-    again = reset(folder, url, "calls", "--person", "4111 1111 1111 1111", *why)
-    assert (again.exit_code, again.output) == (0, "calls had counted nothing for [PAN].\n")
+    again = reset(folder, url, "calls", "--person", f"{url}|4111 1111 1111 1111", *why)
+    assert (again.exit_code, again.output) == (0, f"calls had counted nothing for {url}|[PAN].\n")
     assert resets(folder) == [("lead", "refused"), ("lead", "refused"), ("lead", "succeeded"), ("lead", "succeeded")]
     log = b"".join(path.read_bytes() for path in (folder / "spool").rglob("*") if path.is_file())
     assert b"quarterly report, card [PAN]" in log
@@ -179,7 +191,7 @@ def test_nothing_is_given_back_that_cannot_be_recorded(folder: Path, issuer: tup
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("cals", "--person", "a"), 2, "The policy has no budget `cals`; it has `calls`, `ours`."),
+        (("cals", "--person", ANNA), 2, "The policy has no budget `cals`; it has `calls`, `ours`."),
         (("calls",), 2, "is per person: give `--person` alone"),
         (("calls", "--tenant", "a"), 2, "is per person: give `--person` alone"),
         (("ours", "--tenant", "north"), 1, "No step of this budget is a hold"),

@@ -3,6 +3,8 @@
 from tests.plants.plant import Plant
 
 APP = "tests/test_app.py::"
+BUDGETS = "tests/approvals/test_budgets_command.py::"
+CHECK = "tests/edge/settings/test_policy_check_command.py::"
 CONNECTIONS = "tests/core/test_connections.py::"
 METRICS = "tests/edge/telemetry/test_metrics.py::"
 PIPELINE = "tests/core/test_pipeline_page.py::"
@@ -63,5 +65,26 @@ PLANTS = (
         "if not _places(each) <= taken)",
         "if each.models and not taken)",
         CONNECTIONS + "test_connections_that_nothing_without_a_models_name_reaches_are_known",
+    ),
+    Plant(
+        "told: a person without an issuer has used nothing",
+        "cli/budgets.py",
+        "if value is None or (issuer.strip() and subject.strip()):",
+        "if value is None or issuer is not None:",
+        BUDGETS + "test_a_person_without_an_issuer_is_nobody_and_told_how_one_is_written",
+    ),
+    Plant(
+        "told: a clean policy is hidden under masking rules",
+        "cli/policy_check.py",
+        "_every_rule if masking_rules else _own_rules_that_delay",
+        "_every_rule",
+        CHECK + "test_without_being_asked_only_own_masking_rules_that_delay_a_stream_are_told",
+    ),
+    Plant(
+        "told: own masking rules that delay a stream are not told",
+        "cli/policy_check.py",
+        "map(compile_rule, policy.masking.rules) if rule.lag.number)",
+        "map(compile_rule, policy.masking.rules) if not rule)",
+        CHECK + "test_without_being_asked_only_own_masking_rules_that_delay_a_stream_are_told",
     ),
 )

@@ -10,7 +10,7 @@ from extproc.core.masking.rule_catalogue import CATALOGUES
 POLICIES = Path(__file__).parents[2] / "policies"
 
 
-def check(*files: Path) -> tuple[int, str]:
+def check(*files: Path | str) -> tuple[int, str]:
     result = CliRunner().invoke(command, ["check", *map(str, files)])
     return result.exit_code, result.output
 
@@ -46,6 +46,19 @@ def test_wrong_usage_exits_2() -> None:
     assert check()[0] == 2
 
 
+def test_without_being_asked_only_own_masking_rules_that_delay_a_stream_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "apiVersion: extproc/v1\nkind: Policy\nname: p\nmasking:\n  profile: [pci-pii]\n  rules:\n"
+        "    - {name: badge, pattern: '\\bB-\\d{4}\\b'}\n    - {name: word, pattern: '\\b[a-z]{4,9}@x\\b'}\n"
+        "rules: [{name: r, effect: allow, match: {}}]\n"
+    )
+    code, output = check(file)
+    _, told, _ = output.splitlines()
+    assert code == 0
+    assert told.startswith(f"{file}: masking rule word: [WORD], lag class 1, ordinary words wait for the next piece, ")
+
+
 def test_masking_rules_tell_how_they_delay_a_stream(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text(
@@ -53,10 +66,10 @@ def test_masking_rules_tell_how_they_delay_a_stream(tmp_path: Path) -> None:
         "masking:\n  profile: [pci-pii]\n  rules:\n    - {name: badge, pattern: '\\bB-\\d{4}\\b'}\n"
         "rules: [{name: r, effect: allow, match: {}}]\n"
     )
-    code, output = check(file)
+    code, output = check(file, "--masking-rules")
     assert code == 0
     lines = output.splitlines()
-    assert f"{file}: masking rule badge: [BADGE], lag class 0, at most 6 characters held" in lines
+    assert f"{file}: masking rule badge: [BADGE], lag class 0, at most 6 characters of a stream held" in lines
     (email,) = (line for line in lines if "masking rule email" in line)
     assert "[EMAIL], lag class 1, ordinary words wait for the next piece, at most " in email
     assert sum("masking rule " in line for line in lines) == len(CATALOGUES["pci-pii"]) + 1
