@@ -1,8 +1,10 @@
 """`extproc dev`: tokens and an issuer for development on one machine. Never for a deployment."""
 
 import re
+import time
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import click
 
@@ -39,6 +41,10 @@ class Ttl(click.ParamType[int]):
         return int(match[1]) * _UNITS[match[2]]
 
 
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
 @click.group("dev")
 def command() -> None:
     """Development tokens and issuer, for one machine; never for a deployment."""
@@ -48,22 +54,42 @@ def command() -> None:
 @click.option("--subject", required=True, help="The `sub` claim: who the token stands for.")
 @click.option("--groups", default="", metavar="G,H", help="The `groups` claim, separated by commas.")
 @click.option("--name", default="", help="The `name` claim.")
+@click.option("--amr", default="", metavar="M,N", help="The `amr` claim: how they signed in, for example pwd,mfa.")
+@click.option("--auth-time", type=Ttl(), metavar="AGO", help="The `auth_time` claim: how long ago, for example 5m.")
+@click.option("--tenant", default="", help="The `tenant` claim.")
+@click.option("--audience", default="", help="The `aud` claim, instead of the issuer's.")
 @click.option("--ttl", type=Ttl(), default="1h", show_default=True, help="How long the token is good for.")
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), default="ES256", show_default=True)
 @_directory
-def token(*, subject: str, groups: str, name: str, ttl: int, algorithm: str, directory: Path) -> None:
-    """Print a token, and nothing else."""
+def token(
+    *,
+    subject: str,
+    groups: str,
+    name: str,
+    amr: str,
+    auth_time: int | None,
+    tenant: str,
+    audience: str,
+    ttl: int,
+    algorithm: str,
+    directory: Path,
+) -> None:
+    """Print a token, and nothing else. Claims that are not given are not in it."""
+    more: dict[str, Any] = {"amr": _listed(amr)} if amr else {}
+    more |= {"tenant": tenant} if tenant else {}
+    more |= {"auth_time": int(time.time()) - auth_time} if auth_time is not None else {}
     try:
         file = read_issuer_file(directory)
         minted = mint_token(
             directory,
             subject=subject,
-            groups=[group.strip() for group in groups.split(",") if group.strip()],
+            groups=_listed(groups),
             name=name,
             ttl_seconds=ttl,
-            audience=file.audience,
+            audience=audience or file.audience,
             issuer=file.issuer,
             algorithm=algorithm,
+            extra=more,
         )
     except (OSError, ValueError) as error:
         hint = (

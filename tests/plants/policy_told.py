@@ -6,6 +6,7 @@ APP = "tests/test_app.py::"
 BUDGETS = "tests/approvals/test_budgets_command.py::"
 CHECK = "tests/edge/settings/test_policy_check_command.py::"
 CONNECTIONS = "tests/core/test_connections.py::"
+DEV = "tests/edge/identity/test_dev_issuer.py::"
 METRICS = "tests/edge/telemetry/test_metrics.py::"
 PIPELINE = "tests/core/test_pipeline_page.py::"
 
@@ -86,5 +87,12 @@ PLANTS = (
         "map(compile_rule, policy.masking.rules) if rule.lag.number)",
         "map(compile_rule, policy.masking.rules) if not rule)",
         CHECK + "test_without_being_asked_only_own_masking_rules_that_delay_a_stream_are_told",
+    ),
+    Plant(
+        "told: a development token does not say when somebody signed in",
+        "cli/dev.py",
+        "            extra=more,\n",
+        "            extra={},\n",
+        DEV + "test_dev_token_says_of_a_sign_in_what_it_is_told_and_nothing_else",
     ),
 )

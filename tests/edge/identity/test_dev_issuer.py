@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import jwt
 import pytest
 from click.testing import CliRunner
 
@@ -98,6 +99,23 @@ def test_dev_token_prints_the_token_and_nothing_else(tmp_path: Path) -> None:
     assert len(run.stdout.split(".")) == 3
     assert run.stdout.count("\n") == 1
     assert run.stdout.endswith("\n")
+
+
+def test_dev_token_says_of_a_sign_in_what_it_is_told_and_nothing_else(tmp_path: Path) -> None:
+    with start_issuer(tmp_path, audience="the-issuers"):
+        pass
+
+    def claims(*more: str) -> dict[str, Any]:
+        run = CliRunner().invoke(command, ["token", "--subject", "s", "--directory", str(tmp_path), *more])
+        assert run.exit_code == 0, run.output
+        found: dict[str, Any] = jwt.decode(run.stdout.strip(), options={"verify_signature": False})
+        return found
+
+    plain = claims()
+    assert (plain["aud"], {"amr", "auth_time", "tenant"} & set(plain)) == ("the-issuers", set())
+    told = claims("--amr", "pwd, mfa", "--auth-time", "5m", "--tenant", "north", "--audience", "mine")
+    assert (told["amr"], told["tenant"], told["aud"]) == (["pwd", "mfa"], "north", "mine")
+    assert 300 <= told["iat"] - told["auth_time"] + 1 <= 302
 
 
 @pytest.mark.parametrize(
