@@ -15,6 +15,8 @@ from extproc.core.policy_document import MAX_WAIT_SECONDS, PolicyInvalid, parse_
 from extproc.edge.bounded_file import read_bounded, read_failure
 from extproc.edge.settings import Settings
 
+SHORTER_SECONDS = 3.0
+"""How long a file that was written in place, and is shorter than before, stays so until it counts: it may be half."""
 MAX_PLACES = 20
 POLL_SECONDS = 0.2
 """A change is seen twice before it counts, and in force within a second."""
@@ -29,6 +31,13 @@ class _Content:
     key: str
     data: bytes = field(repr=False, compare=False)
     failure: str = ""
+    inode: int = field(default=0, compare=False)
+
+    def may_be_half_of(self, before: "_Content | None") -> bool:
+        """Whether it may be what a writer has written so far into the same file."""
+        if before is None or self.failure or before.failure:
+            return False
+        return self.inode == before.inode and len(self.data) < len(before.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class PolicyFile:
         self._on_failure = on_failure
         self._fitness = fitness
         self._judged: _Content | None = None
+        self._in_force: _Content | None = None
         self._failing = False
         self.looked_unix = 0.0
         """When the file was looked at last."""
@@ -137,22 +147,25 @@ class PolicyFile:
         self.looked_unix = time.time()
         self._failing = True
         policy = self._parse(content)
-        self._failing = False
+        self._in_force, self._failing = content, False
         return policy
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        before = self._judged
+        before, changed = self._judged, time.monotonic()
         while True:
             await asyncio.sleep(POLL_SECONDS)
             # In a thread: a file system that hangs must not stop the exchanges.
             content = await asyncio.to_thread(self._look)
             self.looked_unix = time.time()
-            if content == before and content != self._judged:
-                await self._take(content)
+            if content != before:
+                changed = time.monotonic()
+            elif content != self._judged:
+                await self._take(content, time.monotonic() - changed)
             before = content
 
-    async def _take(self, content: _Content) -> None:
+    async def _take(self, content: _Content, quiet_seconds: float) -> None:
+        """Judge what has not changed for `quiet_seconds`."""
         try:
             policy = await asyncio.to_thread(self._parse, content)
         except PolicyInvalid as invalid:
@@ -160,16 +173,18 @@ class PolicyFile:
             self.refused_digest = "" if content.failure else f"sha256:{content.key}"
             self._on_failure(invalid.problems)
         else:
-            self._judged, self._failing, self.problems = content, False, ()
+            if content.may_be_half_of(self._in_force) and quiet_seconds < SHORTER_SECONDS:
+                return
+            self._judged, self._in_force, self._failing, self.problems = content, content, False, ()
             self.refused_digest = ""
             self._on_change(policy)
 
     def _look(self) -> _Content:
         try:
-            data = read_bounded(self._path)
+            data, inode = read_bounded(self._path), self._path.stat().st_ino
         except OSError as error:
             return _Content(key=f"errno:{error.errno}", data=b"", failure=read_failure(error))
-        return _Content(key=hashlib.sha256(data).hexdigest(), data=data)
+        return _Content(key=hashlib.sha256(data).hexdigest(), data=data, inode=inode)
 
     def _parse(self, content: _Content) -> Policy:
         if content.failure:

@@ -11,6 +11,13 @@ FILE = "tests/edge/settings/test_policy_file.py::"
 
 PLANTS = (
     Plant(
+        "half of a policy that is written slowly is put in force",
+        "edge/policy_file.py",
+        "and quiet_seconds < SHORTER_SECONDS:",
+        "and quiet_seconds < 0:",
+        FILE + "test_half_of_a_file_that_is_written_slowly_is_not_put_in_force",
+    ),
+    Plant(
         "policy: its own cases are not run before it is put in force",
         "edge/policy_file.py",
         "        if failing := failing_cases(policy):\n",

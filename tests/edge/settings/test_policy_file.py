@@ -96,6 +96,34 @@ async def test_a_change_is_in_force_within_a_second(tmp_path: Path, change: Call
     assert watched.failures == []
 
 
+async def test_half_of_a_file_that_is_written_slowly_is_not_put_in_force(tmp_path: Path) -> None:
+    """Its denying rules may be those that are still to come."""
+    path = tmp_path / "policy.yaml"
+    deny = "  - {name: b, effect: deny, match: {models: [secret]}}\n"
+    path.write_text(GOOD.format("one") + deny)
+    watched = Watched(path)
+    watched.file.load()
+    async with watched.running():
+        with path.open("w") as writer:
+            writer.write(GOOD.format("two"))
+            writer.flush()
+            await asyncio.sleep(7 * POLL_SECONDS)
+            assert watched.policies == []
+            writer.write(deny)
+        await until(lambda: watched.policies == ["two"])
+
+
+async def test_a_file_that_stays_shorter_counts_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extproc.edge.policy_file.SHORTER_SECONDS", 2 * POLL_SECONDS)
+    path = tmp_path / "policy.yaml"
+    path.write_text(GOOD.format("a-longer-name"))
+    watched = Watched(path)
+    watched.file.load()
+    async with watched.running():
+        path.write_text(GOOD.format("two"))
+        await until(lambda: watched.policies == ["two"])
+
+
 async def test_a_change_that_keeps_size_and_time_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(GOOD.format("one"))

@@ -248,7 +248,7 @@ async def test_a_worker_says_what_is_in_force_and_what_it_refuses(deployment: De
         assert abs(first.since_unix - time.time()) < 60
         path.unlink()
         settings.policy_file.write_text("a: 1\n")
-        await file._take(file._look())
+        await file._take(file._look(), 10.0)
         second = await _said(path)
     finally:
         task.cancel()
