@@ -7,8 +7,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +20,7 @@ from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, set
 if TYPE_CHECKING:
     from extproc.core.binding import Binding, Vouched
     from extproc.core.identity import UnverifiedToken
+    from extproc.core.policy import Policy
     from extproc.core.principal import Principal
     from extproc.edge.settings import Settings
 
@@ -40,13 +42,15 @@ def explain(*, token_file: Path | None, token_stdin: bool, as_machine: bool, con
     The policy is read, too: what its masking finds is not printed, and names nobody.
     """
     from extproc.cli.person import read_token  # noqa: PLC0415
+    from extproc.cli.policy_files import policy_or_exit  # noqa: PLC0415
     from extproc.core.doubts import find_doubts  # noqa: PLC0415
     from extproc.core.principal import names_card_data, with_masked_words  # noqa: PLC0415
     from extproc.core.reasons import REFUSALS, ExchangeError, Reason, Unavailable  # noqa: PLC0415
 
     token = read_token(token_file, from_stdin=token_stdin)
     settings = settings_or_exit(config)
-    mask = _masker(settings)
+    policy = policy_or_exit(settings.policy_file)
+    mask = _masker(settings, policy)
     try:
         vouched = asyncio.run(_vouch(settings, token))
     except ExchangeError as error:
@@ -61,16 +65,14 @@ def explain(*, token_file: Path | None, token_stdin: bool, as_machine: bool, con
             "its subject, its tenant or a group holds what the policy's masking finds: it would stand in every record"
         )
         _refuse(Reason.TOKEN_CARD_DATA.value, [said], as_machine=as_machine)
-    _accept(with_masked_words(vouched.principal, mask), vouched.binding, as_machine=as_machine)
+    _accept(with_masked_words(vouched.principal, mask), vouched.binding, policy.known.groups, as_machine=as_machine)
 
 
-def _masker(settings: "Settings") -> Callable[[str], str]:
-    """As the service masks what a token says. Ends with 2 where the policy cannot be read."""
-    from extproc.cli.policy_files import policy_or_exit  # noqa: PLC0415
+def _masker(settings: "Settings", policy: "Policy") -> Callable[[str], str]:
+    """As the service masks what a token says."""
     from extproc.core.masking.scanner import Scanner  # noqa: PLC0415
     from extproc.edge.settings_file import read_mask_keys  # noqa: PLC0415
 
-    policy = policy_or_exit(settings.policy_file)
     key = next(iter(read_mask_keys(settings)), None)
     try:
         return Scanner(policy.masking, settings.limits.max_scan_steps, key).masker().mask_text
@@ -96,6 +98,10 @@ async def _vouch(settings: "Settings", token: "UnverifiedToken") -> "Vouched":
             await asyncio.wait([fetching])
 
 
+def _moment(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if unix else "not said"
+
+
 def _refuse(code: str, doubts: list[str], *, as_machine: bool) -> NoReturn:
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
@@ -108,9 +114,13 @@ def _refuse(code: str, doubts: list[str], *, as_machine: bool) -> NoReturn:
     sys.exit(EXIT_FINDING)
 
 
-def _accept(principal: "Principal", binding: "Binding", *, as_machine: bool) -> None:
+def _accept(
+    principal: "Principal", binding: "Binding", aliases: Mapping[str, tuple[str, ...]], *, as_machine: bool
+) -> None:
+    """`aliases` are the policy's names for groups. For machines times stay Unix seconds, 0 where none is said."""
     from extproc.core.printable import printable_line  # noqa: PLC0415
 
+    held = [alias for alias, names in aliases.items() if not set(principal.groups).isdisjoint(names)]
     shown: dict[str, Any] = {"uid": principal.uid, **asdict(principal)}
     for name in ("spiffe_id", "certificate_subject", "confirmation"):  # of a request, and there is none
         del shown[name]
@@ -120,10 +130,14 @@ def _accept(principal: "Principal", binding: "Binding", *, as_machine: bool) -> 
         if thumbprint
     ]
     if as_machine:
-        click.echo(json.dumps({"accepted": True, "principal": shown, "wants": bound}, indent=2))
+        document = {"accepted": True, "principal": shown, "groups_in_policy": held if aliases else None, "wants": bound}
+        click.echo(json.dumps(document, indent=2))
         return
+    shown |= {name: _moment(shown[name]) for name in ("authenticated_at", "expires_at")}
+    if aliases:
+        shown["groups in policy"] = held or "none that `known.groups` names"
     for name, value in shown.items():
-        text = ", ".join(value) if isinstance(value, tuple) else str(value)
+        text = ", ".join(value) if isinstance(value, tuple | list) else str(value)
         click.echo(f"{name:<18}{printable_line(text)}".rstrip())
     if bound:
         click.echo(f"Each request must also show {' and '.join(bound)}.")

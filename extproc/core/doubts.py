@@ -50,7 +50,8 @@ def _doubts(header: _Json, claims: _Json, issuers: tuple[Issuer, ...], now_unix:
     audience = claims.get("aud")
     named = audience if isinstance(audience, list) else [audience]
     if not any(isinstance(each, str) and each in issuer.audiences for each in named):
-        yield f"`aud` is `{audience}`, accepted are {_listed(issuer.audiences)}"
+        said = "is missing" if audience is None else f"is `{audience}`"
+        yield f"`aud` {said}, accepted are {_listed(issuer.audiences)}"
     yield from _time_doubts(claims, issuer, now_unix)
     yield from _claim_doubts(claims, issuer)
 

@@ -7,6 +7,7 @@ BUDGETS = "tests/approvals/test_budgets_command.py::"
 CHECK = "tests/edge/settings/test_policy_check_command.py::"
 CONNECTIONS = "tests/core/test_connections.py::"
 DEV = "tests/edge/identity/test_dev_issuer.py::"
+IDENTITY = "tests/edge/identity/test_identity_command.py::"
 METRICS = "tests/edge/telemetry/test_metrics.py::"
 PIPELINE = "tests/core/test_pipeline_page.py::"
 
@@ -94,5 +95,26 @@ PLANTS = (
         "            extra=more,\n",
         "            extra={},\n",
         DEV + "test_dev_token_says_of_a_sign_in_what_it_is_told_and_nothing_else",
+    ),
+    Plant(
+        "told: identity explain counts seconds",
+        "cli/identity.py",
+        "    shown |= {name: _moment(shown[name])",
+        "    shown |= {name: shown[name]",
+        IDENTITY + "test_times_are_dates_and_groups_have_the_policys_names_too",
+    ),
+    Plant(
+        "told: identity explain does not say what the policy calls a group",
+        "cli/identity.py",
+        'shown["groups in policy"] = held or',
+        'shown["groups in policy"] = "" or',
+        IDENTITY + "test_times_are_dates_and_groups_have_the_policys_names_too",
+    ),
+    Plant(
+        "told: identity explain speaks of an audience None",
+        "core/doubts.py",
+        '"is missing" if audience is None else',
+        '"is missing" if audience is issuer else',
+        IDENTITY + "test_an_audience_that_is_not_there_is_missing",
     ),
 )

@@ -70,6 +70,36 @@ def test_an_accepted_token_shows_the_principal(explain: Explain, toy: Any, key: 
     assert document["principal"]["groups"] == ["g"]
 
 
+def test_times_are_dates_and_groups_have_the_policys_names_too(
+    explain: Explain, toy: Any, key: Any, tmp_path: Path
+) -> None:
+    policy = yaml.safe_load((tmp_path / "policy.yaml").read_text())
+    policy["known"] = {"groups": {"analysts": ["g", "h"], "privacy": ["9a1f"]}}
+    policy["rules"][0]["match"]["groups"] = ["analysts"]
+    policy["rules"].append({"name": "p", "effect": "allow", "match": {"groups": ["privacy"]}})
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy))
+    lines = explain(key.token(toy.url, **soon(auth_time=1_700_000_000)).compact).output.splitlines()
+    assert "authenticated_at  2023-11-14T22:13:20Z" in lines
+    assert "expires_at        2096-10-02T07:06:40Z" in lines
+    assert "groups            g" in lines
+    assert "groups in policy  analysts" in lines
+    silent = explain(key.token(toy.url, **soon(groups=["x"])).compact).output.splitlines()
+    assert "authenticated_at  not said" in silent
+    assert "groups in policy  none that `known.groups` names" in silent
+    document = json.loads(explain(key.token(toy.url, **soon()).compact, "--json").output)
+    assert (document["groups_in_policy"], document["principal"]["authenticated_at"]) == (["analysts"], 0)
+
+
+def test_an_audience_that_is_not_there_is_missing() -> None:
+    def part(value: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    issuer = Issuer("https://idp", ("extproc",), ("ES256",), jwks_url="https://idp/jwks")
+    claims = {"iss": "https://idp", "sub": "u", "exp": NOW + 60}
+    token = f"{part({'alg': 'ES256', 'typ': 'at+jwt'})}.{part(claims)}.{part({})}"
+    assert find_doubts(token, (issuer,), NOW) == ("`aud` is missing, accepted are `extproc`",)
+
+
 def test_a_refused_token_shows_everything_that_does_not_fit(explain: Explain, toy: Any, key: Any) -> None:
     done = explain(key.token(toy.url, aud="other", azp="bad\x1b[31mui", exp=1_700_000_000).compact)
     assert done.exit_code == 1
