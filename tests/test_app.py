@@ -137,7 +137,7 @@ async def test_the_record_of_a_refused_policy_says_which_and_where(
     file = world.control.file
     refused = TEXT.format("x").replace("effect:", "efect:").encode()
     world.in_force.settings.policy_file.write_bytes(refused)
-    await file._take(file._look())
+    await file._take(file._look(), 10.0)
     (detail,) = world.journal.details
     digest = f"sha256:{hashlib.sha256(refused).hexdigest()}"
     assert {key: detail[key] for key in detail if key != "problems"} == {
@@ -148,10 +148,10 @@ async def test_the_record_of_a_refused_policy_says_which_and_where(
     assert any("did you mean `effect`" in problem for problem in vars(line)["problems"])
     assert any("did you mean `effect`" in problem for problem in world.in_force.status(file).problems)
     world.in_force.settings.policy_file.write_text("secret_word: 1\n")
-    await file._take(file._look())
+    await file._take(file._look(), 10.0)
     assert "path" not in world.journal.details[1]
     world.in_force.settings.policy_file.unlink()
-    await file._take(file._look())
+    await file._take(file._look(), 10.0)
     assert "refused_digest" not in world.journal.details[2]
 
 

@@ -73,14 +73,14 @@ def test_a_policy_whose_own_case_fails_keeps_the_last_good_one(tmp_path: Path) -
     file = PolicyFile(path, on_change=told.append, on_failure=told.append)
     file.load()
     path.write_text(text("two", "deny"))
-    asyncio.run(file._take(file._look()))
+    asyncio.run(file._take(file._look(), 10.0))
     assert file.failing
     assert [problem.message for problem in told[0]] == [
         "the case `all may chat` fails: effect: expected deny, is allow"
     ]
     assert file.problems == told[0]
     path.write_text(text("three"))
-    asyncio.run(file._take(file._look()))
+    asyncio.run(file._take(file._look(), 10.0))
     assert told[1].name == "three"
     assert not file.failing
     assert file.problems == ()
