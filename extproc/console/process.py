@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -90,9 +91,19 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     return 1 if journal.failed else 0
 
 
+class SayingServer(uvicorn.Server):
+    """Says in the log that it serves, and where, once it listens: uvicorn's own lines are off."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            tls = self.config.is_ssl
+            _log.info("serving", extra={"address": self.config.host, "port": self.config.port, "tls": tls})
+
+
 async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None, metrics: ConsoleMetrics) -> None:
     settings = parts.settings
-    server = uvicorn.Server(
+    server = SayingServer(
         uvicorn.Config(
             build_app(parts),
             host=settings.address,

@@ -117,4 +117,11 @@ PLANTS = (
         '"is missing" if audience is issuer else',
         IDENTITY + "test_an_audience_that_is_not_there_is_missing",
     ),
+    Plant(
+        "told: the console serves and says nothing",
+        "console/process.py",
+        "        if self.started:\n",
+        "        if not self.started:\n",
+        "tests/console/test_console_process.py::test_the_log_says_that_the_console_serves_and_where",
+    ),
 )
