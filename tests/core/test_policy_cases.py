@@ -25,11 +25,12 @@ CHAT: dict[str, Any] = {
     "expect": {"effect": "allow"},
 }
 RULES: list[dict[str, Any]] = [
-    {"name": "chats", "effect": "allow", "match": {"groups": ["analysts"]}, "text": "Analysts\n  chat."},
+    {"name": "chats", "effect": "allow", "match": {"groups": ["analysts"]}},
     {
         "name": "bulk",
         "effect": "hold",
         "match": {"at_least": {"max_tokens": 2000}},
+        "text": "Bulk\n  waits.",
         "hold": {"approvers": ["approvers"], "wait": "1s", "expire": "1h"},
     },
 ]
@@ -69,8 +70,7 @@ def masked(content: str) -> dict[str, Any]:
     [
         {"effect": "allow"},
         {"rule": "chats"},
-        {"text": "Analysts chat."},
-        {"text": "  Analysts\n chat.  "},
+        {"text": ""},
         {"masked": masked("card [PAN]")},
         {"masked": json.dumps(masked("card [PAN]"), separators=(",", ":"))},
         {"shadow": []},
@@ -83,11 +83,17 @@ def test_what_holds_passes(expect: dict[str, Any]) -> None:
     assert run(case(expect)).differences == ()
 
 
+def test_a_text_is_compared_as_the_client_sees_it() -> None:
+    bulk = {**CHAT["request"], "body": {**CHAT["request"]["body"], "max_tokens": 2000}}
+    for text in ("Bulk waits.", "  Bulk\n waits.  "):
+        assert run(case({"effect": "hold", "text": text}, request=bulk)).differences == ()
+
+
 WRONG: dict[str, tuple[Any, str, str]] = {
     "refused": ("body_malformed", "body_malformed", "(nothing)"),
     "effect": ("deny", "deny", "allow"),
     "rule": ("bulk", "bulk", "chats"),
-    "text": ("Go on.", "Go on.", "Analysts chat."),
+    "text": ("Go on.", "Go on.", "(nothing)"),
     "step_up": (True, "true", "false"),
     "obligations": ({"max_tokens": 5, "retention": "30d"}, "[max_tokens: 5, retention: 30d]", "[]"),
     "shadow": (["bulk", "chats"], "[bulk, chats]", "[]"),

@@ -30,6 +30,7 @@ BASE: dict[str, Any] = {
             "hold": {"approvers": ["boss"], "wait": "30s", "expire": "1h"},
         },
         {"name": "people", "effect": "allow", "match": {"groups": ["analysts"]}},
+        {"name": "late", "effect": "deny", "match": {"operations": ["tokenize"]}},
     ],
     "tests": [
         {
@@ -72,8 +73,8 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], list[Difference]]] 
         [Difference("rules[people].match.models", NOTHING, '["llama-*"]')],
     ),
     "an effect changes": (
-        lambda document: document["rules"][0].update(effect="allow"),
-        [Difference("rules[no-admin].effect", '"deny"', '"allow"')],
+        lambda document: document["rules"][3].update(effect="allow"),
+        [Difference("rules[late].effect", '"deny"', '"allow"')],
     ),
     "a text changes": (
         lambda document: document["rules"][0].update(text="never"),
@@ -85,7 +86,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], list[Difference]]] 
     ),
     "the order changes": (
         lambda document: document["rules"].reverse(),
-        [Difference("rules, order", "no-admin, big, people", "people, big, no-admin")],
+        [Difference("rules, order", "no-admin, big, people, late", "late, people, big, no-admin")],
     ),
     "the masking changes": (
         lambda document: document.update(masking={"profile": "balanced"}),

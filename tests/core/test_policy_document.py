@@ -57,7 +57,7 @@ def test_the_demo_policy_means_what_it_says() -> None:
                     models=("scripted-*",),
                     connections=("*",),
                 ),
-                "Analysts chat with the scripted models.",
+                "",
                 None,
             ),
             Rule(

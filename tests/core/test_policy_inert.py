@@ -60,6 +60,12 @@ INERT: dict[str, tuple[bytes, str, str, str]] = {
         "can never decide",
         "put the narrower rule first",
     ),
+    "a text of an allow": (
+        document(ALLOW | {"text": "Go on.", "require": {"mfa": True}}),
+        "rules[0].text",
+        "is never shown: who is allowed gets the answer of the model server",
+        "take it out, or make it a comment",
+    ),
     # Names that are not there.
     "unknown model": (
         document(ALLOW, rule(match={"models": ["lama-3"]}), known={"models": ["llama-3"]}),

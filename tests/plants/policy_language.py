@@ -253,6 +253,13 @@ PLANTS = (
         INERT + "[obligations of a deny]",
     ),
     Plant(
+        "a text that nobody sees is taken",
+        "core/policy/check_rules.py",
+        'if effect == "allow" and report.sound((*path, "text")) is not None:',
+        "if False:",
+        INERT + "[a text of an allow]",
+    ),
+    Plant(
         "fewer tokens of a listing are taken",
         "core/policy/check_reach.py",
         "if rule.obligations.max_tokens and _only(rule.match, _TEXTLESS):",

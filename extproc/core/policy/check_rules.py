@@ -41,6 +41,9 @@ def check_rule(report: Report, path: Path, rule: Mapping[str, Any], max_wait_sec
             if key in rule:
                 hint = "write it at the rules that allow"
                 report.add_key((*path, key), f"would have no effect: the rule's effect is `{effect}`", hint)
+    if effect == "allow" and report.sound((*path, "text")) is not None:
+        hint = "take it out, or make it a comment"
+        report.add_key((*path, "text"), "is never shown: who is allowed gets the answer of the model server", hint)
     age = duration(report, (*path, "require", "max_auth_age"))
     if age == 0:
         report.add((*path, "require", "max_auth_age"), "must be longer than nothing", "nobody signs in that fast")
