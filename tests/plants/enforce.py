@@ -87,6 +87,13 @@ PLANTS = (
         OBLIGED + "test_who_waits_is_told_what_for_and_where",
     ),
     Plant(
+        "token ids in an instance go on",
+        "core/dialects/inspectable.py",
+        "(*prompt_objects(document), *_instances(document))",
+        "prompt_objects(document)",
+        "tests/core/dialects/test_dialect_request.py::test_what_nobody_can_look_at_is_refused",
+    ),
+    Plant(
         "a custom tool has no name",
         "core/dialects/facts.py",
         '_NAMED_IN = ("function", "custom")',

@@ -39,7 +39,7 @@ def _asks(key: str, value: object) -> bool:
 def refuse_uninspectable(operation: Operation, document: dict[str, object], media: Media) -> None:
     """Raise `Malformed(BODY_NOT_INSPECTABLE)` for token ids, vectors, sound to come; media unless let through."""
     _refuse_fields(document)
-    for part in prompt_objects(document):
+    for part in (*prompt_objects(document), *_instances(document)):
         _refuse_fields(part)
     for key in PROMPTS:
         if _has_numbers(document.get(key)):
@@ -55,6 +55,12 @@ def refuse_uninspectable(operation: Operation, document: dict[str, object], medi
         raise Malformed(Reason.BODY_NOT_INSPECTABLE)
     if media is not Media.OPAQUE and next(find_media(document), None) is not None:
         raise Malformed(Reason.BODY_NOT_INSPECTABLE)
+
+
+def _instances(document: dict[str, object]) -> list[dict[str, object]]:
+    """Of KServe's and Vertex AI's predictions. Numbers in them are features, but for those that are named as text."""
+    instances = document.get("instances")
+    return [each for each in instances if isinstance(each, dict)] if isinstance(instances, list) else []
 
 
 def _check_message(operation: Operation, message: object) -> None:

@@ -315,6 +315,7 @@ def test_logprobs_zero_asks_for_logprobs_and_false_does_not(make_masker: Callabl
         (Operation.EMBEDDINGS, {"input": [1, 2]}),
         (Operation.TOKENIZE, {"tokens": [1, 2]}),
         (Operation.GENERATE, {"input_ids": [1, 2]}),
+        (Operation.GENERATE, {"instances": [{"text": "a"}, {"input_ids": [1, 2]}]}),
         (Operation.GENERATE, {"prompt": "a", "images": ["AAAA"]}),
         (Operation.CHAT, user([{"type": "image_url", "image_url": {"url": "data:x"}}])),
         (Operation.CHAT, user([{"image_url": "http://x"}])),
