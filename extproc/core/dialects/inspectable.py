@@ -39,8 +39,11 @@ def _asks(key: str, value: object) -> bool:
 def refuse_uninspectable(operation: Operation, document: dict[str, object], media: Media) -> None:
     """Raise `Malformed(BODY_NOT_INSPECTABLE)` for token ids, vectors, sound to come; media unless let through."""
     _refuse_fields(document)
-    for part in (*prompt_objects(document), *_instances(document)):
+    for part in prompt_objects(document):
         _refuse_fields(part)
+    for part in _instances(document):
+        if any(isinstance(part[key], list) for key in part.keys() & UNINSPECTABLE.keys()):
+            raise Malformed(Reason.BODY_NOT_INSPECTABLE)
     for key in PROMPTS:
         if _has_numbers(document.get(key)):
             raise Malformed(Reason.BODY_NOT_INSPECTABLE)
@@ -58,7 +61,7 @@ def refuse_uninspectable(operation: Operation, document: dict[str, object], medi
 
 
 def _instances(document: dict[str, object]) -> list[dict[str, object]]:
-    """Of KServe's and Vertex AI's predictions. Numbers in them are features, but for those that are named as text."""
+    """Of KServe's and Vertex AI's predictions, with names of their own; lists of numbers are features, but for these."""
     instances = document.get("instances")
     return [each for each in instances if isinstance(each, dict)] if isinstance(instances, list) else []
 
