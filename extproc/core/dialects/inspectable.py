@@ -61,7 +61,7 @@ def refuse_uninspectable(operation: Operation, document: dict[str, object], medi
 
 
 def _instances(document: dict[str, object]) -> list[dict[str, object]]:
-    """Of KServe's and Vertex AI's predictions. Lists in them are features, but for those named as token ids or vectors."""
+    """Of KServe's and Vertex AI's predictions. Lists in them are features, but those named as token ids or vectors."""
     instances = document.get("instances")
     return [each for each in instances if isinstance(each, dict)] if isinstance(instances, list) else []
 
