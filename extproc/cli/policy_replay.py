@@ -96,9 +96,21 @@ def command(
             "nothing was decided again, so that nothing could change; is this the span that was meant?", err=True
         )
     if strict and not replay.whole:
+        if replay.decided:
+            click.echo(f"--strict: ends with {EXIT_INPUT}, as {_partly(replay)}", err=True)
         sys.exit(EXIT_INPUT)
     if replay.found(fail_on):
         sys.exit(EXIT_FINDING)
+
+
+def _partly(replay: Replay) -> str:
+    """What was not decided again in whole."""
+    told = (
+        (replay.not_rebuilt, "could not be decided again"),
+        (sum(replay.uncounted.values()), "budgets had no count in a record"),
+        (replay.unanswered, "answers were not judged"),
+    )
+    return ", ".join(f"{count} {what}" for count, what in told if count)
 
 
 @contextmanager

@@ -19,6 +19,10 @@ from extproc.core.policy_cases import CaseRunner, Outcome, shown
 NOTHING: Final = "(nothing)"
 _NO_MEANING: Final = frozenset({"digest", "name", "tests"})
 """Fields of a policy that decide nothing."""
+_WRITTEN: Final = {"action": "do", "approver_groups": "approvers"}
+"""How the document writes what is named otherwise here."""
+_FOLLOWING: Final = frozenset({"any_case", "administers"})
+"""Fields that follow from others of the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,11 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if dataclasses.is_dataclass(value):
         return {
-            field.name: _plain(getattr(value, field.name))
+            _WRITTEN.get(field.name, field.name): _plain(getattr(value, field.name))
             for field in dataclasses.fields(value)
-            if field.compare and getattr(value, field.name) not in (None, _default(field))
+            if field.compare
+            and field.name not in _FOLLOWING
+            and getattr(value, field.name) not in (None, _default(field))
         }
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -130,8 +136,17 @@ def _between(path: str, old: Any, new: Any) -> Iterator[Difference]:
     elif isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys((*old, *new)):
             yield from _between(f"{path}.{key}", old.get(key), new.get(key))
+    elif _are_pairs(old, new):
+        for at, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _between(f"{path}[{at}]", one, other)
     elif old != new:
         yield Difference(path, _text(old), _text(new))
+
+
+def _are_pairs(old: Any, new: Any) -> bool:
+    """As many things with fields: steps of a budget, spans of time."""
+    lists = isinstance(old, list) and isinstance(new, list) and len(old) == len(new)
+    return lists and all(isinstance(each, dict) for each in (*old, *new))
 
 
 def _named(path: str, old: _Named, new: _Named) -> Iterator[Difference]:

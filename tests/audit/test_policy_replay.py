@@ -253,6 +253,7 @@ def test_strict_is_content_only_with_what_was_decided_in_whole(
         result = replay(new, "--store", str(log.store_path), *strict)
         assert result.exit_code == code, result.output
         assert said in result.stdout
+        assert ("--strict: ends with 2, as 2 " in result.stderr) is (code == 2)
 
 
 def test_a_replay_of_nothing_says_so(log: Log, new: Path) -> None:

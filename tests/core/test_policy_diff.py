@@ -32,6 +32,19 @@ BASE: dict[str, Any] = {
         {"name": "people", "effect": "allow", "match": {"groups": ["analysts"]}},
         {"name": "late", "effect": "deny", "match": {"operations": ["tokenize"]}},
     ],
+    "budgets": [
+        {
+            "name": "cards-a-day",
+            "match": {},
+            "count": "distinct_cards",
+            "per": "person",
+            "window": "24h",
+            "steps": [
+                {"at": 5, "do": "hold", "hold": {"approvers": ["boss"], "wait": "30s", "expire": "1h"}},
+                {"at": 12, "do": "deny", "text": "enough"},
+            ],
+        }
+    ],
     "tests": [
         {
             "name": "analysts may chat",
@@ -83,6 +96,18 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], list[Difference]]] 
     "how long a hold waits": (
         lambda document: document["rules"][1]["hold"].update(wait="20s"),
         [Difference("rules[big].hold.wait_seconds", "30.0", "20.0")],
+    ),
+    "a step of a budget changes": (
+        lambda document: document["budgets"][0]["steps"][1].update(at=10),
+        [Difference("budgets[cards-a-day].steps[1].at", "12", "10")],
+    ),
+    "who approves a step": (
+        lambda document: document["budgets"][0]["steps"][0]["hold"].update(approvers=["chief"]),
+        [Difference("budgets[cards-a-day].steps[0].hold.approvers", '["boss"]', '["chief"]')],
+    ),
+    "models of a deny": (
+        lambda document: document["rules"][3]["match"].update(models=["llama-*"]),
+        [Difference("rules[late].match.models", NOTHING, '["llama-*"]')],
     ),
     "the order changes": (
         lambda document: document["rules"].reverse(),

@@ -223,4 +223,32 @@ PLANTS = (
         "(self.not_rebuilt or self.uncounted)",
         REPLAY + "test_strict_is_content_only_with_what_was_decided_in_whole",
     ),
+    Plant(
+        "strict ends with 2 and does not say why",
+        "cli/policy_replay.py",
+        '        if replay.decided:\n            click.echo(f"--strict',
+        '        if False:\n            click.echo(f"--strict',
+        REPLAY + "test_strict_is_content_only_with_what_was_decided_in_whole[no counts]",
+    ),
+    Plant(
+        "the steps of a budget are compared as a whole",
+        "core/policy_diff.py",
+        "elif _are_pairs(old, new):",
+        "elif False:",
+        DIFF + "test_a_change_is_told_where_it_stands[a step of a budget changes]",
+    ),
+    Plant(
+        "a difference has names that no document has",
+        "core/policy_diff.py",
+        "_WRITTEN.get(field.name, field.name): _plain",
+        "field.name: _plain",
+        DIFF + "test_a_change_is_told_where_it_stands[who approves a step]",
+    ),
+    Plant(
+        "a difference tells what follows from another",
+        "core/policy_diff.py",
+        "            and field.name not in _FOLLOWING\n",
+        "",
+        DIFF + "test_a_change_is_told_where_it_stands[models of a deny]",
+    ),
 )
