@@ -146,6 +146,7 @@ config_option = click.option(
     "--config",
     type=click.Path(path_type=Path),
     envvar="EXTPROC_CONFIG",
+    show_envvar=True,
     help="config.yaml",
 )
 store_option = click.option(

@@ -34,6 +34,7 @@ _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}(?:[eE][-+]?[0-9]{
 _WORDS: tuple[tuple[str, bool | None], ...] = (("null", None), ("true", True), ("false", False))
 _CONSTANTS: dict[str, bool | None] = {s: value for word, value in _WORDS for s in (word, word.title(), word.upper())}
 _CONSTANTS |= {"": None, "~": None}
+_QUOTED_BEGIN = re.compile(r"""\s*(?:- )?\s*\w+:\s+(?:"[^"]*"|'[^']*')\s*[^\s#]""")
 _CARD_LIKE = re.compile(r"[0-9](?:[ -]?[0-9]){11,}")
 
 
@@ -225,7 +226,8 @@ def parse_document(data: bytes) -> Report:
         mark = error.problem_mark or error.context_mark
         position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         report.value = None
-        report.add((), f"not valid YAML: {error.problem or error.context}", position=position)
+        hint = _slip(text, position)
+        report.add((), f"not valid YAML: {error.problem or error.context}", hint, position=position)
     except yaml.reader.ReaderError as error:
         report.value = None
         line = text.encode().count(b"\n", 0, error.position) + 1
@@ -233,6 +235,19 @@ def parse_document(data: bytes) -> Report:
     except _Stop:
         report.value = None
     return report
+
+
+def _slip(text: str, position: Position) -> str:
+    """What to do about a mistake that is often made, where the line looks like it."""
+    lines = text.splitlines()
+    line = lines[position[0] - 1] if position[0] <= len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())] or line[position[1] - 1 : position[1]] == "\t":
+        return "indent with blanks, not with a tab"
+    if _QUOTED_BEGIN.match(line):
+        return (
+            "a value that begins with a quote ends with it: put all of it in single quotes, as in `when: '\"x\" in y'`"
+        )
+    return ""
 
 
 class _Builder:

@@ -256,6 +256,12 @@ def test_strict_is_content_only_with_what_was_decided_in_whole(
         assert ("--strict: ends with 2, as 2 " in result.stderr) is (code == 2)
 
 
+@pytest.mark.parametrize("command", ["replay", "explain"])
+def test_the_help_says_which_variable_is_read(command: str) -> None:
+    said = CliRunner().invoke(main, ["policy", command, "--help"]).stdout
+    assert "EXTPROC_CONFIG" in said
+
+
 def test_a_replay_of_nothing_says_so(log: Log, new: Path) -> None:
     play(log, parse_policy(OLD.encode()), list(requests(3, seed=1)))
     never = ("--store", str(log.store_path), "--from", "2100-01-01", "--to", "2100-01-02")

@@ -256,6 +256,23 @@ def test_the_longest_wait_is_the_deployments() -> None:
     assert only(problems(hold("61s", "1h"), max_wait_seconds=60))[0] == "rules[1].hold.wait"
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("\teffect: deny", "indent with blanks, not with a tab"),
+        ('    when: "x" in principal.groups', "put all of it in single quotes, as in `when: '\"x\" in y'`"),
+        ("    when: 'x' in principal.groups", "put all of it in single quotes"),
+        ("    when: [", ""),
+    ],
+    ids=["tab", "double quotes", "single quotes", "another"],
+)
+def test_a_slip_of_yaml_has_a_hint(line: str, hint: str) -> None:
+    (found,) = problems(ruled(f"  - name: r\n{line}\n    match: {{}}\n"))
+    assert found.message.startswith("not valid YAML: ")
+    assert found.hint.endswith(hint) if hint.endswith(("`", "tab")) else hint in found.hint
+    assert bool(found.hint) is bool(hint)
+
+
 def test_a_problem_stands_where_the_text_is_wrong() -> None:
     found = problems(ruled("  - name: a\n    effect: alow\n    match: {}\n"))
     assert found == (Problem("rules[0].effect", 6, 13, "`alow` is not an effect", "did you mean `allow`?"),)

@@ -253,6 +253,20 @@ PLANTS = (
         INERT + "[obligations of a deny]",
     ),
     Plant(
+        "a tab is a riddle",
+        "core/document.py",
+        'return "indent with blanks, not with a tab"',
+        'return ""',
+        "tests/core/test_policy_document.py::test_a_slip_of_yaml_has_a_hint[tab]",
+    ),
+    Plant(
+        "a quote that ends too early is a riddle",
+        "core/document.py",
+        "if _QUOTED_BEGIN.match(line):",
+        "if False:",
+        "tests/core/test_policy_document.py::test_a_slip_of_yaml_has_a_hint[double quotes]",
+    ),
+    Plant(
         "a text that nobody sees is taken",
         "core/policy/check_rules.py",
         'if effect == "allow" and report.sound((*path, "text")) is not None:',

@@ -251,4 +251,11 @@ PLANTS = (
         "",
         DIFF + "test_a_change_is_told_where_it_stands[models of a deny]",
     ),
+    Plant(
+        "the help is silent about the variable",
+        "cli/audit_where.py",
+        "    show_envvar=True,\n",
+        "",
+        REPLAY + "test_the_help_says_which_variable_is_read[replay]",
+    ),
 )
