@@ -5,6 +5,8 @@ from typing import Any
 
 from extproc.core.document import DocumentInvalid, Path, Report, parse_document, quoted
 from extproc.core.policy import DEFAULT_DENY, Policy, RawCase
+from extproc.core.policy.check_conditions import written_kinds
+from extproc.core.policy.compiler import finding_kinds
 from extproc.core.policy_case import EXPECTATIONS, NO_RULE, Case, build_case, parse_time
 from extproc.core.reasons import Reason
 from extproc.core.schema import check_schema, nearest
@@ -46,7 +48,7 @@ def check_policy_cases(report: Report) -> None:
     sections = ("rules", "response_rules", "budgets")
     if all(report.clean((section,)) for section in sections):
         rules, cutting, budgets = ([each["name"] for each in value.get(section, ())] for section in sections)
-        names = CaseNames(rules, cutting, budgets)
+        names = CaseNames(rules, cutting, budgets, written_kinds(report))
         for path in report.items(_TESTS):
             names.check(report, path)
 
@@ -54,7 +56,11 @@ def check_policy_cases(report: Report) -> None:
 class CaseNames:
     """What a case may name. An expectation of something that does not exist would prove nothing, or never hold."""
 
-    def __init__(self, rules: Iterable[str], response_rules: Iterable[str], budgets: Iterable[str]) -> None:
+    def __init__(
+        self, rules: Iterable[str], response_rules: Iterable[str], budgets: Iterable[str], kinds: frozenset[str]
+    ) -> None:
+        """`kinds`: of what the policy's masking finds."""
+        self._kinds = kinds
         self._budgets = frozenset(budgets)
         self._rules = frozenset(rules)
         self._response_rules = frozenset(response_rules)
@@ -64,7 +70,8 @@ class CaseNames:
     @classmethod
     def of(cls, policy: Policy) -> "CaseNames":
         sections: tuple[Any, ...] = (policy.rules, policy.response_rules, policy.budgets)
-        return cls(*([each.name for each in section] for section in sections))
+        rules, cutting, budgets = ([each.name for each in section] for section in sections)
+        return cls(rules, cutting, budgets, finding_kinds((policy.masking, *policy.masking_profiles.values())))
 
     def check(self, report: Report, path: Path) -> None:
         """Note every name of the case at `path` that the policy does not have."""
@@ -76,6 +83,8 @@ class CaseNames:
             self._check(report, place, shadow, "rule")
         for name in report.sound((*path, "budgets")) or ():
             self._check_name(report, (*path, "budgets", name), name, self._budgets, "budget")
+        for name in report.sound((*path, "response", "findings")) or ():
+            self._check_name(report, (*path, "response", "findings", name), name, self._kinds, "detector of")
 
     def _check(self, report: Report, path: Path, known: frozenset[str], what: str) -> None:
         name = report.sound(path)

@@ -167,6 +167,10 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown rule": ({"expect": {"rule": "chat"}}, "tests[0].expect.rule: the policy has no rule `chat` (did you mean"),
     "unknown shadow": ({"expect": {"shadow": ["cats"]}}, "tests[0].expect.shadow[0]: the policy has no rule `cats`"),
     "unknown budget": ({"budgets": {"day": 1}}, "tests[0].budgets.day: the policy has no budget `day`"),
+    "unknown finding": (
+        {"response": {"findings": {"pann": 4}}, "expect": {"response": "none"}},
+        "tests[0].response.findings.pann: the policy has no detector of `pann` (did you mean `pan`?)",
+    ),
     "not a reason": ({"expect": {"refused": "bad"}}, "tests[0].expect.refused: `bad` is not a reason"),
     "two ways": (
         {"expect": {"refused": "protocol", "effect": "deny"}},

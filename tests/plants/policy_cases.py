@@ -11,6 +11,13 @@ FILE = "tests/edge/settings/test_policy_file.py::"
 
 PLANTS = (
     Plant(
+        "a case may count findings that no detector finds",
+        "core/policy_case_document.py",
+        'for name in report.sound((*path, "response", "findings")) or ():',
+        "for name in ():",
+        "tests/core/test_policy_cases.py::test_each_problem_of_a_case_is_told_with_its_place[unknown finding]",
+    ),
+    Plant(
         "half of a policy that is written slowly is put in force",
         "edge/policy_file.py",
         "and quiet_seconds < SHORTER_SECONDS:",

@@ -22,7 +22,7 @@ class Conditions:
     """`compiled` has those without errors, by the path of their rule's `when`."""
 
     def __init__(self, report: Report, lists: Mapping[str, tuple[str, ...]]) -> None:
-        kinds = _finding_kinds(report)
+        kinds = written_kinds(report)
         self._report = report
         self.request_compiler = ConditionCompiler(kinds, lists, REQUEST_VARIABLES)
         self.response_compiler = ConditionCompiler(kinds, lists, RESPONSE_VARIABLES)
@@ -42,7 +42,7 @@ class Conditions:
                 self._report.add_within(path, error.at, error.message, error.hint)
 
 
-def _finding_kinds(report: Report) -> frozenset[str]:
+def written_kinds(report: Report) -> frozenset[str]:
     """Every kind that some masking of the document finds; where that is wrong, whatever it may have meant."""
     masking = report.value.get("masking") if isinstance(report.value, dict) else None
     sections: list[Path] = [("masking",)]
