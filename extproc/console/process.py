@@ -7,8 +7,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -48,7 +49,8 @@ _log = logging.getLogger("extproc.console")
 
 
 async def run_console(settings: Settings, console: ConsoleSettings) -> int:
-    """Serve until SIGTERM or SIGINT. The exit code: 0, or 1 when the journal failed and another process must begin.
+    """Serve until SIGTERM or SIGINT. The exit code: 0, or 1 when the journal or what runs beside the server failed and
+    another process must begin.
 
     Raises `AuditRefused`, `Unavailable`, `MetadataInvalid`, `SignerUnfit`, `TokenKeysUnfit` or OSError when a part
     cannot start.
@@ -82,17 +84,34 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     )
     try:
         with _shipping(settings.audit, audit_keys):
-            await _serve(parts, journal, tending, metrics)
+            whole = await _serve(parts, journal, tending, metrics)
             await asyncio.to_thread(journal.close)
     finally:
         await asyncio.to_thread(journal.close)
         database.close()
         await asyncio.to_thread(metrics.stop)
-    return 1 if journal.failed else 0
+    return 0 if whole and not journal.failed else 1
 
 
 class SayingServer(uvicorn.Server):
-    """Says in the log that it serves, and where, once it listens: uvicorn's own lines are off."""
+    """Says in the log that it serves, and where, once it listens: uvicorn's own lines are off.
+
+    It serves no longer than what runs `beside` it: without its controls or its keys a console would look well.
+    """
+
+    whole = True
+    """Nothing beside it has failed."""
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # its text may quote what it met, so only its kind is said
+            _log.error("a part of the console failed, and the console ends", extra={"failure": type(error).__name__})
+            self.whole, self.should_exit = False, True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -101,7 +120,8 @@ class SayingServer(uvicorn.Server):
             _log.info("serving", extra={"address": self.config.host, "port": self.config.port, "tls": tls})
 
 
-async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None, metrics: ConsoleMetrics) -> None:
+async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None, metrics: ConsoleMetrics) -> bool:
+    """Whether nothing beside the server failed."""
     settings = parts.settings
     server = SayingServer(
         uvicorn.Config(
@@ -124,8 +144,7 @@ async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None, met
     )
     controls = Controls(checks_of(parts), journal.append_record, metrics)
     beside = [
-        asyncio.create_task(each)
-        for each in (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock))
+        server.beside(each) for each in (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock))
     ]
     try:
         await server.serve()
@@ -135,6 +154,7 @@ async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None, met
         for task in beside:
             task.cancel()
         await asyncio.wait(beside)
+    return server.whole
 
 
 async def _tend(tending: KeyTending | None, journal: Journal) -> None:

@@ -187,6 +187,7 @@ class Exchange:
         except ExchangeError as error:
             if isinstance(error, Unmet):
                 self._ledger.judged(error.decision, error.given)
+                self._ledger.connection = error.given.connection
             actions = self._fail(error.reason, event.at)
         return (*self._settled(event.at), *actions) if self._budgeting.owes else actions
 

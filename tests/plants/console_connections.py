@@ -26,4 +26,11 @@ PLANTS = (
         "                pass",
         CONNECTIONS + "test_one_address_has_so_many_connections_and_others_are_served",
     ),
+    Plant(
+        "a part of the console that failed is not missed",
+        "console/process.py",
+        "        task.add_done_callback(self._ended)\n",
+        "",
+        "tests/console/test_console_process.py::test_a_part_that_fails_ends_the_console",
+    ),
 )

@@ -94,6 +94,20 @@ PLANTS = (
         "tests/core/dialects/test_dialect_request.py::test_what_nobody_can_look_at_is_refused",
     ),
     Plant(
+        "limits within nested objects are not seen",
+        "core/dialects/facts.py",
+        "            yield from _parts(part)",
+        "            yield part",
+        TOOLS + "test_limits_within_nested_objects_are_seen",
+    ),
+    Plant(
+        "blanks around a model's name make another of it",
+        "core/dialects/facts.py",
+        "value != value.strip()",
+        "False",
+        TOOLS + "test_a_model_with_blanks_around_its_name_is_refused",
+    ),
+    Plant(
         "a custom tool has no name",
         "core/dialects/facts.py",
         '_NAMED_IN = ("function", "custom")',

@@ -89,3 +89,16 @@ def test_names_that_would_cost_too_much_are_refused(names: int, characters: int)
     with pytest.raises(Malformed) as refused:
         read_facts(Operation.CHAT, {"model": "m", "messages": [], "tools": tools}, 1)
     assert refused.value.reason is Reason.BODY_TOO_COSTLY
+
+
+def test_limits_within_nested_objects_are_seen() -> None:
+    """SGLang's for Vertex AI."""
+    document = {"instances": [{"text": "a"}], "parameters": {"sampling_params": {"max_new_tokens": 100_000}}}
+    assert read_facts(Operation.GENERATE, document, 1).max_tokens == 100_000
+
+
+@pytest.mark.parametrize("name", [" payroll", "payroll ", "\u00a0payroll"], ids=["before", "behind", "odd"])
+def test_a_model_with_blanks_around_its_name_is_refused(name: str) -> None:
+    """To some servers it is the one without."""
+    with pytest.raises(Malformed):
+        read_facts(Operation.CHAT, {"model": name, "messages": []}, 1)

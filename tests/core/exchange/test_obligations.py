@@ -93,6 +93,7 @@ def test_a_limit_that_cannot_be_set_is_no_reason_to_go_on(obliged: Any) -> None:
     record = p.records[-1]
     assert record.event_code == "policy.deny"
     assert (record.decision.obligations.max_tokens, record.decision.carried_out) == (10, None)
+    assert record.resource.connection == "model"
 
 
 def test_an_obliged_limit_without_a_body_is_refused(obliged: Any) -> None:
