@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from extproc.core.document import DocumentInvalid, Path, Report, parse_document, quoted
+from extproc.core.document import DocumentInvalid, Path, Report, quoted
+from extproc.core.document_reader import parse_document
 from extproc.core.policy import DEFAULT_DENY, Policy, RawCase
 from extproc.core.policy.check_conditions import written_kinds
 from extproc.core.policy.compiler import finding_kinds

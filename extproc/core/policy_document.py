@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
-from extproc.core.document import DocumentInvalid, Path, Report, parse_document
+from extproc.core.document import DocumentInvalid, Path, Report
+from extproc.core.document_reader import parse_document
 from extproc.core.masking.settings import MaskingSettings, Media, Side
 from extproc.core.masking_document import build_rules, build_styles, card_profile, check_masking, rule_profiles
 from extproc.core.masking_profiles import check_masking_profiles

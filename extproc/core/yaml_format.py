@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from extproc.core.document import Problem, parse_document
+from extproc.core.document import Problem
+from extproc.core.document_reader import parse_document
 from extproc.core.schema import load_schema
 from extproc.core.yaml_tree import BLANK, Block, Entry, Tree, Unwritable, block_scalar_end, read_tree
 

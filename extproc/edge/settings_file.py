@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from extproc.audit.refusal import AuditRefused
-from extproc.core.document import DocumentInvalid, Problem, Report, parse_document, quoted, written
+from extproc.core.document import DocumentInvalid, Problem, Report, quoted, written
 from extproc.core.document import Path as Place
+from extproc.core.document_reader import parse_document
 from extproc.core.masking.aliases import MaskKey
 from extproc.core.schema import check_schema
 from extproc.core.trust import Secret

@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extproc.core.document import MAX_DOCUMENT_BYTES, MAX_PROBLEMS, Problem
+from extproc.core.document import MAX_PROBLEMS, Problem
+from extproc.core.document_reader import MAX_DOCUMENT_BYTES
 from extproc.core.masking.settings import MaskingSettings, Style
 from extproc.core.policy import AtLeast, Effect, HoldTerms, Match, Operation, Policy, Rule
 from extproc.core.policy_document import PolicyInvalid, parse_policy

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from extproc.core import yaml_format
-from extproc.core.document import parse_document
+from extproc.core.document_reader import parse_document
 from extproc.core.yaml_format import FormatRefused, format_document
 
 WRITTEN = """\

@@ -254,14 +254,14 @@ PLANTS = (
     ),
     Plant(
         "a tab is a riddle",
-        "core/document.py",
+        "core/document_reader.py",
         'return "indent with blanks, not with a tab"',
         'return ""',
         "tests/core/test_policy_document.py::test_a_slip_of_yaml_has_a_hint[tab]",
     ),
     Plant(
         "a quote that ends too early is a riddle",
-        "core/document.py",
+        "core/document_reader.py",
         "if _QUOTED_BEGIN.match(line):",
         "if False:",
         "tests/core/test_policy_document.py::test_a_slip_of_yaml_has_a_hint[double quotes]",

@@ -15,7 +15,8 @@ from extproc.audit.keys.keys import KEY_BYTES, read_secret
 from extproc.audit.log.spool import make_directory
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.settings import DirectoryStore, S3Store
-from extproc.core.document import Report, parse_document
+from extproc.core.document import Report
+from extproc.core.document_reader import parse_document
 from extproc.core.schema import check_schema
 from extproc.core.units import parse_duration
 
