@@ -85,7 +85,7 @@ PLANTS = (
     ),
     Plant(
         "evidence: foreign text is not masked",
-        "cli/evidence.py",
+        "edge/evidence_making.py",
         "return lambda text: printable_line(scanner.masker().mask_text(text))",
         "return printable_line",
         PACK + "TestHtml::test_no_card_number_is_in_either_file",
@@ -93,7 +93,7 @@ PLANTS = (
     Plant(
         "evidence: the reading is recorded when the pack is written",
         "cli/evidence.py",
-        '    where.record_read("evidence", {"from_ms": from_ms, "to_ms": to_ms})\n',
+        '        where.record_read("evidence", {"from_ms": from_ms, "to_ms": to_ms})\n',
         "",
         PACK + "TestOutcomes::test_the_reading_is_recorded_first_and_without_that_nothing_is_written",
     ),
