@@ -19,7 +19,6 @@ import yaml
 
 from extproc.cli.run import WatchedPolicy
 from extproc.edge.policy_file import Fitness, load_policy
-from extproc.local.guard import Wanted, start_guard
 from extproc.local.model_server import start_model
 from extproc.local.ports import free_port
 from extproc.local.scripted_model import write_model
@@ -220,8 +219,9 @@ def llama(tmp_path: Path):
 
 
 def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Path) -> None:
+    """In a folder whose path is longer than a Unix socket's may be (107 bytes), as a CI's workspace can be."""
     port = free_port()
-    directory = tmp_path / "run"
+    directory = tmp_path / ("long-" * 20) / "run"
     run = subprocess.Popen(
         [
             sys.executable,
@@ -260,6 +260,9 @@ def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Pa
         )
         assert answer.status_code == 200
         assert "[PAN]" in answer.text
+        sockets = Path(yaml.safe_load((directory / "config.yaml").read_text("utf-8"))["run_directory"])
+        assert sockets.is_absolute()
+        assert sockets.stat().st_mode & 0o777 == 0o700
     finally:
         run.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -270,6 +273,7 @@ def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Pa
             run.stdout.close()
     assert run.returncode == 0
     assert (directory / "policy.yaml").exists()
+    assert not sockets.exists()
 
 
 def extproc(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -299,6 +303,12 @@ def test_run_says_what_is_wrong_with_a_credential_file_and_quotes_nothing_of_it(
     )
 
 
+NO_PROXY_THERE = {
+    **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
+    "NO_PROXY": "",
+}
+
+
 class Run:
     """`extproc run` in a folder, until it has said how to stop it."""
 
@@ -324,14 +334,18 @@ class Run:
             assert line, self.said
             self.said += line
 
-    def ask(self, directory: Path) -> httpx.Response:
-        token = extproc(
+    @staticmethod
+    def token(directory: Path) -> str:
+        said = extproc(
             "dev", "token", "--directory", str(directory / "issuer"), "--subject", "s", "--groups", "analysts"
         )
+        return said.stdout.strip()
+
+    def ask(self, token: str) -> httpx.Response:
         return httpx.post(
             f"http://127.0.0.1:{self.port}/v1/chat/completions",
             json={"model": "m", "messages": [{"role": "user", "content": "clean"}]},
-            headers={"authorization": f"Bearer {token.stdout.strip()}"},
+            headers={"authorization": f"Bearer {token}"},
             timeout=30,
             trust_env=False,
         )
@@ -349,35 +363,19 @@ class Run:
             self.process.stdout.close()
 
 
-def test_a_second_run_in_the_same_folder_leaves_the_first_alone(llama, tmp_path: Path) -> None:
-    """It would take its issuer and its sockets: it says who is there, and writes nothing."""
+def test_a_run_survives_a_wrong_policy_a_second_start_and_a_kill(llama, tmp_path: Path) -> None:
+    """On the way nothing listens where a proxy should be: whoever asks it for loopback fails."""
     directory = tmp_path / "run"
-    with Run(directory, llama.url) as run:
+    with Run(directory, llama.url, **NO_PROXY_THERE) as run:
         before = (directory / "config.yaml").read_bytes()
         second = extproc("run", "--upstream", "http://127.0.0.1:9", "--directory", str(directory))
-        assert second.returncode == 1
+        assert second.returncode == 1, "it would take the first one's issuer and sockets"
         assert f"another guard runs in {directory.resolve()}" in second.stderr
         assert "guarding" not in second.stdout
         assert (directory / "config.yaml").read_bytes() == before
-        assert run.ask(directory).status_code == 200
+        token = run.token(directory)
+        assert run.ask(token).status_code == 200
 
-
-def test_a_run_that_is_killed_leaves_nothing_behind_and_can_be_started_again(llama, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    with Run(directory, llama.url) as run:
-        parts = psutil.Process(run.process.pid).children(recursive=True)
-        assert len(parts) >= 4
-        run.process.kill()
-        _, alive = psutil.wait_procs(parts, 30)
-        assert not alive
-    with Run(directory, llama.url) as again:
-        assert again.ask(directory).status_code == 200
-
-
-def test_run_says_what_is_wrong_with_a_policy_that_is_edited(tmp_path: Path) -> None:
-    """At start and later, as `extproc policy check` does."""
-    directory = tmp_path / "run"
-    with Run(directory) as run:
         policy = directory / "policy.yaml"
         good = policy.read_text("utf-8")
         policy.write_text(good.replace("effect: allow", "effect: alow", 1), "utf-8")
@@ -386,7 +384,22 @@ def test_run_says_what_is_wrong_with_a_policy_that_is_edited(tmp_path: Path) -> 
         assert re.search(rf"{re.escape(str(policy))}:\d+:\d+: rules\[\d\]\.effect: ", run.said)
         policy.write_text(good + "# edited\n", "utf-8")
         run.read_until("the policy was replaced")
-        policy.write_text(good.replace("effect: allow", "effect: alow", 1), "utf-8")
+
+        parts = psutil.Process(run.process.pid).children(recursive=True)
+        assert len(parts) >= 4
+        run.process.kill()
+        _, alive = psutil.wait_procs(parts, 30)
+        assert not alive
+    with Run(directory, llama.url) as again:
+        assert again.ask(token).status_code == 200, "the issuer's address is part of who somebody is"
+
+
+def test_run_says_what_is_wrong_with_a_policy_at_start(tmp_path: Path) -> None:
+    """As `extproc policy check` does."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    good = (ROOT / "extproc/local/policy.yaml").read_text("utf-8")
+    (directory / "policy.yaml").write_text(good.replace("effect: allow", "effect: alow", 1), "utf-8")
     result = extproc(
         "run", "--upstream", "http://127.0.0.1:9", "--directory", str(directory), "--port", str(free_port())
     )
@@ -403,25 +416,6 @@ def test_a_part_that_ends_is_named(tmp_path: Path) -> None:
         assert run.process.wait(60) == 1
 
 
-def test_a_proxy_in_the_environment_is_not_asked_for_loopback(llama, tmp_path: Path) -> None:
-    """Nothing listens where the proxy should be: whoever asks it fails."""
-    directory = tmp_path / "run"
-    proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-    with Run(directory, llama.url, **proxy, NO_PROXY="") as run:
-        assert run.ask(directory).status_code == 200
-
-
-def test_a_folder_whose_path_is_long_gets_its_sockets_elsewhere(llama, tmp_path: Path) -> None:
-    """A Unix socket's path has 107 bytes at most; a CI's workspace may have more."""
-    directory = tmp_path / ("long-" * 20) / "run"
-    with Run(directory, llama.url) as run:
-        sockets = Path(yaml.safe_load((directory / "config.yaml").read_text("utf-8"))["run_directory"])
-        assert sockets.is_absolute()
-        assert sockets.stat().st_mode & 0o777 == 0o700
-        assert run.ask(directory).status_code == 200
-    assert not sockets.exists()
-
-
 def test_the_demo_removes_no_folder_but_its_own(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep me")
     result = subprocess.run(
@@ -434,16 +428,6 @@ def test_the_demo_removes_no_folder_but_its_own(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "--directory" in result.stderr
     assert (tmp_path / "mine").read_text() == "keep me"
-
-
-def test_a_token_and_the_issuer_survive_a_restart(tmp_path: Path) -> None:
-    """The issuer's address is part of who somebody is: a requester must not come back as another person."""
-    first = start_guard(Wanted(directory=tmp_path, upstream="http://127.0.0.1:9"))
-    url = first.issuer.url
-    first.stop()
-    second = start_guard(Wanted(directory=tmp_path, upstream="http://127.0.0.1:9"))
-    second.stop()
-    assert second.issuer.url == url
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
