@@ -1,31 +1,39 @@
 """A token issuer for development on one machine, and for nothing else: whoever can read its folder can be anybody.
 
 The folder holds one private key for each algorithm (0600) and `issuer.json`, which names the issuer's URL and audience.
-Discovery and JWKS are served on loopback; tokens are minted from the folder and need no running issuer.
+Discovery, JWKS and a login for browsers (`issuer_login.py`) are served on loopback; tokens are minted from the folder
+and need no running issuer.
 """
 
+import base64
 import hashlib
 import json
 import os
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from jwt.algorithms import AllowedPrivateKeys, get_default_algorithms
 
+from extproc.local.issuer_login import STYLE, Answer, Logins
+
 AUDIENCE: Final = "extproc"
 """What development tokens are for, unless told otherwise."""
 ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
 """What development tokens can be signed with."""
+_MAX_FORM_BYTES: Final = 64 << 10
+_STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +74,13 @@ def start_issuer(folder: Path, port: int = 0, *, audience: str = AUDIENCE) -> Ru
     keys = {"keys": [_public_jwk(algorithm, _load_key(folder, algorithm)) for algorithm in ALGORITHMS]}
     server = _Server(("127.0.0.1", port), _Answer)
     url = f"http://127.0.0.1:{server.server_address[1]}"
+    server.logins = Logins(url, audience, lambda claims, typ: _sign(folder, claims, typ, "RS256"))
     discovery = {
         "issuer": url,
         "jwks_uri": f"{url}/jwks",
-        "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ALGORITHMS,
+        **server.logins.discovery(),
     }
     server.documents = {
         "/.well-known/openid-configuration": json.dumps(discovery).encode(),
@@ -107,7 +116,6 @@ def mint_token(
 
     Raises `ValueError` for an algorithm not in `ALGORITHMS`, `OSError` when the folder cannot be used.
     """
-    key = _load_key(folder, algorithm)
     now = int(time.time())
     claims = {
         "iss": issuer,
@@ -119,13 +127,19 @@ def mint_token(
         "exp": now + ttl_seconds,
         "jti": secrets.token_hex(16),
     }
-    headers = {"typ": "at+jwt", "kid": _public_jwk(algorithm, key)["kid"]}
-    return jwt.encode(claims | (extra or {}), key, algorithm=algorithm, headers=headers)
+    return _sign(folder, claims | (extra or {}), "at+jwt", algorithm)
+
+
+def _sign(folder: Path, claims: Mapping[str, Any], typ: str, algorithm: str) -> str:
+    key = _load_key(folder, algorithm)
+    headers = {"typ": typ, "kid": _public_jwk(algorithm, key)["kid"]}
+    return jwt.encode(dict(claims), key, algorithm=algorithm, headers=headers)
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     documents: dict[str, bytes]
+    logins: Logins
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -134,12 +148,56 @@ class _Answer(BaseHTTPRequestHandler):
     """Seconds a client may be silent."""
 
     def do_GET(self) -> None:
-        document = self.server.documents.get(self.path)
-        self.send_response(200 if document is not None else 404)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(document or b"")))
+        path, _, query = self.path.partition("?")
+        if not self._at_home():
+            self._send(Answer(421))
+        elif path == "/authorize":
+            self._send(self.server.logins.ask(dict(parse_qsl(query))))
+        elif (document := self.server.documents.get(self.path)) is not None:
+            self._send(Answer(200, document, "application/json"))
+        else:
+            self._send(Answer(404, b"", "application/json"))
+
+    def do_POST(self) -> None:
+        """From the issuer's own page, or of a client that is no browser: another site's page sends its origin."""
+        length = self.headers.get("content-length", "")
+        if not length.isdecimal() or int(length) > _MAX_FORM_BYTES:
+            self.close_connection = True
+            self._send(Answer(413))
+            return
+        form = dict(parse_qsl(self.rfile.read(int(length)).decode("utf-8", "replace")))
+        if not self._at_home() or self.headers.get("origin", self._url) != self._url:
+            self._send(Answer(403))
+        elif self.path == "/authorize":
+            self._send(self.server.logins.choose(form))
+        elif self.path == "/token":
+            tokens = self.server.logins.redeem(form)
+            document = {"error": "invalid_grant"} if tokens is None else tokens
+            self._send(Answer(400 if tokens is None else 200, json.dumps(document).encode(), "application/json"))
+        else:
+            self._send(Answer(404))
+
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def _at_home(self) -> bool:
+        """No other name was pointed at this address."""
+        return self.headers.get("host", "") == urlsplit(self._url).netloc
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("content-type", answer.content_type)
+        self.send_header("content-length", str(len(answer.body)))
+        self.send_header("cache-control", "no-store")
+        self.send_header("referrer-policy", "same-origin")
+        self.send_header("x-content-type-options", "nosniff")
+        policy = f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; form-action 'self' {answer.form_target}; "
+        self.send_header("content-security-policy", policy + "base-uri 'none'; frame-ancestors 'none'")
+        if answer.location:
+            self.send_header("location", answer.location)
         self.end_headers()
-        self.wfile.write(document or b"")
+        self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
         """Nothing: the output belongs to the command that runs this."""
