@@ -16,7 +16,7 @@ _ALWAYS: Final = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with `no-referrer` browsers say `Origin: null` of our own forms
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }

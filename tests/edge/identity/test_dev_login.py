@@ -25,7 +25,7 @@ ASKED = {
     "response_type": "code",
     "client_id": "console",
     "redirect_uri": BACK,
-    "state": 's"<&',
+    "state": 's<&"',
     "nonce": "the nonce",
     "code_challenge": CHALLENGE,
     "code_challenge_method": "S256",

@@ -1,0 +1,65 @@
+"""Planted bugs: the development login, and what the console's headers let a browser say."""
+
+from tests.plants.plant import Plant
+
+LOGIN = "local/issuer_login.py"
+TESTS = "tests/edge/identity/test_dev_login.py::"
+
+PLANTS = (
+    Plant(
+        "the development issuer answers to any address",
+        LOGIN,
+        "target.hostname not in _LOOPBACK or ",
+        "",
+        TESTS + "test_what_does_not_hold_gets_no_page_to_pick_on",
+    ),
+    Plant(
+        "the development issuer does without PKCE",
+        LOGIN,
+        "hmac.compare_digest(challenge, grant.asked.code_challenge) and ",
+        "",
+        TESTS + "test_a_code_is_good_for_its_own_request_only",
+    ),
+    Plant(
+        "a development code is good twice",
+        LOGIN,
+        'self._grants.pop(form.get("code", ""), None)',
+        'self._grants.get(form.get("code", ""))',
+        TESTS + "test_a_code_is_good_once_and_for_a_minute",
+    ),
+    Plant(
+        "a development code is good for ever",
+        LOGIN,
+        " or time.time() - grant.at > CODE_SECONDS",
+        "",
+        TESTS + "test_a_code_is_good_once_and_for_a_minute",
+    ),
+    Plant(
+        "what a client sends is markup on the development login",
+        LOGIN,
+        "html.escape(getattr(asked, name))",
+        "getattr(asked, name)",
+        TESTS + "test_who_was_picked_is_in_both_tokens",
+    ),
+    Plant(
+        "another site picks who to be at the development issuer",
+        "local/issuer.py",
+        ' or self.headers.get("origin", self._url) != self._url',
+        "",
+        TESTS + "test_neither_another_name_nor_another_site_is_served",
+    ),
+    Plant(
+        "the development issuer answers to any name",
+        "local/issuer.py",
+        'return self.headers.get("host", "") == urlsplit(self._url).netloc',
+        "return True",
+        TESTS + "test_neither_another_name_nor_another_site_is_served",
+    ),
+    Plant(
+        "browsers send no origin with the console's forms",
+        "console/headers.py",
+        '"referrer-policy": "same-origin"',
+        '"referrer-policy": "no-referrer"',
+        "tests/console/test_form_origins.py::test_a_browser_may_say_that_a_form_is_our_own",
+    ),
+)
