@@ -3,7 +3,6 @@
 import asyncio
 import os
 import pwd
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,6 @@ from extproc.edge.settings import Settings
 
 IDENTITY_SECONDS = 10.0
 """For the issuer's keys; a person waits."""
-_OWN_ID = re.compile(r"(?:[0-9a-f]{12}|\d{8}T\d{6}Z)-[0-9a-f]{16}", re.ASCII)
-"""Of an exchange or a request. One in some ten thousand has digits that could be a card number, and none is one."""
 
 _options: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option("--reason", required=True, help="Why; kept in the audit log, with card data masked."),
@@ -83,16 +80,17 @@ def account() -> str:
 
 
 def mask_argument(argument: str) -> str:
-    """What a person typed to name something, as it may be kept: an id of ours as it is, all else as a reason."""
-    return argument if _OWN_ID.fullmatch(argument) else mask_reason(argument)
+    """What a person typed to name something, as it may be kept."""
+    from extproc.core.masking import typed  # noqa: PLC0415
+
+    return typed.mask_argument(argument)
 
 
 def mask_reason(reason: str) -> str:
-    """What a person wrote, as it may be kept. What is no text is written as `\\udcff`."""
-    from extproc.core.masking.scanner import Scanner  # noqa: PLC0415
-    from extproc.core.masking.settings import MaskingSettings  # noqa: PLC0415
+    """What a person wrote, as it may be kept."""
+    from extproc.core.masking import typed  # noqa: PLC0415
 
-    return Scanner(MaskingSettings()).masker().mask_text(reason.encode("utf-8", "backslashreplace").decode())
+    return typed.mask_reason(reason)
 
 
 def _leave(sentence: str) -> NoReturn:
