@@ -153,7 +153,7 @@ class _Answer(BaseHTTPRequestHandler):
             self._send(Answer(421))
         elif path == "/authorize":
             self._send(self.server.logins.ask(dict(parse_qsl(query))))
-        elif (document := self.server.documents.get(self.path)) is not None:
+        elif (document := self.server.documents.get(path)) is not None:
             self._send(Answer(200, document, "application/json"))
         else:
             self._send(Answer(404, b"", "application/json"))
