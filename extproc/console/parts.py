@@ -11,6 +11,7 @@ from starlette.requests import Request
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
 from extproc.console.client_address import Client, find_client
+from extproc.console.deployment import Deployment
 from extproc.console.failures import WINDOW_SECONDS, Failures
 from extproc.console.provider_file import ProviderFile
 from extproc.console.records import Act, ConsoleLog
@@ -36,6 +37,8 @@ class Parts:
     keys: TokenKeys | None
     log: ConsoleLog
     signer: RequestSigner | None = None
+    deployment: Deployment | None = None
+    """What the pages about the log, the policy and the keys read; None where they have nothing to show."""
     login_failures: Failures = field(default_factory=Failures)
     token_failures: Failures = field(default_factory=Failures)
     """Apart: a program that tries tokens locks nobody out of the login at the same address."""

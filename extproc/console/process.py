@@ -24,6 +24,7 @@ from extproc.audit.settings import AuditSettings
 from extproc.console.app import build_app
 from extproc.console.connection import protocol_for
 from extproc.console.controls import Controls, checks_of
+from extproc.console.deployment import Deployment
 from extproc.console.key_tending import KeyTending
 from extproc.console.metrics import ConsoleMetrics
 from extproc.console.parts import Parts
@@ -81,6 +82,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         keys=keys,
         log=ConsoleLog(journal, metrics.count),
         signer=signer,
+        deployment=Deployment.of(settings, audit_keys),
     )
     try:
         with _shipping(settings.audit, audit_keys):
