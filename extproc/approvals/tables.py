@@ -1,13 +1,32 @@
 """The tables of the approval store, and the way between the rows of one and `Approval`."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, MetaData, RowMapping, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 from extproc.core.approval import Approval, ApprovalState
 
 METADATA = MetaData()
+
+_LIVE_WITH_IDEMPOTENCY = text("idempotency <> '' AND state IN ('pending', 'granted')")
 
 APPROVALS = Table(
     "approvals",
@@ -33,9 +52,67 @@ APPROVALS = Table(
     Column("decided_by_name", Text, nullable=False),
     Column("decision_reason", Text, nullable=False),
     Column("sealed_preview", LargeBinary, nullable=False),
+    Column("requester_aliases", Text, nullable=False, server_default="[]"),
+    Column("requester_groups", Text, nullable=False, server_default="[]"),
+    Column("request_reason", Text, nullable=False, server_default=""),
+    Column("quorum", Integer, nullable=False, server_default="1"),
+    Column("each_of", Text, nullable=False, server_default="[]"),
+    Column("window_seconds", Double, nullable=False, server_default="0"),
+    Column("window_uses", Integer, nullable=False, server_default="0"),
+    Column("idempotency", Text, nullable=False, server_default=""),
+    Column("escalate_after_seconds", Double, nullable=False, server_default="0"),
+    Column("escalation_groups", Text, nullable=False, server_default="[]"),
+    Column("emergency", Boolean, nullable=False, server_default=false()),
+    Column("limits", Text, nullable=False, server_default="[]"),
+    Column("tenant", Text, nullable=False, server_default=""),
+    Column("uses", Integer, nullable=False, server_default="0"),
+    Column("granted_until", Double, nullable=False, server_default="0"),
+    Column("escalated_at", Double, nullable=False, server_default="0"),
+    Column("reviewed_by_uid", Text, nullable=False, server_default=""),
+    Column("reviewed_by_name", Text, nullable=False, server_default=""),
+    Column("review_reason", Text, nullable=False, server_default=""),
+    Column("reviewed_at", Double, nullable=False, server_default="0"),
+    Column("expiry_told", Boolean, nullable=False, server_default=false()),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
     Index("approvals_by_state", "state", "expires_at"),
+    Index("approvals_by_revision", "revision"),
+    Index("approvals_by_creation", "created_at", "approval_id"),
+    Index("approvals_by_requester", "requester_uid", "created_at"),
+    Index(
+        "approvals_live_idempotency",
+        "idempotency",
+        unique=True,
+        sqlite_where=_LIVE_WITH_IDEMPOTENCY,
+        postgresql_where=_LIVE_WITH_IDEMPOTENCY,
+    ),
 )
-"""Times are Unix seconds; `findings` and `approver_groups` are JSON. A test compares this with the migrations."""
+"""Times are Unix seconds, 0 for what has not happened; what is a tuple in `Approval` is JSON. `revision` is the number
+of the row's last change among all changes of all approvals. A test compares this with the migrations."""
+
+APPROVAL_VOTES = Table(
+    "approval_votes",
+    METADATA,
+    Column("approval_id", String(200), primary_key=True),
+    Column("voter_uid", Text, primary_key=True),
+    Column("voter_name", Text, nullable=False),
+    Column("voter_groups", Text, nullable=False),
+    Column("granted", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("voted_at", Double, nullable=False),
+    Column("seen", Text, nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+"""Who granted or refused; nobody twice. `revision` is the change that the vote was, and so the order of votes."""
+
+APPROVAL_CHANGES = Table(
+    "approval_changes",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+)
+"""One row, which every change of an approval takes first: so changes happen one after the other, are numbered in the
+order in which they become visible, and no two of them wait for each other."""
 
 BUDGET_ACCOUNTS = Table(
     "budget_accounts",
@@ -73,32 +150,42 @@ BUDGET_CARDS = Table(
 )
 """One row a card and the bucket in which it was last seen. `extproc.approvals.budget_digests` says what `digest` is."""
 
-SHOWN = [column for column in APPROVALS.c if column.name != "sealed_preview"]
-"""Everything but the preview, which is read only when somebody looks at it."""
+_FIELDS = frozenset(field.name for field in fields(Approval))
+SHOWN = [column for column in APPROVALS.c if column.name in _FIELDS]
+"""What an `Approval` has of it. The preview is read only when somebody looks at it."""
+
+
+def _texts(written: str) -> tuple[str, ...]:
+    return tuple(str(item) for item in json.loads(written))
+
+
+def _counts(written: str) -> tuple[tuple[str, int], ...]:
+    return tuple((str(name), int(count)) for name, count in json.loads(written))
+
+
+_JSON: Mapping[str, Callable[[str], tuple[Any, ...]]] = {
+    "findings": _counts,
+    "limits": _counts,
+    "approver_groups": _texts,
+    "requester_aliases": _texts,
+    "requester_groups": _texts,
+    "each_of": _texts,
+    "escalation_groups": _texts,
+}
 
 
 def write_row(approval: Approval, sealed_preview: bytes) -> dict[str, Any]:
     """The row of an approval, by column name."""
     row = {column.name: getattr(approval, column.name) for column in SHOWN}
-    return row | {
-        "state": approval.state.value,
-        "findings": json.dumps(approval.findings),
-        "approver_groups": json.dumps(approval.approver_groups),
-        "sealed_preview": sealed_preview,
-    }
+    texts = {name: json.dumps(row[name]) for name in _JSON if name in row}
+    return row | texts | {"state": approval.state.value, "sealed_preview": sealed_preview}
 
 
 def read_row(row: RowMapping) -> Approval:
     """The approval in a row of the `SHOWN` columns. Raises `ValueError` or `TypeError` for what was never written."""
-    fields = {column.name: row[column.name] for column in SHOWN}
-    return Approval(
-        **fields
-        | {
-            "state": ApprovalState(fields["state"]),
-            "findings": tuple((str(kind), int(count)) for kind, count in json.loads(fields["findings"])),
-            "approver_groups": tuple(str(group) for group in json.loads(fields["approver_groups"])),
-        }
-    )
+    values = {column.name: row[column.name] for column in SHOWN}
+    tuples = {name: read(values[name]) for name, read in _JSON.items() if name in values}
+    return Approval(**values | tuples | {"state": ApprovalState(values["state"])})
 
 
 SINGLE_USE = Table(
