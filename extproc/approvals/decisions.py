@@ -4,7 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from extproc.approvals.store import ApprovalStore
-from extproc.core.approval import Approval, ApprovalState, DecisionRefused, TransitionCode, decide
+from extproc.core.approval import (
+    Approval,
+    ApprovalState,
+    Channel,
+    DecisionRefused,
+    TransitionCode,
+    decide,
+    shown_digest,
+)
 from extproc.core.identity import Principal
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Actor, ApprovalRef, EventCode, Outcome, PolicyRef, Record, Resource
@@ -51,7 +59,15 @@ def decide_recorded(
         write([_record(approval, decider, reference, status, refused, source, int(now * 1000))])
 
     try:
-        decided = decide(approval, decider, verdict.grant, verdict.reason, now)
+        decided = decide(
+            approval,
+            decider,
+            verdict.grant,
+            verdict.reason,
+            seen=shown_digest(approval),
+            channel=Channel.CLI,
+            now=now,
+        )
     except DecisionRefused as refused:
         # An attempt without the right to it is evidence as well (PCI DSS 10.2.1.4).
         record(approval.state, Outcome.REFUSED, refused=refused.code.value)

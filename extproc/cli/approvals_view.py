@@ -17,6 +17,7 @@ _STYLES = {
     ApprovalState.GRANTED: "green",
     ApprovalState.USED: "green",
     ApprovalState.REFUSED: "red",
+    ApprovalState.REVOKED: "red",
     ApprovalState.EXPIRED: "dim",
     ApprovalState.WITHDRAWN: "dim",
 }

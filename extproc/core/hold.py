@@ -11,6 +11,7 @@ ENDED = {
     ApprovalState.REFUSED: Reason.APPROVAL_REFUSED,
     ApprovalState.EXPIRED: Reason.APPROVAL_EXPIRED,
     ApprovalState.WITHDRAWN: Reason.APPROVAL_WITHDRAWN,
+    ApprovalState.REVOKED: Reason.APPROVAL_REVOKED,
     ApprovalState.USED: Reason.APPROVAL_USED,
 }
 """Why the exchange is refused whose approval is in such a state."""

@@ -34,6 +34,8 @@ class Principal:
     """Of the client certificate, when our listener verified it and the configuration names its trust domain."""
     certificate_subject: str = ""
     """Of the client certificate, when our listener verified it."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the same person (e-mail, user name), folded: whoever shares one with somebody counts as them."""
     confirmation: str = ""
     """`jkt:` or `x5t#S256:` and the thumbprint of the key that was shown to be held; empty for a bearer token."""
 

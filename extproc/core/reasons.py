@@ -46,6 +46,7 @@ class Reason(StrEnum):
     APPROVAL_REFUSED = "approval_refused"
     APPROVAL_EXPIRED = "approval_expired"
     APPROVAL_WITHDRAWN = "approval_withdrawn"
+    APPROVAL_REVOKED = "approval_revoked"
     APPROVAL_USED = "approval_used"
     APPROVAL_MISMATCH = "approval_mismatch"
     APPROVAL_UNKNOWN = "approval_unknown"
@@ -125,6 +126,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.APPROVAL_REFUSED: Refusal(403, "The approval was refused.", _PERMISSION),
     Reason.APPROVAL_EXPIRED: Refusal(403, "The approval has expired.", _PERMISSION),
     Reason.APPROVAL_WITHDRAWN: Refusal(403, "The approval was withdrawn.", _PERMISSION),
+    Reason.APPROVAL_REVOKED: Refusal(403, "The approval was revoked.", _PERMISSION),
     Reason.APPROVAL_USED: Refusal(403, "The approval has been used.", _PERMISSION),
     Reason.APPROVAL_MISMATCH: Refusal(403, "The approval is bound to a different request.", _PERMISSION),
     Reason.APPROVAL_UNKNOWN: Refusal(403, "There is no such approval.", _PERMISSION),

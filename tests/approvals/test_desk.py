@@ -13,9 +13,10 @@ from extproc.approvals import desk as desk_module
 from extproc.approvals.desk import Desk
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore
-from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, decide, open_approval
+from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, open_approval
 from extproc.core.identity import Principal
 from extproc.core.reasons import Unavailable
+from tests.approvals.votes import decide
 
 Ask = Callable[..., ApprovalRequest]
 POLL = 0.05

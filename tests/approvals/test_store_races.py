@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from extproc.approvals.store import ApprovalStore
-from extproc.core.approval import ApprovalRequest, ApprovalState, decide
+from extproc.core.approval import ApprovalRequest, ApprovalState
 from extproc.core.identity import Principal
+from tests.approvals.votes import decide
 
 Ask = Callable[..., ApprovalRequest]
 COUNT = 60

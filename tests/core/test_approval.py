@@ -13,13 +13,16 @@ from extproc.core.approval import (
     Approval,
     ApprovalRequest,
     ApprovalState,
+    Channel,
     DecisionRefused,
     TransitionCode,
     TransitionRefused,
+    Vote,
     claim,
     decide,
     expire,
     open_approval,
+    shown_digest,
     withdraw,
 )
 from extproc.core.identity import Principal
@@ -53,6 +56,11 @@ PENDING = open_approval(
 )
 
 
+def vote(approval: Approval, decider: Principal, grant: bool, reason: str, now: float) -> Approval:
+    """Of somebody who looked at it in the console."""
+    return decide(approval, decider, grant, reason, seen=shown_digest(approval), channel=Channel.CONSOLE, now=now)
+
+
 def test_a_request_opens_pending_and_undecided() -> None:
     assert PENDING.state is ApprovalState.PENDING
     assert (PENDING.decided_at, PENDING.decided_by_uid, PENDING.decision_reason) == (0.0, "", "")
@@ -60,7 +68,7 @@ def test_a_request_opens_pending_and_undecided() -> None:
 
 @pytest.mark.parametrize(("grant", "state"), [(True, ApprovalState.GRANTED), (False, ApprovalState.REFUSED)])
 def test_an_approver_decides_with_a_reason(grant: bool, state: ApprovalState) -> None:
-    decided = decide(PENDING, APPROVER, grant, " quarterly report \n", 1010.0)
+    decided = vote(PENDING, APPROVER, grant, " quarterly report \n", 1010.0)
     assert decided == replace(
         PENDING,
         state=state,
@@ -68,12 +76,25 @@ def test_an_approver_decides_with_a_reason(grant: bool, state: ApprovalState) ->
         decided_by_uid=APPROVER.uid,
         decided_by_name="Approver",
         decision_reason="quarterly report",
+        granted_until=EXPIRES if grant else 0.0,
+        votes=(
+            Vote(
+                uid=APPROVER.uid,
+                name="Approver",
+                groups=("approvers",),
+                grant=grant,
+                reason="quarterly report",
+                at=1010.0,
+                seen=shown_digest(PENDING),
+                channel=Channel.CONSOLE,
+            ),
+        ),
     )
 
 
 def test_a_requester_who_is_written_another_way_decides_nothing() -> None:
     with pytest.raises(DecisionRefused) as refused:
-        decide(PENDING, replace(APPROVER, subject=f" {REQUESTER.subject.upper()}"), True, "mine", 1010.0)
+        vote(PENDING, replace(APPROVER, subject=f" {REQUESTER.subject.upper()}"), True, "mine", 1010.0)
     assert refused.value.code is TransitionCode.OWN_REQUEST
 
 
@@ -98,19 +119,19 @@ def test_a_decision_that_the_rules_forbid(
     decider: Principal, reason: str, now: float, code: TransitionCode, grant: bool
 ) -> None:
     with pytest.raises(DecisionRefused) as refused:
-        decide(PENDING, decider, grant, reason, now)
+        vote(PENDING, decider, grant, reason, now)
     assert refused.value.code is code
     assert refused.value.sentence == SENTENCES[code]
     assert str(refused.value) == code.value
 
 
 def test_the_longest_reason_and_a_namesake_of_another_issuer_are_accepted() -> None:
-    assert decide(PENDING, NAMESAKE, True, "x" * MAX_REASON_CHARACTERS, 1010.0).state is ApprovalState.GRANTED
+    assert vote(PENDING, NAMESAKE, True, "x" * MAX_REASON_CHARACTERS, 1010.0).state is ApprovalState.GRANTED
 
 
 def test_without_approver_groups_nobody_decides() -> None:
     with pytest.raises(DecisionRefused):
-        decide(replace(PENDING, approver_groups=()), APPROVER, True, "fine", 1010.0)
+        vote(replace(PENDING, approver_groups=()), APPROVER, True, "fine", 1010.0)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +145,7 @@ def test_without_approver_groups_nobody_decides() -> None:
 def test_a_grant_is_bound_to_request_requester_and_time(
     digest: str, uid: str, now: float, code: TransitionCode
 ) -> None:
-    granted = decide(PENDING, APPROVER, True, "fine", 1010.0)
+    granted = vote(PENDING, APPROVER, True, "fine", 1010.0)
     with pytest.raises(TransitionRefused) as refused:
         claim(granted, digest, uid, now)
     assert refused.value.code is code
@@ -134,7 +155,7 @@ def test_every_code_has_a_sentence_and_every_state_its_steps() -> None:
     assert set(SENTENCES) == set(TransitionCode)
     assert set(TRANSITIONS) == set(ApprovalState)
     final = {state for state, following in TRANSITIONS.items() if not following}
-    assert final == {ApprovalState.REFUSED, ApprovalState.EXPIRED, ApprovalState.WITHDRAWN, ApprovalState.USED}
+    assert final == set(ApprovalState) - {ApprovalState.PENDING, ApprovalState.GRANTED}
 
 
 # What a step is made of: mostly the legal one, with some noise, so that sequences reach the deep states.
@@ -150,7 +171,7 @@ _TIMES = st.floats(CREATED, EXPIRES + 20, allow_nan=False)
 def _step(approval: Approval, step: tuple[object, object, object], now: float) -> Approval:
     match step:
         case ("decide", Principal() as decider, bool(grant)):
-            return decide(approval, decider, grant, "reason", now)
+            return vote(approval, decider, grant, "reason", now)
         case ("claim", str(digest), Principal() as requester):
             return claim(approval, digest, requester.uid, now)
         case ("expire", _, _):
