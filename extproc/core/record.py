@@ -29,7 +29,11 @@ class EventCode(StrEnum):
     APPROVAL_WAIT_OVER = "approval.wait_over"  # 10.2.1.2: the client was given a ticket
     APPROVAL_WITHDRAW = "approval.withdraw"  # 10.2.1.2
     APPROVAL_USE = "approval.use"  # 10.2.1.2
-    APPROVAL_DECIDE = "approval.decide"  # 10.2.1.2
+    APPROVAL_DECIDE = "approval.decide"  # 10.2.1.2: one person's vote; the last one grants or refuses
+    APPROVAL_REVOKE = "approval.revoke"  # 10.2.1.2: a grant is taken back before its use
+    APPROVAL_REVIEW = "approval.review"  # 10.2.1.2: an approver has looked at an emergency afterwards
+    APPROVAL_EXPIRE = "approval.expire"  # 10.2.1.2: nobody decided in time, or nobody used the grant
+    APPROVAL_ESCALATE = "approval.escalate"  # 10.2.1.2: from then on more groups may decide
     ADMIN_POLICY_CHANGE = "admin.policy_change"  # 10.2.1.2
     ADMIN_CREDENTIAL_CHANGE = "admin.credential_change"  # 10.2.1.2: a model server is asked with another credential
     ADMIN_BUDGET_RESET = "admin.budget_reset"  # 10.2.1.2: what somebody had used of a budget is forgotten

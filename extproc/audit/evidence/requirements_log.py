@@ -257,6 +257,8 @@ LOG = (
         _recorded(
             EventCode.ADMIN_POLICY_CHANGE,
             EventCode.APPROVAL_DECIDE,
+            EventCode.APPROVAL_REVOKE,
+            EventCode.APPROVAL_REVIEW,
             EventCode.ADMIN_CREDENTIAL_CHANGE,
             EventCode.ADMIN_BUDGET_RESET,
             EventCode.ADMIN_KEY_ROTATE,
