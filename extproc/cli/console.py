@@ -39,8 +39,11 @@ def _run(config: Path | None) -> None:
     from extproc.console.saml_metadata import MetadataInvalid  # noqa: PLC0415
     from extproc.console.token_keys import TokenKeysUnfit  # noqa: PLC0415
     from extproc.core.reasons import Unavailable  # noqa: PLC0415
+    from extproc.edge.hardening import end_with_parent  # noqa: PLC0415
     from extproc.edge.logs import setup_logging  # noqa: PLC0415
 
+    if not end_with_parent():
+        return
     settings, console = _settings(config)
     setup_logging(settings.telemetry.service_name, -1)
     try:

@@ -3,7 +3,10 @@
 import ctypes
 import os
 import resource
+import signal
 
+PARENT_VARIABLE = "EXTPROC_PARENT"
+"""The environment variable with the id of the process that this one ends with: whoever starts it sets it."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 
@@ -22,3 +25,15 @@ def die_with_parent(number: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_PDEATHSIG was refused")
+
+
+def end_with_parent() -> bool:
+    """From now on SIGTERM comes when the process ends that `PARENT_VARIABLE` names, if it names one.
+
+    False: it ended before we could ask.
+    """
+    parent = os.environ.pop(PARENT_VARIABLE, "")
+    if not parent.isdecimal():
+        return True
+    die_with_parent(signal.SIGTERM)
+    return os.getppid() == int(parent)

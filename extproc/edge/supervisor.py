@@ -3,7 +3,6 @@
 import fcntl
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ from extproc.audit.log.store_alarm import StoreAlarm
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.stores.store import Fault, StoreFailed, open_store
 from extproc.core.policy_document import PolicyInvalid
-from extproc.edge.hardening import die_with_parent
+from extproc.edge.hardening import end_with_parent
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
@@ -32,9 +31,6 @@ MAX_RESTART_SECONDS = 30.0
 STABLE_SECONDS = 30.0
 ADOPT_SECONDS = 5.0
 """Between two looks for dead writers whose epochs were not finished when they died."""
-
-PARENT_VARIABLE = "EXTPROC_PARENT"
-"""Names the process without which the service is not to live on: a guard of `extproc run` or of a test."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,10 +61,8 @@ class Supervisor:
     def run(self) -> int:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
         set_on_signal(self._stopping)
-        if (parent := os.environ.pop(PARENT_VARIABLE, "")) and parent.isdecimal():
-            die_with_parent(signal.SIGTERM)
-            if os.getppid() != int(parent):  # it ended before we could ask
-                return 0
+        if not end_with_parent():
+            return 0
         self._settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._take_run_directory()
         if lock is None or not self._policy_is_good() or not self._keys_are_in_time() or not self._store_is_fit():

@@ -1,4 +1,7 @@
-"""The whole guard on one machine, in one folder: issuer, workers, Envoy. `extproc run` and `extproc demo` start it."""
+"""The whole guard on one machine, in one folder: issuer, workers, Envoy, console.
+
+`extproc run` and `extproc demo` start it.
+"""
 
 import os
 import secrets
@@ -19,6 +22,7 @@ from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
 from extproc.edge.settings_checks import MAX_SOCKET_PATH_BYTES
 from extproc.edge.settings_file import load_settings
+from extproc.local.console_process import StartingConsole, console_sections, console_url
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.folder_lock import lock_folder
 from extproc.local.issuer import RunningIssuer, read_issuer_file, start_issuer
@@ -47,6 +51,8 @@ class Wanted:
     drain_seconds: int = 20
     metrics_port: int = 0
     otlp_endpoint: str = ""
+    console_port: int = 0
+    """0: no console."""
     overrides: dict[str, Any] | None = None
     """Top-level keys of `config.yaml` that replace or, for mappings, extend the defaults (tests and benchmarks)."""
 
@@ -113,12 +119,19 @@ def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str 
         "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}, "shredders": ["privacy"]},
         "telemetry": {"metrics_port": wanted.metrics_port, "otlp_endpoint": wanted.otlp_endpoint},
     }
-    for key, value in (wanted.overrides or {}).items():
-        known = document.get(key)
-        document[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+    if wanted.console_port:
+        _merge(document, console_sections(wanted.console_port, issuer_url))
+    _merge(document, wanted.overrides or {})
     path = directory / "config.yaml"
     path.write_text(_NOTICE + yaml.safe_dump(document, sort_keys=False), "utf-8")
     return path
+
+
+def _merge(document: dict[str, Any], more: dict[str, Any]) -> None:
+    """Keys of mappings are added, other values replaced."""
+    for key, value in more.items():
+        known = document.get(key)
+        document[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
 
 
 @dataclass
@@ -135,17 +148,29 @@ class Guard:
     policy_digest: str
     sockets: str
     lock: int
+    console: RunningService | None
+    """None where none is wanted."""
+
+    @property
+    def console_url(self) -> str:
+        """Where people look; empty where there is no console."""
+        return console_url(self.wanted.console_port) if self.wanted.console_port else ""
 
     @property
     def issuer_directory(self) -> Path:
         return self.wanted.directory / "issuer"
 
     def stop(self) -> int:
-        """Envoy first, so that nothing new comes in, then the service, which drains. Returns its exit code."""
+        """Envoy first, so that nothing new comes in, then the service, which drains, then the console.
+
+        Returns the service's exit code, or else the console's.
+        """
         try:
             self.envoy.stop()
         finally:
             status = self.service.stop(self.settings.drain_seconds + 20.0)
+            if self.console is not None:
+                status = self.console.stop() or status
             self.issuer.stop()
             _clean_up(self.sockets)
             os.close(self.lock)
@@ -157,6 +182,8 @@ class Guard:
             return f"the service ended with status {status}; its log is {self.service.log}"
         if (status := self.envoy.poll()) is not None:
             return f"Envoy ended with status {status}; its log is {self.envoy.log_path}"
+        if self.console is not None and (status := self.console.process.poll()) is not None:
+            return f"the console ended with status {status}; its log is {self.console.log}"
         return ""
 
 
@@ -194,6 +221,8 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) ->
     """`undo` gets what stops each part that was started."""
     if wanted.port and not is_free(wanted.port):
         raise NotStarted(f"port {wanted.port} is in use; choose another: --port N, or make run PORT=N")
+    if wanted.console_port and not is_free(wanted.console_port):
+        raise NotStarted(f"port {wanted.console_port} is in use; choose another: --console-port N")
     sockets = _run_directory(directory)
     undo.callback(_clean_up, sockets)
     issuer = _start_issuer(directory / "issuer")
@@ -206,12 +235,18 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) ->
     bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
     service = start_service(config, settings, directory / "service.log")
     undo.callback(service.stop, 5.0)
+    starting = None
+    if wanted.console_port:
+        starting = StartingConsole(config, console_url(wanted.console_port), directory / "console.log")
+        undo.callback(starting.running.stop, 5.0)
     envoy = start_envoy(
         bootstrap,
         directory / "envoy",
         ready_timeout_seconds=READY_SECONDS,
         concurrency=settings.envoy.concurrency,
     )
+    undo.callback(envoy.stop)
+    console = starting.wait_ready() if starting else None
     scheme = "http" if settings.listener.tls is None else "https"
     url = f"{scheme}://127.0.0.1:{port}"
-    return Guard(wanted, config, settings, issuer, service, envoy, url, policy.digest, sockets, lock)
+    return Guard(wanted, config, settings, issuer, service, envoy, url, policy.digest, sockets, lock, console)

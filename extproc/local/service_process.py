@@ -10,8 +10,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from extproc.app import socket_path
+from extproc.edge.hardening import PARENT_VARIABLE
 from extproc.edge.settings import Settings
-from extproc.edge.supervisor import PARENT_VARIABLE
 
 READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
