@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from extproc.approvals.notify.settings import Channel
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSettings:
@@ -10,3 +12,5 @@ class ApprovalSettings:
     database: str
     poll_seconds: float = 0.25
     """How often one worker asks the store, once for all that wait, where the store cannot wake it."""
+    channels: tuple[Channel, ...] = ()
+    """By which the console tells people."""

@@ -33,6 +33,7 @@ from extproc.edge.settings_console import (
     SamlSettings,
     TokenSettings,
 )
+from extproc.edge.settings_notify import build_channels
 
 Values = Mapping[str, Any]
 
@@ -66,7 +67,11 @@ def build_settings(values: Values, folder: Path) -> Settings:
         mask_keys=tuple(
             MaskKeySettings(each["id"], absolute(folder, each["file"])) for each in values.get("mask_keys", ())
         ),
-        approvals=ApprovalSettings(database=_database(approvals["database"], folder), **_seconds(approvals, "poll")),
+        approvals=ApprovalSettings(
+            database=_database(approvals["database"], folder),
+            channels=build_channels(approvals.get("notify", []), lambda name: absolute(folder, name)),
+            **_seconds(approvals, "poll"),
+        ),
         approvals_url=approvals.get("url", ""),
         audit=_audit(values["audit"], values["deployment"], folder),
         telemetry=TelemetrySettings(**telemetry),

@@ -17,6 +17,7 @@ from extproc.edge.connection_checks import check_choices
 from extproc.edge.identity_settings import check_identity
 from extproc.edge.settings_build import absolute
 from extproc.edge.settings_console_checks import check_console
+from extproc.edge.settings_notify import NOTIFY, check_notify
 
 MAX_SOCKET_PATH_BYTES = 99
 """`sun_path` has 108 bytes on Linux and 104 elsewhere, and gRPC wants some of them."""
@@ -44,7 +45,9 @@ def check_settings(report: Report, folder: Path) -> None:
     check_identity(report)
     _check_unique(report, ("identity", "issuers"), "issuer")
     _check_unique(report, ("mask_keys",), "id")
+    _check_unique(report, NOTIFY, "name")
     _check_approvals(report)
+    check_notify(report)
     _check_audit(report, folder)
     _check_hold(report)
     check_console(report)

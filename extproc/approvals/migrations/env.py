@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from extproc.approvals.notify import tables as _notify_tables  # noqa: F401 - part of the metadata
 from extproc.approvals.tables import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)

@@ -117,6 +117,7 @@ def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> Non
         "identity.issuers.jwks_file",
         "identity.issuers.ca_file",
         "identity.issuers.token_file",
+        "approvals.notify",
         "console",
         "connections.opaque",
     }
