@@ -73,6 +73,7 @@ check: dev ## everything CI runs
 proto: dev ## generate extproc/pb from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. proto/extproc/pb/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I proto/extproc/policy/v1 --python_out=extproc/pb --pyi_out=extproc/pb proto/extproc/policy/v1/*.proto
+	@$(BIN)/python -m grpc_tools.protoc -I extproc/pb=proto/extproc/approvals/v1 --python_out=. --pyi_out=. --grpc_python_out=. proto/extproc/approvals/v1/*.proto
 	@$(BIN)/python -m extproc.audit.records.line_schema > proto/extproc/audit/v2/line.schema.json
 	@$(BIN)/python -m extproc.audit.evidence.pack_schema > proto/extproc/evidence/v1/pack.schema.json
 
