@@ -139,7 +139,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(store: ApprovalStore)
     with store._database.transaction() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, METADATA) == []
-        assert context.get_current_revision() == "0005"
+        assert context.get_current_revision() == "0006"
 
 
 # -- the preview -------------------------------------------------------------------------------------------------------

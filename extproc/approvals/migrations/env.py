@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from extproc.approvals.index import tables as _index_tables  # noqa: F401 - part of the metadata
 from extproc.approvals.notify import tables as _notify_tables  # noqa: F401 - part of the metadata
 from extproc.approvals.tables import METADATA
 
