@@ -3,38 +3,54 @@
 import logging
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from extproc.console import login, pages, published
+from extproc.console import login, pages, pages_front, published
+from extproc.console.access import LoginNeeded, RoleMissing, no_role, to_login
+from extproc.console.csrf import ForgedForm, forged
+from extproc.console.forms import FormInvalid
 from extproc.console.headers import Guarded
-from extproc.console.parts import Parts
+from extproc.console.parts import NotConfigured, Parts
 from extproc.console.token import answer, token
 from extproc.console.token_keys import TokenKeysUnfit
 from extproc.core.reasons import Unavailable
 
 _log = logging.getLogger("extproc.console")
 
+ROUTES: tuple[BaseRoute, ...] = (
+    *pages_front.ROUTES,
+    Route("/static/{name}", pages.static),
+    Route("/saml/metadata", login.metadata),
+    Route("/saml/login", login.login),
+    Route("/saml/acs", login.acs, methods=["POST"]),
+    Route("/token", token, methods=["POST"]),
+    Route("/jwks.json", published.jwks),
+    Route("/.well-known/openid-configuration", published.discovery),
+    Route("/.well-known/oauth-authorization-server", published.discovery),
+    Route("/healthz", published.health),
+)
+"""Each module of pages has its own `ROUTES`, which stand here."""
+
 
 def build_app(parts: Parts) -> ASGIApp:
     """The console over its parts."""
     app = Starlette(
-        routes=[
-            Route("/", pages.front),
-            Route("/style.css", pages.style),
-            Route("/saml/metadata", login.metadata),
-            Route("/saml/login", login.login),
-            Route("/saml/acs", login.acs, methods=["POST"]),
-            Route("/logout", login.logout, methods=["POST"]),
-            Route("/token", token, methods=["POST"]),
-            Route("/jwks.json", published.jwks),
-            Route("/.well-known/openid-configuration", published.discovery),
-            Route("/.well-known/oauth-authorization-server", published.discovery),
-            Route("/healthz", published.health),
-        ],
-        exception_handlers={Unavailable: _unavailable, TokenKeysUnfit: _unavailable, Exception: _failed},
+        routes=ROUTES,
+        exception_handlers={
+            Unavailable: _unavailable,
+            TokenKeysUnfit: _unavailable,
+            LoginNeeded: to_login,
+            RoleMissing: no_role,
+            ForgedForm: forged,
+            FormInvalid: _unread,
+            NotConfigured: _not_found,
+            HTTPException: _refused,
+            Exception: _failed,
+        },
     )
     app.state.parts = parts
     return Guarded(app, parts.settings.url)
@@ -47,9 +63,24 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     if request.url.path == "/token":
         return answer({"error": "temporarily_unavailable"}, 503, later)
     sentence = "This cannot be done now: what it needs, or its record, is unavailable. Try again later."
-    return pages.page("Not available", sentence, 503, later)
+    return pages.page(request, "Not available", sentence, 503, later)
+
+
+async def _unread(request: Request, _: Exception) -> Response:
+    return pages.page(request, "Not understood", "The form could not be read, and nothing was done.", 400)
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    return pages.page(request, "Not found", "There is no such page in this console.", 404)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404:
+        return await _not_found(request, error)
+    return pages.page(request, "Not possible", "This page cannot be asked for in this way.", status)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     _log.error("a request of the console failed", extra={"path": request.url.path}, exc_info=error)
-    return pages.page("An error", "Something went wrong here.", 500)
+    return pages.page(request, "An error", "Something went wrong here.", 500)

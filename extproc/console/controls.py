@@ -87,4 +87,5 @@ def checks_of(parts: Parts) -> dict[str, Check]:
             return "unfit"
         return ""
 
-    return {METADATA: parts.provider.trouble, STORE: store, SIGNING: token_keys}
+    checks: dict[str, Check] = {STORE: store, SIGNING: token_keys}
+    return checks if parts.provider is None else {METADATA: parts.provider.trouble, **checks}

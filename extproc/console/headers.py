@@ -8,8 +8,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
+"""Files of ours only. With Trusted Types no script makes HTML of a text, by `innerHTML` or otherwise."""
 _ALWAYS: Final = {
     "cache-control": "no-store",
     "content-security-policy": CONTENT_POLICY,
@@ -22,6 +24,9 @@ _ALWAYS: Final = {
 }
 _ANY_HOST: Final = frozenset({"/healthz"})
 """Asked by address, by whatever watches the process."""
+
+_SHARED: Final = "/static/"
+"""The same for everybody, and asked for anew each time: another version has other files under the same names."""
 
 
 class Guarded:
@@ -46,6 +51,8 @@ class Guarded:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
+                if scope["path"].startswith(_SHARED):
+                    headers["cache-control"] = "no-cache"
             await send(message)
 
         hosts = [value for name, value in scope["headers"] if name == b"host"]

@@ -1,9 +1,8 @@
-"""Logging in by SAML: our metadata, the way to the identity provider, its answer, and the end of our own session."""
+"""Logging in by SAML: our metadata, the way to the identity provider, and its answer."""
 
 import asyncio
 import base64
 import functools
-import re
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,28 +17,17 @@ from extproc.console.saml_codes import SamlCode, SamlRefused
 from extproc.console.saml_person import recordable
 from extproc.console.saml_request import login_url, new_request_id, own_metadata
 from extproc.console.saml_response import assertion_of_response
-from extproc.console.session import (
-    SESSION_COOKIE,
-    begin_session,
-    forget_session,
-    person_of_request,
-    set_session,
-)
+from extproc.console.session import begin_session, set_session
 from extproc.console.verify import Accepted, Verifier, use_once
+from extproc.console.ways import own_path
 from extproc.core.reasons import Unavailable
 from extproc.core.record import Actor, EventCode
-
-_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9/._~!$&'()*+,;=:@%?-]{0,500}", re.ASCII)
-
-
-def own_path(text: str) -> str:
-    """`text` where it is a path of ours; else the first page. Nothing else is ever redirected to."""
-    return text if _PATH.fullmatch(text) else "/"
 
 
 async def metadata(request: Request) -> Response:
     """Our metadata, for the identity provider."""
     parts = parts_of(request)
+    _ = parts.saml
     return Response(own_metadata(parts.settings, parts.signer), media_type="application/samlmetadata+xml")
 
 
@@ -47,7 +35,8 @@ async def login(request: Request) -> Response:
     """To the identity provider; `to` is the page to come back to. Raises `Unavailable`."""
     parts = parts_of(request)
     now, request_id = parts.clock(), new_request_id()
-    url = login_url(parts.provider.current(now), parts.settings, parts.signer, request_id, now)
+    _, provider = parts.saml
+    url = login_url(provider.current(now), parts.settings, parts.signer, request_id, now)
     response = RedirectResponse(url, status_code=303)
     begin_pending(request, response, Pending(request_id, own_path(request.query_params.get("to", "/")), now))
     return response
@@ -59,9 +48,9 @@ async def acs(request: Request) -> Response:
     What is refused is recorded, too. Raises `Unavailable` where it cannot be, or where the store is away.
     """
     parts, act = parts_of(request), act_of(request, "saml.login")
-    now = parts.clock()
+    _, now = parts.saml, parts.clock()
     if wait := parts.login_failures.wait_seconds(act.client.address, now):
-        return page("Too many failed logins", "Try again later.", 429, {"retry-after": str(wait)})
+        return page(request, "Too many failed logins", "Try again later.", 429, {"retry-after": str(wait)})
     accepted: Accepted | None = None
     try:
         form = await read_form(request)
@@ -77,7 +66,7 @@ async def acs(request: Request) -> Response:
         code = refused.code if isinstance(refused, SamlRefused) else SamlCode.NOT_A_RESPONSE
         refusal = act.refused(code.value, 403, _actor(accepted))
         await store_failure(parts, parts.login_failures, act, refusal, now)
-        return page("The login is refused", f"{SamlRefused(code).sentence} (code: {code.value})", 403)
+        return page(request, "The login is refused", f"{SamlRefused(code).sentence} (code: {code.value})", 403)
     # Nobody has the session's secret yet: it is given out behind the record.
     await parts.log.store(act.done(EventCode.AUTH_LOGIN, _actor(accepted), 303, ends_at=int(ends_at)))
     answered = _answered(asked, accepted)
@@ -86,21 +75,6 @@ async def acs(request: Request) -> Response:
     set_session(response, secret, max(1, int(ends_at - now)))
     if answered is not None:
         forget_pending(response, answered)
-    return response
-
-
-async def logout(request: Request) -> Response:
-    """The end of our own session; the provider's goes on. Recorded before it is answered."""
-    parts = parts_of(request)
-    if request.headers.get("origin", parts.settings.url) != parts.settings.url:
-        return page("Not from here", "Use the button on the page of this console.", 403)
-    person = await person_of_request(request)
-    secret = request.cookies.get(SESSION_COOKIE, "")
-    if person is not None and await asyncio.to_thread(parts.sessions.end, secret):
-        act = act_of(request, "saml.logout")
-        await parts.log.store(act.done(EventCode.AUTH_LOGOUT, actor_of(person, ""), 303))
-    response = RedirectResponse(parts.settings.url + "/", status_code=303)
-    forget_session(response)
     return response
 
 
@@ -118,19 +92,20 @@ def _answered(asked: tuple[Pending, ...], accepted: Accepted) -> Pending | None:
 
 def _verify(parts: Parts, posted: str, asked: tuple[Pending, ...], now: float) -> Accepted:
     """Raises `SamlRefused` and `Unavailable`."""
-    if not asked and not parts.settings.saml.allow_unsolicited:
+    saml, file = parts.saml
+    if not asked and not saml.allow_unsolicited:
         raise SamlRefused(SamlCode.UNSOLICITED)
-    settings, provider = parts.settings, parts.provider.current(now)
+    settings, provider = parts.settings, file.current(now)
     try:
         data = base64.b64decode("".join(posted.split()), validate=True)
     except ValueError:
         raise SamlRefused(SamlCode.NOT_A_RESPONSE) from None
     expected = Expected(
         issuer=provider.entity_id,
-        audience=settings.saml.entity_id,
+        audience=saml.entity_id,
         recipient=settings.acs_url,
-        request_ids=frozenset([each.request_id for each in asked] + [""] * settings.saml.allow_unsolicited),
-        skew_seconds=settings.saml.skew_seconds,
+        request_ids=frozenset([each.request_id for each in asked] + [""] * saml.allow_unsolicited),
+        skew_seconds=saml.skew_seconds,
     )
     find = functools.partial(assertion_of_response, recipient=settings.acs_url)
-    return Verifier(provider, settings.saml, parts.issuer).verify(data, find, expected, now)
+    return Verifier(provider, saml, parts.issuer).verify(data, find, expected, now)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
+from extproc.approvals.store import ApprovalStore
 from extproc.console.client_address import Client, find_client
 from extproc.console.deployment import Deployment
 from extproc.console.failures import WINDOW_SECONDS, Failures
@@ -19,23 +20,29 @@ from extproc.console.request_signer import RequestSigner
 from extproc.console.sealing import Sealing
 from extproc.console.token_keys import TokenKeys
 from extproc.core.record import Record
-from extproc.edge.settings_console import ConsoleSettings
+from extproc.edge.settings_console import ConsoleSettings, SamlSettings
 
 LOCKED: Final = "too_many_failures"
 _log = logging.getLogger("extproc.console")
 
 
+class NotConfigured(Exception):
+    """What was asked for is no part of this console."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One console process. `keys` is None where no tokens are configured, `signer` where requests are not signed."""
+    """One console process. `provider` is None where nobody logs in by SAML, `keys` where no tokens are configured,
+    `signer` where requests are not signed."""
 
     settings: ConsoleSettings
-    provider: ProviderFile
+    provider: ProviderFile | None
     sealing: Sealing
     single_use: SingleUse
     sessions: Sessions
     keys: TokenKeys | None
     log: ConsoleLog
+    approvals: ApprovalStore
     signer: RequestSigner | None = None
     deployment: Deployment | None = None
     """What the pages about the log, the policy and the keys read; None where they have nothing to show."""
@@ -48,6 +55,13 @@ class Parts:
     def issuer(self) -> str:
         """Under which name people are known here: the same in a session and in a token."""
         return self.settings.token.issuer if self.settings.token else self.settings.url
+
+    @property
+    def saml(self) -> tuple[SamlSettings, ProviderFile]:
+        """Raises `NotConfigured`."""
+        if self.settings.saml is None or self.provider is None:
+            raise NotConfigured
+        return self.settings.saml, self.provider
 
 
 def parts_of(request: Request) -> Parts:

@@ -16,7 +16,9 @@ import uvicorn
 from extproc.approvals.database import open_database
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
+from extproc.approvals.store import ApprovalStore
 from extproc.audit.keys.keys import AuditKeys, open_keys
+from extproc.audit.keys.seal import open_bytes, seal_bytes
 from extproc.audit.log.adopt import adopt_orphans
 from extproc.audit.log.journal import Journal
 from extproc.audit.log.shipper import Shipper, ShippingFailed
@@ -60,8 +62,8 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     # uvicorn stops at a signal, then raises it once more: for us, after its own handler is gone.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: None)
-    provider, sealing = ProviderFile(console.saml, time.time()), open_sealing(console.keys)
-    signer = RequestSigner.load(console.saml.signing) if console.saml.signing else None
+    provider, sealing = ProviderFile(console.saml, time.time()) if console.saml else None, open_sealing(console.keys)
+    signer = RequestSigner.load(console.saml.signing) if console.saml and console.saml.signing else None
     keys = TokenKeys(console.keys, console.token) if console.token else None
     tending = KeyTending(keys) if keys else None
     if keys is not None and tending is not None:
@@ -81,6 +83,11 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         Sessions(database, console.idle_seconds),
         keys=keys,
         log=ConsoleLog(journal, metrics.count),
+        approvals=ApprovalStore(
+            database,
+            lambda context, data: seal_bytes(audit_keys, context, data),
+            lambda context, sealed: open_bytes(audit_keys, context, sealed),
+        ),
         signer=signer,
         deployment=Deployment.of(settings, audit_keys),
     )

@@ -43,7 +43,7 @@ def login_url(
         },
         nsmap=_NAMES,
     )
-    etree.SubElement(request, f"{SAML}Issuer").text = settings.saml.entity_id
+    etree.SubElement(request, f"{SAML}Issuer").text = settings.entity_id
     deflate = zlib.compressobj(wbits=-15)
     data = deflate.compress(etree.tostring(request)) + deflate.flush()
     query = {"SAMLRequest": base64.b64encode(data).decode()}
@@ -55,7 +55,7 @@ def login_url(
 def own_metadata(settings: ConsoleSettings, signer: RequestSigner | None) -> bytes:
     """Our metadata, to be given to the identity provider."""
     entity = etree.Element(
-        f"{_MD}EntityDescriptor", {"entityID": settings.saml.entity_id}, nsmap={None: _MD[1:-1], "ds": DS[1:-1]}
+        f"{_MD}EntityDescriptor", {"entityID": settings.entity_id}, nsmap={None: _MD[1:-1], "ds": DS[1:-1]}
     )
     role = etree.SubElement(
         entity,

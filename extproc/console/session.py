@@ -24,7 +24,14 @@ async def begin_session(parts: Parts, person: Principal, ends_at: float, now: fl
 
 
 async def person_of_request(request: Request) -> Principal | None:
-    """Who is logged in, active just now; None for nobody. Raises `Unavailable`."""
+    """Who is logged in, active just now; None for nobody. Asked once for a request. Raises `Unavailable`."""
+    if not hasattr(request.state, "person"):
+        request.state.person = await _find_person(request)
+    person: Principal | None = request.state.person
+    return person
+
+
+async def _find_person(request: Request) -> Principal | None:
     secret = request.cookies.get(SESSION_COOKIE, "")
     if not secret or len(secret) > 128:
         return None

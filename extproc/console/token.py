@@ -85,7 +85,7 @@ def _actor(accepted: Accepted | None) -> Actor:
 
 
 def _configured(parts: Parts) -> tuple[TokenKeys, TokenSettings]:
-    if parts.keys is None or parts.settings.token is None:
+    if parts.keys is None or parts.settings.token is None or parts.provider is None:
         raise TokenRefused("unsupported_grant_type", "no tokens are configured (`console.token`)", "not_configured")
     return parts.keys, parts.settings.token
 
@@ -116,20 +116,21 @@ def _verify(parts: Parts, assertion: str, now: float) -> Accepted:
     """Raises `SamlRefused` and `Unavailable`."""
     if not _BASE64URL.fullmatch(assertion):
         raise SamlRefused(SamlCode.NOT_XML)
-    settings, provider = parts.settings, parts.provider.current(now)
+    settings, (saml, file) = parts.settings, parts.saml
+    provider = file.current(now)
     expected = Expected(
         issuer=provider.entity_id,
         audience=settings.token_url,
         recipient=settings.token_url,
         request_ids=frozenset({""}),
-        skew_seconds=settings.saml.skew_seconds,
+        skew_seconds=saml.skew_seconds,
     )
     bare = assertion.rstrip("=")
     try:
         data = base64.urlsafe_b64decode(bare + "=" * (-len(bare) % 4))
     except ValueError:
         raise SamlRefused(SamlCode.NOT_XML) from None
-    return Verifier(provider, settings.saml, parts.issuer).verify(data, sole_assertion, expected, now)
+    return Verifier(provider, saml, parts.issuer).verify(data, sole_assertion, expected, now)
 
 
 def _invalid_grant(refused: SamlRefused) -> TokenRefused:

@@ -29,6 +29,8 @@ from extproc.edge.settings_console import (
     MFA_CONTEXTS,
     ConsoleSettings,
     KeyPair,
+    OidcSettings,
+    RoleSettings,
     SamlAttributes,
     SamlSettings,
     TokenSettings,
@@ -187,25 +189,37 @@ def _limits(values: Values, others: Limits) -> Limits:
 
 
 def _console(values: Values, folder: Path) -> ConsoleSettings:
-    saml, token, tls, url = values["saml"], values.get("token"), values.get("tls"), values["url"].rstrip("/")
+    saml, token, tls, url = values.get("saml"), values.get("token"), values.get("tls"), values["url"].rstrip("/")
     return ConsoleSettings(
         url=url,
         keys=absolute(folder, values["keys"]),
-        saml=SamlSettings(
-            metadata=absolute(folder, saml["metadata"]),
-            entity_id=saml.get("entity_id", f"{url}/saml/metadata"),
-            mfa_contexts=tuple(saml.get("mfa_contexts", MFA_CONTEXTS)),
-            attributes=SamlAttributes(**saml.get("attributes", {})),
-            signing=_key_pair(saml["signing"], folder) if "signing" in saml else None,
-            **_plain(saml, "allow_unsolicited"),
-            **_whole_seconds(saml, skew="clock_skew"),
-        ),
+        saml=_saml(saml, url, folder) if saml else None,
+        oidc=_oidc(values["oidc"], folder) if "oidc" in values else None,
+        roles=RoleSettings(**{role: tuple(groups) for role, groups in values.get("roles", {}).items()}),
         tls=_key_pair(tls, folder) if tls else None,
         token=_token(token, url) if token else None,
         proxies=tuple(ipaddress.ip_network(each) for each in values.get("proxies", ())),
-        **_plain(values, "address", "port", "metrics_port"),
+        **_plain(values, "address", "port", "metrics_port", "grpc_port"),
         **_whole_seconds(values, session="session", idle="idle"),
     )
+
+
+def _saml(saml: Values, url: str, folder: Path) -> SamlSettings:
+    return SamlSettings(
+        metadata=absolute(folder, saml["metadata"]),
+        entity_id=saml.get("entity_id", f"{url}/saml/metadata"),
+        mfa_contexts=tuple(saml.get("mfa_contexts", MFA_CONTEXTS)),
+        attributes=SamlAttributes(**saml.get("attributes", {})),
+        signing=_key_pair(saml["signing"], folder) if "signing" in saml else None,
+        **_plain(saml, "allow_unsolicited"),
+        **_whole_seconds(saml, skew="clock_skew"),
+    )
+
+
+def _oidc(oidc: Values, folder: Path) -> OidcSettings:
+    lists: dict[str, Any] = {key: tuple(oidc[key]) for key in ("scopes", "audiences") if key in oidc}
+    secret = _path(folder, oidc, "client_secret_file")
+    return OidcSettings(oidc["issuer"], oidc["client_id"], client_secret_file=secret, **lists)
 
 
 def _key_pair(values: Values, folder: Path) -> KeyPair:

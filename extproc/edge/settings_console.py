@@ -54,6 +54,30 @@ class SamlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """The console as a client of an OpenID provider. `issuer` is also one of `identity.issuers`, which says where its
+    keys are, which algorithms it may use, and where a person's claims stand."""
+
+    issuer: str
+    client_id: str
+    client_secret_file: Path | None = None
+    """Read again for each login, so that it may rotate. None: a public client, which PKCE alone protects."""
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    audiences: tuple[str, ...] = ()
+    """Whom an id_token may name beside `client_id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSettings:
+    """Groups by the role that they give."""
+
+    reader: tuple[str, ...] = ()
+    approver: tuple[str, ...] = ()
+    auditor: tuple[str, ...] = ()
+    admin: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSettings:
     """Tokens of our own, for assertions (RFC 7522)."""
 
@@ -73,7 +97,10 @@ class ConsoleSettings:
     url: str
     keys: Path
     """A folder: the key of sessions, and those that sign tokens."""
-    saml: SamlSettings
+    saml: SamlSettings | None = None
+    """Of this and `oidc` there is at least one."""
+    oidc: OidcSettings | None = None
+    roles: RoleSettings = RoleSettings()
     address: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     tls: KeyPair | None = None
@@ -84,11 +111,23 @@ class ConsoleSettings:
     """Whose `X-Forwarded-For` is believed."""
     metrics_port: int = 0
     """`/metrics` at `telemetry.metrics_address`; 0: none."""
+    grpc_port: int = 0
+    """Of the approvals service for programs; 0: none."""
+
+    @property
+    def entity_id(self) -> str:
+        """Our own name at a SAML identity provider."""
+        return self.saml.entity_id if self.saml else f"{self.url}/saml/metadata"
 
     @property
     def acs_url(self) -> str:
         """Where the identity provider's answer is posted."""
         return f"{self.url}/saml/acs"
+
+    @property
+    def callback_url(self) -> str:
+        """Where the OpenID provider sends a browser back to."""
+        return f"{self.url}/oidc/callback"
 
     @property
     def token_url(self) -> str:

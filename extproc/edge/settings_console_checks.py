@@ -19,6 +19,7 @@ MIN_ANNOUNCE_SECONDS = 60
 """Workers look for a key that they do not know at most every ten seconds."""
 MIN_ROTATE_SECONDS = 3600
 _CONSOLE: Place = ("console",)
+_LOGIN_HINT = "give `oidc: {issuer, client_id}`, or the identity provider's metadata: `saml: {metadata: FILE}`"
 
 
 def check_console(report: Report) -> None:
@@ -38,6 +39,23 @@ def check_console(report: Report) -> None:
     _check_seconds(report, (*_CONSOLE, "idle"), 60, MAX_IDLE_SECONDS)
     _check_seconds(report, (*_CONSOLE, "saml", "clock_skew"), 0, MAX_SKEW_SECONDS)
     _check_token(report)
+    _check_logins(report)
+
+
+def _check_logins(report: Report) -> None:
+    """Somebody must be able to log in, and be the same person here and where tokens are accepted."""
+    if _CONSOLE not in report.places:
+        return
+    if (*_CONSOLE, "saml") not in report.places and (*_CONSOLE, "oidc") not in report.places:
+        report.add(_CONSOLE, "has neither `oidc` nor `saml`: nobody could log in", _LOGIN_HINT)
+    issuer = report.sound((*_CONSOLE, "oidc", "issuer"))
+    known = [report.sound((*each, "issuer")) for each in report.items(("identity", "issuers"))]
+    if issuer is not None and None not in known and issuer not in known:
+        hint = nearest(issuer, [str(each) for each in known]) or "its entry there says where its keys and claims are"
+        report.add((*_CONSOLE, "oidc", "issuer"), f"{quoted(issuer)} is none of `identity.issuers`", hint)
+    scopes = report.sound((*_CONSOLE, "oidc", "scopes"))
+    if scopes is not None and "openid" not in scopes:
+        report.add((*_CONSOLE, "oidc", "scopes"), "does not have `openid`: the provider would answer with no id_token")
 
 
 def _check_proxies(report: Report) -> None:

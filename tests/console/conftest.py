@@ -1,6 +1,7 @@
 """A console over a real approval store, with a provider that signs whatever a test wants."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from extproc.approvals.database import open_database
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
+from extproc.approvals.store import ApprovalStore
 from extproc.console.app import build_app
 from extproc.console.parts import Parts
 from extproc.console.provider_file import ProviderFile
@@ -66,6 +68,13 @@ class World:
         return [str(each.detail["refused"]) for each in self.log.records if each.event_code == "auth.fail"]
 
 
+def token_of(page: str) -> str:
+    """What the forms of a page carry."""
+    found = set(re.findall(r'name="csrf" value="([0-9a-f]{64})"', page))
+    assert len(found) == 1
+    return str(found.pop())
+
+
 @pytest.fixture(scope="session")
 def idp_keys() -> Keys:
     return ec_keys()
@@ -109,6 +118,7 @@ def make_world(folder: Path, settings: ConsoleSettings, idp_keys: Keys) -> Itera
         Sessions(database, settings.idle_seconds),
         keys,
         log,
+        ApprovalStore(database, lambda context, data: context + data, lambda context, sealed: sealed[len(context) :]),
         clock=lambda: now[0],
     )
     yield World(parts, log, idp_keys, now)

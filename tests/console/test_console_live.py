@@ -26,6 +26,7 @@ from extproc.core.principal import Principal
 from extproc.edge.authenticator import Authenticator
 from extproc.edge.settings_console import ConsoleSettings, KeyPair, SamlSettings
 from extproc.edge.settings_file import load_settings
+from tests.console.conftest import token_of
 from tests.console.idp import Keys
 from tests.console.live import ROOT, RealConsole, RealProvider, configure, log_in, write_pem
 
@@ -69,7 +70,7 @@ def test_a_person_logs_in_at_the_real_provider(console: RealConsole) -> None:
         front = browser.get("/").text
         assert "Änna Analyst" in front
         assert "analysts, staff" in front
-        browser.post("/logout")
+        browser.post("/logout", data={"csrf": token_of(browser.get("/").text)})
         assert "Nobody is logged in" in browser.get("/").text
 
 
@@ -156,7 +157,9 @@ def test_everything_is_in_a_log_that_verifies_beside_a_worker_s_and_after_a_kill
         killed.process.wait()
         console = killed.start_again()
         try:
-            browser.post("/logout")  # the session is the store's, not the process's
+            browser.post(
+                "/logout", data={"csrf": token_of(browser.get("/").text)}
+            )  # the session is the store's, not the process's
             given = provider.assertion(f"{console.url}/token")
             assert [exchange(console, given).status_code for _ in range(2)] == [200, 400]
             worker.close()

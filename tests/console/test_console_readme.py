@@ -11,9 +11,18 @@ import pytest
 import yaml
 
 import extproc.console
+from extproc.console.roles import MAY
 from extproc.console.saml_codes import SENTENCES
 from extproc.core.schema import load_schema
-from extproc.edge.settings_console import ConsoleSettings, KeyPair, SamlAttributes, SamlSettings, TokenSettings
+from extproc.edge.settings_console import (
+    ConsoleSettings,
+    KeyPair,
+    OidcSettings,
+    RoleSettings,
+    SamlAttributes,
+    SamlSettings,
+    TokenSettings,
+)
 from extproc.edge.settings_file import SettingsInvalid, load_settings
 from tests.audit.configured import write_config
 from tests.console.idp import ec_keys
@@ -31,13 +40,19 @@ def test_the_configuration_means_what_it_says(tmp_path: Path) -> None:
     for name in ("tls", "saml"):
         (tmp_path / name).mkdir()
         write_pem(tmp_path / name, "console", ec_keys())
-    config = write_config(tmp_path, issuer={"discovery": False} | identity["identity"]["issuers"][0], **console)
+    config = write_config(tmp_path, **identity, **console)
     settings = load_settings(config)
-    assert settings.issuers[0].jwks_url == "https://console.example.org/jwks.json"
+    assert settings.issuers[1].jwks_url == "https://console.example.org/jwks.json"
     url = "https://console.example.org"
     assert settings.console == ConsoleSettings(
         url=url,
         metrics_port=9470,
+        grpc_port=8091,
+        oidc=OidcSettings(
+            "https://login.example.org", "extproc-console", tmp_path / "oidc.secret",
+            ("openid", "profile", "email", "groups"), ("extproc",),
+        ),
+        roles=RoleSettings(("staff",), ("approvers", "team-leads"), ("audit",), ("platform",)),
         proxies=(ipaddress.ip_network("127.0.0.1"),),
         keys=tmp_path / "console-keys",
         saml=SamlSettings(
@@ -80,6 +95,11 @@ def test_the_table_of_codes_is_the_code_s() -> None:
     assert shown == {code.value: sentence for code, sentence in SENTENCES.items()}
 
 
+def test_the_table_of_roles_is_the_code_s() -> None:
+    table = README.partition("| role | may see and do |")[2].partition("\n\n")[0]
+    assert dict(re.findall(r"^\| (\w+) \| (.+) \|$", table, re.MULTILINE)) == MAY
+
+
 GOOD: dict[str, Any] = {"url": "https://c.example", "keys": "ck", "saml": {"metadata": "m.xml"}}
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a path": ({"url": "https://c.example/console"}, "console.url", "nothing behind it"),
@@ -92,6 +112,10 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a part of a second": ({"session": "90.5s"}, "console.session", "whole seconds"),
     "a wide skew": ({"saml": {"metadata": "m.xml", "clock_skew": "6m"}}, "console.saml.clock_skew", "0s to 300s"),
     "no metadata": ({"saml": {}}, "console.saml.metadata", "is missing"),
+    "no login": ({"saml": None}, "console", "neither `oidc` nor `saml`"),
+    "another issuer": ({"oidc": {"issuer": "https://ipd", "client_id": "c"}}, "console.oidc.issuer", "none of `identity.issuers`"),
+    "no openid": ({"oidc": {"issuer": "https://idp", "client_id": "c", "scopes": ["email"]}}, "console.oidc.scopes", "`openid`"),
+    "an unknown role": ({"roles": {"approvers": ["g"]}}, "console.roles.approvers", "unknown key"),
     "an unknown attribute": ({"saml": {"metadata": "m", "attributes": {"group": "g"}}}, "console.saml.attributes.group", "unknown key"),
     "a long token": ({"token": {"audience": "a", "lifetime": "16m"}}, "console.token.lifetime", "30s to 900s"),
     "no audience": ({"token": {}}, "console.token.audience", "is missing"),
@@ -105,7 +129,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_each_wrong_setting_is_told_with_its_place(tmp_path: Path, case: tuple[dict[str, Any], str, str]) -> None:
     change, place, text = case
     with pytest.raises(SettingsInvalid) as invalid:
-        load_settings(write_config(tmp_path, console=GOOD | change))
+        load_settings(write_config(tmp_path, console={k: v for k, v in (GOOD | change).items() if v is not None}))
     found = [(each.path, each.message) for each in invalid.value.problems]
     assert len(found) == 1
     assert found[0][0] == place

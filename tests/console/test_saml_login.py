@@ -15,7 +15,7 @@ from extproc.console.failures import MAX_ADDRESSES, Failures
 from extproc.console.pending import LOGIN_COOKIE, LOGIN_SECONDS, MAX_PENDING
 from extproc.console.sealing import open_sealing
 from extproc.console.token import GRANT_TYPE
-from tests.console.conftest import World
+from tests.console.conftest import World, token_of
 from tests.console.idp import ACS, IDP, NOW, SP, Spec
 
 
@@ -31,13 +31,19 @@ async def ask(browser: httpx.AsyncClient, to: str = "/") -> str:
     return str(request.get("ID"))
 
 
+async def log_out(browser: httpx.AsyncClient) -> httpx.Response:
+    """By the button of the page."""
+    return await browser.post("/logout", data={"csrf": token_of((await browser.get("/")).text)})
+
+
 async def test_a_person_logs_in_sees_who_they_are_and_logs_out(world: World, browser: httpx.AsyncClient) -> None:
     assert "Nobody is logged in" in (await browser.get("/")).text
     spec = Spec(
-        in_response_to=await ask(browser, "/style.css"), attributes={"groups": ("a", "b"), "displayName": ("Änna",)}
+        in_response_to=await ask(browser, "/static/console.css"),
+        attributes={"groups": ("a", "b"), "displayName": ("Änna",)},
     )
     done = await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})
-    assert (done.status_code, done.headers["location"]) == (303, "https://console.example.org/style.css")
+    assert (done.status_code, done.headers["location"]) == (303, "https://console.example.org/static/console.css")
     front = (await browser.get("/")).text
     assert "Änna" in front
     assert "https://console.example.org|anna" in front
@@ -46,7 +52,7 @@ async def test_a_person_logs_in_sees_who_they_are_and_logs_out(world: World, bro
         "auth.login", "https://console.example.org|anna", ("a", "b"),
     )  # fmt: skip
     assert login.src_address == "192.0.2.7:4711"
-    out = await browser.post("/logout")
+    out = await log_out(browser)
     assert out.status_code == 303
     assert "Nobody is logged in" in (await browser.get("/")).text
     assert world.log.records[-1].event_code == "auth.logout"
@@ -57,7 +63,7 @@ async def test_a_session_that_was_ended_is_over_for_whoever_kept_its_cookie(
 ) -> None:
     await browser.post("/saml/acs", data={"SAMLResponse": world.answer(Spec(in_response_to=await ask(browser)))})
     kept = dict(browser.cookies)
-    await browser.post("/logout")
+    await log_out(browser)
     async with world.browser() as thief:
         thief.cookies.update(kept)
         assert "Nobody is logged in" in (await thief.get("/")).text
@@ -234,7 +240,7 @@ async def test_every_answer_carries_the_headers_and_no_other_host_is_served(
     for path in ("/", "/nothing", "/jwks.json", "/token", "/saml/metadata"):
         headers = (await browser.get(path)).headers
         assert headers["content-security-policy"].startswith("default-src 'none'")
-        assert "script" not in headers["content-security-policy"]
+        assert "script-src 'self'" in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
         assert "max-age" in headers["strict-transport-security"]
@@ -244,7 +250,9 @@ async def test_every_answer_carries_the_headers_and_no_other_host_is_served(
 
 async def test_a_page_elsewhere_does_not_log_anybody_out(world: World, browser: httpx.AsyncClient) -> None:
     await browser.post("/saml/acs", data={"SAMLResponse": world.answer(Spec(in_response_to=await ask(browser)))})
-    answer = await browser.post("/logout", headers={"origin": "https://evil.example"})
+    answer = await browser.post(
+        "/logout", headers={"origin": "https://evil.example"}, data={"csrf": token_of((await browser.get("/")).text)}
+    )
     assert answer.status_code == 403
     assert "anna" in (await browser.get("/")).text
 
@@ -273,8 +281,8 @@ async def test_a_login_may_begin_at_the_provider_only_where_that_is_configured(w
         begun = Spec(in_response_to=await ask(browser), assertion_id="_a2")
         assert (await browser.post("/saml/acs", data={"SAMLResponse": world.answer(begun)})).status_code == 303
     async with world.browser() as browser:
-        done = await browser.post("/saml/acs", data={"SAMLResponse": unasked, "RelayState": "/style.css"})
-        assert done.headers["location"] == "https://console.example.org/style.css"
+        done = await browser.post("/saml/acs", data={"SAMLResponse": unasked, "RelayState": "/static/console.css"})
+        assert done.headers["location"] == "https://console.example.org/static/console.css"
 
 
 def test_addresses_are_counted_apart_and_a_network_of_ipv6_together() -> None:

@@ -172,7 +172,7 @@ PLANTS = (
     Plant(
         "saml: what nobody asked for is taken",
         "console/login.py",
-        "    if not asked and not parts.settings.saml.allow_unsolicited:\n",
+        "    if not asked and not saml.allow_unsolicited:\n",
         "    if parts is None:\n",
         LOGIN + "test_an_answer_belongs_to_the_browser_that_asked",
     ),
@@ -185,7 +185,7 @@ PLANTS = (
     ),
     Plant(
         "saml: a login leads wherever it was told",
-        "console/login.py",
+        "console/ways.py",
         '    return text if _PATH.fullmatch(text) else "/"\n',
         "    return text\n",
         LOGIN + "test_after_a_login_the_browser_stays_here",
@@ -206,7 +206,7 @@ PLANTS = (
     ),
     Plant(
         "saml: a logout leaves the session",
-        "console/login.py",
+        "console/pages_front.py",
         "    if person is not None and await asyncio.to_thread(parts.sessions.end, secret):\n",
         "    if person is not None and secret:\n",
         LOGIN + "test_a_session_that_was_ended_is_over_for_whoever_kept_its_cookie",
@@ -234,9 +234,9 @@ PLANTS = (
     ),
     Plant(
         "saml: a name is shown as HTML",
-        "console/pages.py",
-        "<dd>{html.escape(value)}</dd>",
-        "<dd>{value}</dd>",
+        "console/filters.py",
+        "    pieces.append(escape(source[begin:]))\n",
+        "    pieces.append(Markup(source[begin:]))\n",
         LOGIN + "test_what_a_provider_says_is_shown_as_text",
     ),
     Plant(
@@ -264,7 +264,7 @@ PLANTS = (
         "saml: an assertion for a login is exchanged",
         "console/token.py",
         "        audience=settings.token_url,\n",
-        "        audience=settings.saml.entity_id,\n",
+        "        audience=saml.entity_id,\n",
         TOKEN + "test_what_was_not_issued_for_this_is_refused",
     ),
     Plant(
