@@ -2,7 +2,7 @@
 
 import hashlib
 
-from sqlalchemy import delete, insert
+from sqlalchemy import ColumnElement, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from extproc.approvals.database import Database
@@ -34,9 +34,24 @@ class SingleUse:
             except IntegrityError:
                 raise UsedAlready from None
 
+    def is_used(self, purpose: str, name: str, now: float) -> bool:
+        """Whether it is used up at this time."""
+        used = select(_row.digest).where(*_named(purpose, name), _row.expires_at > now)
+        with self._database.transaction() as connection:
+            return connection.execute(used).first() is not None
+
+    def give_back(self, purpose: str, name: str) -> None:
+        """It was not used after all. For whoever `use` returned to, and nobody else."""
+        with self._database.transaction() as connection:
+            connection.execute(delete(SINGLE_USE).where(*_named(purpose, name)))
+
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+
+def _named(purpose: str, name: str) -> tuple[ColumnElement[bool], ...]:
+    return (_row.purpose == purpose, _row.digest == _digest(name))
 
 
 def _digest(name: str) -> str:

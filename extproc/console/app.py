@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from extproc.console import login, pages, pages_front, published
+from extproc.console import links, login, pages, pages_front, published
 from extproc.console.access import LoginNeeded, RoleMissing, no_role, to_login
 from extproc.console.csrf import ForgedForm, forged
 from extproc.console.forms import FormInvalid
@@ -23,6 +23,7 @@ _log = logging.getLogger("extproc.console")
 
 ROUTES: tuple[BaseRoute, ...] = (
     *pages_front.ROUTES,
+    *links.ROUTES,
     Route("/static/{name}", pages.static),
     Route("/saml/metadata", login.metadata),
     Route("/saml/login", login.login),
@@ -48,6 +49,7 @@ def build_app(parts: Parts) -> ASGIApp:
             ForgedForm: forged,
             FormInvalid: _unread,
             NotConfigured: _not_found,
+            links.LinkRefused: links.refused,
             HTTPException: _refused,
             Exception: _failed,
         },
