@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, insert, select, update
 
 from extproc.approvals.budgets import BudgetStore
 from extproc.approvals.database import Database, open_database
+from extproc.approvals.notify.deliveries import Deliveries
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.tables import APPROVALS, SHOWN, read_row, write_row
 from extproc.core.approval import TRANSITIONS, Approval, ApprovalRequest, ApprovalState, is_due, open_approval
@@ -132,6 +133,10 @@ class ApprovalStore:
     def budgets(self, key: Secret) -> BudgetStore:
         """The budgets in the same database; `key` keys what is kept of cards."""
         return BudgetStore(self._database, key)
+
+    def deliveries(self) -> Deliveries:
+        """What people are told of approvals, in the same database."""
+        return Deliveries(self._database)
 
     def close(self) -> None:
         """Close the connections."""

@@ -35,6 +35,11 @@ class ConsoleMetrics:
         self._failures = meter.create_counter("extproc.control.failures", "{failure}", "Controls that began to fail.")
         meter.create_observable_gauge("extproc.control.failing", [self._read], "1", "1 while a control fails.")
         self._failing: dict[str, bool] = {}
+        self._told = meter.create_counter("extproc.notifications", "{notification}", "Attempts to tell people.")
+        meter.create_observable_gauge(
+            "extproc.notifications.untold", [self._read_untold], "{notification}", "By state."
+        )
+        self._untold: dict[str, int] = {}
         self._scrapes: list[tuple[Any, threading.Thread]] = []
 
     @classmethod
@@ -68,6 +73,14 @@ class ConsoleMetrics:
             self._failures.add(1, {"control": control})
         self._failing[control] = failing
 
+    def told(self, channel: str, outcome: str) -> None:
+        """An attempt of a channel: `sent`, `failed` (and tried again) or `dead`."""
+        self._told.add(1, {"channel": channel, "outcome": outcome})
+
+    def untold(self, waiting: int, dead: int) -> None:
+        """What all consoles together have not told."""
+        self._untold = {"waiting": waiting, "dead": dead}
+
     def stop(self) -> None:
         """What a dead collector does not take in two seconds is lost. Call it once."""
         self._meters.shutdown(timeout_millis=_STOP_MILLISECONDS)
@@ -75,6 +88,9 @@ class ConsoleMetrics:
             server.shutdown()
             server.server_close()
             thread.join()
+
+    def _read_untold(self, _: CallbackOptions) -> list[Observation]:
+        return [Observation(count, {"state": state}) for state, count in self._untold.items()]
 
     def _read(self, _: CallbackOptions) -> list[Observation]:
         return [Observation(int(failing), {"control": name}) for name, failing in list(self._failing.items())]

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from extproc.approvals.database import open_database
+from extproc.approvals.notify.dispatcher import Dispatcher
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
 from extproc.approvals.store import ApprovalStore
@@ -34,6 +35,7 @@ from extproc.console.provider_file import ProviderFile
 from extproc.console.records import ConsoleLog, deliver_to
 from extproc.console.request_signer import RequestSigner
 from extproc.console.sealing import open_sealing
+from extproc.console.telling import open_dispatcher
 from extproc.console.token_keys import TokenKeys
 from extproc.edge.hardening import forbid_core_dumps
 from extproc.edge.settings import Settings
@@ -93,7 +95,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     )
     try:
         with _shipping(settings.audit, audit_keys):
-            whole = await _serve(parts, journal, tending, metrics)
+            whole = await _serve(parts, journal, tending, metrics, open_dispatcher(settings, parts, metrics))
             await asyncio.to_thread(journal.close)
     finally:
         await asyncio.to_thread(journal.close)
@@ -129,7 +131,9 @@ class SayingServer(uvicorn.Server):
             _log.info("serving", extra={"address": self.config.host, "port": self.config.port, "tls": tls})
 
 
-async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None, metrics: ConsoleMetrics) -> bool:
+async def _serve(
+    parts: Parts, journal: Journal, tending: KeyTending | None, metrics: ConsoleMetrics, telling: Dispatcher
+) -> bool:
     """Whether nothing beside the server failed."""
     settings = parts.settings
     server = SayingServer(
@@ -153,7 +157,8 @@ async def _serve(parts: Parts, journal: Journal, tending: KeyTending | None, met
     )
     controls = Controls(checks_of(parts), journal.append_record, metrics)
     beside = [
-        server.beside(each) for each in (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock))
+        server.beside(each)
+        for each in (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock), telling.run())
     ]
     try:
         await server.serve()

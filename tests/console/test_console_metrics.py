@@ -32,3 +32,15 @@ def test_records_are_counted_by_event_and_code_and_controls_are_shown() -> None:
     assert found["extproc.control.failures"] == {("saml-metadata",): 2}
     assert found["extproc.control.failing"] == {("saml-metadata",): 1}
     metrics.stop()
+
+
+def test_attempts_to_tell_people_are_counted_and_what_is_untold_is_shown() -> None:
+    reader = InMemoryMetricReader()
+    metrics = ConsoleMetrics([reader], Resource.get_empty())
+    for outcome in ("failed", "sent", "sent"):
+        metrics.told("slack", outcome)
+    metrics.untold(3, 1)
+    found = read(reader)
+    assert found["extproc.notifications"] == {("slack", "failed"): 1, ("slack", "sent"): 2}
+    assert found["extproc.notifications.untold"] == {("waiting",): 3, ("dead",): 1}
+    metrics.stop()
