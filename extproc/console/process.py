@@ -7,14 +7,15 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from extproc.approvals.database import open_database
-from extproc.approvals.notify.dispatcher import Dispatcher
+from extproc.approvals.index.follow import Follower, follow
+from extproc.approvals.index.writer import IndexWriter
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
 from extproc.approvals.store import ApprovalStore
@@ -24,6 +25,7 @@ from extproc.audit.log.adopt import adopt_orphans
 from extproc.audit.log.journal import Journal
 from extproc.audit.log.shipper import Shipper, ShippingFailed
 from extproc.audit.settings import AuditSettings
+from extproc.audit.stores.store import open_store
 from extproc.console.app import build_app
 from extproc.console.connection import protocol_for
 from extproc.console.controls import Controls, checks_of
@@ -95,7 +97,9 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     )
     try:
         with _shipping(settings.audit, audit_keys):
-            whole = await _serve(parts, journal, tending, metrics, open_dispatcher(settings, parts, metrics))
+            follower = Follower(open_store(settings.audit), settings.audit.deployment, IndexWriter(database))
+            beside = (open_dispatcher(settings, parts, metrics).run(), follow(follower))
+            whole = await _serve(parts, journal, tending, metrics, beside)
             await asyncio.to_thread(journal.close)
     finally:
         await asyncio.to_thread(journal.close)
@@ -132,9 +136,13 @@ class SayingServer(uvicorn.Server):
 
 
 async def _serve(
-    parts: Parts, journal: Journal, tending: KeyTending | None, metrics: ConsoleMetrics, telling: Dispatcher
+    parts: Parts,
+    journal: Journal,
+    tending: KeyTending | None,
+    metrics: ConsoleMetrics,
+    others: Iterable[Coroutine[Any, Any, None]],
 ) -> bool:
-    """Whether nothing beside the server failed."""
+    """Whether nothing beside the server failed, `others` among it."""
     settings = parts.settings
     server = SayingServer(
         uvicorn.Config(
@@ -156,10 +164,8 @@ async def _serve(
         )
     )
     controls = Controls(checks_of(parts), journal.append_record, metrics)
-    beside = [
-        server.beside(each)
-        for each in (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock), telling.run())
-    ]
+    works = (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock), *others)
+    beside = [server.beside(each) for each in works]
     try:
         await server.serve()
     except SystemExit:  # how uvicorn says that it cannot listen

@@ -120,7 +120,7 @@ FACET_CHOICES = 200
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """How far the index is. `indexed_up_to_ms`: when the newest segment that was taken over was sealed; `looked_ms`:
-    when everything that the store held was last taken over; 0: never. `behind` segments are known and not taken over.
+    when everything that the store held was last taken over; 0: never. Of `behind` writers there is more to take.
     """
 
     indexed_up_to_ms: int

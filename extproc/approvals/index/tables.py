@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, RowMapping, String, Table, Text
 
-from extproc.approvals.index.facts import NOWHERE, Facts, Place, Told, Word, number_of, shape_of
+from extproc.approvals.index.facts import MAX_TEXT, NOWHERE, Facts, Place, Told, Word, clean, number_of, shape_of
 from extproc.approvals.index.query import SessionRow
 from extproc.approvals.tables import METADATA
 
@@ -117,10 +117,11 @@ PEOPLE = Table(
     Column("person_id", BigInteger, primary_key=True, autoincrement=False),
     _text("uid"),
     _text("name"),
+    _text("folded"),
     _number("named_ms"),
     _number("exchanges"),
 )
-"""Who asked; by the newest name."""
+"""Who asked, by the newest name. `folded` holds both, casefolded, for who types a part of one."""
 
 EPOCHS = Table(
     "exchange_index_epochs",
@@ -151,6 +152,12 @@ STATE = Table(
     _number("behind"),
 )
 """One row. Who writes the index locks it first, so that one does at a time."""
+
+
+def fold(uid: str, name: str) -> str:
+    """As in `PEOPLE.folded`."""
+    return clean(f"{name}\n{uid}".casefold(), 3 * MAX_TEXT)
+
 
 ALL = (EXCHANGES, SHAPES, KINDS, PAIRS, PEOPLE, EPOCHS, PROBLEMS, STATE)
 

@@ -21,6 +21,7 @@ from extproc.approvals.index.tables import (
     PROBLEMS,
     SHAPES,
     STATE,
+    fold,
     read_facts,
     write_facts,
 )
@@ -102,10 +103,11 @@ class IndexWriter:
             self._move(connection, watermark)
             self._put(connection, PROBLEMS, [row], replace=("what",))
 
-    def note_look(self, now_ms: int, behind: int) -> None:
-        """Everything that the store holds was looked for."""
+    def note_look(self, now_ms: int | None, behind: int) -> None:
+        """Everything that the store holds was taken over at `now_ms`; None: there is more, of `behind` writers."""
+        values = {"behind": behind} if now_ms is None else {"behind": behind, "looked_ms": now_ms}
         with self._writing() as connection:
-            connection.execute(update(STATE).values(looked_ms=now_ms, behind=behind))
+            connection.execute(update(STATE).values(values))
 
     def watermarks(self) -> dict[str, Watermark]:
         """By origin."""
@@ -191,7 +193,14 @@ class IndexWriter:
             for pair, count in sorted(change.by_pair.items())
         ]
         people = [
-            {"person_id": number, "uid": uid, "name": name, "named_ms": at, "exchanges": change.by_person[number]}
+            {
+                "person_id": number,
+                "uid": uid,
+                "name": name,
+                "folded": fold(uid, name),
+                "named_ms": at,
+                "exchanges": change.by_person[number],
+            }
             for number, (at, name, uid) in sorted(change.names.items())
         ]
         lost = set(change.by_person) - set(change.names)
@@ -212,8 +221,9 @@ class IndexWriter:
             (new.excluded.named_ms == PEOPLE.c.named_ms) & (new.excluded.name > PEOPLE.c.name)
         )
         values = {
-            "name": case((newer, new.excluded.name), else_=PEOPLE.c.name),
-            "named_ms": case((newer, new.excluded.named_ms), else_=PEOPLE.c.named_ms),
+            **{
+                name: case((newer, new.excluded[name]), else_=PEOPLE.c[name]) for name in ("name", "folded", "named_ms")
+            },
             "exchanges": PEOPLE.c.exchanges + new.excluded.exchanges,
         }
         connection.execute(new.on_conflict_do_update(index_elements=[PEOPLE.c.person_id], set_=values), rows)

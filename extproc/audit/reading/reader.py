@@ -87,6 +87,15 @@ class Evidence:
         return f"{self.origin}#{self.seq}"
 
 
+@dataclass(frozen=True, slots=True)
+class SealedRecords:
+    """A segment that is what its manifest says, but for `strange` lines that are no records."""
+
+    sealed_ms: int
+    records: tuple[Evidence, ...]
+    strange: int
+
+
 class _Seal(msgspec.Struct, frozen=True, kw_only=True):
     """What reading needs of a manifest, whichever version it has."""
 
@@ -142,10 +151,37 @@ class Reader:
             else:
                 heapq.heapreplace(open_, (following.record.time_ms, number, following, records))
 
+    def sealed(self, epoch: Epoch, number: int) -> SealedRecords | None:
+        """One sealed segment, whatever the span; None while there is none.
+
+        Raises `AuditRefused`, with what is wrong of it, for one that is not what its manifest says, and `StoreFailed`.
+        """
+        document = self._part(epoch, Part.MANIFEST, number)
+        if document is None:
+            return None
+        try:
+            seal = msgspec.json.decode(split_document(document)[0], type=_Seal)
+        except (AuditRefused, *NOT_PARSED) as error:
+            raise AuditRefused("has a manifest that does not parse") from error
+        evidence = self._part(epoch, Part.EVIDENCE, number)
+        if evidence is None:
+            raise AuditRefused("has no evidence")
+        if hashlib.sha256(evidence).hexdigest() != seal.evidence.sha256:
+            raise AuditRefused("is not what it says in its manifest")
+        lines = evidence.splitlines()
+        records = tuple(item for line in lines if (item := self._parse(epoch, number, line)) is not None)
+        return SealedRecords(seal.sealed_ms, records, len(lines) - len(records))
+
+    def _part(self, epoch: Epoch, part: Part, number: int) -> bytes | None:
+        try:
+            return self.holdings.part(epoch, part, number)
+        except FileNotFoundError:
+            return None
+
     def _records_of(self, epoch: Epoch) -> Iterator[Evidence]:
         if _began(epoch) > _stamp(self.span.until_ms + CLOCK_SLACK_MS):
             return
-        for number in range(self._first_segment(epoch), epoch.last_segment + 1):
+        for number in range(self.first_segment(epoch), epoch.last_segment + 1):
             segment = self._segment(epoch, number)
             if segment is None:
                 # A journal without its header has begun, and nothing in it was acknowledged.
@@ -159,7 +195,7 @@ class Reader:
                 if item is not None and self.span.holds(item.record.time_ms):
                     yield item
 
-    def _first_segment(self, epoch: Epoch) -> int:
+    def first_segment(self, epoch: Epoch) -> int:
         """The first that was not sealed before the span; found by halves, a manifest each."""
         if not self.span.since_ms:
             return 1

@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("uid", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
+        sa.Column("folded", sa.Text, nullable=False),
         sa.Column("named_ms", sa.BigInteger, nullable=False),
         sa.Column("exchanges", sa.BigInteger, nullable=False),
     )
