@@ -25,6 +25,7 @@ from extproc.audit.keys.keys import open_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.cli.approvals_view import as_json, print_list, print_one
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
+from extproc.cli.notifications import command as notifications
 from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify_person
 from extproc.core.approval import SENTENCES, ApprovalState, DecisionRefused, TransitionCode
 from extproc.core.reasons import REFUSALS, Malformed, Reason, Unavailable, Unverified
@@ -45,6 +46,9 @@ _json = click.option("--json", "as_machine", is_flag=True, help="For machines.")
 @click.group("approvals")
 def command() -> None:
     """Decide held requests."""
+
+
+command.add_command(notifications)
 
 
 @command.command("list")

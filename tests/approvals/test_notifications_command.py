@@ -1,0 +1,63 @@
+"""`extproc approvals notifications`: what could not be told shows, and is told once more when a person says so."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from extproc.approvals.notify import outbox
+from extproc.approvals.notify.deliveries import Deliveries, DeliveryState, Notification
+from extproc.approvals.notify.events import Event
+from extproc.approvals.store import ApprovalStore
+from extproc.cli.approvals import command
+from extproc.core.approval import ApprovalRequest
+from tests.audit.configured import write_config
+
+
+@pytest.fixture
+def dead(tmp_path: Path, sqlite_store: ApprovalStore, ask: Callable[..., ApprovalRequest]) -> Deliveries:
+    """Three channels could not tell of one approval, a fourth did."""
+    write_config(tmp_path)
+    deliveries, approval = sqlite_store.deliveries(), sqlite_store.open(ask("apr-\x1b[1m"))
+    with sqlite_store._database.transaction() as connection:
+        outbox.add(connection, approval, Event.EMERGENCY, 1000.0)
+    name = outbox.notification_id(approval, Event.EMERGENCY)
+    deliveries.spread(Notification(name, "", Event.EMERGENCY, "", 1000.0), ["a", "b", "c", "d"], 9000.0, 1000.0)
+    for channel in "abcd":
+        delivery = deliveries.lease(channel, 1000.0)
+        assert delivery is not None
+        if channel == "d":
+            deliveries.sent(delivery, 1000.0)
+        else:
+            deliveries.dead(delivery, "http_400", 1000.0)
+    return deliveries
+
+
+def run(folder: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(command, ["notifications", *arguments, "--config", str(folder / "config.yaml")])
+
+
+def test_what_could_not_be_told_is_listed_with_why(tmp_path: Path, dead: Deliveries) -> None:
+    shown = run(tmp_path, "list")
+    assert shown.exit_code == 0, shown.output
+    heading, *lines = shown.output.splitlines()
+    assert heading.split()[:3] == ["ID", "CHANNEL", "WHAT"]
+    assert [line.split()[1:4] for line in lines] == [[channel, "emergency", "dead"] for channel in "abc"]
+    assert lines[0].endswith("http_400")
+    assert "\x1b" not in shown.output
+    told = json.loads(run(tmp_path, "list", "--state", "sent", "--json").output)
+    assert [(each["channel"], each["failure"], each["attempts"]) for each in told] == [("d", "", 1)]
+    assert "No notifications" in run(tmp_path, "list", "--state", "moot").output
+
+
+def test_dead_letters_are_tried_again_one_of_a_channel_or_all(tmp_path: Path, dead: Deliveries) -> None:
+    (name,) = {each.notification.notification_id for each in dead.search([DeliveryState.DEAD], 9)}
+    assert run(tmp_path, "retry", name, "--channel", "b").output == "1 to be told again.\n"
+    assert [each.channel for each in dead.search([DeliveryState.WAITING], 9)] == ["b"]
+    assert run(tmp_path, "retry", "--all").output == "2 to be told again.\n"
+    again = run(tmp_path, "retry", name)
+    assert (again.exit_code, again.output) == (1, "There is no such dead letter.\n")
+    assert run(tmp_path, "retry").exit_code == 2
+    assert run(tmp_path, "retry", name, "--all").exit_code == 2
