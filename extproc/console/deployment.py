@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from extproc.approvals.account import Source
+from extproc.approvals.database import Database
+from extproc.approvals.index.search import SessionIndex
 from extproc.audit.keys.keys import AuditKeys
 from extproc.audit.reading.holdings import Holdings
 from extproc.audit.reading.reader import ALWAYS, Span, evidence_of
@@ -17,12 +20,19 @@ class Deployment:
     settings: Settings
     keys: AuditKeys = field(repr=False)
     store: ObjectStore
+    index: SessionIndex
     jobs: Jobs = field(default_factory=Jobs)
 
     @classmethod
-    def of(cls, settings: Settings, keys: AuditKeys) -> "Deployment":
-        """Over the configured audit store. Raises `AuditRefused`."""
-        return cls(settings, keys, open_store(settings.audit))
+    def of(cls, settings: Settings, keys: AuditKeys, database: Database) -> "Deployment":
+        """Over the configured audit store; the index is in `database`. Raises `AuditRefused`."""
+        return cls(settings, keys, open_store(settings.audit), SessionIndex(database))
+
+    @property
+    def source(self) -> Source:
+        """Where one session is read."""
+        audit = self.settings.audit
+        return Source(self.store, audit.spool, audit.deployment, self.keys)
 
     def look(self, span: Span = ALWAYS) -> Holdings:
         """What there is of the evidence of a span, in store and spool. Raises `StoreFailed`."""

@@ -49,6 +49,8 @@ class Job:
     result: Any = field(default=None, repr=False)
     progress: Progress = field(default_factory=Progress)
     over: threading.Event = field(default_factory=threading.Event, repr=False)
+    readers: set[str] = field(default_factory=set, repr=False)
+    """Whose reading of the result is recorded, by their uids. For the event loop alone."""
 
     @property
     def running(self) -> bool:

@@ -70,6 +70,14 @@ def parts_of(request: Request) -> Parts:
     return parts
 
 
+def deployment_of(request: Request) -> Deployment:
+    """Raises `NotConfigured` where the console has no log to read."""
+    deployment = parts_of(request).deployment
+    if deployment is None:
+        raise NotConfigured
+    return deployment
+
+
 def act_of(request: Request, operation: str) -> Act:
     """What is asked, and by whom, as far as the configuration lets anybody but the socket say so."""
     peer = request.client

@@ -93,7 +93,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
             lambda context, sealed: open_bytes(audit_keys, context, sealed),
         ),
         signer=signer,
-        deployment=Deployment.of(settings, audit_keys),
+        deployment=Deployment.of(settings, audit_keys, database),
     )
     try:
         with _shipping(settings.audit, audit_keys):
