@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from extproc.console import links, log_pages, login, pages, pages_front, published
+from extproc.console import links, log_pages, login, oidc, pages, pages_front, published
 from extproc.console.access import LoginNeeded, RoleMissing, no_role, to_login
 from extproc.console.csrf import ForgedForm, forged
 from extproc.console.forms import FormInvalid
@@ -25,6 +25,7 @@ ROUTES: tuple[BaseRoute, ...] = (
     *pages_front.ROUTES,
     *links.ROUTES,
     *log_pages.ROUTES,
+    *oidc.ROUTES,
     Route("/static/{name}", pages.static),
     Route("/saml/metadata", login.metadata),
     Route("/saml/login", login.login),

@@ -15,6 +15,7 @@ from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome, Record
 
 METADATA: Final = "saml-metadata"
+OIDC: Final = "oidc-issuer"
 STORE: Final = "approval-store"
 SIGNING: Final = "token-keys"
 LOOK_SECONDS: Final = 5.0
@@ -88,4 +89,6 @@ def checks_of(parts: Parts) -> dict[str, Check]:
         return ""
 
     checks: dict[str, Check] = {STORE: store, SIGNING: token_keys}
+    if parts.oidc is not None:
+        checks[OIDC] = parts.oidc.trouble
     return checks if parts.provider is None else {METADATA: parts.provider.trouble, **checks}

@@ -7,10 +7,11 @@ import functools
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from extproc.console.began import Pending
 from extproc.console.forms import FormInvalid, read_form
 from extproc.console.pages import page
 from extproc.console.parts import Parts, act_of, parts_of, store_failure
-from extproc.console.pending import Pending, begin_pending, forget_pending, pending_of
+from extproc.console.pending import SAML_JAR
 from extproc.console.records import NOBODY, actor_of
 from extproc.console.saml_assertion import Expected
 from extproc.console.saml_codes import SamlCode, SamlRefused
@@ -38,7 +39,7 @@ async def login(request: Request) -> Response:
     _, provider = parts.saml
     url = login_url(provider.current(now), parts.settings, parts.signer, request_id, now)
     response = RedirectResponse(url, status_code=303)
-    begin_pending(request, response, Pending(request_id, own_path(request.query_params.get("to", "/")), now))
+    SAML_JAR.begin(request, response, Pending(request_id, own_path(request.query_params.get("to", "/")), now))
     return response
 
 
@@ -54,7 +55,7 @@ async def acs(request: Request) -> Response:
     accepted: Accepted | None = None
     try:
         form = await read_form(request)
-        asked = pending_of(request, now)
+        asked = SAML_JAR.pending_of(request, now)
         accepted = await asyncio.to_thread(_verify, parts, form.get("SAMLResponse", ""), asked, now)
         await asyncio.to_thread(use_once, parts.single_use, accepted, now)
         ends_at = min(now + parts.settings.session_seconds, accepted.assertion.session_ends_at or float("inf"))
@@ -74,7 +75,7 @@ async def acs(request: Request) -> Response:
     response = RedirectResponse(parts.settings.url + to, status_code=303)
     set_session(response, secret, max(1, int(ends_at - now)))
     if answered is not None:
-        forget_pending(response, answered)
+        SAML_JAR.forget(response, answered)
     return response
 
 

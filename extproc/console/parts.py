@@ -14,6 +14,7 @@ from extproc.approvals.store import ApprovalStore
 from extproc.console.client_address import Client, find_client
 from extproc.console.deployment import Deployment
 from extproc.console.failures import WINDOW_SECONDS, Failures
+from extproc.console.oidc_provider import OidcProvider
 from extproc.console.provider_file import ProviderFile
 from extproc.console.records import Act, ConsoleLog
 from extproc.console.request_signer import RequestSigner
@@ -44,6 +45,8 @@ class Parts:
     log: ConsoleLog
     approvals: ApprovalStore
     signer: RequestSigner | None = None
+    oidc: OidcProvider | None = None
+    """None where nobody logs in by OpenID Connect."""
     deployment: Deployment | None = None
     """What the pages about the log, the policy and the keys read; None where they have nothing to show."""
     login_failures: Failures = field(default_factory=Failures)

@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 
 from extproc.approvals.database import open_database
@@ -32,6 +33,7 @@ from extproc.console.controls import Controls, checks_of
 from extproc.console.deployment import Deployment
 from extproc.console.key_tending import KeyTending
 from extproc.console.metrics import ConsoleMetrics
+from extproc.console.oidc_provider import OidcProvider
 from extproc.console.parts import Parts
 from extproc.console.provider_file import ProviderFile
 from extproc.console.records import ConsoleLog, deliver_to
@@ -39,6 +41,7 @@ from extproc.console.request_signer import RequestSigner
 from extproc.console.sealing import open_sealing
 from extproc.console.telling import open_dispatcher
 from extproc.console.token_keys import TokenKeys
+from extproc.edge.direct import DIRECT
 from extproc.edge.hardening import forbid_core_dumps
 from extproc.edge.settings import Settings
 from extproc.edge.settings_console import ConsoleSettings
@@ -79,6 +82,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     journal = Journal.open(
         settings.audit, audit_keys.for_records(), writer=WRITER, deliver=deliver_to(asyncio.get_running_loop())
     )
+    client = httpx.AsyncClient(mounts=DIRECT)
     parts = Parts(
         console,
         provider,
@@ -93,6 +97,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
             lambda context, sealed: open_bytes(audit_keys, context, sealed),
         ),
         signer=signer,
+        oidc=_oidc(settings, console, client),
         deployment=Deployment.of(settings, audit_keys, database),
     )
     try:
@@ -103,9 +108,18 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
             await asyncio.to_thread(journal.close)
     finally:
         await asyncio.to_thread(journal.close)
+        await client.aclose()
         database.close()
         await asyncio.to_thread(metrics.stop)
     return 0 if whole and not journal.failed else 1
+
+
+def _oidc(settings: Settings, console: ConsoleSettings, client: httpx.AsyncClient) -> OidcProvider | None:
+    """The provider that people log in at, as `identity.issuers` knows it: the settings are checked for that."""
+    if console.oidc is None:
+        return None
+    issuer = next(each for each in settings.issuers if each.issuer == console.oidc.issuer)
+    return OidcProvider(issuer, console.oidc, console.callback_url, client, time.time)
 
 
 class SayingServer(uvicorn.Server):
@@ -164,7 +178,9 @@ async def _serve(
         )
     )
     controls = Controls(checks_of(parts), journal.append_record, metrics)
-    works = (_tend(tending, journal), _watch(server, journal), controls.run(parts.clock), *others)
+    works = [_tend(tending, journal), _watch(server, journal), controls.run(parts.clock), *others]
+    if parts.oidc is not None:
+        works.append(parts.oidc.run())
     beside = [server.beside(each) for each in works]
     try:
         await server.serve()
