@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import extproc.console
+from extproc.console.oidc_codes import OIDC_SENTENCES
 from extproc.console.roles import MAY
 from extproc.console.saml_codes import SENTENCES
 from extproc.core.schema import load_schema
@@ -91,8 +92,9 @@ def test_the_command_encodes_an_assertion_with_any_base64(tmp_path: Path) -> Non
 
 
 def test_the_table_of_codes_is_the_code_s() -> None:
-    shown = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE))
-    assert shown == {code.value: sentence for code, sentence in SENTENCES.items()}
+    shown = re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE)
+    said = [*SENTENCES.items(), *OIDC_SENTENCES.items()]
+    assert sorted(shown) == sorted((code.value, sentence) for code, sentence in said)
 
 
 def test_the_table_of_roles_is_the_code_s() -> None:

@@ -1,6 +1,8 @@
 """Answers of a provider, or of somebody who would like to be one, that log nobody in."""
 
 import asyncio
+import base64
+import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -250,6 +252,15 @@ async def test_the_cookie_of_a_login_is_of_this_host_only_and_tells_nothing(atta
         assert attribute in cookie
     verifier_and_nonce = parse_qs(urlsplit(answer.headers["location"]).query)
     assert verifier_and_nonce["nonce"][0] not in cookie
+
+
+async def test_the_challenge_is_the_digest_of_what_only_we_know(attacked: Attacked) -> None:
+    await attacked.log_in()
+    (verifier,) = parse_qs(attacked.toy.tokens[0].content.decode())["code_verifier"]
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    assert attacked.toy.asked["code_challenge"] == digest
+    assert attacked.toy.asked["code_challenge_method"] == "S256"
+    assert verifier not in str(attacked.toy.asked)
 
 
 async def test_nobody_is_logged_in_whose_login_cannot_be_recorded(attacked: Attacked) -> None:
