@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from extproc.approvals.account import Source
 from extproc.approvals.database import Database
 from extproc.approvals.index.search import SessionIndex
+from extproc.approvals.notify.deliveries import Deliveries
 from extproc.audit.keys.keys import AuditKeys
 from extproc.audit.reading.holdings import Holdings
 from extproc.audit.reading.reader import ALWAYS, Span, evidence_of
@@ -21,12 +22,13 @@ class Deployment:
     keys: AuditKeys = field(repr=False)
     store: ObjectStore
     index: SessionIndex
+    deliveries: Deliveries
     jobs: Jobs = field(default_factory=Jobs)
 
     @classmethod
     def of(cls, settings: Settings, keys: AuditKeys, database: Database) -> "Deployment":
-        """Over the configured audit store; the index is in `database`. Raises `AuditRefused`."""
-        return cls(settings, keys, open_store(settings.audit), SessionIndex(database))
+        """Over the configured audit store; index and outbox are in `database`. Raises `AuditRefused`."""
+        return cls(settings, keys, open_store(settings.audit), SessionIndex(database), Deliveries(database))
 
     @property
     def source(self) -> Source:

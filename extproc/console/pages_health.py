@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from extproc.approvals.index.query import Freshness, SegmentProblem
+from extproc.approvals.notify.deliveries import DeliveryState
 from extproc.audit.evidence.incidents import Incident
 from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key
 from extproc.audit.reading.overview import Overview, WriterSeen
@@ -122,7 +123,7 @@ def checks_of_now(parts: Parts, deployment: Deployment) -> list[Check]:
     if not parts.log.accepting():
         remedy = "Look at the spool below and at the console's log."
         found.append(Check("The console's own journal", State.FAILING, "takes no record: nothing is shown", remedy))
-    return [*checks_at_once(deployment), *found]
+    return [*checks_at_once(deployment), *found, _told_check(deployment)]
 
 
 def _control(name: str, cause: str) -> Check:
@@ -136,6 +137,20 @@ def _index(deployment: Deployment) -> tuple[Freshness | None, tuple[SegmentProbl
         return deployment.index.freshness(), deployment.index.problems(20)
     except Unavailable:
         return None, ()
+
+
+def _told_check(deployment: Deployment) -> Check:
+    """Blocking."""
+    if not deployment.settings.approvals.channels:
+        return Check("Notifications", State.WELL, "no channel is configured: nobody is told of approvals")
+    try:
+        counts = deployment.deliveries.count_by_state()
+    except Unavailable:
+        return Check("Notifications", State.FAILING, "cannot be asked", "Bring the database of `approvals` back.")
+    waiting, dead = counts[DeliveryState.WAITING], counts[DeliveryState.DEAD]
+    words = f"{waiting} waiting, {dead} given up, over {len(deployment.settings.approvals.channels)} channel(s)"
+    remedy = "An admin finds them under Notifications; `extproc approvals notifications list` shows them too."
+    return Check("Notifications", State.ATTENTION if dead else State.WELL, words, remedy if dead else "")
 
 
 def _index_check(freshness: Freshness | None, now: float) -> Check:

@@ -6,8 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 from starlette.routing import Route
 
+from extproc.approvals.notify.deliveries import Deliveries, DeliveryState, Notification
+from extproc.approvals.notify.events import Event
+from extproc.approvals.notify.tables import NOTIFICATIONS
 from extproc.console import log_pages
 from extproc.core.record import EventCode, Outcome
 from tests.audit.conftest import make_record, run_exchange
@@ -31,6 +35,8 @@ WHOSE = {
     ("POST", "/evidence"): {"auditor"},
     ("POST", "/evidence/forget"): {"auditor"},
     ("GET", "/evidence/{pack_id}/{name}"): {"auditor"},
+    ("GET", "/notifications"): {"admin"},
+    ("POST", "/notifications/retry"): {"admin"},
 }
 
 
@@ -61,7 +67,7 @@ def test_every_route_is_in_the_table_of_roles() -> None:
         if isinstance(route, Route)
         for method in (route.methods or ()) - {"HEAD"}
     }
-    assert routes <= set(WHOSE)
+    assert routes == set(WHOSE)
 
 
 @pytest.mark.parametrize("role", GROUP_OF)
@@ -238,3 +244,38 @@ async def test_a_pack_that_is_forgotten_is_gone(pages: LogWorld) -> None:
         assert path is not None
         await browser.post("/evidence/forget", data={"csrf": token_of(page)})
         assert (await browser.get(path[0])).status_code == 404
+
+
+def dead_letters(pages: LogWorld, *channels: str) -> Deliveries:
+    """One notification that no channel took."""
+    deliveries, told = pages.deployment.deliveries, Notification("ntf_1", "apr_1", Event.OPENED, "pending", 1.0)
+    with pages.database.writing() as connection:
+        row = {"notification_id": "ntf_1", "approval_id": "apr_1", "event": "opened", "state": "pending", "at": 1.0}
+        connection.execute(insert(NOTIFICATIONS).values(row | {"spread_at": 0.0}))
+    deliveries.spread(told, channels, 3600.0, 1.0)
+    for channel in channels:
+        delivery = deliveries.lease(channel, 2.0)
+        assert delivery is not None
+        deliveries.dead(delivery, "refused<b>", 3.0)
+    return deliveries
+
+
+async def test_a_dead_letter_is_told_again_one_or_all(pages: LogWorld) -> None:
+    deliveries = dead_letters(pages, "mail", "slack", "hook")
+    async with await pages.browser("admin") as browser:
+        page = (await browser.get("/notifications")).text
+        assert "refused&lt;b&gt;" in page
+        assert "not configured any more" in page
+        form = {"csrf": token_of(page)}
+        await browser.post("/notifications/retry", data=form | {"id": "ntf_1", "channel": "mail"})
+        assert deliveries.count_by_state()[DeliveryState.WAITING] == 1
+        await browser.post("/notifications/retry", data=form | {"every": "1"})
+        assert deliveries.count_by_state()[DeliveryState.DEAD] == 0
+
+
+async def test_nothing_is_told_again_by_a_form_of_another_site(pages: LogWorld) -> None:
+    deliveries = dead_letters(pages, "mail")
+    async with await pages.browser("admin") as browser:
+        answer = await browser.post("/notifications/retry", data={"csrf": "0" * 64, "every": "1"})
+    assert answer.status_code == 403
+    assert deliveries.count_by_state()[DeliveryState.DEAD] == 1
