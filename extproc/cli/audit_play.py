@@ -9,19 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from extproc.approvals.conversation import read_conversation
+from extproc.approvals.spoken import Step, ending, spoken
 from extproc.audit.log.content import Piece
-from extproc.audit.reading.answer_stream import AnswerReader
 from extproc.audit.reading.exchanges import ExchangeRecords
 from extproc.audit.reading.reader import time_text
 from extproc.audit.reading.replay import Transcript
-from extproc.audit.reading.said import Said
 from extproc.cli.output import say
-from extproc.core.policy import DEFAULT_DENY, DEFAULT_DENY_TEXT
 from extproc.core.printable import printable, printable_line
-from extproc.core.reasons import REFUSALS, Reason
-from extproc.core.record import Direction, EventCode
-from extproc.core.trust import Masked
+from extproc.core.record import Direction
 
 _INDENT = " " * 11
 
@@ -41,49 +36,6 @@ class Pace:
         """Until `at` seconds of theirs have passed."""
         if self.factor and (wait := self.begun + at * self.factor - time.monotonic()) > 0:
             time.sleep(wait)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something that was said: at which second, as part of which turn (numbered in the order of their beginnings)."""
-
-    at: float
-    turn: int
-    said: Said
-
-
-def spoken(pieces: tuple[Piece, ...]) -> Iterator[Step]:
-    """The prompt's turns, then the answer as it came."""
-    turn = 0
-    turns: dict[int, tuple[int, str]] = {}
-    for at, said in _prompt(pieces):
-        turn += 1
-        yield Step(at, turn, said)
-    for at, said in _answer(pieces):
-        number, role = turns.get(said.voice, (0, ""))
-        if said.begins or said.role != role:
-            turn += 1
-            number = turn
-        turns[said.voice] = (number, said.role)
-        yield Step(at, number, said)
-
-
-def _prompt(pieces: tuple[Piece, ...]) -> Iterator[tuple[float, Said]]:
-    asked = [piece for piece in pieces if piece.direction is Direction.TO_MODEL]
-    if asked:
-        for turn in read_conversation(Masked(b"".join(piece.data for piece in asked))):
-            yield (asked[-1].at_us - pieces[0].at_us) / 1e6, Said(0, turn.role, turn.text)
-
-
-def _answer(pieces: tuple[Piece, ...]) -> Iterator[tuple[float, Said]]:
-    reader, at = AnswerReader(), 0.0
-    for piece in pieces:
-        if piece.direction is Direction.TO_CLIENT:
-            at = (piece.at_us - pieces[0].at_us) / 1e6
-            for said in reader.feed(piece.data):
-                yield at, said
-    for said in reader.finish():
-        yield at, said
 
 
 class _Screen:
@@ -180,46 +132,3 @@ def _heading(exchange: ExchangeRecords) -> str:
         decision,
     ]
     return printable_line(" ".join(word for word in words if word))
-
-
-def ending(exchange: ExchangeRecords) -> str:
-    """In words: how it ended and why, and what kept it from the model."""
-    last = exchange.last
-    if not exchange.ended:
-        held = last.event_code in (EventCode.APPROVAL_OPEN, EventCode.APPROVAL_ATTACH)
-        return printable_line(f"held for approval {last.approval.id}" if held and last.approval else "under way")
-    facts = [f"HTTP {last.http_status}"] if last.http_status else []
-    measures = last.measures
-    if measures and (measures.input_tokens or measures.output_tokens):
-        facts.append(f"{measures.input_tokens} tokens in, {measures.output_tokens} out")
-    facts += last.finish_reasons
-    facts += [f"{kind}: {count}" for kind, count in exchange.findings.items()]
-    said = [", ".join([str(last.status), *facts]), _why(exchange)]
-    return printable_line(": ".join(part for part in said if part))
-
-
-def _why(exchange: ExchangeRecords) -> str:
-    """The sentence of the reason, its code, and what was decided."""
-    last = exchange.last
-    if not last.status_detail:
-        return ""
-    sentence = _sentence(exchange)
-    more = [last.status_detail]
-    if exchange.rule:
-        more.append(f"rule {exchange.rule}")
-    if last.approval:
-        more.append(f"approval {last.approval.id} {last.approval.state}")
-        if last.approval.decided_by:
-            more.append(f"decided by {last.approval.decided_by}")
-    return f"{sentence} ({', '.join(more)})".strip()
-
-
-def _sentence(exchange: ExchangeRecords) -> str:
-    """What the client was told. A rule's own text is in no record, so of a rule only its name is said."""
-    reason = exchange.last.status_detail
-    if reason == Reason.POLICY_DENIED and exchange.rule:
-        return DEFAULT_DENY_TEXT if exchange.rule == DEFAULT_DENY else f"The rule {exchange.rule} refused it."
-    try:
-        return REFUSALS[Reason(reason)].sentence
-    except ValueError:  # of another version
-        return ""

@@ -57,7 +57,7 @@ PLANTS = (
     ),
     Plant(
         "replay: a rule's refusal has a sentence that nobody was told",
-        "cli/audit_play.py",
+        "approvals/spoken.py",
         "    if reason == Reason.POLICY_DENIED and exchange.rule:",
         "    if not reason:",
         "tests/audit/test_audit_replay.py::TestNothingCrossed::test_a_refused_exchange_says_why",

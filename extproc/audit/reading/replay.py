@@ -64,7 +64,7 @@ def read_transcript(holdings: Holdings, keys: AuditKeys, exchange_id: str) -> Tr
         if not any(item.record.event_code in _WITH_CONTENT for item in places):
             continue  # a decision, say
         epoch = holdings.epochs[origin]
-        _list_content(holdings, origin)
+        list_content(holdings, origin)
         found = _Streams(keys, str(origin), exchange_id, gone)
         for segment in _segments(places, epoch.last_segment):
             found.read(*_content(holdings, epoch, segment))
@@ -90,7 +90,7 @@ def _segments(places: list[Evidence], last: int) -> range:
     return range(first, (max(ends) if ends else last) + 1)
 
 
-def _list_content(holdings: Holdings, origin: Origin) -> None:
+def list_content(holdings: Holdings, origin: Origin) -> None:
     """Take note of what the store holds of an epoch's content and keys."""
     for part in (Part.CONTENT, Part.KEYS):
         for stored in holdings.store.list(origin.object_key(part, 0).rpartition("/")[0] + "/"):
