@@ -15,7 +15,6 @@ from starlette.routing import Route
 from extproc.approvals.account import (
     EVENTS_A_PAGE,
     Account,
-    CheckState,
     Content,
     check_exchange,
     read_account,
@@ -24,6 +23,7 @@ from extproc.approvals.account import (
 from extproc.audit.reading.exchanges import show_exchange
 from extproc.audit.reading.reader import span_of_exchange
 from extproc.audit.stores.store import StoreFailed
+from extproc.audit.verify.light import CheckState
 from extproc.console.access import require_role
 from extproc.console.deployment import Deployment
 from extproc.console.downloads import download
