@@ -374,6 +374,7 @@ async def test_what_a_mail_server_says_decides_whether_it_is_asked_again(
 
 async def test_a_mail_server_that_says_nothing_keeps_nobody(telling: Telling, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("extproc.approvals.notify.mail.SEND_SECONDS", 0.1)
+    monkeypatch.setattr("extproc.approvals.notify.mail.SERVER_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(NotTold, match="timeout"):
