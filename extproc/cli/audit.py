@@ -11,6 +11,7 @@ from extproc.cli.audit_export import export_command
 from extproc.cli.audit_inspect import inspect_command
 from extproc.cli.audit_keys import keys_command, rotate_command
 from extproc.cli.audit_list import list_command, show_command
+from extproc.cli.audit_reindex import reindex_command
 from extproc.cli.audit_replay import replay_command
 from extproc.cli.audit_retention import retention_command
 from extproc.cli.audit_sealed import open_sealed_command, sealed_key_command
@@ -29,6 +30,7 @@ command.add_command(inspect_command)
 command.add_command(keys_command)
 command.add_command(list_command)
 command.add_command(open_sealed_command)
+command.add_command(reindex_command)
 command.add_command(replay_command)
 command.add_command(rotate_command)
 command.add_command(sealed_key_command)
