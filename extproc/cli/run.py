@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from extproc.core.policy_document import PolicyInvalid
     from extproc.edge.policy_file import Fitness
+    from extproc.local.guard import Guard
 
 
 def _require_origin(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -32,20 +33,28 @@ def _require_origin(_: click.Context, __: click.Parameter, value: str) -> str:
 )
 @click.option("--directory", type=click.Path(path_type=Path), default=Path(".run"), show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Where clients connect.")
+@click.option(
+    "--console-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Where people look; the one it had before, or a free one, unless told.",
+)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option(
     "--credential-file", type=click.Path(path_type=Path, exists=True), help="The model server's own key, one line."
 )
-def command(upstream: str, directory: Path, port: int, workers: int, credential_file: Path | None) -> None:
-    """Start Envoy, the workers and a development issuer in DIRECTORY, and guard the model server at URL."""
+def command(
+    *, upstream: str, directory: Path, port: int, console_port: int, workers: int, credential_file: Path | None
+) -> None:
+    """Start Envoy, workers, a console and a development issuer in DIRECTORY, and guard the model server at URL."""
     from extproc.cli.config import EXIT_INPUT, settings_or_exit  # noqa: PLC0415
     from extproc.core.policy_document import PolicyInvalid  # noqa: PLC0415
     from extproc.edge.policy_file import Fitness  # noqa: PLC0415
     from extproc.edge.settings_file import SettingsInvalid, read_credential  # noqa: PLC0415
     from extproc.edge.stop_signals import set_on_signal  # noqa: PLC0415
+    from extproc.local.console_process import port_of_console  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
     from extproc.local.guard import Wanted, start_guard  # noqa: PLC0415
-    from extproc.local.own_command import own_command, shell_path  # noqa: PLC0415
     from extproc.local.service_process import NotStarted  # noqa: PLC0415
 
     stopped = threading.Event()
@@ -57,10 +66,16 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
             hint = f" ({problem.hint})" if problem.hint else ""
             click.echo(f"{problem.path}:{problem.line}:{problem.column}: {problem.message}{hint}", err=True)
         sys.exit(EXIT_INPUT)
+    wanted = Wanted(
+        directory=directory,
+        upstream=upstream,
+        port=port,
+        workers=workers,
+        credential=credential,
+        console_port=console_port or port_of_console(directory / "config.yaml"),
+    )
     try:
-        guard = start_guard(
-            Wanted(directory=directory, upstream=upstream, port=port, workers=workers, credential=credential)
-        )
+        guard = start_guard(wanted)
     except SettingsInvalid as error:
         settings_or_exit(directory / "config.yaml")  # what was written, read once more: it says all as `serve` does
         click.echo(f"not started: {error}", err=True)
@@ -72,14 +87,7 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
     except (NotStarted, EnvoyFailed, OSError) as error:
         click.echo(f"not started: {error}", err=True)
         sys.exit(1)
-    click.echo(f"guarding {upstream} at {guard.url}/v1")
-    click.echo(f"policy     {guard.settings.policy_file}   (edit it; reloaded within a second)")
-    own, config = own_command(), shell_path(guard.config.resolve())
-    issuer = shell_path(guard.issuer_directory.resolve())
-    click.echo(f"token      {own} dev token --directory {issuer} --subject S --groups analysts")
-    click.echo(f"audit      {own} audit list --config {config}")
-    click.echo(f"approvals  {own} approvals list --config {config}")
-    click.echo("stop with Ctrl-C")
+    _say_where(guard)
     policy = WatchedPolicy(guard.settings.policy_file, Fitness.of(guard.settings), guard.policy_digest)
     while not stopped.wait(0.3):
         if ended := guard.ended():
@@ -88,6 +96,21 @@ def command(upstream: str, directory: Path, port: int, workers: int, credential_
             sys.exit(1)
         policy.look()
     sys.exit(guard.stop())
+
+
+def _say_where(guard: "Guard") -> None:
+    """Its addresses, and the commands to paste."""
+    from extproc.local.own_command import own_command, shell_path  # noqa: PLC0415
+
+    click.echo(f"guarding {guard.wanted.upstream} at {guard.url}/v1")
+    click.echo(f"console    {guard.console_url}   (log in as whoever you want to be: analyst, approver, auditor ...)")
+    click.echo(f"policy     {guard.settings.policy_file}   (edit it; reloaded within a second)")
+    own, config = own_command(), shell_path(guard.config.resolve())
+    issuer = shell_path(guard.issuer_directory.resolve())
+    click.echo(f"token      {own} dev token --directory {issuer} --subject S --groups analysts")
+    click.echo(f"audit      {own} audit list --config {config}")
+    click.echo(f"approvals  {own} approvals list --config {config}")
+    click.echo("stop with Ctrl-C")
 
 
 def _stamp(path: Path) -> tuple[int, int]:

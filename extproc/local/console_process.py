@@ -17,12 +17,12 @@ from extproc.local.service_process import READY_SECONDS, NotStarted, RunningServ
 
 CLIENT_ID: Final = "extproc-console"
 ROLES: Final = {
-    "reader": ["readers", "analysts"],
+    "reader": ["readers"],
     "approver": ["approvers"],
     "auditor": ["auditors"],
     "admin": ["admins"],
 }
-"""By the groups of the people whom the development login offers."""
+"""By the groups of the people whom the development login offers. An analyst has none, and sees their own requests."""
 _SEGMENT_INTERVAL: Final = "2s"
 """What happened is in the console's sessions so soon."""
 

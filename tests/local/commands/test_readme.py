@@ -15,8 +15,10 @@ from extproc.audit.log.journal import Journal
 from extproc.audit.log.shipper import Shipper
 from extproc.cli.main import main
 from extproc.edge.settings_file import load_settings
+from extproc.local.console_process import ROLES
 from extproc.local.guard import AUDIENCE, Wanted, write_config
 from extproc.local.issuer import start_issuer
+from extproc.local.issuer_login import PEOPLE
 from tests.audit.conftest import run_exchange
 
 ROOT = Path(__file__).parents[3]
@@ -118,6 +120,19 @@ def test_a_command_of_a_table_row_is_there(command: str) -> None:
     result = CliRunner().invoke(main, [*words, "--help"], prog_name=program)
     assert result.exit_code == 0, result.output
     assert re.match(rf"Usage: {command} ", result.output)
+
+
+def test_the_people_of_the_development_login_are_those_of_the_consoles_readme() -> None:
+    table = (ROOT / "extproc" / "console" / "README.md").read_text("utf-8").partition("| person | groups | role")[2]
+    said = {}
+    for row in table.partition("\n\n")[0].splitlines()[2:]:
+        names, groups, role = (cell.strip() for cell in row.strip("|").split("|"))
+        for name in re.findall(r"`([^`]+)`", names):
+            said[name] = (tuple(re.findall(r"`([^`]+)`", groups)), role.partition(":")[0])
+    roles = {
+        person.subject: [role for role, groups in ROLES.items() if {*groups} & {*person.groups}] for person in PEOPLE
+    }
+    assert said == {each.subject: (each.groups, *(roles[each.subject] or ["none"])) for each in PEOPLE}
 
 
 def test_the_lines_that_shred_do_so_on_the_log_of_make_run(tmp_path: Path) -> None:
