@@ -1,5 +1,6 @@
 """The real console as a process of its own, over TLS, beside a real SAML identity provider (Auth0's samlp)."""
 
+import base64
 import datetime as dt
 import html
 import ipaddress
@@ -24,6 +25,7 @@ from tests.audit.configured import write_config
 from tests.console.idp import Keys
 
 ROOT = Path(__file__).parents[2]
+HOOK_SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 
 def write_pem(folder: Path, name: str, keys: Keys) -> tuple[Path, Path]:
@@ -141,8 +143,12 @@ def configure(folder: Path, provider: RealProvider) -> tuple[str, int, Path]:
     provider.write_metadata(folder / "idp.xml")
     key, certificate = write_pem(folder, "server", _server_keys())
     AuditKeys.load_or_create(folder / "keys")
+    (folder / "hook.key").write_text(HOOK_SECRET)
+    hook = {"name": "hook", "kind": "webhook", "secret_file": "hook.key", "url_file": "hook.url"}
+    (folder / "hook.url").write_text(f"http://127.0.0.1:{free_port()}")
     config = write_config(
         folder,
+        approvals={"database": "sqlite:///approvals.db", "notify": [hook]},
         console={
             "url": url,
             "port": port,

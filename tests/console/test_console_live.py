@@ -12,7 +12,12 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner
+from standardwebhooks.webhooks import Webhook
 
+from extproc.approvals.notify import outbox
+from extproc.approvals.notify.events import Event
+from extproc.approvals.settings import ApprovalSettings
+from extproc.approvals.store import open_store
 from extproc.audit.keys.keys import open_keys
 from extproc.audit.log.journal import Journal
 from extproc.cli.main import main
@@ -20,15 +25,18 @@ from extproc.console.provider_file import ProviderFile
 from extproc.console.request_signer import RequestSigner
 from extproc.console.saml_request import login_url
 from extproc.console.token import GRANT_TYPE
+from extproc.core.approval import ApprovalRequest
 from extproc.core.identity import UnverifiedToken
 from extproc.core.issuer import Issuer
 from extproc.core.principal import Principal
+from extproc.core.trust import Masked
 from extproc.edge.authenticator import Authenticator
 from extproc.edge.settings_console import ConsoleSettings, KeyPair, SamlSettings
 from extproc.edge.settings_file import load_settings
+from tests.approvals.receivers import Receiver
 from tests.console.conftest import token_of
 from tests.console.idp import Keys
-from tests.console.live import ROOT, RealConsole, RealProvider, configure, log_in, write_pem
+from tests.console.live import HOOK_SECRET, ROOT, RealConsole, RealProvider, configure, log_in, write_pem
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +151,36 @@ def test_what_happens_is_counted_where_metrics_are_scraped(console: RealConsole)
     (line,) = [line for line in text.splitlines() if 'event="auth.fail"' in line and 'refused="not_xml"' in line]
     assert line.startswith("extproc_console_events_total{")
     assert float(line.rpartition(" ")[2]) >= 1
+
+
+def test_what_happens_to_an_approval_is_told_with_a_link_that_leads_to_it(console: RealConsole) -> None:
+    receiver = Receiver()
+    receiver.up()
+    (console.folder / "hook.url").write_text(receiver.url)  # read anew for each message
+    store = open_store(ApprovalSettings(f"sqlite:///{console.folder}/approvals.db"), lambda _, x: x, lambda _, x: x)
+    now = time.time()
+    asked = ApprovalRequest(
+        "apr-1", "x-1", "https://idp.test|anna", "Anna", "bulk", "", "sha256:00", "00", "main", "chat", "small", (),
+        ("approvers",), now, now + 600, Masked(b"{}"),
+    )  # fmt: skip
+    approval = store.open(asked)
+    with store._database.transaction() as connection:
+        outbox.add(connection, approval, Event.OPENED, now)
+    while not receiver.got:
+        assert console.process.poll() is None, console.log()
+        time.sleep(0.02)
+    store.close()
+    receiver.down()
+    (got,) = receiver.got
+    told = Webhook(HOOK_SECRET).verify(got.body, got.headers)
+    assert (told["type"], told["data"]["approval"]["id"]) == ("approval.opened", "apr-1")
+    with console.client() as browser:
+        stranger = browser.get(told["data"]["link"])
+        assert (stranger.status_code, stranger.headers["location"][:10]) == (303, "/login?to=")
+        log_in(browser)
+        assert browser.get(told["data"]["link"]).headers["location"].startswith("/approvals/apr-1?link=")
+    metrics = httpx.get(f"http://127.0.0.1:{console.metrics_port}/metrics", trust_env=False).text
+    assert 'extproc_notifications_total{channel="hook",outcome="sent"} 1.0' in metrics
 
 
 def test_everything_is_in_a_log_that_verifies_beside_a_worker_s_and_after_a_kill(
