@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from extproc.approvals.index.query import SessionQuery, SessionRow
-from extproc.audit.reading.reader import CLOCK_SLACK_MS
+from extproc.audit.reading.reader import CLOCK_SLACK_MS, FOREVER_MS
 
 _CURSOR = re.compile(r"(o|n)\.(\d{1,15})\.(.{1,200})", re.ASCII | re.DOTALL)
 _OUR_ID = re.compile(r"[0-9a-f]{1,12}|[0-9a-f]{12}-[0-9a-f]{0,16}", re.ASCII)
@@ -55,8 +55,8 @@ class Bounds:
 
 def bounds_of(query: SessionQuery) -> Bounds:
     """Ids begin with their time, which bounds where those with a prefix are. What is no beginning of ours is whole."""
-    text = query.exchange_id.strip()[:200].replace("\0", "").encode("utf-8", "replace").decode()
-    since, until = max(query.since_ms, 0), max(query.until_ms, 0)
+    text = query.exchange_id.strip()[:200]
+    since, until = min(max(query.since_ms, 0), FOREVER_MS), min(max(query.until_ms, 0), FOREVER_MS)
     if not text:
         return Bounds(since, until)
     if not _OUR_ID.fullmatch(text.lower()) or len(text) == _WHOLE:

@@ -5,7 +5,7 @@ millions of exchanges. Each shape that has it is a run: its exchanges stand in t
 newest few of each run, and no row is read that does not match, whatever the filters have to do with one another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from extproc.approvals.database import Database
-from extproc.approvals.index.facts import number_of
+from extproc.approvals.index.facts import clean, number_of
 from extproc.approvals.index.found import Bounds, Cursor, bounds_of, read_cursor
 from extproc.approvals.index.query import (
     COUNTED_TO,
@@ -82,6 +82,7 @@ class SessionIndex:
 
     def search(self, query: SessionQuery, cursor: str = "", limit: int = PAGE_ROWS) -> SessionPage:
         """One page. A cursor that no page gave begins anew."""
+        query = _kept(query)
         at, bounds = read_cursor(cursor), bounds_of(query)
         with self._database.transaction() as connection:
             people, too_many = _people(connection, query.person)
@@ -139,19 +140,21 @@ class SessionIndex:
     def find(self, exchange_id: str) -> SessionRow | None:
         """One exchange, whole id."""
         with self._database.transaction() as connection:
-            return next(iter(_rows(connection, [exchange_id])), None)
+            return next(iter(_rows(connection, [clean(exchange_id)])), None)
 
     def history_of(self, person_uid: str, limit: int) -> tuple[SessionRow, ...]:
         """The newest exchanges of a person."""
         with self._database.transaction() as connection:
-            where = _where(connection, SessionQuery(), (number_of(person_uid),))
+            where = _where(connection, SessionQuery(), (number_of(clean(person_uid)),))
             return _rows(connection, _newest(connection, where, Bounds(), None, limit))
 
     def of_approval(self, approval_id: str) -> tuple[SessionRow, ...]:
         """The exchanges that waited for an approval or went on with it, oldest first."""
         if not approval_id:
             return ()
-        own = select(_row.exchange_id).where(_row.approval_id == approval_id, _row.shape_id != 0).limit(PAGE_ROWS)
+        own = (
+            select(_row.exchange_id).where(_row.approval_id == clean(approval_id), _row.shape_id != 0).limit(PAGE_ROWS)
+        )
         with self._database.transaction() as connection:
             return _rows(connection, list(connection.execute(own).scalars()))[::-1]
 
@@ -173,6 +176,12 @@ class SessionIndex:
         )
         with self._database.transaction() as connection:
             return tuple(SegmentProblem(*row) for row in connection.execute(query))
+
+
+def _kept(query: SessionQuery) -> SessionQuery:
+    """With its texts as they are kept, whatever somebody typed."""
+    texts = {field.name: getattr(query, field.name) for field in fields(query)}
+    return replace(query, **{name: clean(text) for name, text in texts.items() if isinstance(text, str)})
 
 
 # -- where to look -----------------------------------------------------------------------------------------------------
