@@ -8,13 +8,13 @@ from extproc.edge.settings import Settings
 
 
 def open_dispatcher(settings: Settings, parts: Parts, signal: Signal) -> Dispatcher:
-    """Without channels it gives what happens to nobody, and so the outbox does not grow. Raises `OSError`."""
+    """Raises `OSError` for a channel whose authorities cannot be read."""
     channels = settings.approvals.channels
     return Dispatcher(
         parts.approvals.deliveries(),
         channels,
         {channel.name: open_sender(channel) for channel in channels},
-        parts.approvals.find,
+        parts.approvals.find_all,
         link=LinkMaker(parts.sealing, parts.settings.url),
         signal=signal,
         deployment=settings.deployment,

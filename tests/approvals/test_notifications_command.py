@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from extproc.approvals.notify import outbox
-from extproc.approvals.notify.deliveries import Deliveries, DeliveryState, Notification
+from extproc.approvals.notify.deliveries import Deliveries, DeliveryState, Notification, Spread
 from extproc.approvals.notify.events import Event
 from extproc.approvals.store import ApprovalStore
 from extproc.cli.approvals import command
@@ -24,7 +24,8 @@ def dead(tmp_path: Path, sqlite_store: ApprovalStore, ask: Callable[..., Approva
     with sqlite_store._database.transaction() as connection:
         outbox.add(connection, approval, Event.EMERGENCY, 1000.0)
     name = outbox.notification_id(approval, Event.EMERGENCY)
-    deliveries.spread(Notification(name, "", Event.EMERGENCY, "", 1000.0), ["a", "b", "c", "d"], 9000.0, 1000.0)
+    notification = Notification(name, "", Event.EMERGENCY, "", 1000.0)
+    deliveries.spread([Spread(notification, ("a", "b", "c", "d"), 9000.0)], 1000.0)
     for channel in "abcd":
         delivery = deliveries.lease(channel, 1000.0)
         assert delivery is not None

@@ -18,7 +18,15 @@ from standardwebhooks.webhooks import Webhook
 from extproc.approvals.database import open_database
 from extproc.approvals.notify import outbox
 from extproc.approvals.notify.channels import open_sender
-from extproc.approvals.notify.deliveries import GIVE_UP_SECONDS, LEASE_SECONDS, Deliveries, DeliveryState, Notification
+from extproc.approvals.notify.deliveries import (
+    GIVE_UP_SECONDS,
+    KEEP_SECONDS,
+    LEASE_SECONDS,
+    Deliveries,
+    DeliveryState,
+    Notification,
+    Spread,
+)
 from extproc.approvals.notify.dispatcher import Dispatcher
 from extproc.approvals.notify.events import Event
 from extproc.approvals.notify.settings import Channel, WebhookTo
@@ -91,7 +99,7 @@ def dispatcher(
         Deliveries(store._database),
         list(channels),
         {each.name: sender or open_sender(each) for each, sender in channels.items()},
-        store.find,
+        store.find_all,
         link=lambda happened, _, channel: f"https://console.test/{channel}/{happened.notification_id}",
         signal=signal or Counted(),
         deployment="test",
@@ -288,7 +296,7 @@ def test_two_consoles_lease_each_delivery_once(store: ApprovalStore, ask: Ask, d
         )
 
     def work(deliveries: Deliveries) -> tuple[int, list[str]]:
-        spread = sum(deliveries.spread(each, ["hook"], START + 9e9, START) for each in notifications)
+        spread = sum(deliveries.spread([Spread(each, ("hook",), START + 9e9)], START) for each in notifications)
         leased: list[str] = []
         while (delivery := deliveries.lease("hook", START)) is not None:
             leased.append(delivery.notification.notification_id)
@@ -304,6 +312,44 @@ def test_two_consoles_lease_each_delivery_once(store: ApprovalStore, ask: Ask, d
         leased.append(late.notification.notification_id)
         consoles[0].sent(late, START)
     assert sorted(leased) == sorted({each.notification_id for each in notifications})
+
+
+async def test_an_emergency_goes_before_all_that_waits(sqlite_store: ApprovalStore, ask: Ask, clock: Clock) -> None:
+    sender = Told()
+    for number in range(5):
+        opened(sqlite_store, ask, f"apr-{number}")
+    happen(sqlite_store, sqlite_store.open(ask("urgent", created_at=START)), Event.EMERGENCY, START + 9)
+    telling = dispatcher(sqlite_store, {channel("hook", events=(Event.OPENED, Event.EMERGENCY)): sender}, clock)
+    assert telling._deliveries.unspread(1)[0].event is Event.EMERGENCY
+    await telling.step()
+    assert sender.got[0].notification.event is Event.EMERGENCY
+
+
+async def test_a_console_without_channels_leaves_all_to_one_with_channels(
+    sqlite_store: ApprovalStore, ask: Ask, clock: Clock
+) -> None:
+    opened(sqlite_store, ask, "apr-1")
+    await dispatcher(sqlite_store, {}, clock).step()
+    sender = Told()
+    await dispatcher(sqlite_store, {channel("hook"): sender}, clock).step()
+    assert len(sender.got) == 1
+
+
+async def test_what_was_told_is_forgotten_after_its_time(
+    sqlite_store: ApprovalStore, ask: Ask, clock: Clock, deliveries: Deliveries
+) -> None:
+    happen(sqlite_store, sqlite_store.open(ask("apr-1", created_at=START)), Event.EMERGENCY)
+    await dispatcher(sqlite_store, {channel("hook", events=(Event.EMERGENCY,)): Told()}, clock).step()
+    happen(sqlite_store, sqlite_store.open(ask("apr-2", created_at=START)), Event.EMERGENCY, START + KEEP_SECONDS)
+    deliveries.forget(START + KEEP_SECONDS - 1)
+    assert len(deliveries.search(list(DeliveryState), 9)) == 1
+    deliveries.forget(START + KEEP_SECONDS)
+    assert deliveries.search(list(DeliveryState), 9) == []
+    with sqlite_store._database.transaction() as connection:
+        left = connection.exec_driver_sql(
+            "SELECT DISTINCT approval_id FROM notifications WHERE event = 'emergency'"
+        ).all()
+    assert [name for (name,) in left] == ["apr-2"]
 
 
 # -- what cannot be told -----------------------------------------------------------------------------------------------
@@ -419,7 +465,7 @@ async def test_what_nobody_expected_ends_the_dispatcher(
 
     monkeypatch.setattr(Deliveries, "unspread", fail)
     with pytest.raises(ZeroDivisionError):
-        await dispatcher(sqlite_store, {}, clock).run()
+        await dispatcher(sqlite_store, {channel("hook"): Told()}, clock).run()
 
 
 async def test_a_store_that_is_away_is_waited_for(

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert
 from starlette.routing import Route
 
-from extproc.approvals.notify.deliveries import Deliveries, DeliveryState, Notification
+from extproc.approvals.notify.deliveries import Deliveries, DeliveryState, Notification, Spread
 from extproc.approvals.notify.events import Event
 from extproc.approvals.notify.tables import NOTIFICATIONS
 from extproc.console import log_pages
@@ -252,7 +252,7 @@ def dead_letters(pages: LogWorld, *channels: str) -> Deliveries:
     with pages.database.writing() as connection:
         row = {"notification_id": "ntf_1", "approval_id": "apr_1", "event": "opened", "state": "pending", "at": 1.0}
         connection.execute(insert(NOTIFICATIONS).values(row | {"spread_at": 0.0}))
-    deliveries.spread(told, channels, 3600.0, 1.0)
+    deliveries.spread([Spread(told, tuple(channels), 3600.0)], 1.0)
     for channel in channels:
         delivery = deliveries.lease(channel, 2.0)
         assert delivery is not None

@@ -114,6 +114,20 @@ PLANTS = (
         TOLD + "test_a_message_that_cannot_be_made_stops_no_other",
     ),
     Plant(
+        "notify: an emergency waits behind whatever else happened",
+        NOTIFY + "deliveries.py",
+        "order = (_event.event != Event.EMERGENCY.value, _event.at)",
+        "order = (_event.at,)",
+        TOLD + "test_an_emergency_goes_before_all_that_waits",
+    ),
+    Plant(
+        "notify: a console without channels swallows what others would tell",
+        NOTIFY + "dispatcher.py",
+        "        if not self._channels:\n            return False\n",
+        "",
+        TOLD + "test_a_console_without_channels_leaves_all_to_one_with_channels",
+    ),
+    Plant(
         "notify: a redirect is followed to wherever it leads",
         NOTIFY + "posting.py",
         "follow_redirects=False",

@@ -1,11 +1,11 @@
 """What is to be told, to whom, and what became of it. Several consoles share it: each delivery is leased by one."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, exists, func, insert, select, tuple_, update
 
 from extproc.approvals.database import Database
 from extproc.approvals.notify.events import Event
@@ -42,6 +42,15 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """A notification with the channels that tell it, and until when they try."""
+
+    notification: Notification
+    channels: tuple[str, ...]
+    gives_up_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One channel's part of a notification. `failure`: why the last attempt failed, in a word of ours."""
 
@@ -66,36 +75,25 @@ class Deliveries:
         self._database = database
 
     def unspread(self, limit: int) -> list[Notification]:
-        """What happened and no console has given to channels yet, oldest first."""
-        oldest = select(NOTIFICATIONS).where(_event.spread_at == 0).order_by(_event.at).limit(limit)
+        """What happened and no console has given to channels yet: emergencies, then the oldest."""
+        order = (_event.event != Event.EMERGENCY.value, _event.at)
+        oldest = select(NOTIFICATIONS).where(_event.spread_at == 0).order_by(*order).limit(limit)
         with self._database.transaction() as connection:
             return [_notification(row) for row in connection.execute(oldest).mappings()]
 
-    def spread(self, notification: Notification, channels: Collection[str], gives_up_at: float, now: float) -> bool:
-        """Write the deliveries, all or none; False when another console did."""
-        own = _event.notification_id == notification.notification_id
-        rows = [
-            {
-                "notification_id": notification.notification_id,
-                "channel": channel,
-                "state": DeliveryState.WAITING.value,
-                "urgency": int(notification.event is not Event.EMERGENCY),
-                "attempts": 0,
-                "due_at": now,
-                "leased_until": 0.0,
-                "gives_up_at": gives_up_at,
-                "failure": "",
-                "ended_at": 0.0,
-            }
-            for channel in sorted(channels)
-        ]
+    def spread(self, spreads: Sequence[Spread], now: float) -> int:
+        """Write the deliveries, all or none; of what another console has spread meanwhile nothing. Of how many."""
+        count = 0
         with self._database.writing() as connection:
-            first = connection.execute(update(NOTIFICATIONS).where(own, _event.spread_at == 0).values(spread_at=now))
-            if not first.rowcount:
-                return False
-            if rows:
-                connection.execute(insert(DELIVERIES), rows)
-        return True
+            for each in spreads:
+                own = _event.notification_id == each.notification.notification_id
+                first = update(NOTIFICATIONS).where(own, _event.spread_at == 0).values(spread_at=now)
+                if not connection.execute(first).rowcount:
+                    continue
+                count += 1
+                if each.channels:
+                    connection.execute(insert(DELIVERIES), [_new_row(each, channel, now) for channel in each.channels])
+        return count
 
     def due_channels(self, now: float) -> set[str]:
         """The channels that have something to tell now."""
@@ -168,27 +166,41 @@ class Deliveries:
         with self._database.transaction() as connection:
             return [_delivery(row) for row in connection.execute(newest).mappings()]
 
-    def count_by_state(self) -> dict[DeliveryState, int]:
-        """How many there are in each state."""
-        counted = select(_row.state, func.count()).group_by(_row.state)
+    def count_by_state(self, states: Sequence[DeliveryState] = tuple(DeliveryState)) -> dict[DeliveryState, int]:
+        """How many there are in each of the states."""
+        counted = select(_row.state, func.count()).where(_row.state.in_([state.value for state in states]))
         with self._database.transaction() as connection:
-            found = {str(state): int(count) for state, count in connection.execute(counted)}
-        return {state: found.get(state.value, 0) for state in DeliveryState}
+            found = {str(state): int(count) for state, count in connection.execute(counted.group_by(_row.state))}
+        return {state: found.get(state.value, 0) for state in states}
 
     def forget(self, now: float) -> None:
-        """Delete what ended `KEEP_SECONDS` ago, and what was to be told to nobody."""
+        """Delete what ended `KEEP_SECONDS` ago, and what happened then and is told by no channel."""
         before = now - KEEP_SECONDS
-        kept = select(_row.notification_id)
+        told = exists().where(_row.notification_id == _event.notification_id)
         with self._database.writing() as connection:
             connection.execute(delete(DELIVERIES).where(_row.ended_at > 0, _row.ended_at <= before))
-            old = (_event.spread_at > 0, _event.spread_at <= before, _event.notification_id.not_in(kept))
-            connection.execute(delete(NOTIFICATIONS).where(*old))
+            connection.execute(delete(NOTIFICATIONS).where(_event.at <= before, ~told))
 
     def _end(self, delivery: Delivery, state: DeliveryState, failure: str, now: float) -> None:
         """Once: whoever tells it a second time, after a lease that was over, changes nothing."""
         values = {"state": state.value, "failure": failure, "ended_at": now, "attempts": delivery.attempts + 1}
         with self._database.writing() as connection:
             connection.execute(update(DELIVERIES).where(*_same(delivery)).values(**values, **_ENDED))
+
+
+def _new_row(spread: Spread, channel: str, now: float) -> dict[str, Any]:
+    return {
+        "notification_id": spread.notification.notification_id,
+        "channel": channel,
+        "state": DeliveryState.WAITING.value,
+        "urgency": int(spread.notification.event is not Event.EMERGENCY),
+        "attempts": 0,
+        "due_at": now,
+        "leased_until": 0.0,
+        "gives_up_at": spread.gives_up_at,
+        "failure": "",
+        "ended_at": 0.0,
+    }
 
 
 def _due(now: float) -> tuple[ColumnElement[bool], ...]:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from extproc.approvals.notify.channels import gives_up_at, is_moot, is_too_late, takers
-from extproc.approvals.notify.deliveries import Deliveries, Delivery, DeliveryState, Notification
+from extproc.approvals.notify.deliveries import Deliveries, Delivery, DeliveryState, Notification, Spread
 from extproc.approvals.notify.settings import Channel
 from extproc.approvals.notify.telling import NotTold, Sender, Telling
 from extproc.core.approval import Approval
@@ -44,7 +44,7 @@ class Signal(Protocol):
 
 
 class Dispatcher:
-    """Of one console. `find` is the store's (blocking), `link` makes the URL that a message leads to.
+    """Of one console. `find_all` is the store's (blocking), `link` makes the URL that a message leads to.
 
     `clock` is Unix seconds; `jitter` gives a number from 0 to 1, so that consoles and channels do not march in step.
     """
@@ -54,7 +54,7 @@ class Dispatcher:
         deliveries: Deliveries,
         channels: Sequence[Channel],
         senders: Mapping[str, Sender],
-        find: Callable[[str, float], Approval | None],
+        find_all: Callable[[Sequence[str], float], Mapping[str, Approval]],
         *,
         link: Callable[[Notification, Approval, str], str],
         signal: Signal,
@@ -66,7 +66,7 @@ class Dispatcher:
         self._deliveries = deliveries
         self._channels = channels
         self._senders = senders
-        self._find = find
+        self._find_all = find_all
         self._link = link
         self._signal = signal
         self._deployment = deployment
@@ -75,7 +75,7 @@ class Dispatcher:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._away: dict[str, tuple[int, float]] = {}
         """How often in a row a channel's receiver failed, and until when it is left alone."""
-        self._lost = False
+        self._lost = self._stopping = False
         # One thread of our own: whatever is to be told, the pages' connections to the store are theirs.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="notify")
 
@@ -84,7 +84,7 @@ class Dispatcher:
         swept = forgotten = float("-inf")
         try:
             while True:
-                now = self._clock()
+                now, more = self._clock(), False
                 try:
                     if now - swept >= SWEEP_SECONDS:
                         await self.sweep()
@@ -92,34 +92,42 @@ class Dispatcher:
                     if now - forgotten >= FORGET_SECONDS:
                         await self._call(self._deliveries.forget, now)
                         forgotten = now
-                    await self.spread()
+                    more = await self.spread()
                     for channel in await self.due():
                         self._begin(channel)
                     self._say_lost(lost=False)
                 except Unavailable:
                     self._say_lost(lost=True)
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(0 if more else LOOK_SECONDS)
                 self._reap()
         finally:
             await self._stop()
 
     async def step(self) -> None:
-        """Once what `run` does again and again, until no channel has anything that it can tell now."""
-        await self.spread()
-        channels = await self.due()
-        await asyncio.gather(*(self.tell_due(channel) for channel in channels))
+        """What `run` does again and again, until no channel has anything that it can tell now."""
+        while await self.spread():
+            pass
+        await asyncio.gather(*(self.tell_due(channel) for channel in await self.due()))
 
-    async def spread(self) -> None:
-        """Give what happened to the channels that tell it. Raises `Unavailable`."""
-        while found := await self._call(self._deliveries.unspread, SPREAD_AT_ONCE):
-            for notification in found:
-                now = self._clock()
-                approval = await self._call(self._find, notification.approval_id, now)
-                names: set[str] = set()
-                until = now
-                if approval is not None and now < (until := gives_up_at(notification, approval)):
-                    names = takers(self._channels, notification.event, approval)
-                await self._call(self._deliveries.spread, notification, names, until, now)
+    async def spread(self) -> bool:
+        """Give what happened to the channels that tell it; whether there may be more. Raises `Unavailable`.
+
+        Without channels it is left for a console that has some: two may differ while a configuration is rolled out.
+        """
+        if not self._channels:
+            return False
+        now, found = self._clock(), await self._call(self._deliveries.unspread, SPREAD_AT_ONCE)
+        if found:
+            approvals = await self._call(self._find_all, [each.approval_id for each in found], now)
+            spreads = [self._spread_of(each, approvals.get(each.approval_id), now) for each in found]
+            await self._call(self._deliveries.spread, spreads, now)
+        return len(found) == SPREAD_AT_ONCE
+
+    def _spread_of(self, notification: Notification, approval: Approval | None, now: float) -> Spread:
+        until = now if approval is None else gives_up_at(notification, approval)
+        if approval is None or until <= now:
+            return Spread(notification, (), until)
+        return Spread(notification, tuple(sorted(takers(self._channels, notification.event, approval))), until)
 
     async def due(self) -> list[str]:
         """The channels that have something to tell, and whose receivers are not left alone. Raises `Unavailable`."""
@@ -129,8 +137,12 @@ class Dispatcher:
 
     async def tell_due(self, channel: str) -> None:
         """One message after the other, until none is due or the receiver is away. Raises `Unavailable`."""
-        while (delivery := await self._call(self._deliveries.lease, channel, self._clock())) is not None:
-            approval = await self._call(self._find, delivery.notification.approval_id, self._clock())
+        while not self._stopping:
+            delivery = await self._call(self._deliveries.lease, channel, self._clock())
+            if delivery is None:
+                return
+            name = delivery.notification.approval_id
+            approval = (await self._call(self._find_all, [name], self._clock())).get(name)
             if approval is None or is_moot(delivery.notification, approval):
                 await self._call(self._deliveries.moot, delivery, self._clock())
             elif self._clock() >= delivery.gives_up_at or is_too_late(delivery.notification, approval):
@@ -142,7 +154,7 @@ class Dispatcher:
         """Give up what is over, and say how much waits and how much is dead. Raises `Unavailable`."""
         if given_up := await self._call(self._deliveries.give_up, self._clock()):
             _log.error("notifications could not be told in time", extra={"count": given_up})
-        counts = await self._call(self._deliveries.count_by_state)
+        counts = await self._call(self._deliveries.count_by_state, (DeliveryState.WAITING, DeliveryState.DEAD))
         self._signal.untold(counts[DeliveryState.WAITING], counts[DeliveryState.DEAD])
 
     async def _tell(self, delivery: Delivery, approval: Approval) -> bool:
@@ -179,7 +191,8 @@ class Dispatcher:
         wait = max(self._wait(delivery.attempts + 1), failed.wait_seconds)
         self._signal.told(channel, "failed")
         facts = {"channel": channel, "failure": failed.failure, "attempts": delivery.attempts + 1}
-        _log.warning("a notification was not taken, and is sent again", extra=facts)
+        if times == 1:
+            _log.warning("a notification was not taken, and is sent again", extra=facts)
         await self._call(self._deliveries.failed, delivery, failed.failure, now + wait)
 
     async def _bury(self, delivery: Delivery, failure: str) -> None:
@@ -219,6 +232,7 @@ class Dispatcher:
         self._lost = lost
 
     async def _stop(self) -> None:
+        self._stopping = True
         if self._busy:
             _, unended = await asyncio.wait(self._busy.values(), timeout=STOP_SECONDS)
             for task in unended:
