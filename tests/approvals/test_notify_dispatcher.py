@@ -223,10 +223,10 @@ async def test_in_real_time_a_receiver_that_comes_back_is_told(
 
 
 async def test_a_death_between_sending_and_marking_tells_again_with_the_same_id(  # noqa: PLR0917 - fixtures
-    sqlite_store: ApprovalStore, ask: Ask, receiver: Receiver, tmp_path: Path, clock: Clock,
+    store: ApprovalStore, ask: Ask, receiver: Receiver, tmp_path: Path, clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    opened(sqlite_store, ask, "apr-1")
+    opened(store, ask, "apr-1")
     hook = webhook(tmp_path, receiver)
 
     def die(*_: object) -> None:
@@ -234,8 +234,8 @@ async def test_a_death_between_sending_and_marking_tells_again_with_the_same_id(
 
     with monkeypatch.context() as dying, pytest.raises(Unavailable):
         dying.setattr(Deliveries, "sent", die)
-        await dispatcher(sqlite_store, {hook: None}, clock).step()
-    another = dispatcher(sqlite_store, {hook: None}, clock)
+        await dispatcher(store, {hook: None}, clock).step()
+    another = dispatcher(store, {hook: None}, clock)
     await another.step()
     assert len(receiver.ids) == 1, "its lease goes on"
     clock.now += LEASE_SECONDS

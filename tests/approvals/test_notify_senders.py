@@ -110,6 +110,16 @@ def test_nothing_that_somebody_wrote_is_markup_in_slack(hostile: Telling) -> Non
     assert len(message["blocks"]) <= 50
 
 
+def test_the_longest_values_fit_into_slack_s_blocks(ask: Ask) -> None:
+    long = "&" * 5000
+    message = slack_message(
+        tell(ask, Event.OPENED, rule=long, rule_text=long, request_reason=long, requester_name=long)
+    )
+    for text in texts(message["blocks"]):
+        assert len(text["text"]) <= 3000
+        assert text["text"].count("&") == text["text"].count("&amp;")
+
+
 def texts(value: Any) -> Iterator[dict[str, str]]:
     if isinstance(value, dict):
         if value.get("type") in {"plain_text", "mrkdwn"}:

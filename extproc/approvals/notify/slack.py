@@ -6,13 +6,10 @@ links or emoji, with `&`, `<` and `>` escaped all the same. `text` is read by wh
 and the policy's alone.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from extproc.approvals.notify.events import WAITS
 from extproc.approvals.notify.telling import MAX_NAME, Telling, instant, line
-
-MAX_TEXT: Final = 3000
-"""Of a section's text."""
 
 
 def slack_message(telling: Telling) -> dict[str, Any]:
@@ -39,7 +36,8 @@ def slack_message(telling: Telling) -> dict[str, Any]:
 
 
 def _plain(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": escaped(text)[:MAX_TEXT], "emoji": False}
+    """A section takes 3000 characters, more than the longest fact has when each of its characters is escaped."""
+    return {"type": "plain_text", "text": escaped(text), "emoji": False}
 
 
 def escaped(text: str) -> str:

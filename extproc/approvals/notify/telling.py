@@ -10,7 +10,7 @@ from extproc.core.approval import Approval
 from extproc.core.printable import printable_line
 
 MAX_NAME: Final = 200
-MAX_SAID: Final = 600
+MAX_SAID: Final = 500
 """Characters of a name, and of what a person wrote, in a message: a phone shows no more."""
 
 _TITLES: Final = {
