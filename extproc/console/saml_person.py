@@ -9,13 +9,20 @@ from extproc.console.saml_codes import SamlCode, SamlRefused
 from extproc.core.identity import MAX_CLAIM_CHARS, Principal
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
-from extproc.core.principal import names_card_data
+from extproc.core.principal import fold_aliases, names_card_data
+from extproc.core.reasons import Reason, Unverified
 from extproc.edge.settings_console import SamlSettings
 
 _TRANSIENT: Final = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 _PASSWORDS: Final = frozenset(
     f"urn:oasis:names:tc:SAML:2.0:ac:classes:{name}" for name in ("Password", "PasswordProtectedTransport")
 )
+_OTHER_NAMES: Final = (
+    *("email", "mail", "upn"),
+    *("urn:oid:0.9.2342.19200300.100.1.3", "urn:oid:1.3.6.1.4.1.5923.1.1.1.6"),
+    *(f"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/{name}" for name in ("emailaddress", "upn")),
+)
+"""Attributes with a person's address, as the usual providers call them: plain, by LDAP's OIDs, of AD FS."""
 
 
 def person_of(assertion: Assertion, saml: SamlSettings, issuer: str) -> Principal:
@@ -38,6 +45,7 @@ def person_of(assertion: Assertion, saml: SamlSettings, issuer: str) -> Principa
             context_class=assertion.context_class,
             authenticated_at=int(assertion.authenticated_at),
             mfa=mfa,
+            aliases=_aliases(assertion, _subject(assertion, names.subject)),
         )
     )
 
@@ -69,6 +77,14 @@ def _methods(assertion: Assertion, attribute: str, mfa: bool) -> tuple[str, ...]
     if mfa:
         said.append("mfa")
     return tuple(dict.fromkeys(said))
+
+
+def _aliases(assertion: Assertion, subject: str) -> tuple[str, ...]:
+    try:
+        return fold_aliases(subject, (value for name in _OTHER_NAMES for value in _texts(assertion, name)))
+    except Unverified as refused:
+        code = SamlCode.CARD_DATA if refused.reason is Reason.TOKEN_CARD_DATA else SamlCode.MALFORMED
+    raise SamlRefused(code)
 
 
 def _subject(assertion: Assertion, attribute: str) -> str:

@@ -1,11 +1,11 @@
 """From the claims of a verified token to a principal, in the shapes of the usual providers (`IDENTITY.md`)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from extproc.core.issuer import Issuer, IssuerKind
-from extproc.core.principal import Kind, Principal
+from extproc.core.principal import Kind, Principal, fold_aliases
 from extproc.core.reasons import Reason, Unverified
 
 MAX_GROUPS: Final = 512
@@ -60,6 +60,7 @@ def read_principal(claims: Claims, issuer: Issuer) -> Principal:
         expires_at=int(seconds(values["exp"])),
         kind=_kind(values, parties, issuer),
         mfa=not issuer.mfa_methods.isdisjoint(methods) or context_class in issuer.mfa_classes,
+        aliases=fold_aliases(subject, _other_names(values, paths.aliases)),
     )
 
 
@@ -105,6 +106,16 @@ def _looks_like_a_program(values: Mapping[str, object], parties: tuple[str, ...]
     if isinstance(own, str) and values.get("preferred_username") == f"service-account-{own}".lower():  # Keycloak
         return True
     return subject in parties  # RFC 9068 §5, and Okta's `cid`
+
+
+# Aliases -------------------------------------------------------------------------------------------------------------
+
+
+def _other_names(values: Mapping[str, object], paths: tuple[tuple[str, ...], ...]) -> Iterator[str]:
+    for path in paths:
+        if path != ("email",) or values.get("email_verified") not in (False, "false"):
+            found = find(values, path)
+            yield from map(display_name, found if isinstance(found, list) else [found])
 
 
 # Groups --------------------------------------------------------------------------------------------------------------

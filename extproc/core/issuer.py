@@ -39,6 +39,8 @@ class ClaimPaths:
     name: tuple[str, ...] = ("name",)
     groups: tuple[tuple[str, ...], ...] = (("groups",),)
     tenant: tuple[str, ...] = ("tenant",)
+    aliases: tuple[tuple[str, ...], ...] = (("email",), ("preferred_username",), ("upn",))
+    """Other names of the same person. `email` counts unless `email_verified` is false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,13 @@ class Issuer:
             yield "`service_accounts` needs a claim and its values"
 
     def _claim_paths(self) -> tuple[tuple[str, ...], ...]:
-        return (self.claims.subject, self.claims.name, self.claims.tenant, *(self.claims.groups or ((),)))
+        return (
+            self.claims.subject,
+            self.claims.name,
+            self.claims.tenant,
+            *(self.claims.groups or ((),)),
+            *self.claims.aliases,
+        )
 
 
 def is_trustworthy_url(url: str) -> bool:

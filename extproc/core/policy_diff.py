@@ -19,7 +19,16 @@ from extproc.core.policy_cases import CaseRunner, Outcome, shown
 NOTHING: Final = "(nothing)"
 _NO_MEANING: Final = frozenset({"digest", "name", "tests"})
 """Fields of a policy that decide nothing."""
-_WRITTEN: Final = {"action": "do", "approver_groups": "approvers"}
+_WRITTEN: Final = {
+    "action": "do",
+    "approver_groups": "approvers",
+    "reason_required": "reason",
+    "window_seconds": "window.for",
+    "window_uses": "window.uses",
+    "escalate_after_seconds": "escalate.after",
+    "escalation_groups": "escalate.to",
+    "emergency_groups": "emergency.groups",
+}
 """How the document writes what is named otherwise here."""
 _FOLLOWING: Final = frozenset({"any_case", "administers"})
 """Fields that follow from others of the document."""

@@ -14,6 +14,7 @@ from extproc.core.masking_profiles import check_masking_profiles
 from extproc.core.policy import Budget, Policy, RawCase, ResponseRule, Rule
 from extproc.core.policy.build import Builder, build_known, build_lists
 from extproc.core.policy.check_conditions import Conditions
+from extproc.core.policy.check_holds import check_deciding
 from extproc.core.policy.check_names import NameCheck, lists_and_known
 from extproc.core.policy.check_reach import (
     check_covered,
@@ -107,6 +108,9 @@ class _Document:
         self._each("budgets", lambda path, budget: _check_budget(report, path, budget, max_wait_seconds))
         for section in ("rules", "response_rules", "budgets"):
             self._each(section, lambda path, _: check_thresholds(report, (*path, "match")))
+        for path in (path for section in ("rules", "budgets") for path in report.items((section,))):
+            for holder in (path, *report.items((*path, "steps"))):
+                check_deciding(report, (*holder, "hold"), self._builder)
         NameCheck(report, self._builder, self._conditions.compiled, deployed).check()
         self._check_reach()
 

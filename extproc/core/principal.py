@@ -1,9 +1,13 @@
 """Who asks, once somebody who is trusted has vouched for it."""
 
+import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
+
+from extproc.core.masking.iin import passes_luhn
+from extproc.core.reasons import Reason, Unverified
 
 Kind = Literal["person", "service"]
 """Whether somebody is at the other end: PCI DSS 8.6 treats accounts of systems and applications apart."""
@@ -47,6 +51,27 @@ class Principal:
     def may_be(self, uid: str) -> bool:
         """Whether `uid` is this person's, or the same written another way: some issuers let people choose the case."""
         return folded_uid(self.uid) == folded_uid(uid)
+
+
+MAX_ALIASES: Final = 16
+"""Of one person; a list of a thousand addresses is a mistake of the configuration."""
+_CARD_LIKE = re.compile(r"\d(?:[ .-]?\d){11,18}", re.ASCII)
+"""As many digits as a card number has."""
+
+
+def fold_aliases(subject: str, names: Iterable[str]) -> tuple[str, ...]:
+    """`names` as `Principal.aliases`, and the subject where it is an address and so the same everywhere.
+
+    Raises `Unverified`: TOKEN_CARD_DATA for a name that looks like a card number, for it would be kept as it is;
+    TOKEN_INVALID for more than `MAX_ALIASES`.
+    """
+    folded = tuple(dict.fromkeys(filter(None, map(folded_uid, (*names, subject if "@" in subject else "")))))
+    if len(folded) > MAX_ALIASES:
+        raise Unverified(Reason.TOKEN_INVALID)
+    for found in (found for name in folded for found in _CARD_LIKE.findall(name)):
+        if passes_luhn("".join(filter(str.isdigit, found))):
+            raise Unverified(Reason.TOKEN_CARD_DATA)
+    return folded
 
 
 def names_card_data(principal: Principal, mask: Callable[[str], str]) -> bool:

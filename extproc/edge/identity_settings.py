@@ -44,8 +44,8 @@ def check_identity(report: Report) -> None:
 def build_issuer(values: Values, files: dict[str, str]) -> Issuer:
     """`values` have passed the schema and every check; `files` are those of `ISSUER_FILES` that are given, absolute."""
     claims = {key: tuple(path) for key, path in values.get("claims", {}).items()}
-    if "groups" in claims:
-        claims["groups"] = _paths(values["claims"]["groups"])
+    for key in claims.keys() & {"groups", "aliases"}:
+        claims[key] = _paths(values["claims"][key])
     given: dict[str, Any] = {key: values[key] for key in ("discovery", "jwks_url", "groups_overage") if key in values}
     for key in ("leeway", "max_key_age", "refresh"):
         if key in values:

@@ -241,3 +241,31 @@ def test_a_binding_is_read_and_one_that_cannot_be_enforced_is_refused() -> None:
         with pytest.raises(Unverified) as raised:
             read_binding({"cnf": bad})
         assert raised.value.reason is Reason.TOKEN_INVALID
+
+
+# Aliases -------------------------------------------------------------------------------------------------------------
+
+
+def test_other_names_of_a_person_are_folded_and_each_kept_once() -> None:
+    named = read(email="Anna@Example.ORG", preferred_username=" anna@example.org", upn="ANNA")
+    assert named.aliases == ("anna@example.org", "anna")
+    assert read(sub="Anna@example.org").aliases == ("anna@example.org",)
+    assert read().aliases == ()
+
+
+@pytest.mark.parametrize(("verified", "counts"), [(True, True), (None, True), (False, False), ("false", False)])
+def test_an_address_that_its_issuer_calls_unverified_is_nobodys(verified: object, counts: bool) -> None:
+    claims = {"email": "a@x"} | ({} if verified is None else {"email_verified": verified})
+    assert read(**claims).aliases == (("a@x",) if counts else ())
+
+
+def test_the_configuration_says_where_other_names_stand() -> None:
+    elsewhere = replace(ISSUER, claims=ClaimPaths(aliases=(("emails",), ("x", "y"))))
+    assert read(elsewhere, emails=["a@x", "b@x"], x={"y": "c"}, email="d@x").aliases == ("a@x", "b@x", "c")
+
+
+def test_other_names_that_cannot_be_kept_refuse_the_token() -> None:
+    assert refusal(preferred_username="4111 1111-1111.1111") is Reason.TOKEN_CARD_DATA
+    assert refusal(upn=7) is Reason.TOKEN_INVALID
+    many = replace(ISSUER, claims=ClaimPaths(aliases=(("emails",),)))
+    assert refusal(many, emails=[f"{number}@x" for number in range(17)]) is Reason.TOKEN_INVALID

@@ -15,6 +15,7 @@ from extproc.core.policy.terms import (
     BudgetStep,
     Effect,
     HoldTerms,
+    KeepAlive,
     Known,
     Match,
     Obligations,
@@ -74,7 +75,7 @@ class Builder:
 
     def match(self, match: Mapping[str, Any]) -> Match:
         return Match(
-            groups=self._groups(match.get("groups", ())),
+            groups=self.groups(match.get("groups", ())),
             subjects=self._written_out(match.get("subjects", ())),
             models=self._written_out(match.get("models", ())),
             operations=tuple(Operation(each) for each in match.get("operations", ())),
@@ -85,7 +86,8 @@ class Builder:
             any_case="models" in match,
         )
 
-    def _groups(self, names: Iterable[str]) -> tuple[str, ...]:
+    def groups(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Names of groups as a token has them: lists and aliases written out."""
         given = self._written_out(names)
         return _once(each for name in given for each in self.known.groups.get(name, (name,)))
 
@@ -95,11 +97,22 @@ class Builder:
     def _terms(self, hold: Mapping[str, Any] | None) -> HoldTerms | None:
         if hold is None:
             return None
+        each_of = self.groups(hold.get("each_of", ()))
+        window, escalate = hold.get("window", {}), hold.get("escalate", {})
         return HoldTerms(
-            approver_groups=self._groups(hold["approvers"]),
+            approver_groups=_once((*self.groups(hold["approvers"]), *each_of)),
             wait_seconds=parse_duration(hold["wait"]),
             expire_seconds=parse_duration(hold["expire"]),
             detach=hold.get("detach", False),
+            quorum=hold.get("quorum", max(1, len(each_of))),
+            each_of=each_of,
+            keep_alive=KeepAlive(hold.get("keep_alive", "")),
+            reason_required="reason" in hold,
+            window_seconds=parse_duration(window["for"]) if window else 0.0,
+            window_uses=window.get("uses", 0),
+            escalate_after_seconds=parse_duration(escalate["after"]) if escalate else 0.0,
+            escalation_groups=self.groups(escalate.get("to", ())),
+            emergency_groups=self.groups(hold.get("emergency", {}).get("groups", ())),
         )
 
     def _step(self, step: Mapping[str, Any]) -> BudgetStep:

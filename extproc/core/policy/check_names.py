@@ -17,6 +17,8 @@ from extproc.core.schema import nearest
 
 _MATCHED: Final = ("rules", "response_rules", "budgets")
 _NOT_CONFIGURED: Final = "is no connection of the configuration"
+_DECIDING: Final = (("approvers",), ("each_of",), ("escalate", "to"), ("emergency", "groups"))
+"""Where the terms of a hold name groups."""
 _LISTABLE: Final = ("groups", "subjects", "models", "connections")
 
 
@@ -39,9 +41,9 @@ class NameCheck:
     def check(self) -> None:
         for path in (path for section in _MATCHED for path in self._report.items((section,))):
             self._check_match((*path, "match"))
-            self._check_names((*path, "hold", "approvers"), "groups")
-            for step in self._report.items((*path, "steps")):
-                self._check_names((*step, "hold", "approvers"), "groups")
+            for holder in (path, *self._report.items((*path, "steps"))):
+                for group in _DECIDING:
+                    self._check_names((*holder, "hold", *group), "groups")
         for path, condition in self._conditions.items():
             self._check_condition(path, condition)
         self._check_profiles()

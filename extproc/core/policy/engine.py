@@ -10,7 +10,7 @@ from extproc.core.policy.index import bits
 from extproc.core.policy.matching import signed_in_as
 from extproc.core.policy.policy import Policy
 from extproc.core.policy.spending import weigh_budgets
-from extproc.core.policy.terms import NOTHING_OBLIGED, Durability, Effect, Obligations, Rule
+from extproc.core.policy.terms import NOTHING_OBLIGED, Durability, Effect, Obligations, Rule, joined_terms
 
 DEFAULT_DENY: Final = "default-deny"
 DEFAULT_DENY_TEXT: Final = "No rule of the policy allows this request."
@@ -84,10 +84,11 @@ class _Authorizer:
         holding = self._enforced(Effect.HOLD)
         if not holding:
             return self._decision(Effect.ALLOW, allowing, obliged)
+        terms = [rule.hold for rule in holding if rule.hold is not None]
         # Without terms nobody could grant it.
         if holding[0].hold is None:
             return self._decision(Effect.DENY, holding)
-        return self._decision(Effect.HOLD, holding, obliged)
+        return replace(self._decision(Effect.HOLD, holding, obliged), hold=joined_terms(terms))
 
     def shadowed(self, decision: Decision) -> Decision:
         """`decision` with what rules in shadow would have made of it."""
@@ -125,7 +126,7 @@ class _Authorizer:
             rule=first.name,
             text=first.text,
             policy_digest=self._policy.digest,
-            hold=first.hold if effect is Effect.HOLD else None,
+            hold=None,
             determining=tuple(rule.name for rule in rules),
             obligations=obliged,
             errors=tuple(self._evaluation.errors),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from extproc.core.policy.decision import Decision, DecisionInput
 from extproc.core.policy.matching import matches
 from extproc.core.policy.policy import Policy
-from extproc.core.policy.terms import Budget, BudgetStep, Effect, StepAction
+from extproc.core.policy.terms import Budget, BudgetStep, Effect, StepAction, joined_terms
 
 _EFFECTS = {StepAction.HOLD: Effect.HOLD, StepAction.DENY: Effect.DENY}
 
@@ -44,8 +44,11 @@ def _effect(step: BudgetStep) -> Effect | None:
 
 def _stricter(decision: Decision, effect: Effect, steps: list[tuple[Budget, BudgetStep]]) -> Decision:
     names = tuple(dict.fromkeys(budget_rule(budget) for budget, _ in steps))
+    highest = {budget.name: step for budget, step in steps}
+    terms = [step.hold for step in highest.values() if step.hold is not None]
     if decision.effect is effect:
-        return replace(decision, determining=(*(decision.determining or (decision.rule,)), *names))
-    first = next(step for budget, step in reversed(steps) if budget is steps[0][0])
-    hold = first.hold if effect is Effect.HOLD else None
+        hold = joined_terms([decision.hold, *terms]) if decision.hold is not None else None
+        return replace(decision, hold=hold, determining=(*(decision.determining or (decision.rule,)), *names))
+    first = highest[steps[0][0].name]
+    hold = joined_terms(terms) if effect is Effect.HOLD else None
     return replace(decision, effect=effect, rule=names[0], text=first.text, hold=hold, determining=names)

@@ -1,7 +1,7 @@
 """What a policy says: data only. `extproc.core.policy_document` parses it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from typing import Any, Final
@@ -30,14 +30,52 @@ class Operation(StrEnum):
     UNKNOWN = "unknown"
 
 
+class KeepAlive(StrEnum):
+    """What a client sees while it waits."""
+
+    NOTHING = ""
+    SSE = "sse"
+
+
 @dataclass(frozen=True, slots=True)
 class HoldTerms:
-    """How a hold waits: on the open connection for `wait_seconds`, in all until `expire_seconds` after its creation."""
+    """How a hold waits: on the open connection for `wait_seconds`, in all until `expire_seconds` after its creation.
+
+    `approver_groups` has the groups of `each_of`. Numbers are 0, and groups empty, where the rule does not say.
+    """
 
     approver_groups: tuple[str, ...]
     wait_seconds: float
     expire_seconds: float
     detach: bool
+    quorum: int = 1
+    each_of: tuple[str, ...] = ()
+    keep_alive: KeepAlive = KeepAlive.NOTHING
+    reason_required: bool = False
+    window_seconds: float = 0.0
+    window_uses: int = 0
+    escalate_after_seconds: float = 0.0
+    escalation_groups: tuple[str, ...] = ()
+    emergency_groups: tuple[str, ...] = ()
+
+
+def joined_terms(terms: Sequence[HoldTerms]) -> HoldTerms:
+    """What holds where several rules hold one request: the terms of the first, without what it alone makes easier.
+
+    No window, for a grant by one rule says nothing of the other; as an emergency only who may by every rule; a reason
+    if any rule wants one.
+    """
+    first, *others = terms
+    if not others:
+        return first
+    everywhere = tuple(group for group in first.emergency_groups if all(group in o.emergency_groups for o in others))
+    return replace(
+        first,
+        window_seconds=0.0,
+        window_uses=0,
+        emergency_groups=everywhere,
+        reason_required=any(one.reason_required for one in terms),
+    )
 
 
 @dataclass(frozen=True, slots=True)
