@@ -325,6 +325,16 @@ async def test_an_emergency_goes_before_all_that_waits(sqlite_store: ApprovalSto
     assert sender.got[0].notification.event is Event.EMERGENCY
 
 
+async def test_an_emergency_that_no_channel_takes_is_an_error_in_the_log(
+    sqlite_store: ApprovalStore, ask: Ask, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    happen(sqlite_store, sqlite_store.open(ask("apr-1", created_at=START)), Event.EMERGENCY)
+    await dispatcher(sqlite_store, {channel("hook", events=(Event.OPENED,)): Told()}, clock).step()
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        "an emergency is told by no channel"
+    ]
+
+
 async def test_a_console_without_channels_leaves_all_to_one_with_channels(
     sqlite_store: ApprovalStore, ask: Ask, clock: Clock
 ) -> None:

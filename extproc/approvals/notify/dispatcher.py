@@ -15,6 +15,7 @@ from typing import Final, ParamSpec, Protocol, TypeVar
 
 from extproc.approvals.notify.channels import gives_up_at, is_moot, is_too_late, takers
 from extproc.approvals.notify.deliveries import Deliveries, Delivery, DeliveryState, Notification, Spread
+from extproc.approvals.notify.events import Event
 from extproc.approvals.notify.settings import Channel
 from extproc.approvals.notify.telling import NotTold, Sender, Telling
 from extproc.core.approval import Approval
@@ -127,7 +128,10 @@ class Dispatcher:
         until = now if approval is None else gives_up_at(notification, approval)
         if approval is None or until <= now:
             return Spread(notification, (), until)
-        return Spread(notification, tuple(sorted(takers(self._channels, notification.event, approval))), until)
+        names = tuple(sorted(takers(self._channels, notification.event, approval)))
+        if notification.event is Event.EMERGENCY and not names:
+            _log.error("an emergency is told by no channel", extra={"approval": notification.approval_id})
+        return Spread(notification, names, until)
 
     async def due(self) -> list[str]:
         """The channels that have something to tell, and whose receivers are not left alone. Raises `Unavailable`."""
