@@ -74,7 +74,7 @@ def decide_recorded(
         raise
     record(decided.state, Outcome.SUCCEEDED, reason=decided.decision_reason)
     try:
-        won = store.decide(decided)
+        won = store.vote(decided)
     except Unavailable as error:
         record(decided.state, Outcome.FAILED, refused=error.reason.value)
         raise

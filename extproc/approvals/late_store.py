@@ -35,3 +35,9 @@ class LateStore:
 
     def withdraw(self, approval_id: str) -> bool:
         return self.opened().withdraw(approval_id)
+
+    def revision(self) -> int:
+        return self.opened().revision()
+
+    def changed_since(self, revision: int, limit: int) -> list[Approval]:
+        return self.opened().changed_since(revision, limit)

@@ -1,31 +1,41 @@
-"""The approval store: durable or an error. Every change of state is one conditional UPDATE, so a race has one winner.
+"""The approval store: durable or an error. Changes come one after the other, so a race has one winner.
 
-The rules are `extproc.core.approval`'s; the conditions here repeat them where two processes could meet.
+The rules are `extproc.core.approval`'s; `changes` says how they hold between processes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
+from extproc.approvals import changes, search, votes
 from extproc.approvals.budgets import BudgetStore
+from extproc.approvals.changes import MAX_IDS, changing, read_approvals
 from extproc.approvals.database import Database, open_database
+from extproc.approvals.due import escalate_due, expire_all, expire_due, expire_seen
 from extproc.approvals.notify.deliveries import Deliveries
+from extproc.approvals.opening import open_or_attach
+from extproc.approvals.rows import SHOWN
+from extproc.approvals.search import ApprovalQuery
 from extproc.approvals.settings import ApprovalSettings
-from extproc.approvals.tables import APPROVALS, SHOWN, read_row, write_row
-from extproc.core.approval import TRANSITIONS, Approval, ApprovalRequest, ApprovalState, is_due, open_approval
+from extproc.approvals.tables import APPROVALS
+from extproc.core.approval import (
+    Approval,
+    ApprovalRequest,
+    ApprovalState,
+    TransitionRefused,
+    claim,
+    is_due,
+    withdraw,
+)
 from extproc.core.trust import Masked, Secret
+
+__all__ = ["ApprovalQuery", "ApprovalStore", "open_store"]
 
 Seal = Callable[[bytes, bytes], bytes]
 """`seal(context, data)` encrypts, `unseal(context, sealed)` decrypts, under the deployment's keys. Context: the id."""
 
 _SHREDDED = b"[shredded]"
-MAX_IDS = 500
-"""Asked for in one statement; engines bound the parameters of one (SQLite: 32 766)."""
-
 _row = APPROVALS.c
-_MAY_EXPIRE = sorted(state for state, following in TRANSITIONS.items() if ApprovalState.EXPIRED in following)
-_MAY_WITHDRAW = sorted(state for state, following in TRANSITIONS.items() if ApprovalState.WITHDRAWN in following)
 
 
 def open_store(settings: ApprovalSettings, seal: Seal, unseal: Seal) -> "ApprovalStore":
@@ -36,8 +46,9 @@ def open_store(settings: ApprovalSettings, seal: Seal, unseal: Seal) -> "Approva
 class ApprovalStore:
     """Blocking; safe to use from several threads and processes. `now` is Unix seconds.
 
-    Every method raises `Unavailable(APPROVALS_UNAVAILABLE)` when the database does not do what it was asked. What is
-    read is never past its time: a due approval is expired, durably, before it is returned.
+    Every method raises `Unavailable(APPROVALS_UNAVAILABLE)` when the database does not do what it was asked. What
+    `find`, `find_all` and `search` return is never past its time: a due approval is expired, durably, before it is
+    returned, and what has ended stays so, whatever a clock says later.
     """
 
     def __init__(self, database: Database, seal: Seal, unseal: Seal) -> None:
@@ -46,12 +57,14 @@ class ApprovalStore:
         self._unseal = unseal
 
     def open(self, request: ApprovalRequest) -> Approval:
-        """The request as a new, pending approval. An id that is already there is an error."""
-        approval = open_approval(request)
+        """The approval that the request waits for: a new one, or one that serves it already.
+
+        That is a live approval of the same idempotency, or a grant for a while (`open_or_attach`). An id that is
+        already there is an error.
+        """
         sealed = self._seal(request.approval_id.encode(), request.preview)
-        with self._database.transaction() as connection:
-            connection.execute(insert(APPROVALS).values(write_row(approval, sealed)))
-        return approval
+        with changing(self._database) as change:
+            return open_or_attach(change, request, sealed)
 
     def find(self, approval_id: str, now: float) -> Approval | None:
         """The approval as it is now, or None."""
@@ -61,14 +74,34 @@ class ApprovalStore:
         """Those of the approvals that exist, by id."""
         found: dict[str, Approval] = {}
         for start in range(0, len(approval_ids), MAX_IDS):
-            wanted = _row.approval_id.in_(approval_ids[start : start + MAX_IDS])
-            found |= {approval.approval_id: approval for approval in self._select(wanted, MAX_IDS, now)}
+            wanted = approval_ids[start : start + MAX_IDS]
+            found |= {approval.approval_id: approval for approval in self._read(wanted, now)}
         return found
 
-    def search(self, states: Sequence[ApprovalState], now: float, limit: int) -> list[Approval]:
-        """The newest approvals in one of `states`, newest first. What is due counts as expired."""
-        self._expire(now)
-        return self._select(_row.state.in_([state.value for state in states]), limit, now)
+    def search(self, query: ApprovalQuery, now: float) -> list[Approval]:
+        """The newest approvals that the query describes, newest first. What is due counts as expired."""
+        expire_all(self._database, now)
+        with self._database.transaction() as connection:
+            return search.search(connection, query, now)
+
+    def count_by_state(self, now: float) -> dict[ApprovalState, int]:
+        """How many there are, of every state. What is due counts as expired."""
+        expire_all(self._database, now)
+        with self._database.transaction() as connection:
+            return search.count_by_state(connection)
+
+    def revision(self) -> int:
+        """The number of the last change of any approval; 0 before the first."""
+        with self._database.transaction() as connection:
+            return changes.find_revision(connection)
+
+    def changed_since(self, revision: int, limit: int) -> list[Approval]:
+        """The approvals whose last change has a higher number, in the order of these changes.
+
+        Each as it was written: it may be due. With fewer than `limit` there are no more.
+        """
+        with self._database.transaction() as connection:
+            return changes.changed_since(connection, revision, limit)
 
     def read_preview(self, approval_id: str) -> Masked | None:
         """The masked request, opened; None for an unknown id; `[shredded]` once it was erased.
@@ -99,36 +132,59 @@ class ApprovalStore:
         self._database.forget()
         return erased
 
-    def decide(self, decided: Approval) -> bool:
-        """Store what `extproc.core.approval.decide` returned; False when something else ended the wait first."""
-        return self._move(
-            decided.state,
-            _row.approval_id == decided.approval_id,
-            _row.state == ApprovalState.PENDING.value,
-            _row.expires_at > decided.decided_at,
-            _row.requester_uid != decided.decided_by_uid,
-            decided_at=decided.decided_at,
-            decided_by_uid=decided.decided_by_uid,
-            decided_by_name=decided.decided_by_name,
-            decision_reason=decided.decision_reason,
-        )
+    def vote(self, decided: Approval) -> bool:
+        """Store what `extproc.core.approval.decide` returned; False when the approval is not what it was any more."""
+        with changing(self._database) as change:
+            return votes.keep_vote(change, decided)
+
+    def revoke(self, revoked: Approval) -> bool:
+        """Store what `extproc.core.approval.revoke` returned; False when there is no grant any more."""
+        with changing(self._database) as change:
+            return votes.keep_revocation(change, revoked)
+
+    def review(self, reviewed: Approval) -> bool:
+        """Store what `extproc.core.approval.review` returned; False when somebody else was first."""
+        with changing(self._database) as change:
+            return votes.keep_review(change, reviewed)
 
     def claim(self, approval_id: str, request_digest: str, requester_uid: str, now: float) -> bool:
-        """Use the grant: True for exactly one caller, who asks for the same request as the same requester, in time."""
-        return self._move(
-            ApprovalState.USED,
-            _row.approval_id == approval_id,
-            _row.state == ApprovalState.GRANTED.value,
-            _row.expires_at > now,
-            _row.request_digest == request_digest,
-            _row.requester_uid == requester_uid,
-        )
+        """Use the grant, for its request or within its window, by its requester, in time.
+
+        True for exactly one caller; of a window for as many as it has uses.
+        """
+        with changing(self._database) as change:
+            before = change.find(approval_id)
+            if before is None:
+                return False
+            if is_due(before, now):
+                expire_seen(change, before, now)
+                return False
+            try:
+                used = claim(before, request_digest, requester_uid, now)
+            except TransitionRefused:
+                return False
+            change.keep(used, before)
+            return True
 
     def withdraw(self, approval_id: str) -> bool:
         """End a hold whose requester no longer waits; False when it has already ended."""
-        return self._move(
-            ApprovalState.WITHDRAWN, _row.approval_id == approval_id, _row.state.in_([s.value for s in _MAY_WITHDRAW])
-        )
+        with changing(self._database) as change:
+            before = change.find(approval_id)
+            if before is None:
+                return False
+            try:
+                change.keep(withdraw(before), before)
+            except TransitionRefused:
+                return False
+            return True
+
+    def expire_due(self, now: float) -> list[Approval]:
+        """Expire what is due. What has expired since the last call by anybody: each is told to one caller, once."""
+        return expire_due(self._database, now)
+
+    def escalate_due(self, now: float) -> list[Approval]:
+        """Those whose escalation groups may decide from now on: each is told to one caller, once."""
+        return escalate_due(self._database, now)
 
     def budgets(self, key: Secret) -> BudgetStore:
         """The budgets in the same database; `key` keys what is kept of cards."""
@@ -142,25 +198,12 @@ class ApprovalStore:
         """Close the connections."""
         self._database.close()
 
-    def _select(self, condition: ColumnElement[bool], limit: int, now: float) -> list[Approval]:
-        approvals = self._read(condition, limit)
+    def _read(self, approval_ids: Sequence[str], now: float) -> list[Approval]:
+        wanted = select(*SHOWN).where(_row.approval_id.in_(approval_ids))
+        with self._database.transaction() as connection:
+            approvals = read_approvals(connection, wanted)
         if any(is_due(approval, now) for approval in approvals):
-            self._expire(now)
-            approvals = self._read(condition, limit)
+            expire_all(self._database, now)
+            with self._database.transaction() as connection:
+                approvals = read_approvals(connection, wanted)
         return approvals
-
-    def _read(self, condition: ColumnElement[bool], limit: int) -> list[Approval]:
-        newest = select(*SHOWN).where(condition).order_by(_row.created_at.desc(), _row.approval_id).limit(limit)
-        with self._database.transaction() as connection:
-            return [read_row(row) for row in connection.execute(newest).mappings()]
-
-    def _expire(self, now: float) -> None:
-        self._move(ApprovalState.EXPIRED, _row.state.in_([s.value for s in _MAY_EXPIRE]), _row.expires_at <= now)
-
-    def _move(self, state: ApprovalState, *conditions: ColumnElement[bool], **values: Any) -> bool:
-        """One UPDATE; the conditions are what makes it a legal step at the moment it happens."""
-        with self._database.transaction() as connection:
-            moved = connection.execute(
-                update(APPROVALS).where(*conditions).values(state=state.value, **values)
-            ).rowcount
-        return moved > 0

@@ -1,9 +1,4 @@
-"""The tables of the approval store, and the way between the rows of one and `Approval`."""
-
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any
+"""The tables of the approval store."""
 
 from sqlalchemy import (
     BigInteger,
@@ -14,19 +9,25 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    RowMapping,
     String,
     Table,
     Text,
+    TextClause,
     false,
     text,
 )
 
-from extproc.core.approval import Approval, ApprovalState
-
 METADATA = MetaData()
 
 _LIVE_WITH_IDEMPOTENCY = text("idempotency <> '' AND state IN ('pending', 'granted')")
+UNTOLD_EXPIRY = text("state = 'expired' AND NOT expiry_told")
+UNREVIEWED = text("emergency AND reviewed_by_uid = ''")
+"""Conditions of partial indexes, for questions in the same words."""
+
+
+def _partial_index(name: str, column: str, condition: TextClause, *, unique: bool = False) -> Index:
+    return Index(name, column, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
 
 APPROVALS = Table(
     "approvals",
@@ -69,8 +70,6 @@ APPROVALS = Table(
     Column("granted_until", Double, nullable=False, server_default="0"),
     Column("escalated_at", Double, nullable=False, server_default="0"),
     Column("reviewed_by_uid", Text, nullable=False, server_default=""),
-    Column("reviewed_by_name", Text, nullable=False, server_default=""),
-    Column("review_reason", Text, nullable=False, server_default=""),
     Column("reviewed_at", Double, nullable=False, server_default="0"),
     Column("expiry_told", Boolean, nullable=False, server_default=false()),
     Column("revision", BigInteger, nullable=False, server_default="0"),
@@ -78,13 +77,9 @@ APPROVALS = Table(
     Index("approvals_by_revision", "revision"),
     Index("approvals_by_creation", "created_at", "approval_id"),
     Index("approvals_by_requester", "requester_uid", "created_at"),
-    Index(
-        "approvals_live_idempotency",
-        "idempotency",
-        unique=True,
-        sqlite_where=_LIVE_WITH_IDEMPOTENCY,
-        postgresql_where=_LIVE_WITH_IDEMPOTENCY,
-    ),
+    _partial_index("approvals_live_idempotency", "idempotency", _LIVE_WITH_IDEMPOTENCY, unique=True),
+    _partial_index("approvals_untold_expiry", "state", UNTOLD_EXPIRY),
+    _partial_index("approvals_unreviewed", "created_at", UNREVIEWED),
 )
 """Times are Unix seconds, 0 for what has not happened; what is a tuple in `Approval` is JSON. `revision` is the number
 of the row's last change among all changes of all approvals. A test compares this with the migrations."""
@@ -96,6 +91,7 @@ APPROVAL_VOTES = Table(
     Column("voter_uid", Text, primary_key=True),
     Column("voter_name", Text, nullable=False),
     Column("voter_groups", Text, nullable=False),
+    Column("voter_aliases", Text, nullable=False),
     Column("granted", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
     Column("voted_at", Double, nullable=False),
@@ -149,44 +145,6 @@ BUDGET_CARDS = Table(
     Index("budget_cards_by_end", "ends_at"),
 )
 """One row a card and the bucket in which it was last seen. `extproc.approvals.budget_digests` says what `digest` is."""
-
-_FIELDS = frozenset(field.name for field in fields(Approval))
-SHOWN = [column for column in APPROVALS.c if column.name in _FIELDS]
-"""What an `Approval` has of it. The preview is read only when somebody looks at it."""
-
-
-def _texts(written: str) -> tuple[str, ...]:
-    return tuple(str(item) for item in json.loads(written))
-
-
-def _counts(written: str) -> tuple[tuple[str, int], ...]:
-    return tuple((str(name), int(count)) for name, count in json.loads(written))
-
-
-_JSON: Mapping[str, Callable[[str], tuple[Any, ...]]] = {
-    "findings": _counts,
-    "limits": _counts,
-    "approver_groups": _texts,
-    "requester_aliases": _texts,
-    "requester_groups": _texts,
-    "each_of": _texts,
-    "escalation_groups": _texts,
-}
-
-
-def write_row(approval: Approval, sealed_preview: bytes) -> dict[str, Any]:
-    """The row of an approval, by column name."""
-    row = {column.name: getattr(approval, column.name) for column in SHOWN}
-    texts = {name: json.dumps(row[name]) for name in _JSON if name in row}
-    return row | texts | {"state": approval.state.value, "sealed_preview": sealed_preview}
-
-
-def read_row(row: RowMapping) -> Approval:
-    """The approval in a row of the `SHOWN` columns. Raises `ValueError` or `TypeError` for what was never written."""
-    values = {column.name: row[column.name] for column in SHOWN}
-    tuples = {name: read(values[name]) for name, read in _JSON.items() if name in values}
-    return Approval(**values | tuples | {"state": ApprovalState(values["state"])})
-
 
 SINGLE_USE = Table(
     "single_use",

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from extproc.approvals.conversation import read_conversation
 from extproc.approvals.decisions import Verdict, decide_recorded
-from extproc.approvals.store import ApprovalStore, open_store
+from extproc.approvals.store import ApprovalQuery, ApprovalStore, open_store
 from extproc.audit.keys.keys import open_keys
 from extproc.audit.refusal import AuditRefused
 from extproc.cli.approvals_view import as_json, print_list, print_one
@@ -62,10 +62,10 @@ command.add_command(notifications)
 @config_file_option
 def list_(*, state: str, as_machine: bool, config: Path) -> None:
     """Show the newest approvals, newest first."""
-    states = list(ApprovalState) if state == _ANY else [ApprovalState(state)]
+    states = () if state == _ANY else (ApprovalState(state),)
     now = time.time()
     with _exit_codes(), _store(settings_or_exit(config)) as store:
-        approvals = store.search(states, now, MAX_LISTED)
+        approvals = store.search(ApprovalQuery(states=states, limit=MAX_LISTED), now)
     if as_machine:
         click.echo(json.dumps([as_json(approval, now) for approval in approvals], indent=2))
     else:

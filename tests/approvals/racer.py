@@ -6,16 +6,17 @@ For each line `[ADDRESS, ACTION, NUMBER, COUNT]` it says that it is ready, waits
 import contextlib
 import json
 import sys
-from dataclasses import replace
 
 from extproc.approvals.budgets import BudgetStore
 from extproc.approvals.database import open_database
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore, open_store
-from extproc.core.approval import ApprovalState
+from extproc.core.approval import ApprovalState, DecisionRefused
 from extproc.core.budget_charge import Charge
+from extproc.core.principal import Principal
 from extproc.core.reasons import Unavailable
 from extproc.core.trust import Secret
+from tests.approvals.votes import decide
 
 
 def won(store: ApprovalStore, action: str, number: int, approval_id: str) -> bool:
@@ -30,15 +31,12 @@ def won(store: ApprovalStore, action: str, number: int, approval_id: str) -> boo
         case _:
             approval = store.find(approval_id, 1010.0)
             assert approval is not None
-            decided = replace(
-                approval,
-                state=ApprovalState(action),
-                decided_at=1010.0,
-                decided_by_uid=f"https://idp.test|approver-{number}",
-                decided_by_name="",
-                decision_reason="raced",
-            )
-            return store.decide(decided)
+            someone = Principal("https://idp.test", f"approver-{number}", "", ("approvers",))
+            try:
+                decided = decide(approval, someone, action == "granted", "raced", 1010.0)
+            except DecisionRefused:
+                return False
+            return store.vote(decided)
 
 
 def open_at(address: str) -> ApprovalStore:

@@ -422,7 +422,7 @@ async def test_what_is_of_a_channel_that_is_not_configured_any_more_dies_in_its_
     sqlite_store: ApprovalStore, ask: Ask, clock: Clock, deliveries: Deliveries
 ) -> None:
     old = dispatcher(sqlite_store, {channel("old"): Told()}, clock)
-    happen(sqlite_store, sqlite_store.open(ask("apr-1")), Event.EMERGENCY)
+    sqlite_store.open(replace(ask("apr-1", created_at=START), emergency=True))
     await old.spread()
     new = dispatcher(sqlite_store, {channel("new"): Told()}, clock)
     await new.step()

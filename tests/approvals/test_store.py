@@ -9,9 +9,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from extproc.approvals.rows import SHOWN
 from extproc.approvals.settings import ApprovalSettings
-from extproc.approvals.store import ApprovalStore, open_store
-from extproc.approvals.tables import METADATA, SHOWN
+from extproc.approvals.store import ApprovalQuery, ApprovalStore, open_store
+from extproc.approvals.tables import METADATA
 from extproc.audit.keys.keys import AuditKeys
 from extproc.audit.keys.seal import open_bytes, seal_bytes
 from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, open_approval
@@ -22,33 +23,37 @@ from tests.approvals.votes import decide
 Ask = Callable[..., ApprovalRequest]
 OpenAt = Callable[[str], ApprovalStore]
 REQUESTER = "https://idp.test|analyst"
+PENDING = ApprovalQuery((ApprovalState.PENDING,), limit=3)
 
 
 def _granted(store: ApprovalStore, request: ApprovalRequest, approver: Principal) -> Approval:
     granted = decide(store.open(request), approver, True, "quarterly report", 1010.0)
-    assert store.decide(granted)
-    return granted
+    assert store.vote(granted)
+    found = store.find(request.approval_id, 1010.0)
+    assert found == replace(granted, revision=granted.revision + 1)
+    return found
 
 
 def test_every_field_comes_back(store: ApprovalStore, ask: Ask, approver: Principal) -> None:
     request = ask("apr-1")
-    assert store.open(request) == open_approval(request)
-    assert store.find("apr-1", 1001.0) == open_approval(request)
-    granted = decide(open_approval(request), approver, True, "Größe ✓", 1010.25)
-    assert store.decide(granted)
-    assert store.find("apr-1", 1011.0) == granted
+    pending = store.open(request)
+    assert pending == replace(open_approval(request), revision=1)
+    assert store.find("apr-1", 1001.0) == pending
+    granted = decide(pending, approver, True, "Größe ✓", 1010.25)
+    assert store.vote(granted)
+    assert store.find("apr-1", 1011.0) == replace(granted, revision=2)
     assert store.find("apr-2", 1011.0) is None
-    assert {column.name for column in SHOWN} <= {field.name for field in fields(Approval)}
+    assert {*(column.name for column in SHOWN), "votes"} == {field.name for field in fields(Approval)}
 
 
 def test_reopening_sees_everything(database: str, open_at: OpenAt, ask: Ask, approver: Principal) -> None:
     first = open_at(database)
     granted = _granted(first, ask("apr-1", b"[PAN]"), approver)
-    first.open(ask("apr-2"))
+    pending = first.open(ask("apr-2"))
     first.close()
     again = open_at(database)
     assert again.find("apr-1", 1012.0) == granted
-    assert again.find("apr-2", 1012.0) == open_approval(ask("apr-2"))
+    assert again.find("apr-2", 1012.0) == pending
     assert again.read_preview("apr-1") == b"[PAN]"
     assert again.claim("apr-1", "digest-apr-1", REQUESTER, 1013.0)
 
@@ -56,53 +61,57 @@ def test_reopening_sees_everything(database: str, open_at: OpenAt, ask: Ask, app
 def test_a_grant_is_used_once_by_its_requester_for_its_request_in_time(
     store: ApprovalStore, ask: Ask, approver: Principal
 ) -> None:
-    store.open(ask("apr-1"))
+    pending = store.open(ask("apr-1"))
     assert not store.claim("apr-1", "digest-apr-1", REQUESTER, 1005.0), "pending"
-    assert store.decide(decide(open_approval(ask("apr-1")), approver, True, "fine", 1010.0))
+    assert store.vote(decide(pending, approver, True, "fine", 1010.0))
     assert not store.claim("apr-1", "digest-apr-2", REQUESTER, 1020.0)
     assert not store.claim("apr-1", "digest-apr-1", "https://idp.test|other", 1020.0)
-    assert not store.claim("apr-1", "digest-apr-1", REQUESTER, 1100.0)
     assert store.claim("apr-1", "digest-apr-1", REQUESTER, 1020.0)
     assert not store.claim("apr-1", "digest-apr-1", REQUESTER, 1020.0)
+    _granted(store, ask("apr-2"), approver)
+    assert not store.claim("apr-2", "digest-apr-2", REQUESTER, 1100.0)
+    assert not store.claim("apr-2", "digest-apr-2", REQUESTER, 1020.0), "a clock that was set back revives nothing"
 
 
-def test_the_requester_cannot_decide_even_past_the_rules(store: ApprovalStore, ask: Ask) -> None:
+def test_the_requester_cannot_decide_even_past_the_rules(store: ApprovalStore, ask: Ask, approver: Principal) -> None:
     pending = store.open(ask("apr-1"))
-    forged = replace(pending, state=ApprovalState.GRANTED, decided_at=1010.0, decided_by_uid=REQUESTER)
-    assert not store.decide(forged)
+    granted = decide(pending, approver, True, "fine", 1010.0)
+    own = replace(granted.votes[0], uid=REQUESTER)
+    assert not store.vote(replace(granted, votes=(own,), decided_by_uid=REQUESTER))
+    assert not store.vote(replace(granted, votes=()))
     assert store.find("apr-1", 1011.0) == pending
 
 
 def test_what_is_due_is_expired_on_sight(store: ApprovalStore, ask: Ask, approver: Principal) -> None:
-    late = decide(open_approval(ask("apr-0")), approver, True, "late", 1100.0 - 1e-3)
-    store.open(ask("apr-0"))
+    opened = store.open(ask("apr-0"))
+    late = decide(opened, approver, True, "late", 1100.0 - 1e-3)
     granted = _granted(store, ask("apr-1"), approver)
     used = _granted(store, ask("apr-2"), approver)
     assert store.claim("apr-2", "digest-apr-2", REQUESTER, 1020.0)
     store.open(ask("apr-3", expires_at=2000.0))
     found = store.find_all(["apr-0", "apr-1", "apr-2", "apr-3"], 1100.0)
     assert [found[key].state.value for key in sorted(found)] == ["expired", "expired", "used", "pending"]
-    assert found["apr-1"] == replace(granted, state=ApprovalState.EXPIRED)
-    assert found["apr-2"] == replace(used, state=ApprovalState.USED)
-    assert not store.decide(late), "expiry is final, whatever another clock says"
-    assert store.find("apr-0", 1050.0) == replace(open_approval(ask("apr-0")), state=ApprovalState.EXPIRED)
+    assert found["apr-1"] == replace(granted, state=ApprovalState.EXPIRED, revision=found["apr-1"].revision)
+    assert found["apr-2"] == replace(used, state=ApprovalState.USED, uses=1, revision=used.revision + 1)
+    assert not store.vote(late), "expiry is final, whatever another clock says"
+    assert store.find("apr-0", 1050.0) == found["apr-0"]
+    assert not store.vote(replace(late, revision=found["apr-0"].revision))
 
 
 def test_a_decision_at_or_after_expiry_does_not_count(store: ApprovalStore, ask: Ask, approver: Principal) -> None:
-    pending = store.open(ask("apr-1"))
-    late = replace(pending, state=ApprovalState.GRANTED, decided_at=1100.0, decided_by_uid=approver.uid)
-    assert not store.decide(late)
+    granted = decide(store.open(ask("apr-1")), approver, True, "late", 1010.0)
+    assert not store.vote(replace(granted, votes=(replace(granted.votes[0], at=1100.0),)))
 
 
 def test_withdrawing_ends_pending_and_granted_only(store: ApprovalStore, ask: Ask, approver: Principal) -> None:
     pending = store.open(ask("apr-1"))
     assert store.withdraw("apr-1")
     assert not store.withdraw("apr-1")
-    assert not store.decide(decide(pending, approver, True, "too late", 1010.0)), "withdrawn while somebody decided"
+    assert not store.vote(decide(pending, approver, True, "too late", 1010.0)), "withdrawn while somebody decided"
     _granted(store, ask("apr-2"), approver)
     assert store.withdraw("apr-2")
     assert not store.claim("apr-2", "digest-apr-2", REQUESTER, 1020.0)
-    assert store.decide(decide(store.open(ask("apr-3")), approver, False, "no", 1010.0))
+    assert store.vote(decide(store.open(ask("apr-3")), approver, False, "no", 1010.0))
     assert not store.withdraw("apr-3")
     assert not store.withdraw("apr-4")
 
@@ -110,9 +119,8 @@ def test_withdrawing_ends_pending_and_granted_only(store: ApprovalStore, ask: As
 def test_search_shows_the_newest_first_within_its_limit(store: ApprovalStore, ask: Ask) -> None:
     for index in range(5):
         store.open(ask(f"apr-{index}", created_at=1000.0 + index, expires_at=1050.0 if index == 4 else 1100.0))
-    assert [a.approval_id for a in store.search([ApprovalState.PENDING], 1060.0, 3)] == ["apr-3", "apr-2", "apr-1"]
-    assert [a.approval_id for a in store.search([ApprovalState.EXPIRED], 1060.0, 3)] == ["apr-4"]
-    assert store.search([], 1060.0, 3) == []
+    assert [a.approval_id for a in store.search(PENDING, 1060.0)] == ["apr-3", "apr-2", "apr-1"]
+    assert [a.approval_id for a in store.search(ApprovalQuery((ApprovalState.EXPIRED,)), 1060.0)] == ["apr-4"]
 
 
 def test_more_ids_than_fit_one_statement(store: ApprovalStore, ask: Ask) -> None:
@@ -179,9 +187,9 @@ def _everything_fails(store: ApprovalStore, ask: Ask) -> None:
     calls: list[Callable[[], object]] = [
         lambda: store.open(ask("apr-9")),
         lambda: store.find("apr-1", 1001.0),
-        lambda: store.search(list(ApprovalState), 1001.0, 10),
+        lambda: store.search(ApprovalQuery(), 1001.0),
         lambda: store.read_preview("apr-1"),
-        lambda: store.decide(replace(pending, state=ApprovalState.GRANTED, decided_at=1001.0)),
+        lambda: store.vote(replace(pending, state=ApprovalState.GRANTED, decided_at=1001.0)),
         lambda: store.claim("apr-1", "digest-apr-1", REQUESTER, 1001.0),
         lambda: store.withdraw("apr-1"),
     ]

@@ -18,7 +18,7 @@ IDS = [f"apr-{index}" for index in range(COUNT)]
 
 def _grant_all(store: ApprovalStore, ask: Ask, approver: Principal) -> None:
     for approval_id in IDS:
-        store.decide(decide(store.open(ask(approval_id)), approver, True, "fine", 1010.0))
+        store.vote(decide(store.open(ask(approval_id)), approver, True, "fine", 1010.0))
 
 
 def test_a_grant_is_claimed_by_exactly_one_process(

@@ -1,13 +1,10 @@
 """A vote by somebody who has looked at the approval, in tests that are about something else."""
 
-from dataclasses import replace
-
 from extproc.core.approval import Approval, Channel, shown_digest
 from extproc.core.approval import decide as decide_seen
 from extproc.core.identity import Principal
 
 
 def decide(approval: Approval, decider: Principal, grant: bool, reason: str, now: float) -> Approval:
-    """As far as the store keeps it."""
-    voted = decide_seen(approval, decider, grant, reason, seen=shown_digest(approval), channel=Channel.CLI, now=now)
-    return replace(voted, votes=(), granted_until=0.0)
+    """On the command line."""
+    return decide_seen(approval, decider, grant, reason, seen=shown_digest(approval), channel=Channel.CLI, now=now)

@@ -26,6 +26,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from extproc.approvals.store import ApprovalQuery
 from extproc.approvals.store import open_store as open_approvals
 from extproc.audit.keys.keys import AuditKeys
 from extproc.audit.keys.seal import open_bytes, seal_bytes
@@ -35,7 +36,6 @@ from extproc.audit.reading.reader import Reader
 from extproc.audit.reading.replay import read_transcript
 from extproc.audit.retention.sealed import load_private_key, open_original, write_custodian_keys
 from extproc.audit.stores.store import open_store as open_audit_store
-from extproc.core.approval import ApprovalState
 from extproc.core.record import Direction
 
 SCRIPTS = (0x0660, 0x0966, 0xFF10, 0x1D7CE)
@@ -333,7 +333,7 @@ def everything_encrypted(world: Any) -> dict[str, bytes]:
         seal=lambda context, data: seal_bytes(keys, context, data),
         unseal=lambda context, data: open_bytes(keys, context, data),
     )
-    for approval in store.search(list(ApprovalState), time.time(), 100):
+    for approval in store.search(ApprovalQuery(), time.time()):
         found[f"preview of {approval.approval_id}"] = bytes(store.read_preview(approval.approval_id) or b"")
     store.close()
     return found

@@ -29,13 +29,15 @@ _COLUMNS = (
     ("granted_until", sa.Double, "0"),
     ("escalated_at", sa.Double, "0"),
     ("reviewed_by_uid", sa.Text, ""),
-    ("reviewed_by_name", sa.Text, ""),
-    ("review_reason", sa.Text, ""),
     ("reviewed_at", sa.Double, "0"),
     ("expiry_told", sa.Boolean, sa.false()),
     ("revision", sa.BigInteger, "0"),
 )
-_INDEXES = ("approvals_by_revision", "approvals_by_creation", "approvals_by_requester", "approvals_live_idempotency")
+_PARTIAL_INDEXES = (
+    ("approvals_live_idempotency", "idempotency", True, "idempotency <> '' AND state IN ('pending', 'granted')"),
+    ("approvals_untold_expiry", "state", False, "state = 'expired' AND NOT expiry_told"),
+    ("approvals_unreviewed", "created_at", False, "emergency AND reviewed_by_uid = ''"),
+)
 
 
 def upgrade() -> None:
@@ -46,26 +48,21 @@ def upgrade() -> None:
     for name, kind, default in _COLUMNS:
         op.add_column("approvals", sa.Column(name, kind, nullable=False, server_default=default))
     op.execute("UPDATE approvals SET granted_until = expires_at WHERE state IN ('granted', 'used')")
-    op.execute(sa.text("UPDATE approvals SET uses = 1 WHERE state = 'used'"))
+    op.execute("UPDATE approvals SET uses = 1 WHERE state = 'used'")
     op.execute(sa.text("UPDATE approvals SET expiry_told = :told WHERE state = 'expired'").bindparams(told=True))
     op.create_index("approvals_by_revision", "approvals", ["revision"])
     op.create_index("approvals_by_creation", "approvals", ["created_at", "approval_id"])
     op.create_index("approvals_by_requester", "approvals", ["requester_uid", "created_at"])
-    live = sa.text("idempotency <> '' AND state IN ('pending', 'granted')")
-    op.create_index(
-        "approvals_live_idempotency",
-        "approvals",
-        ["idempotency"],
-        unique=True,
-        sqlite_where=live,
-        postgresql_where=live,
-    )
+    for name, column, unique, where in _PARTIAL_INDEXES:
+        condition = sa.text(where)
+        op.create_index(name, "approvals", [column], unique=unique, sqlite_where=condition, postgresql_where=condition)
     op.create_table(
         "approval_votes",
         sa.Column("approval_id", sa.String(200), primary_key=True),
         sa.Column("voter_uid", sa.Text, primary_key=True),
         sa.Column("voter_name", sa.Text, nullable=False),
         sa.Column("voter_groups", sa.Text, nullable=False),
+        sa.Column("voter_aliases", sa.Text, nullable=False),
         sa.Column("granted", sa.Boolean, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("voted_at", sa.Double, nullable=False),
@@ -85,7 +82,10 @@ def downgrade() -> None:
     """Drop what was added: votes are forgotten, a grant for a while is a grant for one use."""
     op.drop_table("approval_changes")
     op.drop_table("approval_votes")
-    for index in _INDEXES:
+    for index in (
+        *(name for name, _, _, _ in _PARTIAL_INDEXES),
+        *("approvals_by_requester", "approvals_by_creation", "approvals_by_revision"),
+    ):
         op.drop_index(index, "approvals")
     for name, _, _ in reversed(_COLUMNS):
         op.drop_column("approvals", name)
