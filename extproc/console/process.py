@@ -28,6 +28,7 @@ from extproc.audit.log.shipper import Shipper, ShippingFailed
 from extproc.audit.settings import AuditSettings
 from extproc.audit.stores.store import open_store
 from extproc.console.app import build_app
+from extproc.console.approvals_due import ApprovalsDue
 from extproc.console.connection import protocol_for
 from extproc.console.controls import Controls, checks_of
 from extproc.console.deployment import Deployment
@@ -103,7 +104,11 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     try:
         with _shipping(settings.audit, audit_keys):
             follower = Follower(open_store(settings.audit), settings.audit.deployment, IndexWriter(database))
-            beside = (open_dispatcher(settings, parts, metrics).run(), follow(follower))
+            beside = (
+                open_dispatcher(settings, parts, metrics).run(),
+                ApprovalsDue(parts.approvals, parts.log).run(parts),
+                follow(follower),
+            )
             whole = await _serve(parts, journal, tending, metrics, beside)
             await asyncio.to_thread(journal.close)
     finally:

@@ -246,4 +246,25 @@ PLANTS = (
         "msgspec.json.encode(link).decode(), 9e9)",
         LINKS + "test_a_link_is_of_its_approval_its_time_and_its_deployment",
     ),
+    Plant(
+        "due: nobody is asked beyond the first group",
+        "console/approvals_due.py",
+        "await asyncio.to_thread(self._store.escalate_due, now)",
+        "[]",
+        "tests/console/test_approvals_due.py::test_an_escalation_is_recorded_once_and_told_to_the_second_group",
+    ),
+    Plant(
+        "due: what expires while nobody looks is not recorded",
+        "console/approvals_due.py",
+        "await asyncio.to_thread(self._store.expire_due, now)",
+        "[]",
+        "tests/console/test_approvals_due.py::test_what_nobody_decided_expires_while_nobody_looks_and_is_recorded_once",
+    ),
+    Plant(
+        "due: a step that could not be recorded is forgotten",
+        "console/approvals_due.py",
+        "            await self._log.store(self._owed[0])\n            del self._owed[0]\n",
+        "            await self._log.store(self._owed.pop(0))\n",
+        "tests/console/test_approvals_due.py::test_a_record_that_cannot_be_made_is_owed",
+    ),
 )
