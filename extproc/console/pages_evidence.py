@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from extproc.audit.evidence.pack import Pack, encode_pack
-from extproc.audit.evidence.page import render_page, verdict_of
+from extproc.audit.evidence.page import render_page
 from extproc.console.access import require_role
 from extproc.console.csrf import read_own_form
 from extproc.console.deployment import Deployment
@@ -133,7 +133,7 @@ def _page(request: Request, problem: str, first: str, last: str, status: int = 2
         job=job,
         pack=ready.pack if ready else None,
         pack_id=ready.id if ready else "",
-        verdict=Look(_VERDICTS[ready.pack.exit_code], _capital(verdict_of(ready.pack))) if ready else None,
+        verdict=Look(_VERDICTS[ready.pack.exit_code], _capital(ready.pack.proof.verdict)) if ready else None,
     )
 
 

@@ -16,7 +16,7 @@ from extproc.audit.keys.public_keys import PUBLIC_KEY, load_public_key
 from extproc.audit.reading.overview import Overview, WriterSeen
 from extproc.audit.reading.span import Span
 from extproc.audit.refusal import AuditRefused
-from extproc.audit.verify.findings import Finding, Level
+from extproc.audit.verify.findings import Finding, Level, Name
 from extproc.audit.verify.report import Report
 from extproc.audit.verify.verify import verify
 from extproc.console.access import require_role
@@ -190,7 +190,7 @@ def _looked_checks(looked: Looked) -> list[Check]:
 
 
 def _chain_checks(chain: ChainView) -> list[Check]:
-    if chain.report is None or chain.report.exit_code == 0:
+    if chain.report is None or chain.css == "good":
         return []
     state = State.FAILING if chain.report.worst is Level.FINDING else State.ATTENTION
     return [Check("Chain", state, f"{chain.words}, {chain.asked}", "See below; keep the store as it is.")]
@@ -202,9 +202,16 @@ def _chain(job: Job | None) -> ChainView:
     if job.running or job.failure:
         return ChainView(job.running, job.asked, job.failure, progress=job.progress)
     report: Report = job.result
-    css, words = _ANSWERS[report.exit_code]
+    css, words = ("good", "whole since it begins") if _begins_later(report) else _ANSWERS[report.exit_code]
     weighty = sorted(report.findings, key=lambda finding: -finding.level)
     return ChainView(False, job.asked, "", report, css, words, job.ended, tuple(weighty[:_MAX_ROWS]))
+
+
+def _begins_later(report: Report) -> bool:
+    """Nothing speaks against the log but that it is younger than the range."""
+    begin = report.asked.from_ms or 0
+    weighty = [finding for finding in report.findings if finding.level > Level.TELLS]
+    return report.begins_ms > begin and report.against == 1 and weighty[0].name is Name.SHORT
 
 
 def _verdict(checks: list[Check]) -> Look:

@@ -116,7 +116,7 @@ def _verdict(
         kept = "; each worker keeps the last good one" if served else ""
         return Look(State.FAILING, "The file is no policy"), f"It is not in force{kept}."
     if others:
-        sentence = f"{len(others)} of {len(served)} workers serve by another policy than the file's, or by none."
+        sentence = f"{len(others)} of {len(served)} worker(s) serve by another policy than the file's, or by none."
         return Look(State.ATTENTION, "File and workers differ"), sentence
     if served:
         return Look(State.WELL, "In force"), f"What stands in the file is what all {len(served)} workers decide by."
@@ -150,7 +150,9 @@ def _event(record: Record) -> EventView:
     detail = record.detail
     digest = str(detail.get("refused_digest") or (record.policy.digest if record.policy else ""))
     places = [f"{name} {detail[name]}" for name in ("problems", "path", "line", "column") if name in detail]
-    return EventView(record.time_ms, css, words, digest, ", ".join(places) or f"for {record.actor.uid}")
+    return EventView(
+        record.time_ms, css, words, digest, ", ".join(places) or f"by {record.actor.name or record.actor.uid}"
+    )
 
 
 ROUTES: Final = (Route("/policy", policy), Route("/policy/cases", cases, methods=["POST"]))

@@ -16,7 +16,7 @@ _MAX_MASKED = 2_000
 nothing would find, is not among those that are kept."""
 
 
-async def record_read(request: Request, person: Principal, operation: str, **asked: str | int) -> None:
+async def record_read(request: Request, person: Principal, operation: str, /, **asked: str | int) -> None:
     """Returns once it is durable that `person` reads: `operation` as the command of the same name records it.
 
     What was asked for comes from a URL and is masked. Raises `Unavailable`, and then nothing may be shown.

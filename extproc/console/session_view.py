@@ -28,7 +28,7 @@ _PHASES: Final = {
     "answer": "Answer, to its end",
 }
 _TITLES: Final = {
-    ContentState.NOTHING: "Nothing crossed the boundary.",
+    ContentState.NOTHING: "There is no transcript.",
     ContentState.SHREDDED: "The transcript cannot be read any more.",
     ContentState.NOT_STORED: "The transcript is not in the store yet.",
     ContentState.BROKEN: "The transcript does not open as stored.",

@@ -145,7 +145,7 @@ async def test_the_cases_of_the_policy_are_run_when_asked(tmp_path: Path, world:
         page = (await browser.get("/policy")).text
     pages.database.close()
     assert "1 failed" in page
-    assert "2 cases were run" in page
+    assert "2 cases run" in page
     assert "nobody &lt;else&gt;" in page
 
 
