@@ -9,7 +9,7 @@ from rich.text import Text
 
 from extproc.approvals.conversation import Turn
 from extproc.cli.columns import align
-from extproc.core.approval import TRANSITIONS, Approval, ApprovalState
+from extproc.core.approval import TRANSITIONS, Approval, ApprovalState, ends_at, shown_digest
 from extproc.core.printable import printable, printable_line
 
 _STYLES = {
@@ -22,13 +22,16 @@ _STYLES = {
     ApprovalState.WITHDRAWN: "dim",
 }
 
-_HEADINGS = ("ID", "STATE", "REQUESTER", "RULE", "WHAT", "FINDINGS", "LEFT")
+_HEADINGS = ("ID", "STATE", "REQUESTER", "RULE", "WHAT", "FINDINGS", "VOTES", "LEFT")
 
 
 def as_json(approval: Approval, now: float) -> dict[str, Any]:
-    """The approval for machines: its fields, findings as an object, and the seconds left (0 once it has ended)."""
+    """The approval for machines: its fields, pairs as objects, the digest that a decision names, and the seconds left
+    (0 once it has ended)."""
     return asdict(approval) | {
         "findings": dict(approval.findings),
+        "limits": dict(approval.limits),
+        "seen": shown_digest(approval),
         "seconds_left": round(_seconds_left(approval, now), 3),
     }
 
@@ -52,12 +55,38 @@ def _row(approval: Approval, now: float) -> tuple[str, ...]:
         approval.rule,
         f"{approval.operation} {approval.model}".strip(),
         _findings(approval),
+        progress(approval),
         _left(approval, now),
     )
     return tuple(map(printable_line, cells))
 
 
-def print_one(console: Console, approval: Approval, turns: tuple[Turn, ...], now: float) -> None:
+def history_json(history: list[Approval]) -> list[dict[str, Any]]:
+    """What somebody had asked for before."""
+    return [
+        {"approval_id": each.approval_id, "state": each.state.value, "rule": each.rule, "created_at": each.created_at}
+        for each in history
+    ]
+
+
+def progress(approval: Approval) -> str:
+    """How many of those who are needed have granted, and for which groups nobody has."""
+    said = f"{len(approval.grants)} of {approval.quorum}"
+    stood_for = {group for vote in approval.grants for group in vote.groups}
+    missing = [group for group in approval.each_of if group not in stood_for]
+    return f"{said}, nobody of {', '.join(missing)}" if missing else said
+
+
+def bound_to(approval: Approval) -> str:
+    """In a line: the digest that a decision names, and what stands behind it."""
+    what = f"{approval.operation} {approval.model}".strip()
+    who = approval.requester_name or approval.requester_uid
+    return printable_line(f"{shown_digest(approval)}: {who}, {approval.rule}, {what}, findings: {_findings(approval)}")
+
+
+def print_one(
+    console: Console, approval: Approval, turns: tuple[Turn, ...], now: float, history: list[Approval]
+) -> None:
     """Everything a decider needs to know, the masked request last."""
 
     def line(*parts: Text) -> None:
@@ -67,6 +96,10 @@ def print_one(console: Console, approval: Approval, turns: tuple[Turn, ...], now
     widest = max(len(name) for name, _ in facts)
     for name, value in facts:
         line(Text(f"{name:<{widest + 2}}", style="bold"), _plain(value))
+    if history:
+        line(Text("\nAsked before", style="bold underline"))
+    for before in history:
+        line(_plain(f"  {_instant(before.created_at)}  {before.state.value:<9}  {before.rule}"))
     line(Text("\nMasked request", style="bold underline"))
     for turn in turns:
         line(Text(turn.role, style="bold cyan"))
@@ -83,16 +116,44 @@ def _facts(approval: Approval, now: float) -> list[tuple[str, str]]:
         ("Asks for", f"{approval.operation} on {approval.connection}, model {approval.model or '-'}"),
         ("Findings", _findings(approval)),
         ("May decide", ", ".join(approval.approver_groups) or "-"),
+        *_more_facts(approval),
         ("Created", _instant(approval.created_at)),
-        ("Expires", f"{_instant(approval.expires_at)} ({_left(approval, now)})"),
+        ("Expires", f"{_instant(ends_at(approval))} ({_left(approval, now)})"),
         ("Exchange", approval.exchange_id),
         ("Policy", approval.policy_digest),
+        ("Seen", shown_digest(approval)),
     ]
+    for vote in approval.votes:
+        said = "grants" if vote.grant else "refuses"
+        who = f"{vote.name} ({vote.uid})".strip()
+        facts.append(("Vote", f"{_instant(vote.at)} {who} {said} ({vote.channel.value}): {vote.reason}"))
     if approval.decided_at:
         who = f"{approval.decided_by_name} ({approval.decided_by_uid})".strip()
         facts.append(("Decided", f"{_instant(approval.decided_at)} by {who}"))
         facts.append(("Reason", approval.decision_reason))
     return facts
+
+
+def _more_facts(approval: Approval) -> list[tuple[str, str]]:
+    """What only some rules ask for."""
+    facts = [("Reason given", approval.request_reason)] if approval.request_reason else []
+    facts += [("Limits", ", ".join(f"{name} {value}" for name, value in approval.limits))] if approval.limits else []
+    if approval.quorum > 1 or approval.each_of:
+        facts.append(("Granted by", progress(approval)))
+    if approval.escalation_groups:
+        after = _duration(approval.escalate_after_seconds)
+        facts.append(("Then also", f"{', '.join(approval.escalation_groups)} (after {after})"))
+    if approval.has_window:
+        window = f"{approval.uses} of {approval.window_uses} in {_duration(approval.window_seconds)}"
+        facts.append(("Uses", window))
+    if approval.emergency:
+        facts.append(("Emergency", f"reviewed by {approval.reviewed_by_uid}" if approval.reviewed_by_uid else "open"))
+    return facts
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
 def _plain(text: str) -> Text:
@@ -105,7 +166,7 @@ def _findings(approval: Approval) -> str:
 
 
 def _seconds_left(approval: Approval, now: float) -> float:
-    return max(approval.expires_at - now, 0.0) if TRANSITIONS[approval.state] else 0.0
+    return max(ends_at(approval) - now, 0.0) if TRANSITIONS[approval.state] else 0.0
 
 
 def _left(approval: Approval, now: float) -> str:

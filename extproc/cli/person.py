@@ -17,16 +17,22 @@ from extproc.edge.settings import Settings
 IDENTITY_SECONDS = 10.0
 """For the issuer's keys; a person waits."""
 
-_options: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
-    click.option("--reason", required=True, help="Why; kept in the audit log, with card data masked."),
+_Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+_reason: _Option = click.option("--reason", required=True, help="Why; kept in the audit log, with card data masked.")
+_token_options: tuple[_Option, ...] = (
     click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="Your token, in a file."),
     click.option("--token-stdin", is_flag=True, help="Read your token from standard input. [else env: EXTPROC_TOKEN]"),
 )
 
 
 def said_by_a_person(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of what a person answers for. A token is never an argument: every process sees arguments."""
-    for option in reversed(_options):
+    """The options of what a person answers for."""
+    return _reason(known_by_a_token(function))
+
+
+def known_by_a_token(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say who somebody is. A token is never an argument: every process sees arguments."""
+    for option in reversed(_token_options):
         function = option(function)
     return function
 
@@ -50,8 +56,13 @@ def read_token(token_file: Path | None, *, from_stdin: bool) -> UnverifiedToken:
 
 
 def verify_person(settings: Settings, token: UnverifiedToken) -> Principal:
-    """By the same issuers and rules as the service's. Raises `Malformed`, `Unverified` or `Unavailable`."""
-    return asyncio.run(_verify(settings, token))
+    """By the same issuers and rules as the service's, as records may name them.
+
+    Raises `Malformed`, `Unverified` or `Unavailable`.
+    """
+    from extproc.core.masking import typed  # noqa: PLC0415
+
+    return typed.recordable(asyncio.run(_verify(settings, token)))
 
 
 async def _verify(settings: Settings, token: UnverifiedToken) -> Principal:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from extproc.console import links, log_pages, login, oidc, pages, pages_front, published
 from extproc.console.access import LoginNeeded, RoleMissing, no_role, to_login
+from extproc.console.api import api_routes
 from extproc.console.csrf import ForgedForm, forged
 from extproc.console.forms import FormInvalid
 from extproc.console.headers import Guarded
@@ -42,7 +43,7 @@ ROUTES: tuple[BaseRoute, ...] = (
 def build_app(parts: Parts) -> ASGIApp:
     """The console over its parts."""
     app = Starlette(
-        routes=ROUTES,
+        routes=[*ROUTES, *api_routes(parts)],
         exception_handlers={
             Unavailable: _unavailable,
             TokenKeysUnfit: _unavailable,

@@ -21,6 +21,7 @@ from extproc.console.request_signer import RequestSigner
 from extproc.console.sealing import Sealing
 from extproc.console.token_keys import TokenKeys
 from extproc.core.record import Record
+from extproc.edge.authenticator import Authenticator
 from extproc.edge.settings_console import ConsoleSettings, SamlSettings
 
 LOCKED: Final = "too_many_failures"
@@ -50,6 +51,9 @@ class Parts:
     deployment: Deployment | None = None
     """What the pages about the log, the policy and the keys read; None where they have nothing to show."""
     login_failures: Failures = field(default_factory=Failures)
+    authenticator: Authenticator | None = None
+    """Of those who call the API, by the issuers of `identity`; None where nobody does."""
+    api_failures: Failures = field(default_factory=Failures)
     token_failures: Failures = field(default_factory=Failures)
     """Apart: a program that tries tokens locks nobody out of the login at the same address."""
     clock: Callable[[], float] = time.time

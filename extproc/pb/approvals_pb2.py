@@ -24,41 +24,41 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65xtproc/pb/approvals.proto\x12\x14\x65xtproc.approvals.v1\"\x94\x01\n\x0bListRequest\x12+\n\x06states\x18\x01 \x03(\x0e\x32\x1b.extproc.approvals.v1.State\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x15\n\rrequester_uid\x18\x03 \x01(\t\x12\x0c\n\x04mine\x18\x04 \x01(\x08\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"Z\n\x0cListResponse\x12\x31\n\tapprovals\x18\x01 \x03(\x0b\x32\x1e.extproc.approvals.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\nGetRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\"r\n\rDecideRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12.\n\x07verdict\x18\x02 \x01(\x0e\x32\x1d.extproc.approvals.v1.Verdict\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04seen\x18\x04 \x01(\t\"4\n\rRevokeRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x0e\n\x0cWatchRequest\"L\n\x06\x43hange\x12\x30\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1e.extproc.approvals.v1.Approval\x12\x10\n\x08revision\x18\x02 \x01(\x03\"m\n\x04Vote\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06groups\x18\x03 \x03(\t\x12\r\n\x05grant\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\n\n\x02\x61t\x18\x06 \x01(\x01\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\"&\n\x07\x46inding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"$\n\x05Limit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03\"\"\n\x04Turn\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xbb\x07\n\x08\x41pproval\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.extproc.approvals.v1.State\x12\x13\n\x0b\x65xchange_id\x18\x03 \x01(\t\x12\x15\n\rrequester_uid\x18\x04 \x01(\t\x12\x16\n\x0erequester_name\x18\x05 \x01(\t\x12\x18\n\x10requester_groups\x18\x06 \x03(\t\x12\x16\n\x0erequest_reason\x18\x07 \x01(\t\x12\x0c\n\x04rule\x18\x08 \x01(\t\x12\x11\n\trule_text\x18\t \x01(\t\x12\x15\n\rpolicy_digest\x18\n \x01(\t\x12\x16\n\x0erequest_digest\x18\x0b \x01(\t\x12\x12\n\nconnection\x18\x0c \x01(\t\x12\x11\n\toperation\x18\r \x01(\t\x12\r\n\x05model\x18\x0e \x01(\t\x12/\n\x08\x66indings\x18\x0f \x03(\x0b\x32\x1d.extproc.approvals.v1.Finding\x12+\n\x06limits\x18\x10 \x03(\x0b\x32\x1b.extproc.approvals.v1.Limit\x12\x17\n\x0f\x61pprover_groups\x18\x11 \x03(\t\x12\x19\n\x11\x65scalation_groups\x18\x12 \x03(\t\x12\x1e\n\x16\x65scalate_after_seconds\x18\x13 \x01(\x01\x12\x0e\n\x06quorum\x18\x14 \x01(\x05\x12\x0f\n\x07\x65\x61\x63h_of\x18\x15 \x03(\t\x12)\n\x05votes\x18\x16 \x03(\x0b\x32\x1a.extproc.approvals.v1.Vote\x12\x16\n\x0ewindow_seconds\x18\x17 \x01(\x01\x12\x13\n\x0bwindow_uses\x18\x18 \x01(\x05\x12\x0c\n\x04uses\x18\x19 \x01(\x05\x12\x11\n\temergency\x18\x1a \x01(\x08\x12\x12\n\ncreated_at\x18\x1b \x01(\x01\x12\x12\n\nexpires_at\x18\x1c \x01(\x01\x12\x15\n\rgranted_until\x18\x1d \x01(\x01\x12\x12\n\ndecided_at\x18\x1e \x01(\x01\x12\x16\n\x0e\x64\x65\x63ided_by_uid\x18\x1f \x01(\t\x12\x17\n\x0f\x64\x65\x63ided_by_name\x18  \x01(\t\x12\x17\n\x0f\x64\x65\x63ision_reason\x18! \x01(\t\x12\x17\n\x0freviewed_by_uid\x18\" \x01(\t\x12\x13\n\x0breviewed_at\x18# \x01(\x01\x12\x0e\n\x06tenant\x18$ \x01(\t\x12\x10\n\x08revision\x18% \x01(\x03\x12\x0c\n\x04seen\x18& \x01(\t\x12+\n\x07request\x18\' \x03(\x0b\x32\x1a.extproc.approvals.v1.Turn*x\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0b\n\x07GRANTED\x10\x02\x12\x0b\n\x07REFUSED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\x12\r\n\tWITHDRAWN\x10\x05\x12\x0b\n\x07REVOKED\x10\x06\x12\x08\n\x04USED\x10\x07*9\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\t\n\x05GRANT\x10\x01\x12\n\n\x06REFUSE\x10\x02\x32\x8e\x03\n\tApprovals\x12M\n\x04List\x12!.extproc.approvals.v1.ListRequest\x1a\".extproc.approvals.v1.ListResponse\x12G\n\x03Get\x12 .extproc.approvals.v1.GetRequest\x1a\x1e.extproc.approvals.v1.Approval\x12M\n\x06\x44\x65\x63ide\x12#.extproc.approvals.v1.DecideRequest\x1a\x1e.extproc.approvals.v1.Approval\x12M\n\x06Revoke\x12#.extproc.approvals.v1.RevokeRequest\x1a\x1e.extproc.approvals.v1.Approval\x12K\n\x05Watch\x12\".extproc.approvals.v1.WatchRequest\x1a\x1c.extproc.approvals.v1.Change0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65xtproc/pb/approvals.proto\x12\x14\x65xtproc.approvals.v1\"\x94\x01\n\x0bListRequest\x12+\n\x06states\x18\x01 \x03(\x0e\x32\x1b.extproc.approvals.v1.State\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x15\n\rrequester_uid\x18\x03 \x01(\t\x12\x0c\n\x04mine\x18\x04 \x01(\x08\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"Z\n\x0cListResponse\x12\x31\n\tapprovals\x18\x01 \x03(\x0b\x32\x1e.extproc.approvals.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\nGetRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x14\n\x0cwith_request\x18\x02 \x01(\x08\"r\n\rDecideRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12.\n\x07verdict\x18\x02 \x01(\x0e\x32\x1d.extproc.approvals.v1.Verdict\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04seen\x18\x04 \x01(\t\"4\n\rRevokeRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x0e\n\x0cWatchRequest\"L\n\x06\x43hange\x12\x30\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1e.extproc.approvals.v1.Approval\x12\x10\n\x08revision\x18\x02 \x01(\x03\"m\n\x04Vote\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06groups\x18\x03 \x03(\t\x12\r\n\x05grant\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\n\n\x02\x61t\x18\x06 \x01(\x01\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\"&\n\x07\x46inding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"$\n\x05Limit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03\"\"\n\x04Turn\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xbb\x07\n\x08\x41pproval\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.extproc.approvals.v1.State\x12\x13\n\x0b\x65xchange_id\x18\x03 \x01(\t\x12\x15\n\rrequester_uid\x18\x04 \x01(\t\x12\x16\n\x0erequester_name\x18\x05 \x01(\t\x12\x18\n\x10requester_groups\x18\x06 \x03(\t\x12\x16\n\x0erequest_reason\x18\x07 \x01(\t\x12\x0c\n\x04rule\x18\x08 \x01(\t\x12\x11\n\trule_text\x18\t \x01(\t\x12\x15\n\rpolicy_digest\x18\n \x01(\t\x12\x16\n\x0erequest_digest\x18\x0b \x01(\t\x12\x12\n\nconnection\x18\x0c \x01(\t\x12\x11\n\toperation\x18\r \x01(\t\x12\r\n\x05model\x18\x0e \x01(\t\x12/\n\x08\x66indings\x18\x0f \x03(\x0b\x32\x1d.extproc.approvals.v1.Finding\x12+\n\x06limits\x18\x10 \x03(\x0b\x32\x1b.extproc.approvals.v1.Limit\x12\x17\n\x0f\x61pprover_groups\x18\x11 \x03(\t\x12\x19\n\x11\x65scalation_groups\x18\x12 \x03(\t\x12\x1e\n\x16\x65scalate_after_seconds\x18\x13 \x01(\x01\x12\x0e\n\x06quorum\x18\x14 \x01(\x05\x12\x0f\n\x07\x65\x61\x63h_of\x18\x15 \x03(\t\x12)\n\x05votes\x18\x16 \x03(\x0b\x32\x1a.extproc.approvals.v1.Vote\x12\x16\n\x0ewindow_seconds\x18\x17 \x01(\x01\x12\x13\n\x0bwindow_uses\x18\x18 \x01(\x05\x12\x0c\n\x04uses\x18\x19 \x01(\x05\x12\x11\n\temergency\x18\x1a \x01(\x08\x12\x12\n\ncreated_at\x18\x1b \x01(\x01\x12\x12\n\nexpires_at\x18\x1c \x01(\x01\x12\x15\n\rgranted_until\x18\x1d \x01(\x01\x12\x12\n\ndecided_at\x18\x1e \x01(\x01\x12\x16\n\x0e\x64\x65\x63ided_by_uid\x18\x1f \x01(\t\x12\x17\n\x0f\x64\x65\x63ided_by_name\x18  \x01(\t\x12\x17\n\x0f\x64\x65\x63ision_reason\x18! \x01(\t\x12\x17\n\x0freviewed_by_uid\x18\" \x01(\t\x12\x13\n\x0breviewed_at\x18# \x01(\x01\x12\x0e\n\x06tenant\x18$ \x01(\t\x12\x10\n\x08revision\x18% \x01(\x03\x12\x0c\n\x04seen\x18& \x01(\t\x12+\n\x07request\x18\' \x03(\x0b\x32\x1a.extproc.approvals.v1.Turn*x\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0b\n\x07GRANTED\x10\x02\x12\x0b\n\x07REFUSED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\x12\r\n\tWITHDRAWN\x10\x05\x12\x0b\n\x07REVOKED\x10\x06\x12\x08\n\x04USED\x10\x07*9\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\t\n\x05GRANT\x10\x01\x12\n\n\x06REFUSE\x10\x02\x32\x8e\x03\n\tApprovals\x12M\n\x04List\x12!.extproc.approvals.v1.ListRequest\x1a\".extproc.approvals.v1.ListResponse\x12G\n\x03Get\x12 .extproc.approvals.v1.GetRequest\x1a\x1e.extproc.approvals.v1.Approval\x12M\n\x06\x44\x65\x63ide\x12#.extproc.approvals.v1.DecideRequest\x1a\x1e.extproc.approvals.v1.Approval\x12M\n\x06Revoke\x12#.extproc.approvals.v1.RevokeRequest\x1a\x1e.extproc.approvals.v1.Approval\x12K\n\x05Watch\x12\".extproc.approvals.v1.WatchRequest\x1a\x1c.extproc.approvals.v1.Change0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'extproc.pb.approvals_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATE']._serialized_start=1777
-  _globals['_STATE']._serialized_end=1897
-  _globals['_VERDICT']._serialized_start=1899
-  _globals['_VERDICT']._serialized_end=1956
+  _globals['_STATE']._serialized_start=1799
+  _globals['_STATE']._serialized_end=1919
+  _globals['_VERDICT']._serialized_start=1921
+  _globals['_VERDICT']._serialized_end=1978
   _globals['_LISTREQUEST']._serialized_start=53
   _globals['_LISTREQUEST']._serialized_end=201
   _globals['_LISTRESPONSE']._serialized_start=203
   _globals['_LISTRESPONSE']._serialized_end=293
   _globals['_GETREQUEST']._serialized_start=295
-  _globals['_GETREQUEST']._serialized_end=328
-  _globals['_DECIDEREQUEST']._serialized_start=330
-  _globals['_DECIDEREQUEST']._serialized_end=444
-  _globals['_REVOKEREQUEST']._serialized_start=446
-  _globals['_REVOKEREQUEST']._serialized_end=498
-  _globals['_WATCHREQUEST']._serialized_start=500
-  _globals['_WATCHREQUEST']._serialized_end=514
-  _globals['_CHANGE']._serialized_start=516
-  _globals['_CHANGE']._serialized_end=592
-  _globals['_VOTE']._serialized_start=594
-  _globals['_VOTE']._serialized_end=703
-  _globals['_FINDING']._serialized_start=705
-  _globals['_FINDING']._serialized_end=743
-  _globals['_LIMIT']._serialized_start=745
-  _globals['_LIMIT']._serialized_end=781
-  _globals['_TURN']._serialized_start=783
-  _globals['_TURN']._serialized_end=817
-  _globals['_APPROVAL']._serialized_start=820
-  _globals['_APPROVAL']._serialized_end=1775
-  _globals['_APPROVALS']._serialized_start=1959
-  _globals['_APPROVALS']._serialized_end=2357
+  _globals['_GETREQUEST']._serialized_end=350
+  _globals['_DECIDEREQUEST']._serialized_start=352
+  _globals['_DECIDEREQUEST']._serialized_end=466
+  _globals['_REVOKEREQUEST']._serialized_start=468
+  _globals['_REVOKEREQUEST']._serialized_end=520
+  _globals['_WATCHREQUEST']._serialized_start=522
+  _globals['_WATCHREQUEST']._serialized_end=536
+  _globals['_CHANGE']._serialized_start=538
+  _globals['_CHANGE']._serialized_end=614
+  _globals['_VOTE']._serialized_start=616
+  _globals['_VOTE']._serialized_end=725
+  _globals['_FINDING']._serialized_start=727
+  _globals['_FINDING']._serialized_end=765
+  _globals['_LIMIT']._serialized_start=767
+  _globals['_LIMIT']._serialized_end=803
+  _globals['_TURN']._serialized_start=805
+  _globals['_TURN']._serialized_end=839
+  _globals['_APPROVAL']._serialized_start=842
+  _globals['_APPROVAL']._serialized_end=1797
+  _globals['_APPROVALS']._serialized_start=1981
+  _globals['_APPROVALS']._serialized_end=2379
 # @@protoc_insertion_point(module_scope)

@@ -60,10 +60,12 @@ class ListResponse(_message.Message):
     def __init__(self, approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ("approval_id",)
+    __slots__ = ("approval_id", "with_request")
     APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    WITH_REQUEST_FIELD_NUMBER: _ClassVar[int]
     approval_id: str
-    def __init__(self, approval_id: _Optional[str] = ...) -> None: ...
+    with_request: bool
+    def __init__(self, approval_id: _Optional[str] = ..., with_request: _Optional[bool] = ...) -> None: ...
 
 class DecideRequest(_message.Message):
     __slots__ = ("approval_id", "verdict", "reason", "seen")

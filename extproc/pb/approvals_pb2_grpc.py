@@ -65,14 +65,14 @@ class ApprovalsServicer:
     """Missing associated documentation comment in .proto file."""
 
     def List(self, request, context):
-        """The newest first. For readers and approvers; without a role, one's own requests.
+        """The newest first: for whoever has a role in the console all, for others their own requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Get(self, request, context):
-        """One approval; for approvers with its masked request, once the reading is recorded.
+        """One approval; if an approver asks for it with its masked request, once the reading is recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

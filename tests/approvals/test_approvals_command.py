@@ -260,7 +260,8 @@ def test_wrong_usage(place: Place, held: str) -> None:
 def test_a_decision_that_cannot_be_recorded_is_not_carried_out(place: Place, held: str) -> None:
     (place.folder / "spool").write_text("in the way")
     result = place.run("grant", held, "--reason", "fine", token=place.token("approver", "approvers"))
-    assert (result.exit_code, result.stderr) == (2, "The decision cannot be recorded and is not carried out.\n")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("\nThe decision cannot be recorded and is not carried out.\n")
     assert place.state(held) is ApprovalState.PENDING
 
 
@@ -307,4 +308,98 @@ def test_the_installed_command_takes_the_token_on_standard_input(place: Place, h
         timeout=60,
         check=False,
     )
-    assert (result.returncode, result.stdout, result.stderr) == (0, "apr-held granted\n", "")
+    assert (result.returncode, result.stdout) == (0, "apr-held granted\n")
+    assert result.stderr.startswith("counts for ")
+
+
+def test_a_decision_counts_for_what_show_printed(place: Place, held: str) -> None:
+    token = place.token("approver", "approvers")
+    seen = json.loads(place.run("show", held, "--json").stdout)["seen"]
+    assert seen in place.run("show", held).stdout
+    other = place.run("grant", held, "--reason", "fine", "--seen", "0" * 64, token=token)
+    assert (other.exit_code, other.stderr) == (1, "The approval is not the one that was shown; look at it again.\n")
+    given = place.run("grant", held, "--reason", "fine", "--seen", seen, token=token)
+    assert (given.exit_code, given.stdout, given.stderr) == (0, "apr-held granted\n", "")
+
+
+def test_without_a_digest_it_is_said_what_a_decision_counts_for(place: Place, held: str) -> None:
+    seen = json.loads(place.run("show", held, "--json").stdout)["seen"]
+    given = place.run("grant", held, "--reason", "fine", token=place.token("approver", "approvers"))
+    said = "Analyst, bulk, chat small, findings: 2 pan, 1 security_code"
+    assert given.stderr == f"counts for {seen}: {said}\n"
+
+
+def test_a_quorum_is_counted_where_everybody_sees_it(place: Place, ask: Ask) -> None:
+    now = time.time()
+    place.store.open(replace(ask("apr-2", CHAT, now, now + 600), quorum=2, each_of=("approvers", "größe")))
+    first = place.run("grant", "apr-2", "--reason", "fine", token=place.token("approver", "approvers"))
+    assert (first.exit_code, first.stdout) == (0, "apr-2 pending (1 of 2, nobody of größe)\n")
+    assert "1 of 2" in place.run("list").stdout
+    shown = place.run("show", "apr-2").stdout
+    assert "1 of 2, nobody of größe" in shown
+    assert "Approver" in shown
+    again = place.run("grant", "apr-2", "--reason", "fine", token=place.token("approver", "approvers"))
+    assert (again.exit_code, again.stderr.splitlines()[-1]) == (
+        1,
+        "The decider has decided already; another person is needed.",
+    )
+    last = place.run("grant", "apr-2", "--reason", "fine", token=place.token("second", "größe"))
+    assert last.stdout == "apr-2 granted\n"
+
+
+def test_revoking_reviewing_and_withdrawing(place: Place, held: str, ask: Ask) -> None:
+    now, approver = time.time(), place.token("approver", "approvers")
+    assert place.run("grant", held, "--reason", "fine", token=approver).exit_code == 0
+    revoked = place.run("revoke", held, "--reason", "the wrong customer", token=approver)
+    assert (revoked.exit_code, revoked.stdout) == (0, "apr-held revoked\n")
+    assert place.run("revoke", held, "--reason", "again", token=approver).exit_code == 1
+    place.store.open(replace(ask("apr-now", CHAT, now, now + 600), emergency=True))
+    reviewed = place.run("review", "apr-now", "--reason", "a real outage", "--json", token=approver)
+    assert json.loads(reviewed.stdout)["reviewed_by_uid"] == f"{place.issuer}|approver"
+    place.store.open(replace(ask("apr-own", CHAT, now, now + 600), requester_uid=f"{place.issuer}|analyst"))
+    assert place.run("withdraw", "apr-own", token=approver).exit_code == 1
+    own = place.run("withdraw", "apr-own", token=place.token("analyst", "staff"))
+    assert (own.exit_code, own.stdout) == (0, "apr-own withdrawn\n")
+    recorded = place.recorded()
+    assert all(code.encode() in recorded for code in ("approval.revoke", "approval.review", "approval.withdraw"))
+
+
+def test_list_filters(place: Place, held: str, ask: Ask) -> None:
+    now = time.time()
+    place.store.open(replace(ask("apr-other", CHAT, now, now + 600), rule="names", requester_name="Somebody"))
+
+    def listed(*arguments: str, token: str = "") -> list[str]:
+        shown = place.run("list", "--json", *arguments, token=token)
+        return [one["approval_id"] for one in json.loads(shown.stdout)]
+
+    assert listed("--rule", "names") == ["apr-other"]
+    assert listed("--requester", "somebo") == ["apr-other"]
+    assert listed("--requester", f"{place.issuer}|analyst") == [held]
+    assert listed("--mine", token=place.token("approver", "approvers")) == ["apr-other", held]
+    assert listed("--mine", token=place.token("analyst", "approvers")) == ["apr-other"]
+    assert listed("--mine", token=place.token("nobody")) == []
+    assert place.run("list", "--mine").exit_code == 2
+
+
+def test_show_tells_what_the_person_asked_before(place: Place, held: str, ask: Ask) -> None:
+    earlier = replace(ask("apr-before"), requester_uid=f"{place.issuer}|analyst", rule="names")
+    place.store.open(earlier)
+    machine = json.loads(place.run("show", held, "--json").stdout)
+    assert machine["history"] == [
+        {"approval_id": "apr-before", "state": "expired", "rule": "names", "created_at": 1000.0}
+    ]
+    assert "Asked before" in place.run("show", held).stdout
+
+
+def test_a_program_does_not_decide(place: Place, held: str) -> None:
+    program = mint_token(
+        place.folder / "issuer",
+        subject="robot",
+        groups=("approvers",),
+        audience=AUDIENCE,
+        issuer=place.issuer,
+        extra={"gty": "client-credentials"},
+    )
+    result = place.run("grant", held, "--reason", "fine", token=program)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "Only people decide; this token is a program's.")
+    assert place.state(held) is ApprovalState.PENDING

@@ -23,6 +23,7 @@ from extproc.console.token_keys import TokenKeys
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import Record
 from extproc.edge.settings_console import ConsoleSettings, SamlAttributes, SamlSettings, TokenSettings
+from extproc.local.issuer import RunningIssuer, start_issuer
 from tests.console.idp import CONSOLE, NOW, SP, Keys, Spec, assertion, ec_keys, posted, response, sign, write_metadata
 
 
@@ -129,3 +130,11 @@ def make_world(folder: Path, settings: ConsoleSettings, idp_keys: Keys) -> Itera
 async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
     async with world.browser() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def dev_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunningIssuer]]:
+    """Issues tokens for those who call the API."""
+    folder = tmp_path_factory.mktemp("dev-issuer")
+    with start_issuer(folder) as running:
+        yield folder, running

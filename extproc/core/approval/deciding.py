@@ -31,9 +31,11 @@ def deciding_groups(approval: Approval, now: float) -> tuple[str, ...]:
 def may_decide(approval: Approval, decider: Principal, now: float) -> TransitionCode | None:
     """Why `decider` may not decide, whatever the state; None for somebody who may.
 
-    Four eyes: never the requester, also not with another account that has one of the requester's aliases; and only a
-    member of a deciding group.
+    Four eyes: never the requester, also not with another account that has one of the requester's aliases; only a
+    member of a deciding group; and never a program, whatever groups its token names.
     """
+    if decider.kind != "person":
+        return TransitionCode.NOT_A_PERSON
     if decider.may_be(approval.requester_uid) or set(decider.aliases) & set(approval.requester_aliases):
         return TransitionCode.OWN_REQUEST
     if not set(decider.groups) & set(deciding_groups(approval, now)):

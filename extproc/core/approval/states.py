@@ -46,6 +46,7 @@ class TransitionCode(StrEnum):
     NOT_EXPIRED = "not_expired"
     OWN_REQUEST = "own_request"
     NOT_AN_APPROVER = "not_an_approver"
+    NOT_A_PERSON = "not_a_person"
     ALREADY_VOTED = "already_voted"
     OTHER_VIEW = "other_view"
     REASON_EMPTY = "reason_empty"
@@ -66,6 +67,7 @@ SENTENCES: Mapping[TransitionCode, str] = {
     TransitionCode.NOT_EXPIRED: "The approval has not expired.",
     TransitionCode.OWN_REQUEST: "Nobody decides on their own request.",
     TransitionCode.NOT_AN_APPROVER: "The decider is in none of the groups that may decide.",
+    TransitionCode.NOT_A_PERSON: "Only people decide; this token is a program's.",
     TransitionCode.ALREADY_VOTED: "The decider has decided already; another person is needed.",
     TransitionCode.OTHER_VIEW: "The approval is not the one that was shown; look at it again.",
     TransitionCode.REASON_EMPTY: "A decision needs a reason.",

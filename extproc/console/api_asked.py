@@ -1,0 +1,91 @@
+"""What an API request says: its query, its body, each bounded and read strictly."""
+
+import asyncio
+import base64
+import binascii
+import math
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from extproc.console.api_problem import ProblemCode, Refused
+from extproc.core.approval import Approval
+from extproc.core.dialects.strict_json import parse_json
+from extproc.core.reasons import Malformed, Reason
+
+MAX_BODY_BYTES: Final = 32 * 1024
+"""A reason of the longest kind in escapes, and some."""
+BODY_SECONDS: Final = 10.0
+MAX_PARAMETER: Final = 500
+MAX_PARAMETERS: Final = 32
+_MAX_DEPTH: Final = 4
+
+T = TypeVar("T")
+
+
+async def read_body(request: Request, kind: type[T]) -> T:
+    """A JSON object of that shape. Raises `Refused`."""
+    data = await _read(request)
+    if request.headers.getlist("content-encoding"):
+        raise Refused(ProblemCode.BODY_NOT_JSON)
+    media = request.headers.getlist("content-type")
+    if data and [each.partition(";")[0].strip().lower() for each in media] != ["application/json"]:
+        raise Refused(ProblemCode.BODY_NOT_JSON)
+    try:
+        return msgspec.convert(parse_json(data or b"{}", _MAX_DEPTH, Reason.BODY_MALFORMED), kind)
+    except (Malformed, msgspec.ValidationError):
+        raise Refused(ProblemCode.BODY_INVALID) from None
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise Refused(ProblemCode.BODY_TOO_LARGE)
+    except (TimeoutError, ClientDisconnect):
+        raise Refused(ProblemCode.BODY_INVALID) from None
+    return bytes(body)
+
+
+def read_query(request: Request, kind: type[T]) -> T:
+    """The parameters by the fields of `kind`: each that takes several may be repeated, all others stand once.
+
+    Raises `Refused`.
+    """
+    pairs = request.query_params.multi_items()
+    said: dict[str, object] = {}
+    several = {field.name for field in msgspec.structs.fields(kind) if "tuple" in str(field.type)}  # type: ignore[arg-type]
+    if len(pairs) > MAX_PARAMETERS:
+        raise Refused(ProblemCode.PARAMETER_INVALID)
+    for name, value in pairs:
+        if len(value) > MAX_PARAMETER or not value.isprintable() or (name in said and name not in several):
+            raise Refused(ProblemCode.PARAMETER_INVALID)
+        said[name] = [*said.get(name, []), value] if name in several else value  # type: ignore[misc]
+    try:
+        return msgspec.convert(said, kind, strict=False)
+    except msgspec.ValidationError:
+        raise Refused(ProblemCode.PARAMETER_INVALID) from None
+
+
+def cursor_after(approval: Approval) -> str:
+    """Where the page behind `approval` begins."""
+    data = msgspec.json.encode((approval.created_at, approval.approval_id))
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> tuple[float, str] | None:
+    """What `cursor_after` gave; None for no cursor. Raises `Refused`."""
+    if not text:
+        return None
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        created_at, approval_id = msgspec.json.decode(data, type=tuple[float, str])
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise Refused(ProblemCode.PARAMETER_INVALID) from None
+    if not math.isfinite(created_at) or "\0" in approval_id:
+        raise Refused(ProblemCode.PARAMETER_INVALID)
+    return created_at, approval_id
