@@ -92,7 +92,7 @@ def test_the_command_encodes_an_assertion_with_any_base64(tmp_path: Path) -> Non
 
 
 def test_the_table_of_codes_is_the_code_s() -> None:
-    shown = re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE)
+    shown = re.findall(r"^\| `(\w+)` \| ([A-Z].+[.?]) \|$", README, re.MULTILINE)
     said = [*SENTENCES.items(), *OIDC_SENTENCES.items()]
     assert sorted(shown) == sorted((code.value, sentence) for code, sentence in said)
 
