@@ -9,12 +9,24 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from extproc.console import links, log_pages, login, oidc, pages, pages_front, published
+from extproc.console import (
+    links,
+    live_news,
+    log_pages,
+    login,
+    oidc,
+    pages,
+    pages_approval,
+    pages_approvals,
+    pages_front,
+    published,
+)
 from extproc.console.access import LoginNeeded, RoleMissing, no_role, to_login
 from extproc.console.api import api_routes
 from extproc.console.csrf import ForgedForm, forged
 from extproc.console.forms import FormInvalid
 from extproc.console.headers import Guarded
+from extproc.console.pace import TooMany
 from extproc.console.parts import NotConfigured, Parts
 from extproc.console.token import answer, token
 from extproc.console.token_keys import TokenKeysUnfit
@@ -27,6 +39,9 @@ ROUTES: tuple[BaseRoute, ...] = (
     *links.ROUTES,
     *log_pages.ROUTES,
     *oidc.ROUTES,
+    *pages_approvals.ROUTES,
+    *pages_approval.ROUTES,
+    *live_news.ROUTES,
     Route("/static/{name}", pages.static),
     Route("/saml/metadata", login.metadata),
     Route("/saml/login", login.login),
@@ -53,6 +68,7 @@ def build_app(parts: Parts) -> ASGIApp:
             FormInvalid: _unread,
             NotConfigured: _not_found,
             links.LinkRefused: links.refused,
+            TooMany: _too_many,
             HTTPException: _refused,
             Exception: _failed,
         },
@@ -73,6 +89,12 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 async def _unread(request: Request, _: Exception) -> Response:
     return pages.page(request, "Not understood", "The form could not be read, and nothing was done.", 400)
+
+
+async def _too_many(request: Request, error: Exception) -> Response:
+    wait = error.wait_seconds if isinstance(error, TooMany) else 60
+    sentence = "More was read in this session than a person reads. Go on in a minute."
+    return pages.page(request, "Too much at once", sentence, 429, {"retry-after": str(wait)})
 
 
 async def _not_found(request: Request, _: Exception) -> Response:

@@ -14,7 +14,9 @@ from extproc.approvals.store import ApprovalStore
 from extproc.console.client_address import Client, find_client
 from extproc.console.deployment import Deployment
 from extproc.console.failures import WINDOW_SECONDS, Failures
+from extproc.console.live import Live
 from extproc.console.oidc_provider import OidcProvider
+from extproc.console.pace import Pace
 from extproc.console.provider_file import ProviderFile
 from extproc.console.records import Act, ConsoleLog
 from extproc.console.request_signer import RequestSigner
@@ -50,6 +52,8 @@ class Parts:
     """None where nobody logs in by OpenID Connect."""
     deployment: Deployment | None = None
     """What the pages about the log, the policy and the keys read; None where they have nothing to show."""
+    live: Live = field(default_factory=Live)
+    pace: Pace = field(default_factory=Pace)
     login_failures: Failures = field(default_factory=Failures)
     authenticator: Authenticator | None = None
     """Of those who call the API, by the issuers of `identity`; None where nobody does."""

@@ -33,6 +33,7 @@ from extproc.console.connection import protocol_for
 from extproc.console.controls import Controls, checks_of
 from extproc.console.deployment import Deployment
 from extproc.console.key_tending import KeyTending
+from extproc.console.live import Live
 from extproc.console.metrics import ConsoleMetrics
 from extproc.console.oidc_provider import OidcProvider
 from extproc.console.parts import Parts
@@ -133,6 +134,14 @@ class SayingServer(uvicorn.Server):
     It serves no longer than what runs `beside` it: without its controls or its keys a console would look well.
     """
 
+    live: Live | None = None
+    """Streams that end before it does."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.live is not None:
+            self.live.close()  # else it would wait for streams that end by themselves never
+        await super().shutdown(sockets)
+
     whole = True
     """Nothing beside it has failed."""
 
@@ -180,10 +189,12 @@ async def _serve(
             limit_concurrency=MAX_REQUESTS,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=10,
-        )
+        ),
     )
+    server.live = parts.live
     controls = Controls(checks_of(parts), journal.append_record, metrics)
     works = [_tend(tending, journal), _watch(server, journal), controls.run(parts.clock), *others]
+    works.append(parts.live.run(parts.approvals))
     if parts.oidc is not None:
         works.append(parts.oidc.run())
     beside = [server.beside(each) for each in works]

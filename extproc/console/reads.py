@@ -5,6 +5,7 @@ from starlette.requests import Request
 
 from extproc.console.parts import act_of, parts_of
 from extproc.console.records import actor_of
+from extproc.console.session import SESSION_COOKIE
 from extproc.core.masking.typed import mask_argument
 from extproc.core.principal import Principal
 from extproc.core.record import EventCode, Resource
@@ -19,13 +20,21 @@ nothing would find, is not among those that are kept."""
 async def record_read(request: Request, person: Principal, operation: str, /, **asked: str | int) -> None:
     """Returns once it is durable that `person` reads: `operation` as the command of the same name records it.
 
-    What was asked for comes from a URL and is masked. Raises `Unavailable`, and then nothing may be shown.
+    What was asked for comes from a URL and is masked. Raises `Unavailable` and `TooMany`, and then
+    nothing may be shown.
     """
+    spend_read(request)
     said = {name: _kept(value) for name, value in asked.items() if value != ""}
     act = act_of(request, operation)
     record = act.done(EventCode.AUDIT_READ, actor_of(person, ""), 200, **said)
     resource = Resource(connection="audit-log", operation=operation, protocol=record.resource.protocol)
     await parts_of(request).log.store(replace(record, resource=resource))
+
+
+def spend_read(request: Request) -> None:
+    """One more page with content for this session. Raises `TooMany`."""
+    parts = parts_of(request)
+    parts.pace.spend(request.cookies.get(SESSION_COOKIE, ""), parts.clock())
 
 
 def _kept(value: str | int) -> str | int:

@@ -14,6 +14,9 @@ from extproc.core.principal import Principal
 SESSION_COOKIE: Final = "__Host-extproc-session"
 """`__Host-`: sent over TLS (or to this machine) only, to this host only, and no other host can set it."""
 
+LIVE_HEADER: Final = "x-extproc-live"
+"""With it our script loads a page anew that nobody asked for: that is no activity of a person."""
+
 
 async def begin_session(parts: Parts, person: Principal, ends_at: float, now: float) -> str:
     """The secret of a new session, once the store has it. Raises `Unavailable`."""
@@ -36,7 +39,8 @@ async def _find_person(request: Request) -> Principal | None:
     if not secret or len(secret) > 128:
         return None
     parts = parts_of(request)
-    data = await asyncio.to_thread(parts.sessions.find, secret, parts.clock())
+    look = parts.sessions.peek if LIVE_HEADER in request.headers else parts.sessions.find
+    data = await asyncio.to_thread(look, secret, parts.clock())
     try:
         return None if data is None else msgspec.json.decode(data, type=Principal)
     except msgspec.MsgspecError:  # begun by a version that knew other fields: log in again

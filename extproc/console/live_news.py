@@ -1,0 +1,31 @@
+"""The stream of news that a page of approvals listens to."""
+
+import asyncio
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from extproc.console.access import LoginNeeded
+from extproc.console.pages import page
+from extproc.console.parts import parts_of
+from extproc.console.session import SESSION_COOKIE
+
+_HEADERS: Final = {"x-accel-buffering": "no"}
+"""Proxies pass each event on."""
+
+
+async def approvals(request: Request) -> Response:
+    """The stream for a page. Raises `LoginNeeded`."""
+    parts = parts_of(request)
+    secret = request.cookies.get(SESSION_COOKIE, "")
+    if not secret or not await asyncio.to_thread(parts.sessions.peek, secret, parts.clock()):
+        raise LoginNeeded
+    if not parts.live.may_begin(secret):
+        return page(request, "Too many pages", "Close some of them: there is no room for more news.", 503)
+    stream = parts.live.stream(parts.sessions, secret, parts.clock)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
+
+
+ROUTES = (Route("/live/approvals", approvals),)
