@@ -1,24 +1,79 @@
 """The first page, and the pages around a session: logging in and logging out."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from extproc.approvals.store import ApprovalQuery
+from extproc.console.approval_view import standing_of, waits_for
+from extproc.console.controls import checks_of
 from extproc.console.csrf import read_own_form
 from extproc.console.pages import render
 from extproc.console.parts import act_of, parts_of
 from extproc.console.records import actor_of
+from extproc.console.roles import Role, roles_of
 from extproc.console.session import SESSION_COOKIE, forget_session, person_of_request
 from extproc.console.ways import login_ways, own_path
+from extproc.core.approval import Approval, ApprovalState
+from extproc.core.principal import Principal
 from extproc.core.record import EventCode
+
+ROWS: Final = 10
+"""Of a list on the first page."""
 
 
 async def front(request: Request) -> Response:
     """Who is logged in, or the way to log in. Raises `Unavailable`."""
-    await person_of_request(request)
-    return render(request, "front.html", title="Console", ways=login_ways(request, "/"))
+    person = await person_of_request(request)
+    waiting = await asyncio.to_thread(_waiting, request, person) if person else Waiting((), (), (), 0)
+    trouble = await asyncio.to_thread(_trouble, request) if person and waiting.sees_all else ()
+    return render(
+        request, "front.html", title="Console", ways=login_ways(request, "/"), waiting=waiting, trouble=trouble
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for the person, what they asked for, emergencies that they may review; how many are pending at all."""
+
+    decisions: Sequence[Approval]
+    own: Sequence[Approval]
+    reviews: Sequence[Approval]
+    pending: int
+    sees_all: bool = False
+
+
+def _waiting(request: Request, person: Principal) -> Waiting:
+    """Blocking. Raises `Unavailable`."""
+    parts = parts_of(request)
+    store, now, roles = parts.approvals, parts.clock(), roles_of(person, parts.settings.roles)
+    own = store.search(ApprovalQuery(requester_uid=person.uid, limit=ROWS), now)
+    if not roles:
+        return Waiting((), own, (), 0)
+    pending = store.count_by_state(now)[ApprovalState.PENDING]
+    if Role.APPROVER not in roles or not person.groups:
+        return Waiting((), own, (), pending, sees_all=True)
+    mine = ApprovalQuery(decider_groups=person.groups, decider_uid=person.uid, limit=ROWS)
+    decisions = store.search(replace(mine, states=(ApprovalState.PENDING,)), now)
+    reviews = store.search(replace(mine, unreviewed=True), now)
+    return Waiting(
+        [each for each in decisions if waits_for(each, person, roles, now)],
+        own,
+        [each for each in reviews if not standing_of(each, person, roles, now).no_review],
+        pending,
+        sees_all=True,
+    )
+
+
+def _trouble(request: Request) -> Sequence[str]:
+    """Blocking. What logins and decisions rest on and does not work, by the names of the controls."""
+    parts = parts_of(request)
+    return sorted(name for name, check in checks_of(parts).items() if check(parts.clock()))
 
 
 async def login(request: Request) -> Response:

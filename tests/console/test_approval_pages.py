@@ -216,3 +216,19 @@ def test_no_template_turns_escaping_off() -> None:
         assert not re.search(r"\|\s*safe|autoescape|<script(?! src=\"/static/)|\son\w+=|style=|javascript:", source), (
             name
         )
+
+
+async def test_the_first_page_says_what_waits_for_whom(world: World) -> None:
+    with_roles(world)
+    async with await session_of(world, ANNA) as browser:
+        assert "Nothing waits for you" in (await browser.get("/")).text
+        path = f"/approvals/{asked(world).approval_id}"
+        assert path in (await browser.get("/")).text
+        await vote(browser, path, "grant")
+        assert path not in (await browser.get("/")).text
+    async with await session_of(world, RITA) as browser:
+        page = (await browser.get("/")).text
+        assert path in page
+        assert "None of your groups has a role" in page
+    async with await session_of(world, NOBODY) as browser:
+        assert path not in (await browser.get("/")).text
