@@ -14,7 +14,7 @@
         if (fresh.textContent !== waiting.textContent) waiting.replaceWith(fresh);
       } else if (main) {
         document.getElementById("main").replaceWith(main);
-        document.dispatchEvent(new CustomEvent("fresh", { detail: main }));
+        if (typeof localTimes === "function") localTimes(main); // of console.js
         const announcer = document.getElementById("announcer");
         if (announcer) announcer.textContent = "The page shows what was found.";
         return;
