@@ -32,6 +32,7 @@ from extproc.console.approvals_due import ApprovalsDue
 from extproc.console.connection import protocol_for
 from extproc.console.controls import Controls, checks_of
 from extproc.console.deployment import Deployment
+from extproc.console.grpc_server import GrpcServer
 from extproc.console.key_tending import KeyTending
 from extproc.console.live import Live
 from extproc.console.metrics import ConsoleMetrics
@@ -43,6 +44,7 @@ from extproc.console.request_signer import RequestSigner
 from extproc.console.sealing import open_sealing
 from extproc.console.telling import open_dispatcher
 from extproc.console.token_keys import TokenKeys
+from extproc.edge.authenticator import Authenticator
 from extproc.edge.direct import DIRECT
 from extproc.edge.hardening import forbid_core_dumps
 from extproc.edge.settings import Settings
@@ -85,6 +87,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         settings.audit, audit_keys.for_records(), writer=WRITER, deliver=deliver_to(asyncio.get_running_loop())
     )
     client = httpx.AsyncClient(mounts=DIRECT)
+    authenticator = Authenticator(settings.issuers, client)
     parts = Parts(
         console,
         provider,
@@ -101,14 +104,18 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         signer=signer,
         oidc=_oidc(settings, console, client),
         deployment=Deployment.of(settings, audit_keys, database),
+        authenticator=authenticator,
     )
     try:
+        calls = _grpc(parts)
         with _shipping(settings.audit, audit_keys):
             follower = Follower(open_store(settings.audit), settings.audit.deployment, IndexWriter(database))
             beside = (
                 open_dispatcher(settings, parts, metrics).run(),
                 ApprovalsDue(parts.approvals, parts.log).run(parts),
                 follow(follower),
+                authenticator.run(),
+                *calls,
             )
             whole = await _serve(parts, journal, tending, metrics, beside)
             await asyncio.to_thread(journal.close)
@@ -118,6 +125,15 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         database.close()
         await asyncio.to_thread(metrics.stop)
     return 0 if whole and not journal.failed else 1
+
+
+def _grpc(parts: Parts) -> list[Coroutine[Any, Any, None]]:
+    """What serves programs, where they are served; its port is ours already. Raises `OSError`."""
+    if not parts.settings.grpc_port:
+        return []
+    server = GrpcServer(parts)
+    server.open()
+    return [server.run()]
 
 
 def _oidc(settings: Settings, console: ConsoleSettings, client: httpx.AsyncClient) -> OidcProvider | None:

@@ -35,6 +35,10 @@ def check_console(report: Report) -> None:
     metrics = report.sound((*_CONSOLE, "metrics_port"))
     if metrics is not None and metrics == (report.sound((*_CONSOLE, "port")) or DEFAULT_PORT):
         report.add((*_CONSOLE, "metrics_port"), "is the port of the console itself")
+    grpc = report.sound((*_CONSOLE, "grpc_port"))
+    others = (report.sound((*_CONSOLE, "port")) or DEFAULT_PORT, metrics)
+    if grpc and grpc in others:
+        report.add((*_CONSOLE, "grpc_port"), "is another port of the console")
     _check_seconds(report, (*_CONSOLE, "session"), 60, MAX_SESSION_SECONDS)
     _check_seconds(report, (*_CONSOLE, "idle"), 60, MAX_IDLE_SECONDS)
     _check_seconds(report, (*_CONSOLE, "saml", "clock_skew"), 0, MAX_SKEW_SECONDS)

@@ -153,6 +153,7 @@ def configure(folder: Path, provider: RealProvider) -> tuple[str, int, Path]:
             "url": url,
             "port": port,
             "metrics_port": metrics_port,
+            "grpc_port": free_port(),
             "tls": {"certificate": str(certificate), "key": str(key)},
             "keys": "console",
             "saml": {"metadata": "idp.xml", "attributes": {"name": "displayName", "groups": "groups"}},

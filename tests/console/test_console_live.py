@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 from click.testing import CliRunner
@@ -33,6 +34,8 @@ from extproc.core.trust import Masked
 from extproc.edge.authenticator import Authenticator
 from extproc.edge.settings_console import ConsoleSettings, KeyPair, SamlSettings
 from extproc.edge.settings_file import load_settings
+from extproc.pb import approvals_pb2 as pb
+from extproc.pb import approvals_pb2_grpc as pb_grpc
 from tests.approvals.receivers import Receiver
 from tests.console.conftest import token_of
 from tests.console.idp import Keys
@@ -252,3 +255,21 @@ def evidence(folder: Path) -> list[Any]:
     lines = [json.loads(line) for file in files if "/evidence/" in str(file) for line in file.read_text().splitlines()]
     own = [line for line in lines if "/console/" in line["chain"]["origin"]]
     return sorted(own, key=lambda line: (line["time"], line["chain"]["seq"]))
+
+
+def test_programs_are_served_by_the_same_process(console: RealConsole) -> None:
+    """The JSON API and the gRPC service, both over the console's own key pair; without a token nobody is."""
+    with console.client() as client:
+        assert client.get("/api/v1/openapi.json").json()["servers"] == [{"url": f"{console.url}/api/v1"}]
+        assert client.get("/api/v1/approvals").json()["code"] == "token_missing"
+    settings = load_settings(console.config).console
+    assert settings is not None
+    root = grpc.ssl_channel_credentials((console.folder / "server.crt").read_bytes())
+    with grpc.secure_channel(f"127.0.0.1:{settings.grpc_port}", root) as channel:
+        stub = pb_grpc.ApprovalsStub(channel)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.List(pb.ListRequest(), timeout=30)
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    with grpc.insecure_channel(f"127.0.0.1:{settings.grpc_port}") as plain, pytest.raises(grpc.RpcError) as unread:
+        pb_grpc.ApprovalsStub(plain).List(pb.ListRequest(), timeout=5)  # type: ignore[no-untyped-call]
+    assert unread.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
