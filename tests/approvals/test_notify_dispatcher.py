@@ -81,9 +81,7 @@ def happen(store: ApprovalStore, approval: Approval, event: Event, now: float = 
 
 
 def opened(store: ApprovalStore, ask: Ask, name: str, seconds: float = 3600.0) -> Approval:
-    approval = store.open(ask(name, created_at=START, expires_at=START + seconds))
-    happen(store, approval, Event.OPENED)
-    return approval
+    return store.open(ask(name, created_at=START, expires_at=START + seconds))
 
 
 def webhook(folder: Path, receiver: Receiver, name: str = "hook") -> Channel:
@@ -140,7 +138,6 @@ async def test_a_channel_tells_its_groups_and_its_events(sqlite_store: ApprovalS
     }
     request = replace(ask("apr-1", created_at=START, expires_at=START + 60), escalation_groups=("leads",))
     approval = sqlite_store.open(request)
-    happen(sqlite_store, approval, Event.OPENED)
     telling = dispatcher(sqlite_store, dict(told), clock)
     await telling.step()
     got = {each.name: [one.notification.event.value for one in sender.got] for each, sender in told.items()}

@@ -15,8 +15,6 @@ import pytest
 from click.testing import CliRunner
 from standardwebhooks.webhooks import Webhook
 
-from extproc.approvals.notify import outbox
-from extproc.approvals.notify.events import Event
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import open_store
 from extproc.audit.keys.keys import open_keys
@@ -166,9 +164,7 @@ def test_what_happens_to_an_approval_is_told_with_a_link_that_leads_to_it(consol
         "apr-1", "x-1", "https://idp.test|anna", "Anna", "bulk", "", "sha256:00", "00", "main", "chat", "small", (),
         ("approvers",), now, now + 600, Masked(b"{}"),
     )  # fmt: skip
-    approval = store.open(asked)
-    with store._database.transaction() as connection:
-        outbox.add(connection, approval, Event.OPENED, now)
+    store.open(asked)
     while not receiver.got:
         assert console.process.poll() is None, console.log()
         time.sleep(0.02)
