@@ -10,22 +10,24 @@ import pytest
 import uvicorn
 
 from extproc.console.app import build_app
+from extproc.console.jobs import Progress
 from extproc.console.session import SESSION_COOKIE
 from extproc.core.principal import Principal
 from extproc.core.record import EventCode, Outcome
+from extproc.edge.evidence_making import PackImpossible
 from extproc.edge.settings_console import ConsoleSettings, SamlSettings, TokenSettings
 from extproc.local.ports import free_port
 from tests.audit.conftest import make_record
 from tests.browser.chromium import PHONE, overflow, violations
 from tests.console.conftest import make_world
 from tests.console.idp import SP, ec_keys, write_metadata
-from tests.console.log_pages import make_log_world
+from tests.console.log_pages import LogWorld, make_log_world
 from tests.console.test_session_pages import BLOCKED, LONG, SAID, index, say
 
 
 @pytest.fixture(scope="module")
-def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
-    """Its address, and the headers of an auditor's session."""
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str], LogWorld]]:
+    """Its address, the headers of an auditor's session, and what it reads."""
     folder, keys = tmp_path_factory.mktemp("console"), ec_keys()
     url = f"http://127.0.0.1:{free_port()}"
     settings = ConsoleSettings(
@@ -47,7 +49,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dic
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    yield url, {"cookie": f"{SESSION_COOKIE}={secret}"}
+    yield url, {"cookie": f"{SESSION_COOKIE}={secret}"}, pages
     server.should_exit = True
     thread.join()
     pages.database.close()
@@ -72,7 +74,7 @@ def write(pages, folder: Path) -> None:
 
 
 def test_a_session_is_replayed_by_keyboard_and_mouse(visit, console) -> None:
-    url, headers = console
+    url, headers, _ = console
     visitor = visit(url, extra_http_headers=headers)
     visitor.open(f"/sessions/{SAID}")
     page = visitor.page
@@ -104,7 +106,7 @@ def test_a_session_is_replayed_by_keyboard_and_mouse(visit, console) -> None:
 
 
 def test_without_a_script_the_whole_text_is_there(visit, console) -> None:
-    url, headers = console
+    url, headers, _ = console
     visitor = visit(url, extra_http_headers=headers, java_script_enabled=False)
     visitor.open(f"/sessions/{SAID}")
     assert visitor.page.locator("#conversation").is_visible()
@@ -112,8 +114,26 @@ def test_without_a_script_the_whole_text_is_there(visit, console) -> None:
     assert not visitor.page.locator("#player").is_visible()
 
 
+def test_a_page_that_waits_for_a_job_shows_by_itself_what_came_of_it(visit, console) -> None:
+    url, headers, pages = console
+    gate, kind = threading.Event(), "evidence"
+
+    def work(_: Progress) -> None:
+        gate.wait(30)
+        raise PackImpossible("the keys cannot be read")
+
+    job = pages.deployment.jobs.begin(kind, "a month", "ada", work)
+    visitor = visit(url, extra_http_headers=headers)
+    visitor.open("/evidence")
+    assert visitor.page.get_by_text("A pack is being made").is_visible()
+    gate.set()
+    visitor.page.get_by_text("the keys cannot be read").wait_for()
+    assert job.over.wait(10)
+    pages.deployment.jobs.forget(kind)
+
+
 def test_each_page_fits_a_phone_and_axe_finds_nothing(visit, console) -> None:
-    url, headers = console
+    url, headers, _ = console
     visitor = visit(url, extra_http_headers=headers, viewport=PHONE, reduced_motion="reduce")
     paths = {
         "sessions": ("/sessions?range=all", "light"),

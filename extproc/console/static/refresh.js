@@ -1,22 +1,19 @@
 "use strict";
-// A part of a page that waits for a job looks again by itself; without this there is a link.
+// A page that waits for a job looks again by itself; without this there is a link. `load`, `dress` and `say` are of console.js.
 (() => {
   const again = async () => {
     const waiting = document.querySelector("[data-refresh]");
     if (!waiting) return;
     try {
-      const answer = await fetch(window.location.href, { credentials: "same-origin" });
-      if (!answer.ok || answer.redirected) return;
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const page = await load(window.location.href.split("#")[0]);
+      const fresh = page.querySelector("[data-refresh]");
       const main = page.getElementById("main");
-      if (page.querySelector("[data-refresh]")) {
-        const fresh = page.querySelector("[data-refresh]");
-        if (fresh.textContent !== waiting.textContent) waiting.replaceWith(fresh);
-      } else if (main) {
-        document.getElementById("main").replaceWith(main);
-        if (typeof localTimes === "function") localTimes(main); // of console.js
-        const announcer = document.getElementById("announcer");
-        if (announcer) announcer.textContent = "The page shows what was found.";
+      if (fresh) {
+        if (fresh.textContent !== waiting.textContent) waiting.replaceWith(document.adoptNode(fresh));
+      } else {
+        document.getElementById("main").replaceWith(document.adoptNode(main));
+        dress(main);
+        say("The page shows what was found.");
         return;
       }
     } catch { return; }
