@@ -1,5 +1,6 @@
 """Signed links: they lead to one approval after a login, serve one decision, and look at nothing for anybody else."""
 
+import re
 from dataclasses import replace
 
 import httpx
@@ -10,10 +11,13 @@ from extproc.approvals.notify.events import Event
 from extproc.console.links import LinkMaker, LinkRefused, find_link, through
 from extproc.console.sealing import Sealing
 from extproc.console.session import SESSION_COOKIE, begin_session
-from extproc.core.approval import Approval, ApprovalRequest, Channel, open_approval
+from extproc.core.approval import Approval, ApprovalRequest, Channel, open_approval, shown_digest
 from extproc.core.principal import Principal
 from extproc.core.trust import Masked
-from tests.console.conftest import World
+from tests.console.approving import asked as asked_of_staff
+from tests.console.approving import person as somebody
+from tests.console.approving import session_of, with_roles
+from tests.console.conftest import World, token_of
 from tests.console.idp import CONSOLE, NOW
 
 SECRETS = ("apr-1", "bulk", "Anna Analyst", "small")
@@ -142,3 +146,42 @@ def test_what_asks_for_no_decision_has_the_page_s_address(world: World) -> None:
         LinkMaker(world.parts.sealing, CONSOLE)(told(Event.EXPIRED), odd, "mail")
         == f"{CONSOLE}/approvals/a%2F..%2F%3Fb"
     )
+
+
+async def test_the_approval_s_page_brings_the_link_along_and_its_vote_says_so(world: World) -> None:
+    world = with_roles(world)
+    approval = asked_of_staff(world)
+    happened = Notification("ntf_1", approval.approval_id, Event.OPENED, "pending", NOW)
+    path = LinkMaker(world.parts.sealing, CONSOLE)(happened, approval, "slack").removeprefix(CONSOLE)
+    async with await session_of(world, somebody("paula", "approvers")) as browser:
+        shown = await browser.get(path, follow_redirects=True)
+        fields = dict(re.findall(r'name="(csrf|link|seen)" value="([^"]+)"', shown.text))
+        assert fields["link"] == token_in(path)
+        form = fields | {"verdict": "grant", "reason": "She may."}
+        decided = await browser.post(f"/approvals/{approval.approval_id}/decide", data=form)
+        assert decided.status_code == 303
+        (vote,) = found(world, approval).votes
+        assert (vote.channel, vote.name) == (Channel.LINK, "Paula")
+        assert (await browser.get(path)).status_code == 410
+        assert (await browser.post(f"/approvals/{approval.approval_id}/decide", data=form)).status_code == 410
+
+
+async def test_who_may_not_decide_uses_no_link_up(world: World) -> None:
+    world = with_roles(world)
+    approval = asked_of_staff(world)
+    happened = Notification("ntf_1", approval.approval_id, Event.OPENED, "pending", NOW)
+    token = token_in(LinkMaker(world.parts.sealing, CONSOLE)(happened, approval, "slack").removeprefix(CONSOLE))
+    form = {"link": token, "seen": shown_digest(approval), "verdict": "grant", "reason": "I may not."}
+    async with await session_of(world, somebody("rita", "approvers")) as requester:
+        form["csrf"] = token_of((await requester.get(f"/approvals/{approval.approval_id}")).text)
+        refused = await requester.post(f"/approvals/{approval.approval_id}/decide", data=form)
+    assert refused.status_code in {403, 409}
+    assert found(world, approval).votes == ()
+    async with through(world.parts, token, approval.approval_id) as channel:
+        assert channel is Channel.LINK
+
+
+def found(world: World, approval: Approval) -> Approval:
+    kept = world.parts.approvals.find(approval.approval_id, world.now[0])
+    assert kept is not None
+    return kept

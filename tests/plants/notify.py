@@ -240,6 +240,13 @@ PLANTS = (
         LINKS + "test_the_link_of_every_attempt_is_the_same_one_and_of_another_channel_another",
     ),
     Plant(
+        "links: the page forgets the link that led to it",
+        "console/templates/approval.html",
+        '<input type="hidden" name="link" value="{{ link }}">',
+        "",
+        LINKS + "test_the_approval_s_page_brings_the_link_along_and_its_vote_says_so",
+    ),
+    Plant(
         "links: a link opens for ever",
         "console/links.py",
         "msgspec.json.encode(link).decode(), link.expires_at)",
