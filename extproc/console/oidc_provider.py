@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlencode
 
 import httpx
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
@@ -106,6 +106,18 @@ class OidcProvider:
             **fresh,
         )
         return url
+
+    async def logout_url(self, to: str) -> str:
+        """Where the person ends the provider's session as well, and comes back `to` (OpenID Connect RP-Initiated Logout
+        1.0); empty where the provider offers no such page or is away. No token is kept for it: the provider asks."""
+        try:
+            metadata = await self.metadata()
+        except Unavailable:
+            return ""
+        if not metadata.end_session_url:
+            return ""
+        query = urlencode({"client_id": self.settings.client_id, "post_logout_redirect_uri": to})
+        return f"{metadata.end_session_url}{'&' if '?' in metadata.end_session_url else '?'}{query}"
 
     async def person(self, code: str, asked: PendingOidc, now: float) -> Principal:
         """Who the code stands for. Raises `OidcRefused`, and `Unavailable` where the provider cannot be asked."""

@@ -94,13 +94,21 @@ async def logout(request: Request) -> Response:
     if person is not None and await asyncio.to_thread(parts.sessions.end, secret):
         act = act_of(request, "console.logout")
         await parts.log.store(act.done(EventCode.AUTH_LOGOUT, actor_of(person, ""), 303))
-    response = RedirectResponse(parts.settings.url + "/", status_code=303)
+    response = RedirectResponse(parts.settings.url + "/logged-out", status_code=303)
     forget_session(response)
     return response
+
+
+async def logged_out(request: Request) -> Response:
+    """Our session is over; the way to end the provider's, which a form may not lead to (`form-action`)."""
+    parts = parts_of(request)
+    provider = await parts.oidc.logout_url(parts.settings.url + "/") if parts.oidc else ""
+    return render(request, "logged_out.html", title="Logged out", provider=provider, ways=login_ways(request, "/"))
 
 
 ROUTES = (
     Route("/", front),
     Route("/login", login),
+    Route("/logged-out", logged_out),
     Route("/logout", logout, methods=["POST"]),
 )

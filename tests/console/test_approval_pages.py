@@ -52,12 +52,13 @@ async def test_an_approver_reads_the_masked_request_and_grants_it(world: World) 
 
 
 async def test_what_a_person_may_not_do_is_said_instead_of_a_button(world: World) -> None:
-    path = f"/approvals/{asked(with_roles(world), quorum=2).approval_id}"
+    path = f"/approvals/{asked(with_roles(world), quorum=2, approver_groups=('approvers', 'risk')).approval_id}"
     said = {}
     for who in (
         READER,
         AUDITOR,
         person("rita", "approvers"),
+        person("dora", "risk", "staff"),
         person("other", "approvers", aliases=("rita@example.org",)),
     ):
         async with await session_of(world, who) as browser:
@@ -66,7 +67,8 @@ async def test_what_a_person_may_not_do_is_said_instead_of_a_button(world: World
             said[who.name] = page
             form = {"csrf": token_of(page), "seen": "x", "verdict": "grant", "reason": "r"}
             assert (await browser.post(f"{path}/decide", data=form)).status_code == 403
-    assert "You would need the group approvers." in said["Rosa"]
+    assert "You would need one of the groups approvers, risk." in said["Rosa"]
+    assert "You would need the role approver" in said["Dora"]
     assert "declined twice" not in said["Rosa"]
     assert "A customer waits" not in said["Rosa"]
     assert "declined twice" in said["Aldo"]

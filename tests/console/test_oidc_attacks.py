@@ -19,7 +19,7 @@ from extproc.console.oidc_provider import OidcProvider
 from extproc.console.pending import OIDC_COOKIE
 from extproc.core.issuer import ClaimPaths, Issuer
 from extproc.edge.settings_console import OidcSettings
-from tests.console.conftest import World
+from tests.console.conftest import World, token_of
 
 ISSUER = "https://login.example.org"
 KEY, STRANGER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -261,6 +261,18 @@ async def test_the_challenge_is_the_digest_of_what_only_we_know(attacked: Attack
     assert attacked.toy.asked["code_challenge"] == digest
     assert attacked.toy.asked["code_challenge_method"] == "S256"
     assert verifier not in str(attacked.toy.asked)
+
+
+async def test_after_logging_out_one_may_log_out_at_the_provider_as_well(attacked: Attacked) -> None:
+    attacked.toy.metadata = {"end_session_endpoint": f"{ISSUER}/end"}
+    await attacked.log_in()
+    token = token_of((await attacked.browser.get("/")).text)
+    out = await attacked.browser.post("/logout", data={"csrf": token})
+    assert out.headers["location"] == "https://console.example.org/logged-out"
+    page = (await attacked.browser.get("/logged-out")).text
+    query = "client_id=console&amp;post_logout_redirect_uri=https%3A%2F%2Fconsole.example.org%2F"
+    assert f'href="{ISSUER}/end?{query}"' in page
+    assert "Nobody is logged in" in (await attacked.browser.get("/")).text
 
 
 async def test_nobody_is_logged_in_whose_login_cannot_be_recorded(attacked: Attacked) -> None:

@@ -115,6 +115,13 @@ async def test_a_code_serves_once_and_a_changed_secret_is_read_anew(
         assert (await browser.get(answered)).status_code == 303
 
 
+async def test_the_provider_takes_our_way_to_its_own_logout(oidc_world: World, walk: Walk) -> None:
+    provider = oidc_world.parts.oidc
+    assert provider is not None
+    url = await provider.logout_url(f"{CONSOLE}/")
+    assert await asyncio.to_thread(walk.to_login, url) == url  # it asks, and complains of nothing
+
+
 async def test_after_an_idle_session_the_provider_asks_who_it_is(oidc_world: World, walk: Walk) -> None:
     async with oidc_world.browser() as browser:
         url = await begin(browser)
