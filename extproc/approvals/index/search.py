@@ -180,8 +180,9 @@ class SessionIndex:
 
 def _kept(query: SessionQuery) -> SessionQuery:
     """With its texts as they are kept, whatever somebody typed."""
-    texts = {field.name: getattr(query, field.name) for field in fields(query)}
-    return replace(query, **{name: clean(text) for name, text in texts.items() if isinstance(text, str)})
+    said: dict[str, Any] = {field.name: getattr(query, field.name) for field in fields(query)}
+    texts: dict[str, Any] = {name: clean(text) for name, text in said.items() if isinstance(text, str)}
+    return replace(query, **texts)
 
 
 # -- where to look -----------------------------------------------------------------------------------------------------
