@@ -57,7 +57,6 @@ from extproc.core.events import (
     TokenRejected,
     TokenVerified,
 )
-from extproc.core.forwarding import APPROVAL_HEADER
 from extproc.core.hold import ENDED, Hold
 from extproc.core.identity import Principal
 from extproc.core.incoming import Incoming
@@ -108,6 +107,12 @@ def _told(obliged: Obliged) -> dict[str, str | int | float | bool]:
     if obliged.further_findings:
         told["further_findings"] = " ".join(f"{kind}={n}" for kind, n in sorted(obliged.further_findings.items()))
     return told
+
+
+def _asked(hold: Hold) -> dict[str, str | int | float | bool]:
+    """What the record of an approval that is asked for says of it."""
+    told: dict[str, str | int | float | bool] = {"approval_id": hold.approval_id}
+    return told | {"reason": hold.reason} if hold.reason else told
 
 
 BEFORE_FORWARD = (
@@ -382,24 +387,24 @@ class Exchange:
     def _wait(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
         """Open an approval, or attach to the one whose id the client brought; wait on the open connection."""
         terms = judgement.decision.hold
-        if terms is None:
+        if terms is None or self._principal is None:
             return self._fail(Reason.INTERNAL, at)
-        self.phase = Phase.HELD
-        self._hold = hold = Hold(terms, self._incoming.headers.text(APPROVAL_HEADER), self.exchange_id)
+        hold = Hold(terms, self._incoming.headers, self._principal, self.exchange_id)
+        self.phase, self._hold = Phase.HELD, hold
         waiting = (
             AllowHold(terms.wait_seconds + self._snapshot.limits.hold_margin_seconds),
             SetDeadline(at + terms.wait_seconds),
         )
         if not hold.opened_here:
             return (*waiting, AttachApproval(hold.approval_id))
-        opened = self._storing.record(
-            EventCode.APPROVAL_OPEN, at, Outcome.HELD, detail={"approval_id": hold.approval_id}
-        )
-        return (*waiting, opened, OpenApproval(hold.request(judgement, self._ledger, at)))
+        code = EventCode.APPROVAL_EMERGENCY if hold.emergency else EventCode.APPROVAL_OPEN
+        opened = self._storing.record(code, at, Outcome.HELD, detail=_asked(hold))
+        asked = hold.request(judgement, self._ledger, self._snapshot.digest_key, at)
+        return (*waiting, opened, OpenApproval(asked))
 
     def _approval_seen(self, approval: Approval, at: float) -> tuple[Action, ...]:
         ledger, judgement, hold = self._ledger, self._judgement, self._hold
-        if judgement is None or hold is None or approval.approval_id != hold.approval_id:
+        if judgement is None or hold is None or not hold.adopts(approval):
             return self._fail(Reason.PROTOCOL, at)
         if not hold.binds(approval, judgement, ledger.actor.uid):
             return self._refuse(Reason.APPROVAL_MISMATCH, at)
@@ -410,23 +415,33 @@ class Exchange:
         match approval.state:
             case ApprovalState.PENDING:
                 return attached
+            case ApprovalState.USED if hold.opened_here and hold.emergency:
+                return (SetDeadline(None), *self._granted(approval, at))
             case ApprovalState.GRANTED:
-                ledger.phase("hold", self._since, at)
-                self._since = at
-                age_seconds = max(0.0, ledger.now_unix(at) - approval.created_at)
-                self._approval = ApprovalFacts(approval.state.value, 1, age_seconds)
-                asked = self._budgeting.ask_granted(ledger.now_unix(at))
-                if asked is None:
-                    return (*attached, SetDeadline(None), *self._claim(at))
-                self.phase = Phase.CHARGING
-                return (*attached, SetDeadline(None), asked)
+                return (*attached, SetDeadline(None), *self._granted(approval, at))
             case _:
                 return (*attached, *self._refuse(ENDED[approval.state], at))
+
+    def _granted(self, approval: Approval, at: float) -> tuple[Action, ...]:
+        """What is charged is charged, then the grant is used; an emergency is used already."""
+        ledger = self._ledger
+        ledger.phase("hold", self._since, at)
+        self._since = at
+        age_seconds = max(0.0, ledger.now_unix(at) - approval.created_at)
+        approvers = 0 if approval.emergency else max(1, len(approval.grants))
+        self._approval = ApprovalFacts(approval.state.value, approvers, age_seconds)
+        asked = self._budgeting.ask_granted(ledger.now_unix(at))
+        if asked is None:
+            return self._claim(at)
+        self.phase = Phase.CHARGING
+        return (asked,)
 
     def _claim(self, at: float) -> tuple[Action, ...]:
         if self._judgement is None or self._hold is None:
             return self._fail(Reason.INTERNAL, at)
         self.phase = Phase.CLAIMING
+        if self._hold.emergency:
+            return self._intend(at)
         return (ClaimGrant(self._hold.approval_id, self._judgement.request_digest),)
 
     def _wait_over(self, at: float) -> tuple[Action, ...]:

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     BODY_TYPE_UNSUPPORTED = "body_type_unsupported"
     BODY_NOT_INSPECTABLE = "body_not_inspectable"
     BODY_TOO_COSTLY = "body_too_costly"
+    APPROVAL_REASON_MISSING = "approval_reason_missing"
     APPROVAL_PENDING = "approval_pending"
     APPROVAL_REFUSED = "approval_refused"
     APPROVAL_EXPIRED = "approval_expired"
@@ -122,6 +123,9 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.BODY_TYPE_UNSUPPORTED: Refusal(415, "This content type cannot be inspected and is not accepted.", _REQUEST),
     Reason.BODY_NOT_INSPECTABLE: Refusal(400, "The request carries content that cannot be inspected.", _REQUEST),
     Reason.BODY_TOO_COSTLY: Refusal(413, "The request body holds too many numbers or values to inspect.", _REQUEST),
+    Reason.APPROVAL_REASON_MISSING: Refusal(
+        400, "This request needs a reason of at most 1000 characters, in the header x-extproc-reason.", _REQUEST
+    ),
     Reason.APPROVAL_PENDING: Refusal(202, "The request waits for an approval.", "approval_pending", 5),
     Reason.APPROVAL_REFUSED: Refusal(403, "The approval was refused.", _PERMISSION),
     Reason.APPROVAL_EXPIRED: Refusal(403, "The approval has expired.", _PERMISSION),

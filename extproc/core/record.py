@@ -25,6 +25,7 @@ class EventCode(StrEnum):
     REQUEST_REFUSE = "request.refuse"  # 10.2.1.4
     PROXY_REPLY = "proxy.reply"  # 10.2.1.4: Envoy answered itself; seen by us
     APPROVAL_OPEN = "approval.open"  # 10.2.1.2
+    APPROVAL_EMERGENCY = "approval.emergency"  # 10.2.1.2: somebody goes on at once, to be reviewed afterwards
     APPROVAL_ATTACH = "approval.attach"  # 10.2.1.2
     APPROVAL_WAIT_OVER = "approval.wait_over"  # 10.2.1.2: the client was given a ticket
     APPROVAL_WITHDRAW = "approval.withdraw"  # 10.2.1.2
@@ -59,7 +60,14 @@ class EventCode(StrEnum):
     LOG_ADOPT = "log.adopt"  # 10.2.1.6
 
 
-OPENS_EXCHANGE = frozenset({EventCode.INFERENCE_REQUEST, EventCode.APPROVAL_OPEN, EventCode.APPROVAL_ATTACH})
+OPENS_EXCHANGE = frozenset(
+    {
+        EventCode.INFERENCE_REQUEST,
+        EventCode.APPROVAL_OPEN,
+        EventCode.APPROVAL_EMERGENCY,
+        EventCode.APPROVAL_ATTACH,
+    }
+)
 """After one of these an exchange is under way; a journal that ends before one of `ENDS_EXCHANGE` was interrupted."""
 
 ENDS_EXCHANGE = frozenset(

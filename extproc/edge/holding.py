@@ -72,7 +72,9 @@ class Holding:
         finally:
             self._opening = False
         if self._withdraw_opened:
-            await self._withdraw(approval.approval_id)
+            # One that was there already, by an idempotency key or a window, is not this client's to end.
+            if approval.approval_id == action.request.approval_id:
+                await self._withdraw(approval.approval_id)
             return
         self._follow(approval)
 

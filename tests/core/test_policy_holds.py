@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from extproc.core.policy import Effect, HoldTerms, KeepAlive, authorize
+from extproc.core.policy import Effect, HoldTerms, authorize
 from extproc.core.policy_diff import differences
 from tests.core.policy_texts import ALLOW, HOLD, document, given, parsed, rule, said
 
@@ -15,7 +15,6 @@ WHOLE: dict[str, Any] = {
     "wait": "30s",
     "expire": "10m",
     "detach": True,
-    "keep_alive": "sse",
     "reason": "required",
     "window": {"for": "1h", "uses": 20},
     "escalate": {"after": "5m", "to": ["leads"]},
@@ -28,7 +27,6 @@ TERMS = HoldTerms(
     detach=True,
     quorum=3,
     each_of=("risk", "privacy"),
-    keep_alive=KeepAlive.SSE,
     reason_required=True,
     window_seconds=3600.0,
     window_uses=20,
@@ -84,9 +82,8 @@ INERT: dict[str, tuple[dict[str, Any], str, str]] = {
     "an escalation at once": ({"escalate": {"after": "0s", "to": ["b"]}}, "escalate.after", "longer than nothing"),
     "an escalation after the end": ({"escalate": {"after": "1h", "to": ["b"]}}, "escalate.after", "less than `expire`"),
     "an escalation to the same": ({"escalate": {"after": "1m", "to": ["a"]}}, "escalate.to", "would have no effect"),
-    "a wait of nothing kept alive": ({"wait": "0s", "keep_alive": "sse"}, "keep_alive", "would have no effect"),
     "no quorum": ({"quorum": 0}, "quorum", ""),
-    "an unknown way to keep alive": ({"keep_alive": "ping"}, "keep_alive", ""),
+    "what is reserved": ({"keep_alive": "sse"}, "keep_alive", ""),
     "a reason that may be given": ({"reason": "optional"}, "reason", ""),
     "a window without uses": ({"window": {"for": "1h"}}, "window.uses", "is missing"),
     "an emergency of nobody": ({"emergency": {"groups": []}}, "emergency.groups", "must not be empty"),

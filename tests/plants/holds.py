@@ -3,6 +3,7 @@
 from tests.plants.plant import Plant
 
 TERMS = "tests/core/test_policy_holds.py::"
+HELD = "tests/core/exchange/test_hold_terms.py::"
 CLAIMS = "tests/core/test_claims.py::"
 
 PLANTS = (
@@ -40,5 +41,33 @@ PLANTS = (
         "map(folded_uid, (*names, ",
         "map(str, (*names, ",
         CLAIMS + "test_other_names_of_a_person_are_folded_and_each_kept_once",
+    ),
+    Plant(
+        "whoever says so is an emergency",
+        "core/hold.py",
+        "            and not set(principal.groups).isdisjoint(terms.emergency_groups)\n",
+        "",
+        HELD + "test_who_is_not_of_the_groups_waits_like_everybody",
+    ),
+    Plant(
+        "a window serves any connection",
+        "core/hold.py",
+        "            return approval.connection == judgement.connection.name",
+        "            return True",
+        HELD + "test_a_window_serves_other_bodies_of_the_same_person_rule_policy_and_connection[change4-403]",
+    ),
+    Plant(
+        "an idempotency key is anybody's",
+        "core/hold.py",
+        "bound = (self._key, principal.uid, judgement.request_digest,",
+        "bound = (self._key, judgement.request_digest,",
+        HELD + "test_a_key_is_bound_to_person_and_body",
+    ),
+    Plant(
+        "why somebody asks is kept as it was written",
+        "core/hold.py",
+        "checked_reason(typed.mask_reason(text))",
+        "checked_reason(text)",
+        HELD + "test_an_approver_is_told_who_asks_why_and_for_how_much",
     ),
 )

@@ -258,6 +258,7 @@ LOG = (
             EventCode.ADMIN_POLICY_CHANGE,
             EventCode.APPROVAL_DECIDE,
             EventCode.APPROVAL_REVOKE,
+            EventCode.APPROVAL_EMERGENCY,
             EventCode.APPROVAL_REVIEW,
             EventCode.ADMIN_CREDENTIAL_CHANGE,
             EventCode.ADMIN_BUDGET_RESET,

@@ -15,8 +15,6 @@ def check_deciding(report: Report, path: Path, builder: Builder) -> None:
     _check_each_of(report, path, builder)
     _check_window(report, path)
     _check_escalation(report, path, builder)
-    if report.sound((*path, "keep_alive")) and _duration(report, (*path, "wait")) == 0:
-        report.add_key((*path, "keep_alive"), "would have no effect: nobody waits", "write a longer `wait`")
 
 
 def _check_each_of(report: Report, path: Path, builder: Builder) -> None:

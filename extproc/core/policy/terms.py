@@ -30,13 +30,6 @@ class Operation(StrEnum):
     UNKNOWN = "unknown"
 
 
-class KeepAlive(StrEnum):
-    """What a client sees while it waits."""
-
-    NOTHING = ""
-    SSE = "sse"
-
-
 @dataclass(frozen=True, slots=True)
 class HoldTerms:
     """How a hold waits: on the open connection for `wait_seconds`, in all until `expire_seconds` after its creation.
@@ -50,7 +43,6 @@ class HoldTerms:
     detach: bool
     quorum: int = 1
     each_of: tuple[str, ...] = ()
-    keep_alive: KeepAlive = KeepAlive.NOTHING
     reason_required: bool = False
     window_seconds: float = 0.0
     window_uses: int = 0

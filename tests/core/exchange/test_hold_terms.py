@@ -1,0 +1,171 @@
+"""How a request is held: why it is asked for, who goes on at once, and what a key or a window attaches to."""
+
+from dataclasses import replace
+
+import pytest
+
+from extproc.core import events as ev
+from extproc.core.actions import ClaimGrant, ForwardRequest, OpenApproval, Respond, StoreRecord
+from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, open_approval
+from extproc.core.headers import Headers
+from extproc.core.hold import Hold
+from extproc.core.identity import Principal
+from extproc.core.policy import HoldTerms
+from extproc.core.reasons import Malformed, Reason
+from tests.core.exchange.conftest import HOLD, PRINCIPAL, Play
+
+BULK = {"model": "m", "max_tokens": 4000, "messages": [{"role": "user", "content": "Hello"}]}
+ON_CALL = replace(PRINCIPAL, groups=("analysts", "on-call"), aliases=("anna@example.org",), tenant="north")
+WINDOW = replace(HOLD, window_seconds=3600.0, window_uses=5)
+EMERGENCY = replace(HOLD, emergency_groups=("on-call",))
+
+
+def play(monkeypatch: pytest.MonkeyPatch, terms: HoldTerms, person: Principal = PRINCIPAL, **headers: str) -> Play:
+    """A request that is held on `terms`."""
+    made = Play()
+    rules = tuple(replace(rule, hold=terms) if rule.hold else rule for rule in made.exchange._snapshot.policy.rules)
+    policy = replace(made.exchange._snapshot.policy, rules=rules)
+    made.exchange._snapshot = replace(made.exchange._snapshot, policy=policy)
+    made.request_headers(**headers)
+    made.verified(person)
+    made.body(BULK)
+    return made
+
+
+def asked(made: Play) -> ApprovalRequest:
+    (action,) = [action for action in made.actions if isinstance(action, OpenApproval)]
+    return action.request
+
+
+def codes(made: Play) -> list[str]:
+    return [entry.record.event_code.value for entry in made.stored if isinstance(entry, StoreRecord)]
+
+
+def seen(made: Play, approval: Approval) -> list[object]:
+    return list(made.feed(ev.ApprovalSeen(approval, made.tick())))
+
+
+def refused(made: Play) -> int:
+    (answer,) = [action for action in made.actions if isinstance(action, Respond)]
+    return answer.status
+
+
+def test_an_approver_is_told_who_asks_why_and_for_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = asked(play(monkeypatch, HOLD, ON_CALL, x_extproc_reason="report for 4111111111111111"))
+    assert request.request_reason.startswith("report for ")
+    assert "4111" not in request.request_reason
+    assert (request.requester_aliases, request.tenant) == (("anna@example.org",), "north")
+    assert dict(request.limits)["max_tokens"] == 4000
+
+
+@pytest.mark.parametrize("said", [{}, {"x_extproc_reason": "  "}, {"x_extproc_reason": "x" * 1001}])
+def test_a_rule_that_wants_a_reason_asks_nobody_without(monkeypatch: pytest.MonkeyPatch, said: dict[str, str]) -> None:
+    made = play(monkeypatch, replace(HOLD, reason_required=True), **said)
+    assert refused(made) == 400
+    assert not [action for action in made.actions if isinstance(action, OpenApproval)]
+
+
+def test_an_emergency_is_recorded_then_in_the_store_then_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_emergency="the plant is down")
+    assert codes(made) == ["approval.emergency"]
+    request = asked(made)
+    assert (request.emergency, request.request_reason) == (True, "the plant is down")
+    assert not [action for action in made.actions if isinstance(action, ForwardRequest)]
+    seen(made, open_approval(request))
+    assert codes(made) == ["approval.emergency", "approval.use", "inference.request"]
+    assert [action for action in made.actions if isinstance(action, ForwardRequest)]
+
+
+def test_an_emergency_that_the_store_does_not_keep_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_emergency="the plant is down")
+    made.feed(ev.ApprovalsFailed(made.tick()))
+    assert refused(made) == 503
+    assert not [action for action in made.actions if isinstance(action, ForwardRequest)]
+
+
+def test_who_is_not_of_the_groups_waits_like_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, EMERGENCY, PRINCIPAL, x_extproc_emergency="the plant is down")
+    assert codes(made) == ["approval.open"]
+    assert not asked(made).emergency
+
+
+def test_an_emergency_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused(play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_emergency=" ")) == 400
+
+
+def test_the_ticket_of_an_emergency_serves_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = asked(play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_emergency="the plant is down"))
+    again = play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_approval=first.approval_id)
+    seen(again, open_approval(first))
+    assert refused(again) == 403
+
+
+def other(request: ApprovalRequest, **more: object) -> Approval:
+    """An approval that was there before."""
+    return replace(open_approval(request), approval_id="apr-before", **more)  # type: ignore[arg-type]
+
+
+def test_the_same_key_with_the_same_body_attaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, HOLD, idempotency_key="k-1")
+    request = asked(made)
+    assert request.idempotency
+    assert "k-1" not in request.idempotency
+    seen(made, other(request, state=ApprovalState.GRANTED))
+    assert codes(made) == ["approval.open", "approval.attach"]
+    assert made.actions[-1] == ClaimGrant("apr-before", request.request_digest)
+
+
+def test_an_approval_of_another_key_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, HOLD, idempotency_key="k-1")
+    seen(made, other(asked(made), state=ApprovalState.GRANTED, idempotency="another"))
+    assert refused(made) == 500
+
+
+def test_a_key_is_bound_to_person_and_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = asked(play(monkeypatch, HOLD, idempotency_key="k-1")).idempotency
+    assert asked(play(monkeypatch, HOLD, idempotency_key="k-1")).idempotency == one
+    assert asked(play(monkeypatch, HOLD, idempotency_key="k-2")).idempotency != one
+    stranger = replace(PRINCIPAL, subject="other")
+    assert asked(play(monkeypatch, HOLD, stranger, idempotency_key="k-1")).idempotency != one
+    monkeypatch.setitem(BULK, "max_tokens", 4001)
+    assert asked(play(monkeypatch, HOLD, idempotency_key="k-1")).idempotency != one
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({}, 0),
+        ({"requester_uid": "https://issuer|other"}, 403),
+        ({"rule": "another"}, 403),
+        ({"policy_digest": "sha256:other"}, 403),
+        ({"connection": "another"}, 403),
+        ({"state": ApprovalState.PENDING}, 403),
+        ({"state": ApprovalState.REVOKED}, 403),
+    ],
+)
+def test_a_window_serves_other_bodies_of_the_same_person_rule_policy_and_connection(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, object], status: int
+) -> None:
+    made = play(monkeypatch, WINDOW)
+    request = asked(made)
+    fields = {"state": ApprovalState.GRANTED, "request_digest": "of another body"} | change
+    seen(made, other(request, **fields))
+    claims = [action for action in made.actions if isinstance(action, ClaimGrant)]
+    assert bool(claims) is (status == 0)
+    if status:
+        assert refused(made) == status
+
+
+def test_a_window_serves_nobody_once_the_rule_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = asked(play(monkeypatch, WINDOW))
+    made = play(monkeypatch, HOLD)
+    seen(made, other(request, state=ApprovalState.GRANTED, request_digest="of another body"))
+    assert refused(made) == 403
+
+
+def test_a_reason_is_read_as_utf_8() -> None:
+    headers = Headers((("x-extproc-reason", "Größe".encode()),))
+    assert Hold(HOLD, headers, PRINCIPAL, "ex-1").reason == "Größe"
+    with pytest.raises(Malformed) as refused_reason:
+        Hold(HOLD, Headers((("x-extproc-reason", b"a\x1bb"),)), PRINCIPAL, "ex-1")
+    assert refused_reason.value.reason is Reason.APPROVAL_REASON_MISSING
