@@ -1,6 +1,7 @@
 """How values become HTML: times, and text that somebody wrote who may wish the reader ill."""
 
 import datetime as dt
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,8 @@ _INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 """Letters and marks that show nothing."""
 _JOINERS: Final = frozenset("\u200c\u200d")
 """Between characters beyond ASCII they are part of Persian, of Indic scripts and of emoji; elsewhere they only hide."""
+_WORTH_A_LOOK: Final = re.compile(r"[^\n\t\x20-\x7e]")
+"""Few of most texts: the rest is copied as it is."""
 _HIDDEN_KINDS: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -33,7 +36,8 @@ def plain(text: object) -> Markup:
     """Text of anybody's as text: nothing of it is markup, and what would not be seen, or would reorder what is read,
     is shown by its number."""
     source, pieces, begin = str(text), [], 0
-    for at, character in enumerate(source):
+    for match in _WORTH_A_LOOK.finditer(source):
+        at, character = match.start(), match[0]
         if _is_hidden(source, at, character):
             pieces.append(escape(source[begin:at]))
             pieces.append(Markup('<span class="hidden-character">&lt;U+{:04X}&gt;</span>').format(ord(character)))
