@@ -198,7 +198,9 @@ class Facts:
             case EventCode.AUDIT_READ:
                 self.readers.add((record.actor.uid, record.resource.operation))
             case EventCode.APPROVAL_DECIDE if record.approval is not None and not detail.get("refused"):
-                self.decisions.add((record.actor.uid, record.approval.state))
+                state = record.approval.state
+                # One vote of several that the rule asks for: what it leads to is another person's record.
+                self.decisions.add((record.actor.uid, "voted" if state == "pending" else state))
             case EventCode.LOG_START:
                 if digest := detail.get("configuration_digest"):
                     self.configurations.add(str(digest))
