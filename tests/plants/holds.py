@@ -3,6 +3,7 @@
 from tests.plants.plant import Plant
 
 TERMS = "tests/core/test_policy_holds.py::"
+VOTES = "tests/core/test_approval_votes.py::"
 HELD = "tests/core/exchange/test_hold_terms.py::"
 CLAIMS = "tests/core/test_claims.py::"
 
@@ -69,5 +70,40 @@ PLANTS = (
         "checked_reason(typed.mask_reason(text))",
         "checked_reason(text)",
         HELD + "test_an_approver_is_told_who_asks_why_and_for_how_much",
+    ),
+    Plant(
+        "one person stands for several groups",
+        "core/approval/deciding.py",
+        "if group in vote.groups and number not in tried:",
+        "if group in vote.groups:\n                return True\n            if False:",
+        VOTES + "test_any_steps_in_any_order_of_times_come_to_what_the_model_says",
+    ),
+    Plant(
+        "a second account of the requester decides",
+        "core/approval/deciding.py",
+        " or set(decider.aliases) & set(approval.requester_aliases):",
+        ":",
+        VOTES + "test_a_second_account_is_the_same_person",
+    ),
+    Plant(
+        "a second account votes again",
+        "core/approval/deciding.py",
+        " or not set(vote.aliases).isdisjoint(decider.aliases)",
+        "",
+        VOTES + "test_a_second_account_is_the_same_person",
+    ),
+    Plant(
+        "a vote is for whatever there is",
+        "core/approval/deciding.py",
+        "    if seen != shown_digest(approval):",
+        "    if not seen:",
+        VOTES + "test_a_vote_is_for_what_was_shown",
+    ),
+    Plant(
+        "a window has no last use",
+        "core/approval/ending.py",
+        "    over = uses >= max(1, approval.window_uses)",
+        "    over = not approval.has_window",
+        VOTES + "test_a_window_ends_by_its_uses_by_its_time_and_by_who_takes_it_back",
     ),
 )
