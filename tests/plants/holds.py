@@ -76,7 +76,7 @@ PLANTS = (
         "core/approval/deciding.py",
         "if group in vote.groups and number not in tried:",
         "if group in vote.groups:\n                return True\n            if False:",
-        VOTES + "test_any_steps_in_any_order_of_times_come_to_what_the_model_says",
+        VOTES + "test_one_person_stands_for_one_group_and_for_the_one_that_is_missing",
     ),
     Plant(
         "a second account of the requester decides",
