@@ -28,8 +28,9 @@ from extproc.core.approval import Approval, ApprovalState
 _row, _vote = APPROVALS.c, APPROVAL_VOTES.c
 _SEARCHED = (
     *(_row.approval_id, _row.exchange_id, _row.requester_uid, _row.requester_name, _row.rule, _row.rule_text),
-    *(_row.connection, _row.model, _row.findings, _row.request_reason, _row.decision_reason, _row.decided_by_name),
+    *(_row.connection, _row.model, _row.findings, _row.decided_by_name),
 )
+_REASONS = (_row.request_reason, _row.decision_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class ApprovalQuery:
     tenant: str = ""
     text: str = ""
     """In what is said of it (not in the request), in any case of letters."""
+    in_reasons: bool = False
+    """`text` is looked for in what people wrote, too: else whoever may not read it would learn it by searching."""
     unreviewed: bool = False
     """An emergency that nobody has reviewed."""
     before: tuple[float, str] | None = None
@@ -91,7 +94,12 @@ def _conditions(query: ApprovalQuery, now: float, engine: str) -> Iterator[Colum
         voted = exists().where(_vote.approval_id == _row.approval_id, _vote.voter_uid == query.decider_uid)
         yield and_(_row.requester_uid != query.decider_uid, not_(voted))
     if query.text:
-        yield or_(*(column.icontains(query.text, autoescape=True) for column in _SEARCHED))
+        yield or_(
+            *(
+                column.icontains(query.text, autoescape=True)
+                for column in (*_SEARCHED, *(_REASONS if query.in_reasons else ()))
+            )
+        )
     if query.unreviewed:
         yield UNREVIEWED
     if query.before is not None:

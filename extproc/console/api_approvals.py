@@ -20,13 +20,14 @@ from extproc.console.api_shapes import (
     EmptyBody,
     ReasonBody,
     approval_shape,
+    facts_shape,
     is_own,
     own_approval_shape,
 )
 from extproc.console.callers import Caller, require
 from extproc.console.deciding import decided
 from extproc.console.parts import Parts, parts_of
-from extproc.console.roles import Role
+from extproc.console.roles import READS_TEXT, Role
 from extproc.core.approval import Approval, ApprovalState, Channel, TransitionCode
 from extproc.core.masking.typed import mask_reason
 
@@ -131,7 +132,10 @@ def asking(parts: Parts, caller: Caller, channel: Channel) -> Asking:
 
 def shape_for(caller: Caller, approval: Approval) -> ApprovalShape:
     """As much as the caller may see."""
-    return approval_shape(approval) if caller.roles else own_approval_shape(approval)
+    if not caller.roles:
+        return own_approval_shape(approval)
+    reads = is_own(approval, caller.person) or not READS_TEXT.isdisjoint(caller.roles)
+    return approval_shape(approval) if reads else facts_shape(approval)
 
 
 async def find_approvals(parts: Parts, caller: Caller, query: ApprovalQuery, *, mine: bool) -> list[Approval]:
@@ -146,6 +150,7 @@ async def find_approvals(parts: Parts, caller: Caller, query: ApprovalQuery, *, 
             return []
         waiting = (ApprovalState.PENDING,)
         query = replace(query, states=waiting, decider_groups=person.groups, decider_uid=person.uid)
+    query = replace(query, in_reasons=not caller.roles or not READS_TEXT.isdisjoint(caller.roles))
     return await asyncio.to_thread(parts.approvals.search, query, parts.clock())
 
 

@@ -66,7 +66,8 @@ class TurnShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApprovalShape(msgspec.Struct, frozen=True, kw_only=True):
-    """An approval. Who has no role sees their own, without who voted, who decided and what voters wrote."""
+    """An approval. Who has no role sees their own, without who voted, who decided and what voters wrote; readers and
+    programs see no reasons, which are empty for them."""
 
     approval_id: str
     state: ApprovalState
@@ -175,7 +176,7 @@ class SessionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def approval_shape(approval: Approval, turns: tuple[Turn, ...] | None = None) -> ApprovalShape:
-    """For somebody with a role."""
+    """For an approver or auditor."""
     return ApprovalShape(
         **{name: getattr(approval, name) for name in _SAME},
         findings=dict(approval.findings),
@@ -191,6 +192,13 @@ def own_approval_shape(approval: Approval) -> ApprovalShape:
     """For its requester: how it stands and why, but not who decided."""
     shape = approval_shape(approval)
     return msgspec.structs.replace(shape, votes=(), decided_by_uid="", decided_by_name="", reviewed_by_uid="")
+
+
+def facts_shape(approval: Approval) -> ApprovalShape:
+    """For readers: without what anybody wrote."""
+    shape = approval_shape(approval)
+    votes = tuple(msgspec.structs.replace(vote, reason="") for vote in shape.votes)
+    return msgspec.structs.replace(shape, request_reason="", decision_reason="", votes=votes)
 
 
 def is_own(approval: Approval, person: Principal) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from extproc.approvals.account import Stretch
 from extproc.approvals.conversation import Turn
 from extproc.console.filters import excerpt
-from extproc.console.roles import Role
+from extproc.console.roles import READS_TEXT, Role
 from extproc.core.approval import (
     TRANSITIONS,
     Approval,
@@ -78,7 +78,7 @@ def standing_of(approval: Approval, person: Principal, roles: Collection[Role], 
         no_revocation=refused if approval.state is ApprovalState.GRANTED else "It is not granted.",
         no_review=refused if approval.emergency and not approval.reviewed_by_uid else "There is nothing to review.",
         may_withdraw=person.uid == approval.requester_uid and ApprovalState.WITHDRAWN in TRANSITIONS[approval.state],
-        may_read=not {Role.APPROVER, Role.AUDITOR}.isdisjoint(roles),
+        may_read=not READS_TEXT.isdisjoint(roles),
     )
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from extproc.console.cookies import own_cookies
 from extproc.console.forms import read_form
 from extproc.console.pages import render
 from extproc.console.parts import parts_of
@@ -24,7 +25,7 @@ class ForgedForm(Exception):
 
 def csrf_token(request: Request) -> str:
     """Follows from the session's secret, which no page shows: whoever has not the one cannot make the other."""
-    secret = request.cookies.get(SESSION_COOKIE, "")
+    secret = own_cookies(request).get(SESSION_COOKIE, "")
     return hmac.new(secret.encode("utf-8", "surrogatepass"), _LABEL, hashlib.sha256).hexdigest()
 
 
@@ -43,7 +44,7 @@ async def read_own_form(request: Request) -> Mapping[str, str]:
         raise ForgedForm
     form = await read_form(request)
     given = form.get(FIELD, "").encode("utf-8", "surrogatepass")
-    if SESSION_COOKIE not in request.cookies or not hmac.compare_digest(given, csrf_token(request).encode()):  # 2
+    if SESSION_COOKIE not in own_cookies(request) or not hmac.compare_digest(given, csrf_token(request).encode()):  # 2
         raise ForgedForm
     return form
 

@@ -1,12 +1,13 @@
 """The list of approvals as its URL says it: what is looked for, and the URLs of what else could be."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
 from extproc.approvals.store import ApprovalQuery
+from extproc.console.roles import READS_TEXT, Role
 from extproc.core.approval import Approval, ApprovalState
 from extproc.core.principal import Principal
 
@@ -41,8 +42,8 @@ class Asked:
         return self.url(before=f"{last.created_at!r}.{last.approval_id}")
 
 
-def read_asked(words: Mapping[str, str], person: Principal) -> Asked:
-    """By what the words say; what is unknown among them asks for nothing."""
+def read_asked(words: Mapping[str, str], person: Principal, roles: Collection[Role]) -> Asked:
+    """By what the words say; what is unknown asks for nothing. Reasons are searched for whoever may read them."""
     said = {name: words.get(name, "").strip()[:MAX_WORD] for name in ("show", "state", "rule", "text", "before")}
     tab = said["show"] if said["show"] in TABS else "pending"
     states = (ApprovalState.PENDING,) if tab == "pending" else DECIDED if tab == "decided" else ()
@@ -57,6 +58,7 @@ def read_asked(words: Mapping[str, str], person: Principal) -> Asked:
         requester_uid=person.uid if tab == "mine" else "",
         rule=said["rule"],
         text=said["text"],
+        in_reasons=not READS_TEXT.isdisjoint(roles),
         before=(float(cursor[1]), cursor[2]) if cursor else None,
         limit=PAGE_ROWS + 1,
     )

@@ -8,6 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from extproc.console.access import LoginNeeded
+from extproc.console.cookies import own_cookies
 from extproc.console.pages import page
 from extproc.console.parts import parts_of
 from extproc.console.session import SESSION_COOKIE
@@ -19,7 +20,7 @@ _HEADERS: Final = {"x-accel-buffering": "no"}
 async def approvals(request: Request) -> Response:
     """The stream for a page. Raises `LoginNeeded`."""
     parts = parts_of(request)
-    secret = request.cookies.get(SESSION_COOKIE, "")
+    secret = own_cookies(request).get(SESSION_COOKIE, "")
     if not secret or not await asyncio.to_thread(parts.sessions.peek, secret, parts.clock()):
         raise LoginNeeded
     if not parts.live.may_begin(secret):

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from extproc.approvals.single_use import UsedAlready
 from extproc.console.began import PendingOidc
+from extproc.console.cookies import own_cookies
 from extproc.console.oidc_codes import OidcCode, OidcRefused
 from extproc.console.oidc_provider import OidcProvider
 from extproc.console.pages import page
@@ -43,7 +44,7 @@ async def login(request: Request) -> Response:
     """
     parts = parts_of(request)
     provider = provider_of(parts)
-    fresh = SESSION_COOKIE in request.cookies and await person_of_request(request) is None
+    fresh = SESSION_COOKIE in own_cookies(request) and await person_of_request(request) is None
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     to = own_path(request.query_params.get("to", "/"))
     asked = PendingOidc(state, nonce, verifier, to, parts.clock(), fresh)

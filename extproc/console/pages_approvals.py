@@ -19,7 +19,7 @@ async def approvals(request: Request) -> Response:
     """Those that the URL asks for, the newest first. Raises `LoginNeeded`, `RoleMissing`, `Unavailable`."""
     person = await require_role(request, Role.READER)
     parts, roles = parts_of(request), roles_of(person, parts_of(request).settings.roles)
-    now, asked = parts.clock(), read_asked(request.query_params, person)
+    now, asked = parts.clock(), read_asked(request.query_params, person, roles)
     found = await asyncio.to_thread(parts.approvals.search, asked.query, now)
     counts = await asyncio.to_thread(parts.approvals.count_by_state, now)
     page, more = found[:PAGE_ROWS], len(found) > PAGE_ROWS

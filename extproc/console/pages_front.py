@@ -12,6 +12,7 @@ from starlette.routing import Route
 from extproc.approvals.store import ApprovalQuery
 from extproc.console.approval_view import standing_of, waits_for
 from extproc.console.controls import checks_of
+from extproc.console.cookies import own_cookies
 from extproc.console.csrf import read_own_form
 from extproc.console.pages import render
 from extproc.console.parts import act_of, parts_of
@@ -90,7 +91,7 @@ async def logout(request: Request) -> Response:
     parts = parts_of(request)
     await read_own_form(request)
     person = await person_of_request(request)
-    secret = request.cookies.get(SESSION_COOKIE, "")
+    secret = own_cookies(request).get(SESSION_COOKIE, "")
     if person is not None and await asyncio.to_thread(parts.sessions.end, secret):
         act = act_of(request, "console.logout")
         await parts.log.store(act.done(EventCode.AUTH_LOGOUT, actor_of(person, ""), 303))

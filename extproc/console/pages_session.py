@@ -30,7 +30,7 @@ from extproc.console.downloads import download
 from extproc.console.pages import page, render
 from extproc.console.parts import deployment_of, parts_of
 from extproc.console.reads import record_read
-from extproc.console.roles import Role, roles_of
+from extproc.console.roles import READS_TEXT, Role, roles_of
 from extproc.console.session_view import (
     PART_CHARACTERS,
     TURNS,
@@ -65,7 +65,8 @@ async def session(request: Request) -> Response:
     if account is None:
         return _not_found(request, exchange_id)
     checks = await _read(check_exchange, deployment.source, exchange_id)
-    may_read = Role.AUDITOR in roles_of(person, parts_of(request).settings.roles)
+    roles = roles_of(person, parts_of(request).settings.roles)
+    may_read = Role.AUDITOR in roles
     content = await _content(request, person, exchange_id, view="conversation") if may_read else None
     phases, whole = view_phases(account.phases)
     return render(
@@ -81,6 +82,7 @@ async def session(request: Request) -> Response:
         checks=[(check, _CHECK_CSS[check.state]) for check in checks],
         approval=await _approval(request, account),
         may_read=may_read,
+        reads_reasons=not READS_TEXT.isdisjoint(roles),
         content=_view(request, exchange_id, content) if content else None,
     )
 

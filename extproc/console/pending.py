@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from extproc.console.began import Began, Pending, PendingOidc
+from extproc.console.cookies import own_cookies
 from extproc.console.parts import parts_of
 
 LOGIN_SECONDS: Final = 600
@@ -33,9 +34,9 @@ class Jar(Generic[P]):
 
     def pending_of(self, request: Request, now: float) -> tuple[P, ...]:
         """Those that live, the newest first."""
-        sealing, found = parts_of(request).sealing, []
+        sealing, cookies, found = parts_of(request).sealing, own_cookies(request), []
         for name in self._names(request):
-            opened = sealing.open(self.purpose, request.cookies[name], now)
+            opened = sealing.open(self.purpose, cookies.get(name, ""), now)
             if opened is not None:
                 found.append(msgspec.json.decode(opened, type=self.kind))
         return tuple(sorted(found, key=lambda each: each.since, reverse=True))

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 from starlette.requests import Request
 
+from extproc.console.cookies import own_cookies
 from extproc.console.parts import act_of, parts_of
 from extproc.console.records import actor_of
 from extproc.console.session import SESSION_COOKIE
@@ -34,7 +35,7 @@ async def record_read(request: Request, person: Principal, operation: str, /, **
 def spend_read(request: Request) -> None:
     """One more page with content for this session. Raises `TooMany`."""
     parts = parts_of(request)
-    parts.pace.spend(request.cookies.get(SESSION_COOKIE, ""), parts.clock())
+    parts.pace.spend(own_cookies(request).get(SESSION_COOKIE, ""), parts.clock())
 
 
 def _kept(value: str | int) -> str | int:

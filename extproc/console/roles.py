@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import Final
 
 from extproc.core.principal import Principal
 from extproc.edge.settings_console import RoleSettings
@@ -15,6 +16,9 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     ADMIN = "admin"
 
+
+READS_TEXT: Final = frozenset({Role.APPROVER, Role.AUDITOR})
+"""What people wrote of an approval, why they ask and why they decide, is for these, as its masked request is."""
 
 MAY: dict[Role, str] = {
     Role.READER: "lists of approvals and sessions without any text, the policy, health",

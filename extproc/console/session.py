@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from extproc.console.cookies import own_cookies
 from extproc.console.parts import Parts, parts_of
 from extproc.core.principal import Principal
 
@@ -35,7 +36,7 @@ async def person_of_request(request: Request) -> Principal | None:
 
 
 async def _find_person(request: Request) -> Principal | None:
-    secret = request.cookies.get(SESSION_COOKIE, "")
+    secret = own_cookies(request).get(SESSION_COOKIE, "")
     if not secret or len(secret) > 128:
         return None
     parts = parts_of(request)

@@ -41,7 +41,7 @@ PLANTS = (
     Plant(
         "console: a token that every session has",
         "console/csrf.py",
-        '    secret = request.cookies.get(SESSION_COOKIE, "")\n',
+        '    secret = own_cookies(request).get(SESSION_COOKIE, "")\n',
         '    secret = "x"\n',
         DECIDES,
     ),
