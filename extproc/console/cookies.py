@@ -6,17 +6,15 @@ from starlette.requests import Request
 
 
 def own_cookies(request: Request) -> Mapping[str, str]:
-    """Those that stand once. Another host of our domain can set none of them whose name begins with `__Host-`.
+    """By name; what stands twice and differs is empty. Another host of our domain can set none whose name begins with `__Host-`.
 
     Starlette takes blanks beyond ASCII off a name (NEL and NBSP are such in Latin-1), which browsers do not: by that a
     host beside ours gives somebody the session of somebody else. Of two under one name it takes the last.
     """
     found: dict[str, str] = {}
-    twice = set()
     for line in request.headers.getlist("cookie"):
         for each in line.split(";"):
             name, _, value = each.strip(" \t").partition("=")
-            if name in found:
-                twice.add(name)
-            found[name] = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
-    return {name: value for name, value in found.items() if name not in twice}
+            plain = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+            found[name] = plain if found.get(name, plain) == plain else ""
+    return found

@@ -17,8 +17,8 @@ PLANTS = (
     Plant(
         "console: the last of two cookies under one name",
         "console/cookies.py",
-        " if name not in twice}",
-        "}",
+        'plain if found.get(name, plain) == plain else ""',
+        "plain",
         COOKIE,
     ),
     Plant(
