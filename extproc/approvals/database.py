@@ -23,6 +23,8 @@ from extproc.core.reasons import Reason, Unavailable
 
 BUSY_MILLISECONDS = 2000
 """How long a statement waits for another process's lock. A held client can wait that long; a writer takes 1 ms."""
+POOL = 5
+"""Connections of a process: as many as a desk has threads."""
 MIGRATION_SECONDS = 10.0
 """How long a starting process waits for another one's migration."""
 _MIGRATION_LOCK = 0x65787470726F63
@@ -51,13 +53,38 @@ class Database:
         self._forget = forget
         self._one_writer = threading.Lock()
 
+    @property
+    def engine_name(self) -> str:
+        """The engine and its driver: `sqlite+pysqlite`, `postgresql+psycopg`."""
+        return f"{self._engine.dialect.name}+{self._engine.dialect.driver}"
+
+    @property
+    def driver_failure(self) -> type[Exception]:
+        """What the connection of `detach` raises."""
+        return self._engine.dialect.loaded_dbapi.Error
+
+    def detach(self) -> Any:
+        """A connection of the driver that is the caller's own, beside those of transactions. Raises `Unavailable`."""
+        with unavailable():
+            self.require()
+            connection = self._engine.raw_connection()
+            driver_connection = connection.driver_connection
+            connection.detach()
+            return driver_connection
+
+    def require(self) -> None:
+        """Raises `Unavailable` when the database went away.
+
+        An open connection goes on with a removed file, which nobody else would ever read.
+        """
+        if not self._is_still_there():
+            raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction, durable when the block ends. Raises `Unavailable`, also for values that cannot be stored."""
         with unavailable():
-            # An open connection goes on writing to a removed file, which nobody else would ever read.
-            if not self._is_still_there():
-                raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
+            self.require()
             with self._engine.begin() as connection:
                 yield connection
 
@@ -139,7 +166,7 @@ def _open_sqlite(url: URL, path: Path) -> Database:
         with migrator.begin() as connection:
             _migrate(connection)
     engine = create_engine(
-        url, pool_size=4, max_overflow=0, pool_timeout=BUSY_MILLISECONDS / 1000, hide_parameters=True
+        url, pool_size=POOL, max_overflow=0, pool_timeout=BUSY_MILLISECONDS / 1000, hide_parameters=True
     )
     event.listen(engine, "connect", _configure_sqlite)
     opened = path.stat()
@@ -159,7 +186,7 @@ def _truncate_log(engine: Engine) -> None:
 def _open_postgres(url: URL) -> Database:
     engine = create_engine(
         url,
-        pool_size=4,
+        pool_size=POOL,
         max_overflow=0,
         pool_timeout=BUSY_MILLISECONDS / 1000,
         pool_pre_ping=True,

@@ -1,23 +1,33 @@
-"""The approval store as one worker's event loop sees it: no call blocks the loop, and one poll serves all that wait."""
+"""The approval store as one worker's event loop sees it: no call blocks the loop, and what changed is read once for all
+that wait, when the store says so.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from extproc.approvals.late_store import LateStore
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore
-from extproc.core.approval import TRANSITIONS, Approval, ApprovalRequest, ApprovalState
+from extproc.approvals.wakes import Wakes
+from extproc.core.approval import TRANSITIONS, Approval, ApprovalRequest, ApprovalState, is_due
 from extproc.core.reasons import Reason, Unavailable
 
 CALL_SECONDS = 5.0
 """The longest a call waits for the store; its own deadlines are shorter, unless many calls queue behind a stuck one."""
 LOST_SECONDS = 5.0
 """How long the poller does without the store before those who wait are told. A restart of PostgreSQL takes 1 to 3 s."""
+LOOK_SECONDS = 5.0
+"""How often all that wait are looked at whatever the store says: no lost wake is lost for longer."""
+GATHER_SECONDS = 0.02
+"""Between two questions, so that of many changes at once not each is a question of its own."""
 THREADS = 4
-"""As many as the store has connections. Threads of our own: a stuck database must not stop others that use threads."""
+"""Threads of our own: a stuck database must not stop others that use threads."""
+MAX_CHANGES = 500
+"""Read at once."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,11 +36,10 @@ T = TypeVar("T")
 class _Watch:
     """One who waits. `state` is what they know."""
 
-    def __init__(self, approval_id: str, on_change: Callable[[Approval | None], None], since: float) -> None:
+    def __init__(self, approval_id: str, on_change: Callable[[Approval | None], None]) -> None:
         self.approval_id = approval_id
         self.on_change = on_change
         self.state = ApprovalState.PENDING
-        self.since = since
         self.over = False
 
 
@@ -47,14 +56,25 @@ class Desk:
         *,
         clock: Callable[[], float] = time.time,
         lost_seconds: float = LOST_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._store = store
         self._poll_seconds = settings.poll_seconds
         self._clock = clock
         self._lost_seconds = lost_seconds
-        self._watches: set[_Watch] = set()
+        self._look_seconds = look_seconds
+        self._watches: dict[str, set[_Watch]] = {}
+        self._known: dict[str, Approval] = {}
+        """Of those that are watched, what was read last."""
+        self._revision: int | None = None
+        """Of the last change that was read; None: all that wait must be looked at."""
+        self._looked_at = 0.0
+        self._failing_since: float | None = None
         self._watched = asyncio.Event()
+        self._wake = asyncio.Event()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="approvals")
+        # A wake must not queue behind the calls of others.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="approvals-reader")
 
     async def open(self, request: ApprovalRequest) -> Approval:
         """The request as a new, pending approval, durable."""
@@ -70,9 +90,11 @@ class Desk:
         None says that the store is lost: it did not answer for `lost_seconds`, or no longer knows the approval. After
         None, after a final state and after "unwatch" there are no more calls.
         """
-        watch = _Watch(approval_id, on_change, time.monotonic())
-        self._watches.add(watch)
+        watch = _Watch(approval_id, on_change)
+        self._watches.setdefault(approval_id, set()).add(watch)
+        self._known.pop(approval_id, None)
         self._watched.set()
+        self._wake.set()
         return lambda: self._end(watch)
 
     async def claim(self, approval_id: str, request_digest: str, requester_uid: str) -> bool:
@@ -84,27 +106,102 @@ class Desk:
         await self.call(self._store.withdraw, approval_id)
 
     async def run(self) -> None:
-        """Ask for all that wait, every `poll_seconds`, until cancelled. Asks nothing while nobody waits."""
+        """Tell all that wait what changes, until cancelled. Asks nothing while nobody waits.
+
+        It asks when the store says that something changed, every `poll_seconds` where the store cannot say so, and
+        looks at all of them every `look_seconds`.
+        """
+        wakes = Wakes(self._store.open_source, self._waker())
+        try:
+            while True:
+                if not self._watches:
+                    wakes.rest()
+                    self._revision = self._failing_since = None
+                    await self._watched.wait()
+                wakes.want()
+                self._wake.clear()
+                await self._ask()
+                await asyncio.sleep(GATHER_SECONDS)
+                await self._rest(wakes)
+        finally:
+            await asyncio.to_thread(wakes.close)
+
+    def _waker(self) -> Callable[[], None]:
+        """Sets the event from another thread; does nothing once the loop is closed."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._wake.set)
+
+        return wake
+
+    async def _rest(self, wakes: Wakes) -> None:
+        """Until there is reason to ask."""
         while True:
-            await self._watched.wait()
-            await self._ask()
-            await asyncio.sleep(self._poll_seconds)
+            look_seconds = self._looked_at + self._look_seconds - time.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(self._poll_seconds, look_seconds)):
+                    await self._wake.wait()
+                return
+            if look_seconds <= self._poll_seconds or not wakes.working or self._failing_since is not None:
+                return
+            if self._find_due(self._clock()):
+                return
+
+    def _find_due(self, now: float) -> list[str]:
+        return [approval_id for approval_id, approval in self._known.items() if is_due(approval, now)]
 
     async def _ask(self) -> None:
-        watches = tuple(self._watches)
-        ids = sorted({watch.approval_id for watch in watches})
+        now, asked_at = self._clock(), time.monotonic()
+        if asked_at >= self._looked_at + self._look_seconds:
+            self._revision = None
+        if self._revision is None:
+            self._looked_at = asked_at
+            looked = list(self._watches)
+        else:
+            looked = [*(self._watches.keys() - self._known.keys()), *self._find_due(now)]
         try:
-            found = await self.call(self._store.find_all, ids, self._clock())
+            found, self._revision = await _within(self._reader, lambda: self._read(looked, self._revision, now))
         except Unavailable:
-            lost_since = time.monotonic() - self._lost_seconds
-            for watch in watches:
-                if watch.since <= lost_since:
-                    self._tell(watch, None)
+            self._fail(asked_at)
             return
-        answered_at = time.monotonic()
-        for watch in watches:
-            watch.since = answered_at
-            approval = found.get(watch.approval_id)
+        self._failing_since = None
+        for approval_id in self._watches.keys() & {*looked, *found}:
+            self._see(approval_id, found.get(approval_id))
+
+    def _read(self, looked: Iterable[str], revision: int | None, now: float) -> tuple[dict[str, Approval], int]:
+        """What changed after the revision, those to look at as they are, and the revision that this is of, in a thread.
+
+        The revision is read before the approvals: what changes in between is read once more.
+        """
+        found: dict[str, Approval] = {}
+        if revision is None:
+            revision = self._store.revision()
+        else:
+            more = True
+            while more:
+                changed = self._store.changed_since(revision, MAX_CHANGES)
+                found |= {approval.approval_id: approval for approval in changed}
+                revision = changed[-1].revision if changed else revision
+                more = len(changed) == MAX_CHANGES
+        due = {approval_id for approval_id, approval in found.items() if is_due(approval, now)}
+        wanted = sorted({*looked} - found.keys() | due)
+        return (found | self._store.find_all(wanted, now) if wanted else found), revision
+
+    def _fail(self, asked_at: float) -> None:
+        """What was missed meanwhile, a full look finds."""
+        self._revision = None
+        if self._failing_since is None:
+            self._failing_since = asked_at
+        if time.monotonic() - self._failing_since >= self._lost_seconds:
+            for watch in [watch for watches in self._watches.values() for watch in watches]:
+                self._tell(watch, None)
+
+    def _see(self, approval_id: str, approval: Approval | None) -> None:
+        if approval is not None:
+            self._known[approval_id] = approval
+        for watch in tuple(self._watches[approval_id]):
             if approval is None or approval.state is not watch.state:
                 self._tell(watch, approval)
 
@@ -123,18 +220,25 @@ class Desk:
         self._forget(watch)
 
     def _forget(self, watch: _Watch) -> None:
-        self._watches.discard(watch)
+        watches = self._watches.get(watch.approval_id, set())
+        watches.discard(watch)
+        if not watches:
+            self._watches.pop(watch.approval_id, None)
+            self._known.pop(watch.approval_id, None)
         if not self._watches:
             self._watched.clear()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `function` returns, in one of the store's threads. Raises `Unavailable` after `CALL_SECONDS`."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
-        except TimeoutError:
-            raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
+        return await _within(self._threads, lambda: function(*args, **kwargs))
+
+
+async def _within(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(threads, function)
+    except TimeoutError:
+        raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
 
 def _call_back(watch: _Watch, approval: Approval | None) -> None:

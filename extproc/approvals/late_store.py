@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from extproc.approvals.store import ApprovalStore
+from extproc.approvals.wakes import Source
 from extproc.core.approval import Approval, ApprovalRequest
 
 
@@ -41,3 +42,6 @@ class LateStore:
 
     def changed_since(self, revision: int, limit: int) -> list[Approval]:
         return self.opened().changed_since(revision, limit)
+
+    def open_source(self, wanted: threading.Event) -> Source | None:
+        return self.opened().open_source(wanted)

@@ -3,6 +3,7 @@
 The rules are `extproc.core.approval`'s; `changes` says how they hold between processes.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -18,6 +19,7 @@ from extproc.approvals.rows import SHOWN
 from extproc.approvals.search import ApprovalQuery
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.tables import APPROVALS
+from extproc.approvals.wakes import Source, open_source
 from extproc.core.approval import (
     Approval,
     ApprovalRequest,
@@ -102,6 +104,10 @@ class ApprovalStore:
         """
         with self._database.transaction() as connection:
             return changes.changed_since(connection, revision, limit)
+
+    def open_source(self, wanted: threading.Event) -> Source | None:
+        """What hears of changes; an `OpenSource`."""
+        return open_source(self._database, wanted)
 
     def read_preview(self, approval_id: str) -> Masked | None:
         """The masked request, opened; None for an unknown id; `[shredded]` once it was erased.

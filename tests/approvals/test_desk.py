@@ -211,7 +211,7 @@ async def test_after_unwatch_not_even_what_is_under_way_is_told(
 ) -> None:
     desk, seen = make_desk(sqlite_store), Seen()
     unwatch = desk.watch("a-1", seen)
-    desk._tell(next(iter(desk._watches)), None)
+    desk._tell(next(iter(desk._watches["a-1"])), None)
     unwatch()
     await asyncio.sleep(0)
     assert seen.states == []
