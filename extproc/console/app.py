@@ -73,18 +73,25 @@ def build_app(parts: Parts) -> ASGIApp:
             Exception: _failed,
         },
     )
+    app.router.redirect_slashes = False  # it would send people to http:// where TLS ends before us
     app.state.parts = parts
     return Guarded(app, parts.settings.url)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     reason = error.reason.value if isinstance(error, Unavailable) else "token_keys"
-    _log.error("a request of the console could not be answered", extra={"path": request.url.path, "reason": reason})
+    _log.error("a request of the console could not be answered", extra={"route": _route(request), "reason": reason})
     later = {"retry-after": "5"}
     if request.url.path == "/token":
         return answer({"error": "temporarily_unavailable"}, 503, later)
     sentence = "This cannot be done now: what it needs, or its record, is unavailable. Try again later."
     return pages.page(request, "Not available", sentence, 503, later)
+
+
+def _route(request: Request) -> str:
+    """Which of ours, without what the path holds: a signed link is a secret, and people put anything there."""
+    route = request.scope.get("route")
+    return route.path if isinstance(route, Route) else "none"
 
 
 async def _unread(request: Request, _: Exception) -> Response:
@@ -93,7 +100,7 @@ async def _unread(request: Request, _: Exception) -> Response:
 
 async def _too_many(request: Request, error: Exception) -> Response:
     wait = error.wait_seconds if isinstance(error, TooMany) else 60
-    sentence = "More was read in this session than a person reads. Go on in a minute."
+    sentence = "More was asked for in this session than a person asks for. Go on in a minute."
     return pages.page(request, "Too much at once", sentence, 429, {"retry-after": str(wait)})
 
 
@@ -109,5 +116,5 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("a request of the console failed", extra={"path": request.url.path}, exc_info=error)
+    _log.error("a request of the console failed", extra={"route": _route(request)}, exc_info=error)
     return pages.page(request, "An error", "Something went wrong here.", 500)

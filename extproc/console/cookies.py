@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 
 def own_cookies(request: Request) -> Mapping[str, str]:
-    """By name; what stands twice and differs is empty. Another host of our domain can set none whose name begins with `__Host-`.
+    """By name; what stands twice and differs is empty. A name that begins with `__Host-` no other host can set.
 
     Starlette takes blanks beyond ASCII off a name (NEL and NBSP are such in Latin-1), which browsers do not: by that a
     host beside ours gives somebody the session of somebody else. Of two under one name it takes the last.

@@ -19,7 +19,7 @@ from extproc.console.filters import SHORT_CHARACTERS
 from extproc.console.links import page_of, through
 from extproc.console.pages import page, render
 from extproc.console.parts import act_of, parts_of
-from extproc.console.reads import spend_read
+from extproc.console.reads import spend_read, spend_step
 from extproc.console.roles import Role, roles_of
 from extproc.core.approval import Approval, Channel, TransitionCode, TransitionRefused, deciding_groups, shown_digest
 from extproc.core.masking.typed import mask_reason
@@ -57,7 +57,7 @@ async def decide(request: Request) -> Response:
         async with through(parts, form.get("link", ""), approval_id) as channel:
             await decided(parts, Decisions.decide, approval_id, _asking(request, person, channel), verdict)
     except TransitionRefused as refused:
-        return await _refused(request, person, refused, form.get("reason", ""))
+        return await _refused(request, person, refused, mask_reason(form.get("reason", "")))
     return _back(request, approval_id)
 
 
@@ -92,14 +92,15 @@ async def _step(request: Request, step: Any) -> Response:
     try:
         await decided(parts, step, approval_id, asking, mask_reason(form.get("reason", "")))
     except TransitionRefused as refused:
-        return await _refused(request, person, refused, form.get("reason", ""))
+        return await _refused(request, person, refused, mask_reason(form.get("reason", "")))
     return _back(request, approval_id)
 
 
 async def _posted(request: Request) -> tuple[Principal, Any]:
     """The token of the form first: it needs no store."""
-    form = await read_own_form(request)
-    return await require_person(request), form
+    form, person = await read_own_form(request), await require_person(request)
+    spend_step(request)
+    return person, form
 
 
 def _asking(request: Request, person: Principal, channel: Channel) -> Asking:
@@ -126,7 +127,7 @@ def _unknown(request: Request) -> Response:
 
 
 async def _refused(request: Request, person: Principal, refused: TransitionRefused, typed: str) -> Response:
-    """The page again, with why; what was typed is not lost. Nothing was done."""
+    """The page again, with why; what was typed is not lost, but for card numbers. Nothing was done."""
     found = None if refused.code is TransitionCode.UNKNOWN else await _find(request, person)
     if found is None:
         return _unknown(request)

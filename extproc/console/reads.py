@@ -38,5 +38,11 @@ def spend_read(request: Request) -> None:
     parts.pace.spend(own_cookies(request).get(SESSION_COOKIE, ""), parts.clock())
 
 
+def spend_step(request: Request) -> None:
+    """One more form of this session that ends in a record, also where it is refused. Raises `TooMany`."""
+    parts = parts_of(request)
+    parts.pace.spend(f"step {own_cookies(request).get(SESSION_COOKIE, '')}", parts.clock())
+
+
 def _kept(value: str | int) -> str | int:
     return mask_argument(value[:_MAX_MASKED])[:MAX_SAID] if isinstance(value, str) else value

@@ -7,12 +7,13 @@ import pytest
 
 from extproc.console.session import SESSION_COOKIE, begin_session
 from extproc.core.approval import shown_digest
+from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import ApprovalRef, EventCode
 from extproc.local.issuer import RunningIssuer
 from tests.audit.conftest import Acks, make_record
 from tests.console.approving import asked, person, session_of, with_roles
 from tests.console.callers import Calls, calling
-from tests.console.conftest import World
+from tests.console.conftest import World, token_of
 from tests.console.log_pages import make_log_world
 
 ANNA, READER = person("anna", "approvers"), person("rosa", "staff")
@@ -82,3 +83,48 @@ async def test_the_page_of_a_session_keeps_reasons_from_readers(world: World, tm
     pages.database.close()
     assert all("apr-9" in page for page in shown.values())
     assert [role for role, page in shown.items() if WHY in page] == ["approver", "auditor"]
+
+
+async def test_a_reason_that_is_shown_again_holds_no_card_number(world: World) -> None:
+    path = f"/approvals/{asked(with_roles(world)).approval_id}"
+    async with await session_of(world, ANNA) as browser:
+        form = {"csrf": token_of((await browser.get(path)).text), "verdict": "grant", "seen": "0" * 64}
+        again = await browser.post(f"{path}/decide", data={**form, "reason": "Card 4111111111111111 of Rita."})
+        assert again.status_code == 409
+        assert "Card [PAN] of Rita." in again.text
+        assert "4111111111111111" not in again.text
+
+
+async def test_a_session_takes_so_many_steps_a_minute(world: World) -> None:
+    """Each is a record, also a refused one: else anybody who can log in fills the spool."""
+    path = f"/approvals/{asked(with_roles(world)).approval_id}"
+    async with await session_of(world, person("nora", "sales")) as browser:
+        form = {"csrf": token_of((await browser.get("/")).text)}
+        answers = [(await browser.post(f"{path}/withdraw", data=form)).status_code for _ in range(62)]
+    assert answers == [403] * 60 + [429] * 2
+    assert len(world.log.records) == 60
+
+
+async def test_logs_hold_no_link_and_nothing_of_a_path(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    with_roles(world)
+    async with await session_of(world, ANNA) as browser:
+        sealed = world.parts.sealing.seal("link", "x", world.now[0] + 60)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(world.parts.sessions), "find", _away)
+            for path in (f"/a/{sealed}", "/approvals/4111111111111111"):
+                assert (await browser.get(path)).status_code == 503
+    said = [vars(each) for each in caplog.records if each.name == "extproc.console"]
+    assert [each["route"] for each in said] == ["/a/{token}", "/approvals/{approval_id}"]
+    assert sealed not in str(said)
+    assert "4111111111111111" not in str(said)
+
+
+def _away(*_: object) -> None:
+    raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
+
+
+async def test_no_redirect_to_another_scheme(world: World) -> None:
+    """Starlette mends a slash by a redirect to the scheme that it hears: plain HTTP behind what ends TLS."""
+    async with await session_of(with_roles(world), ANNA) as browser:
+        for path in ("/approvals/", "/static/console.css/", "//evil.example/", "/api/v1"):
+            assert (await browser.get(f"https://console.example.org{path}")).status_code == 404

@@ -49,4 +49,36 @@ PLANTS = (
         "reads_reasons=True",
         TESTS + "test_the_page_of_a_session_keeps_reasons_from_readers",
     ),
+    Plant(
+        "console: a refused reason is shown as it was typed",
+        "console/pages_approval.py",
+        "await decided(parts, Decisions.decide, approval_id, _asking(request, person, channel), verdict)\n"
+        "    except TransitionRefused as refused:\n"
+        '        return await _refused(request, person, refused, mask_reason(form.get("reason", "")))',
+        "await decided(parts, Decisions.decide, approval_id, _asking(request, person, channel), verdict)\n"
+        "    except TransitionRefused as refused:\n"
+        '        return await _refused(request, person, refused, form.get("reason", ""))',
+        TESTS + "test_a_reason_that_is_shown_again_holds_no_card_number",
+    ),
+    Plant(
+        "console: any number of steps in a session",
+        "console/pages_approval.py",
+        "    spend_step(request)\n",
+        "",
+        TESTS + "test_a_session_takes_so_many_steps_a_minute",
+    ),
+    Plant(
+        "console: the log has the path that failed",
+        "console/app.py",
+        'return route.path if isinstance(route, Route) else "none"',
+        "return request.url.path",
+        TESTS + "test_logs_hold_no_link_and_nothing_of_a_path",
+    ),
+    Plant(
+        "console: slashes are mended by redirects",
+        "console/app.py",
+        "app.router.redirect_slashes = False",
+        "app.router.redirect_slashes = True",
+        TESTS + "test_no_redirect_to_another_scheme",
+    ),
 )
