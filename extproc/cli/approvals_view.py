@@ -9,7 +9,7 @@ from rich.text import Text
 
 from extproc.approvals.conversation import Turn
 from extproc.cli.columns import align
-from extproc.core.approval import TRANSITIONS, Approval, ApprovalState, ends_at, shown_digest
+from extproc.core.approval import TRANSITIONS, Approval, ApprovalState, ends_at, missing_groups, shown_digest
 from extproc.core.printable import printable, printable_line
 
 _STYLES = {
@@ -70,10 +70,9 @@ def history_json(history: list[Approval]) -> list[dict[str, Any]]:
 
 
 def progress(approval: Approval) -> str:
-    """How many of those who are needed have granted, and for which groups nobody has."""
+    """How many of those who are needed have granted, and for which groups nobody of them stands."""
     said = f"{len(approval.grants)} of {approval.quorum}"
-    stood_for = {group for vote in approval.grants for group in vote.groups}
-    missing = [group for group in approval.each_of if group not in stood_for]
+    missing = missing_groups(approval)
     return f"{said}, nobody of {', '.join(missing)}" if missing else said
 
 
@@ -111,7 +110,7 @@ def _facts(approval: Approval, now: float) -> list[tuple[str, str]]:
     facts = [
         ("Approval", approval.approval_id),
         ("State", approval.state.value),
-        ("Requester", f"{approval.requester_name} ({approval.requester_uid})".strip()),
+        ("Requester", _person(approval.requester_name, approval.requester_uid)),
         ("Rule", f"{approval.rule}: {approval.rule_text}" if approval.rule_text else approval.rule),
         ("Asks for", f"{approval.operation} on {approval.connection}, model {approval.model or '-'}"),
         ("Findings", _findings(approval)),
@@ -125,10 +124,10 @@ def _facts(approval: Approval, now: float) -> list[tuple[str, str]]:
     ]
     for vote in approval.votes:
         said = "grants" if vote.grant else "refuses"
-        who = f"{vote.name} ({vote.uid})".strip()
+        who = _person(vote.name, vote.uid)
         facts.append(("Vote", f"{_instant(vote.at)} {who} {said} ({vote.channel.value}): {vote.reason}"))
     if approval.decided_at:
-        who = f"{approval.decided_by_name} ({approval.decided_by_uid})".strip()
+        who = _person(approval.decided_by_name, approval.decided_by_uid)
         facts.append(("Decided", f"{_instant(approval.decided_at)} by {who}"))
         facts.append(("Reason", approval.decision_reason))
     return facts
@@ -140,6 +139,8 @@ def _more_facts(approval: Approval) -> list[tuple[str, str]]:
     facts += [("Limits", ", ".join(f"{name} {value}" for name, value in approval.limits))] if approval.limits else []
     if approval.quorum > 1 or approval.each_of:
         facts.append(("Granted by", progress(approval)))
+    if approval.each_of:
+        facts.append(("One each of", ", ".join(approval.each_of)))
     if approval.escalation_groups:
         after = _duration(approval.escalate_after_seconds)
         facts.append(("Then also", f"{', '.join(approval.escalation_groups)} (after {after})"))
@@ -149,6 +150,11 @@ def _more_facts(approval: Approval) -> list[tuple[str, str]]:
     if approval.emergency:
         facts.append(("Emergency", f"reviewed by {approval.reviewed_by_uid}" if approval.reviewed_by_uid else "open"))
     return facts
+
+
+def _person(name: str, uid: str) -> str:
+    """Both where both are known: a name alone can be that of two people."""
+    return f"{name} ({uid})" if name else uid
 
 
 def _duration(seconds: float) -> str:

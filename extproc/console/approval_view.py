@@ -16,6 +16,7 @@ from extproc.core.approval import (
     TransitionCode,
     deciding_groups,
     may_decide,
+    missing_groups,
 )
 from extproc.core.masking.mask import label_of
 from extproc.core.principal import Principal, folded_uid
@@ -103,9 +104,9 @@ def waits_for(approval: Approval, person: Principal, roles: Collection[Role], no
 
 
 def group_progress(approval: Approval) -> tuple[GroupProgress, ...]:
-    """Those of `each_of`, and whether somebody of them has granted."""
-    granted = {group for vote in approval.grants for group in vote.groups}
-    return tuple(GroupProgress(group, group in granted) for group in approval.each_of)
+    """Those of `each_of`, and whether somebody who grants stands for them: one person does for one."""
+    missing = missing_groups(approval)
+    return tuple(GroupProgress(group, group not in missing) for group in approval.each_of)
 
 
 def shown_turns(turns: Sequence[Turn], findings: Sequence[tuple[str, int]], characters: int) -> tuple[ShownTurn, ...]:

@@ -111,7 +111,7 @@ def key_checks(deployment: Deployment, now: float) -> list[Check]:
     except (AuditRefused, OSError) as error:
         return [Check("Keys", State.FAILING, f"cannot be read ({error})", "Look at the folder of `audit.keys`.")]
     unwell = [view.check for view in views if view.check.state is not State.WELL]
-    return unwell or [Check("Keys", State.WELL, f"{len(views)} within their cryptoperiods")]
+    return unwell or [Check("Keys", State.WELL, f"{len(views)} keys, all within their cryptoperiods")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,6 +347,18 @@ def test_a_quorum_is_counted_where_everybody_sees_it(place: Place, ask: Ask) -> 
     assert last.stdout == "apr-2 granted\n"
 
 
+def test_one_person_of_two_groups_is_counted_for_one_of_them(place: Place, ask: Ask) -> None:
+    now = time.time()
+    both_needed = {"quorum": 2, "each_of": ("risk", "privacy"), "approver_groups": ("approvers", "risk", "privacy")}
+    place.store.open(replace(ask("apr-2", CHAT, now, now + 600), **both_needed))
+    both = place.run("grant", "apr-2", "--reason", "fine", token=place.token("both", "risk", "privacy"))
+    assert both.stdout == "apr-2 pending (1 of 2, nobody of privacy)\n"
+    other = place.run("grant", "apr-2", "--reason", "fine", token=place.token("other", "approvers"))
+    assert other.stdout == "apr-2 pending (2 of 2, nobody of privacy)\n"
+    last = place.run("grant", "apr-2", "--reason", "fine", token=place.token("risk", "risk"))
+    assert last.stdout == "apr-2 granted\n"
+
+
 def test_revoking_reviewing_and_withdrawing(place: Place, held: str, ask: Ask) -> None:
     now, approver = time.time(), place.token("approver", "approvers")
     assert place.run("grant", held, "--reason", "fine", token=approver).exit_code == 0

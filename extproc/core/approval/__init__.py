@@ -11,6 +11,7 @@ from extproc.core.approval.deciding import (
     deciding_groups,
     is_met,
     may_decide,
+    missing_groups,
     review,
     revoke,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "is_due",
     "is_met",
     "may_decide",
+    "missing_groups",
     "open_approval",
     "review",
     "revoke",

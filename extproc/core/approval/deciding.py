@@ -114,11 +114,15 @@ def is_met(approval: Approval) -> bool:
 
     One person stands for one group, however many they are in: there must be a matching of `each_of` into the people.
     """
-    grants = approval.grants
-    return len(grants) >= max(1, approval.quorum) and _all_stood_for(approval.each_of, grants)
+    return len(approval.grants) >= max(1, approval.quorum) and not missing_groups(approval)
 
 
-def _all_stood_for(groups: Sequence[str], grants: Sequence[Vote]) -> bool:
+def missing_groups(approval: Approval) -> tuple[str, ...]:
+    """Of `each_of` those that none of the people who grant stands for, when they stand for as many as they can."""
+    return tuple(_not_stood_for(approval.each_of, approval.grants))
+
+
+def _not_stood_for(groups: Sequence[str], grants: Sequence[Vote]) -> list[str]:
     """Augmenting paths (Kuhn): at most groups x people x groups steps, and both are few."""
     standing: dict[int, str] = {}
 
@@ -131,7 +135,7 @@ def _all_stood_for(groups: Sequence[str], grants: Sequence[Vote]) -> bool:
                     return True
         return False
 
-    return all(find_somebody(group, set()) for group in dict.fromkeys(groups))
+    return [group for group in dict.fromkeys(groups) if not find_somebody(group, set())]
 
 
 def _same_person(vote: Vote, decider: Principal) -> bool:
