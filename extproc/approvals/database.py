@@ -58,19 +58,23 @@ class Database:
         """The engine and its driver: `sqlite+pysqlite`, `postgresql+psycopg`."""
         return f"{self._engine.dialect.name}+{self._engine.dialect.driver}"
 
-    @property
-    def driver_failure(self) -> type[Exception]:
-        """What the connection of `detach` raises."""
-        return self._engine.dialect.loaded_dbapi.Error
-
     def detach(self) -> Any:
         """A connection of the driver that is the caller's own, beside those of transactions. Raises `Unavailable`."""
-        with unavailable():
+        with self.driving():
             self.require()
             connection = self._engine.raw_connection()
             driver_connection = connection.driver_connection
             connection.detach()
             return driver_connection
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        """Turn what the connection of `detach` raises into `Unavailable`."""
+        try:
+            with unavailable():
+                yield
+        except self._engine.dialect.loaded_dbapi.Error:
+            raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
     def require(self) -> None:
         """Raises `Unavailable` when the database went away.

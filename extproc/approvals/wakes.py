@@ -6,13 +6,12 @@ What differs between the two engines stands here. A wake may be one too many, an
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from extproc.approvals.changes import CHANNEL
 from extproc.approvals.database import Database
-from extproc.core.reasons import Reason, Unavailable
+from extproc.core.reasons import Unavailable
 
 SQLITE_SECONDS = 0.02
 """How often SQLite's version is read, a few microseconds each; only while somebody waits."""
@@ -54,10 +53,10 @@ class _Told:
     """PostgreSQL tells on a channel. It is read also while nobody waits: the server would have to keep it else."""
 
     def __init__(self, database: Database) -> None:
-        self._failures = database.driver_failure
+        self._database = database
         self._connection = database.detach()
         try:
-            with self._failing():
+            with self._database.driving():
                 self._connection.autocommit = True
                 self._connection.execute(f"LISTEN {CHANNEL}")
         except Unavailable:
@@ -65,18 +64,11 @@ class _Told:
             raise
 
     def wait(self) -> bool:
-        with self._failing():
+        with self._database.driving():
             return bool(list(self._connection.notifies(timeout=LISTEN_SECONDS, stop_after=1)))
 
     def close(self) -> None:
         self._connection.close()
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except (self._failures, OSError):
-            raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
 
 class _Shown:
@@ -104,10 +96,8 @@ class _Shown:
     def _read(self) -> Any:
         # A removed file still answers, and would for ever with the same.
         self._database.require()
-        try:
+        with self._database.driving():
             return self._connection.execute("PRAGMA data_version").fetchone()
-        except self._database.driver_failure:
-            raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
 
 class Wakes:

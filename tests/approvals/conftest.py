@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -28,43 +29,67 @@ ROOT = Path(__file__).parents[2]
 DRIVER = ROOT / ".servers" / "postgres" / "driver"
 
 
+class PostgresServer:
+    """A server of our own. PostgreSQL does not run as root: then the account `postgres` owns it."""
+
+    def __init__(self, folder: Path) -> None:
+        binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
+        self._binaries = binaries or Path(str(shutil.which("initdb"))).parent
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self._folder = folder
+        if self._user:
+            shutil.chown(folder, self._user)
+        self._data = folder / "data"
+        initdb = [self._binaries / "initdb", "-D", self._data, "-U", "app", "--auth=trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run(
+            [*initdb, "--locale=C"], check=True, stdout=subprocess.DEVNULL, user=self._user, cwd=folder, timeout=60
+        )
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.address = f"127.0.0.1:{self._port}"
+        self.start()
+
+    def start(self) -> None:
+        settings = {
+            "port": self._port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": self._folder,
+            "fsync": "off",
+        }
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        self._server = subprocess.Popen(
+            [self._binaries / "postgres", "-D", self._data, *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self._user,
+            cwd=self._folder,
+        )
+        _wait_for_port(self._port)
+
+    def stop(self) -> None:
+        """Whoever is connected is cut off."""
+        self._server.send_signal(signal.SIGINT)
+        self._server.wait(30)
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """`host:port` of a server of our own. PostgreSQL does not run as root: then the account `postgres` owns it."""
+def postgres_server() -> Iterator[PostgresServer]:
     subprocess.run([ROOT / "tests" / "servers" / "install_postgres.sh"], check=True, timeout=300)
     sys.path.append(str(DRIVER))
-    binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
-    binaries = binaries or Path(str(shutil.which("initdb"))).parent
-    user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    if user:
-        shutil.chown(folder, user)
-    data = folder / "data"
-    initdb = [binaries / "initdb", "-D", data, "-U", "app", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder, timeout=60)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": folder, "fsync": "off"}
-    server = subprocess.Popen(
-        [
-            binaries / "postgres",
-            "-D",
-            data,
-            *(part for key, value in settings.items() for part in ("-c", f"{key}={value}")),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        user=user,
-        cwd=folder,
-    )
+    server = PostgresServer(folder)
     try:
-        _wait_for_port(port)
-        yield f"127.0.0.1:{port}"
+        yield server
     finally:
-        server.terminate()
-        server.wait(30)
+        server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """`host:port` of the server."""
+    return postgres_server.address
 
 
 def _wait_for_port(port: int) -> None:
