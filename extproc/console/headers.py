@@ -30,7 +30,10 @@ _SHARED: Final = "/static/"
 
 
 class Guarded:
-    """Headers on every answer; another host than our own is not served, so that no name can be pointed at us."""
+    """Headers on every answer; another host than our own is not served, so that no name can be pointed at us.
+
+    Nor is a body of two lengths, by which a request can hide in another one.
+    """
 
     def __init__(self, app: ASGIApp, url: str) -> None:
         self._app = app
@@ -57,7 +60,10 @@ class Guarded:
 
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         own = len(hosts) == 1 and hosts[0].decode("latin-1").lower() in self._hosts
-        if own or scope["path"] in _ANY_HOST:
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            closing = {"connection": "close"}  # RFC 9112 §6.1: what stands before us may have seen another end of it
+            await PlainTextResponse("A body has one length.\n", 400, closing)(scope, receive, send_guarded)
+        elif own or scope["path"] in _ANY_HOST:
             await self._app(scope, receive, send_guarded)
         else:
             await PlainTextResponse("This host is not served here.\n", 421)(scope, receive, send_guarded)

@@ -69,7 +69,7 @@ class Live:
 
     def may_begin(self, secret: str) -> bool:
         """Whether there is room for another stream of this session."""
-        room = len(self._waiting) < MAX_STREAMS and self._of_session[_digest(secret)] < MAX_OF_SESSION
+        room = len(self._waiting) < MAX_STREAMS and self._of_session.get(_digest(secret), 0) < MAX_OF_SESSION
         return room and not self.closed
 
     async def stream(self, sessions: Sessions, secret: str, clock: Callable[[], float]) -> AsyncIterator[str]:

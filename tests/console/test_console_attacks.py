@@ -128,3 +128,11 @@ async def test_no_redirect_to_another_scheme(world: World) -> None:
     async with await session_of(with_roles(world), ANNA) as browser:
         for path in ("/approvals/", "/static/console.css/", "//evil.example/", "/api/v1"):
             assert (await browser.get(f"https://console.example.org{path}")).status_code == 404
+
+
+async def test_a_body_of_two_lengths_is_refused_and_the_connection_closed(world: World) -> None:
+    async with world.browser() as browser:
+        two = {"content-length": "6", "transfer-encoding": "chunked"}
+        answer = await browser.post("/logout", content=b"0\r\n\r\nX", headers=two)
+    assert (answer.status_code, answer.headers["connection"]) == (400, "close")
+    assert "content-security-policy" in answer.headers

@@ -81,4 +81,11 @@ PLANTS = (
         "app.router.redirect_slashes = True",
         TESTS + "test_no_redirect_to_another_scheme",
     ),
+    Plant(
+        "console: a body of two lengths",
+        "console/headers.py",
+        '{b"content-length", b"transfer-encoding"} <= ',
+        '{b"content-length", b"no"} <= ',
+        TESTS + "test_a_body_of_two_lengths_is_refused_and_the_connection_closed",
+    ),
 )
