@@ -124,7 +124,9 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.BODY_NOT_INSPECTABLE: Refusal(400, "The request carries content that cannot be inspected.", _REQUEST),
     Reason.BODY_TOO_COSTLY: Refusal(413, "The request body holds too many numbers or values to inspect.", _REQUEST),
     Reason.APPROVAL_REASON_MISSING: Refusal(
-        400, "This request needs a reason of at most 1000 characters, in the header x-extproc-reason.", _REQUEST
+        400,
+        "This request needs a reason of 1 to 1000 characters in x-extproc-reason, or x-extproc-emergency.",
+        _REQUEST,
     ),
     Reason.APPROVAL_PENDING: Refusal(202, "The request waits for an approval.", "approval_pending", 5),
     Reason.APPROVAL_REFUSED: Refusal(403, "The approval was refused.", _PERMISSION),

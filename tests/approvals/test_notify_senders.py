@@ -94,6 +94,10 @@ def test_slack_is_told_what_who_why_and_where(telling: Telling) -> None:
     assert "<!date^1800000600^" in shown
 
 
+def test_whoever_has_no_name_is_told_by_their_id_alone(ask: Ask) -> None:
+    assert dict(tell(ask, Event.OPENED, requester_name="").facts)["Who"] == "https://idp.test|analyst"
+
+
 def test_nothing_that_somebody_wrote_is_markup_in_slack(hostile: Telling) -> None:
     message = slack_message(hostile)
     for block in message["blocks"]:

@@ -274,4 +274,11 @@ PLANTS = (
         "            await self._log.store(self._owed.pop(0))\n",
         "tests/console/test_approvals_due.py::test_a_record_that_cannot_be_made_is_owed",
     ),
+    Plant(
+        "a message has brackets where a name is missing",
+        NOTIFY + "telling.py",
+        '    return line(f"{name} ({uid})" if name else uid, MAX_NAME)\n',
+        '    return line(f"{name} ({uid})", MAX_NAME)\n',
+        SENT + "test_whoever_has_no_name_is_told_by_their_id_alone",
+    ),
 )

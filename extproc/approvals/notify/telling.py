@@ -53,7 +53,7 @@ class Telling:
         asked = self.approval
         rule = f"{asked.rule}: {asked.rule_text}" if asked.rule_text else asked.rule
         facts = [
-            ("Who", line(f"{asked.requester_name} ({asked.requester_uid})", MAX_NAME)),
+            ("Who", _person(asked.requester_name, asked.requester_uid)),
             ("What", line(f"{asked.operation} on {asked.connection}, model {asked.model or 'unknown'}", MAX_NAME)),
             ("Found", line(findings(asked), MAX_NAME) or "no card data"),
             ("Why it is held", line(rule, MAX_SAID)),
@@ -61,7 +61,7 @@ class Telling:
         if asked.request_reason:
             facts.append(("Their reason", line(asked.request_reason, MAX_SAID)))
         if self.notification.event is Event.DECIDED:
-            facts.append(("Decided by", line(f"{asked.decided_by_name} ({asked.decided_by_uid})", MAX_NAME)))
+            facts.append(("Decided by", _person(asked.decided_by_name, asked.decided_by_uid)))
             facts.append(("With the reason", line(asked.decision_reason, MAX_SAID)))
         return tuple(facts)
 
@@ -88,6 +88,11 @@ class Sender(Protocol):
 
 SEND_SECONDS: Final = 30.0
 """The whole of one attempt, whatever a receiver does."""
+
+
+def _person(name: str, uid: str) -> str:
+    """Both where both are known, in one bounded line."""
+    return line(f"{name} ({uid})" if name else uid, MAX_NAME)
 
 
 def findings(approval: Approval) -> str:
