@@ -4,9 +4,11 @@ that wait, when the store says so.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice, zip_longest
 from typing import ParamSpec, TypeVar
 
 from extproc.approvals.late_store import LateStore
@@ -21,13 +23,21 @@ CALL_SECONDS = 5.0
 LOST_SECONDS = 5.0
 """How long the poller does without the store before those who wait are told. A restart of PostgreSQL takes 1 to 3 s."""
 LOOK_SECONDS = 5.0
-"""How often all that wait are looked at whatever the store says: no lost wake is lost for longer."""
+"""How often what changed is read whether or not the store says so: no lost wake is lost for longer."""
+MAX_LOOKED = 100
+"""Of those that have not changed, read each time as well, in turn: reading thousands would hold up a wake."""
 GATHER_SECONDS = 0.02
 """Between two questions, so that of many changes at once not each is a question of its own."""
 THREADS = 4
 """Threads of our own: a stuck database must not stop others that use threads."""
 MAX_CHANGES = 500
 """Read at once."""
+MAX_OPENED = 50
+"""Opened in one transaction, for which every other change waits."""
+TURN_SECONDS = 30.0
+"""The longest an open waits behind those before it; when the store fails all of them, it fails at once."""
+ALONE_SECONDS = 2.0
+"""How long those of a transaction that failed are tried one by one."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,13 +82,50 @@ class Desk:
         self._failing_since: float | None = None
         self._watched = asyncio.Event()
         self._wake = asyncio.Event()
+        self._asked: deque[tuple[ApprovalRequest, asyncio.Future[Approval | None]]] = deque()
+        self._turn = asyncio.Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="approvals")
         # A wake must not queue behind the calls of others.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="approvals-reader")
 
     async def open(self, request: ApprovalRequest) -> Approval:
         """The request as a new, pending approval, durable."""
-        return await self.call(self._store.open, request)
+        opening: asyncio.Future[Approval | None] = asyncio.get_running_loop().create_future()
+        self._asked.append((request, opening))
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._turn.acquire()
+            try:
+                if not opening.done():
+                    await self._open_asked()
+            finally:
+                self._turn.release()
+            approval = await opening
+        except TimeoutError:
+            raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
+        finally:
+            opening.cancel()
+        if approval is None:
+            raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
+        return approval
+
+    async def _open_asked(self) -> None:
+        """Those that have waited longest, in one transaction: many that are held at once cost few."""
+        asked = [one for one in islice(self._asked, MAX_OPENED) if not one[1].done()]
+        for _ in range(min(MAX_OPENED, len(self._asked))):
+            self._asked.popleft()
+        opened: list[Approval | None] = []
+        try:
+            opened = await self.call(_open_all, self._store, [request for request, _ in asked])
+        except Unavailable:
+            pass
+        finally:
+            if not any(opened) and len(opened) != 1:
+                asked += self._asked
+                self._asked.clear()
+            for (_, opening), approval in zip_longest(asked, opened):
+                if not opening.done():
+                    opening.set_result(approval)
 
     async def find(self, approval_id: str) -> Approval | None:
         """The approval as it is now, or None."""
@@ -109,7 +156,7 @@ class Desk:
         """Tell all that wait what changes, until cancelled. Asks nothing while nobody waits.
 
         It asks when the store says that something changed, every `poll_seconds` where the store cannot say so, and
-        looks at all of them every `look_seconds`.
+        every `look_seconds` in any case.
         """
         wakes = Wakes(self._store.open_source, self._waker())
         try:
@@ -154,30 +201,38 @@ class Desk:
 
     async def _ask(self) -> None:
         now, asked_at = self._clock(), time.monotonic()
-        if asked_at >= self._looked_at + self._look_seconds:
-            self._revision = None
         if self._revision is None:
-            self._looked_at = asked_at
             looked = list(self._watches)
         else:
             looked = [*(self._watches.keys() - self._known.keys()), *self._find_due(now)]
+            if asked_at >= self._looked_at + self._look_seconds:
+                looked += islice(self._known, MAX_LOOKED)
+        if self._revision is None or asked_at >= self._looked_at + self._look_seconds:
+            self._looked_at = asked_at
         try:
             found, self._revision = await _within(self._reader, lambda: self._read(looked, self._revision, now))
         except Unavailable:
             self._fail(asked_at)
             return
         self._failing_since = None
+        if self._revision is None:
+            self._wake.set()
+            return
         for approval_id in self._watches.keys() & {*looked, *found}:
             self._see(approval_id, found.get(approval_id))
 
-    def _read(self, looked: Iterable[str], revision: int | None, now: float) -> tuple[dict[str, Approval], int]:
+    def _read(self, looked: Iterable[str], revision: int | None, now: float) -> tuple[dict[str, Approval], int | None]:
         """What changed after the revision, those to look at as they are, and the revision that this is of, in a thread.
 
-        The revision is read before the approvals: what changes in between is read once more.
+        The revision is read before the approvals: what changes in between is read once more. None: the store knows
+        less than it did, as after a restore, so all must be looked at.
         """
         found: dict[str, Approval] = {}
+        last = self._store.revision()
         if revision is None:
-            revision = self._store.revision()
+            revision = last
+        elif last < revision:
+            return {}, None
         else:
             more = True
             while more:
@@ -199,6 +254,7 @@ class Desk:
                 self._tell(watch, None)
 
     def _see(self, approval_id: str, approval: Approval | None) -> None:
+        self._known.pop(approval_id, None)
         if approval is not None:
             self._known[approval_id] = approval
         for watch in tuple(self._watches[approval_id]):
@@ -239,6 +295,23 @@ async def _within(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
             return await asyncio.get_running_loop().run_in_executor(threads, function)
     except TimeoutError:
         raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
+
+
+def _open_all(store: ApprovalStore | LateStore, requests: list[ApprovalRequest]) -> list[Approval | None]:
+    """Each that could be opened. One that cannot be stored must not cost the others theirs."""
+    try:
+        return list(store.open_all(requests))
+    except Unavailable:
+        if len(requests) == 1:
+            return [None]
+    opened: list[Approval | None] = []
+    until = time.monotonic() + ALONE_SECONDS
+    for request in requests:
+        opened.append(None)
+        if time.monotonic() < until:
+            with suppress(Unavailable):
+                opened[-1] = store.open(request)
+    return opened
 
 
 def _call_back(watch: _Watch, approval: Approval | None) -> None:

@@ -25,6 +25,9 @@ class LateStore:
     def open(self, request: ApprovalRequest) -> Approval:
         return self.opened().open(request)
 
+    def open_all(self, requests: Sequence[ApprovalRequest]) -> list[Approval]:
+        return self.opened().open_all(requests)
+
     def find(self, approval_id: str, now: float) -> Approval | None:
         return self.opened().find(approval_id, now)
 

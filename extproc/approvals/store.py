@@ -64,9 +64,13 @@ class ApprovalStore:
         That is a live approval of the same idempotency, or a grant for a while (`open_or_attach`). An id that is
         already there is an error.
         """
-        sealed = self._seal(request.approval_id.encode(), request.preview)
+        return self.open_all((request,))[0]
+
+    def open_all(self, requests: Sequence[ApprovalRequest]) -> list[Approval]:
+        """The same for several, in their order: all of them, or none."""
+        sealed = [self._seal(request.approval_id.encode(), request.preview) for request in requests]
         with changing(self._database) as change:
-            return open_or_attach(change, request, sealed)
+            return [open_or_attach(change, request, each) for request, each in zip(requests, sealed, strict=True)]
 
     def find(self, approval_id: str, now: float) -> Approval | None:
         """The approval as it is now, or None."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,13 +123,14 @@ async def test_a_lost_connection_falls_back_to_the_poll(
     monkeypatch.setattr(store, "open_source", once)
     told = Told()
     async with running(store, poll=0.05) as desk:
-        for name in "ab":
+        for name in "abc":
             told.watch(desk, (await desk.open(ask(name))).approval_id)
         elsewhere.grant("a")
         assert await told.wait("a") == "granted"
         sources[0].close()
-        elsewhere.grant("b")
-        assert await told.wait("b") == "granted"
+        for name in "bc":
+            elsewhere.grant(name)
+            assert await told.wait(name) == "granted"
 
 
 class Deaf:
@@ -231,3 +232,24 @@ async def test_the_end_of_its_time_is_told_though_nobody_changed_anything(
         assert await told.wait("a") == "withdrawn"
         times.append(1100.0)
         assert await told.wait("b") == "expired"
+
+
+async def test_many_are_opened_together_and_one_that_cannot_be_costs_no_other(
+    sqlite_store: ApprovalStore, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together: list[int] = []
+    real = sqlite_store.open_all
+
+    def counted(requests: Sequence[ApprovalRequest]) -> list[Approval]:
+        together.append(len(requests))
+        return real(requests)
+
+    desk = Desk(sqlite_store, ApprovalSettings("", NEVER), clock=lambda: NOW)
+    await desk.open(ask("a-1"))
+    monkeypatch.setattr(sqlite_store, "open_all", counted)
+    names = [f"a-{at}" for at in range(2, 102)]
+    opened = await asyncio.gather(*(desk.open(ask(name)) for name in names))
+    assert [approval.approval_id for approval in opened] == names
+    assert len(together) <= 5
+    found = await asyncio.gather(*(desk.open(ask(name)) for name in ("b-1", "a-1", "b-2")), return_exceptions=True)
+    assert [isinstance(one, Unavailable) for one in found] == [False, True, False]

@@ -6,25 +6,11 @@ WAKES = "tests/approvals/test_wakes.py::"
 
 PLANTS = (
     Plant(
-        "postgresql is listened to where it tells nothing",
-        "approvals/wakes.py",
-        'f"LISTEN {CHANNEL}"',
-        '"LISTEN nothing"',
-        WAKES + "test_a_grant_elsewhere_wakes_whoever_waits[postgresql]",
-    ),
-    Plant(
         "what sqlite shows is not seen",
         "approvals/wakes.py",
         "return bool(before != self._version)",
         "return False",
         WAKES + "test_a_grant_elsewhere_wakes_whoever_waits[sqlite]",
-    ),
-    Plant(
-        "a server that is away ends the wakes for ever",
-        "approvals/database.py",
-        "        except self._engine.dialect.loaded_dbapi.Error:\n",
-        "        except KeyError:\n",
-        WAKES + "test_postgresql_wakes_again_after_it_was_stopped_and_started[postgresql]",
     ),
     Plant(
         "a lost connection is not asked around",
@@ -67,5 +53,19 @@ PLANTS = (
         "            if self._find_due(self._clock()):\n                return\n",
         "",
         WAKES + "test_the_end_of_its_time_is_told_though_nobody_changed_anything",
+    ),
+    Plant(
+        "each hold is a transaction of its own",
+        "approvals/desk.py",
+        "MAX_OPENED = 50",
+        "MAX_OPENED = 1",
+        WAKES + "test_many_are_opened_together_and_one_that_cannot_be_costs_no_other",
+    ),
+    Plant(
+        "one that cannot be stored costs all that are opened with it",
+        "approvals/desk.py",
+        "        if len(requests) == 1:\n            return [None]\n",
+        "        return [None] * len(requests)\n",
+        WAKES + "test_many_are_opened_together_and_one_that_cannot_be_costs_no_other",
     ),
 )
