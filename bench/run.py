@@ -22,6 +22,7 @@ from bench.policy import policy_rows
 from bench.replay import replay_rows
 from bench.row import Row
 from bench.sealing import measure_full_segment, sealing_rows
+from bench.sessions import session_rows
 from bench.stored import log_rows, measure_log
 from bench.variants import EXTPROC, FLOOR, PLAIN, Variant, start_child, start_floor, start_plain
 
@@ -233,8 +234,10 @@ def main() -> int:
         variants = [start(stack, int(port), folder) for start in (start_plain, start_floor, start_extproc)]
         samples = uvloop.run(measure([each for each in variants if each is not None], console.log))
     audit_rows, audit = measure_audit(console.log)
+    console.log("a million sessions")
+    sessions = session_rows()
     console.log("a large policy")
-    rows = [*compare(samples), *policy_rows(), *replay_rows(), *audit_rows]
+    rows = [*compare(samples), *policy_rows(), *replay_rows(), *audit_rows, *sessions]
     console.print(render(rows, facts))
     write_report(rows, samples, audit, facts)
     console.print(f"written: {OUT}")

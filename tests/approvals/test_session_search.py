@@ -145,7 +145,11 @@ def test_every_filter_finds_what_matches_and_counts_it(index: tuple[SessionIndex
     assert some > 10
 
 
-def test_pages_hold_each_row_once_newest_first_and_lead_back(index: tuple[SessionIndex, list[Facts]]) -> None:
+@pytest.mark.parametrize("looked_through", [10, 2000], ids=["few", "many"])
+def test_pages_hold_each_row_once_newest_first_and_lead_back(
+    index: tuple[SessionIndex, list[Facts]], looked_through: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "LOOKED_THROUGH", looked_through)
     search, given = index
     for query in (SessionQuery(), SessionQuery(rule="bulk"), SessionQuery(person="bo", finding="pan")):
         pages = all_pages(search, query, 7)

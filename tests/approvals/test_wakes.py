@@ -17,7 +17,7 @@ from extproc.approvals.wakes import Source
 from extproc.core.approval import Approval, ApprovalRequest
 from extproc.core.identity import Principal
 from extproc.core.reasons import Reason, Unavailable
-from tests.approvals.conftest import PostgresServer
+from tests.approvals.postgres_server import PostgresServer
 from tests.approvals.votes import decide
 
 Ask = Callable[..., ApprovalRequest]
