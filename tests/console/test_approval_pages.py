@@ -179,7 +179,9 @@ async def test_a_grant_is_taken_back_and_an_emergency_reviewed(world: World) -> 
         page = (await browser.get(emergency)).text
         assert "to be reviewed" in page
         await browser.post(f"{emergency}/review", data={"csrf": token_of(page), "reason": "It was one."})
-        assert "Reviewed" in (await browser.get(emergency)).text
+        reviewed = (await browser.get(emergency)).text
+        assert "Reviewed" in reviewed
+        assert "It was one." in reviewed
 
 
 async def test_the_list_is_filtered_by_its_url_and_says_what_to_do_when_it_is_empty(world: World) -> None:

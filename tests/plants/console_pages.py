@@ -122,4 +122,11 @@ PLANTS = (
         "if job is not None and job.ended and self._clock() - job.ended > 10**9:",
         "tests/console/test_jobs.py::test_a_result_is_kept_for_a_while_and_no_longer",
     ),
+    Plant(
+        "console: what a review found is not to be read",
+        "console/templates/approval.html",
+        """  {% if standing.may_read or standing.own %}<blockquote class="said">{{ approval.decision_reason | plain }}</blockquote>{% endif %}\n""",
+        "",
+        PAGES + "test_a_grant_is_taken_back_and_an_emergency_reviewed",
+    ),
 )
