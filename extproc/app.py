@@ -17,6 +17,7 @@ import httpx
 from google.protobuf.internal import api_implementation
 
 from extproc.approvals.budget_desk import BudgetDesk
+from extproc.approvals.database import Unusable
 from extproc.approvals.desk import Desk
 from extproc.approvals.late_store import LateStore
 from extproc.approvals.store import open_store
@@ -197,6 +198,8 @@ class Worker:
         )
         try:
             await asyncio.to_thread(store.opened)
+        except Unusable as unusable:
+            _log.error("requests that need an approval are refused: %s", unusable.sentence)
         except Unavailable:
             _log.error("the approval store is not available; requests that need an approval are refused")
         return store

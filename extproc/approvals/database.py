@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
-from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from extproc.approvals.settings import Migrate
+from extproc.core.printable import printable_line
 from extproc.core.reasons import Reason, Unavailable
 
 BUSY_MILLISECONDS = 2000
@@ -27,6 +26,8 @@ POOL = 5
 """Connections of a process: as many as a desk has threads."""
 MIGRATION_SECONDS = 10.0
 """How long a starting process waits for another one's migration."""
+NEWEST = "0006"
+"""The revision that this version reads and writes. A test compares it with the migrations."""
 _MIGRATION_LOCK = 0x65787470726F63
 """PostgreSQL's advisory lock for the migration: a number that nobody else picks, `extproc` in ASCII."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -42,6 +43,14 @@ _POSTGRES_CONNECT: dict[str, Any] = {
 
 # Alembic keeps the running migration in module globals.
 _one_migration = threading.Lock()
+
+
+class Unusable(Unavailable):
+    """A database that waiting does not help. `sentence` says what to do; it quotes nothing of the address."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(Reason.APPROVALS_UNAVAILABLE)
+        self.sentence = sentence
 
 
 class Database:
@@ -137,26 +146,50 @@ def unavailable() -> Iterator[None]:
     """
     try:
         yield
-    except (SQLAlchemyError, CommandError, OSError, ValueError, TypeError, ArithmeticError):
+    except (SQLAlchemyError, OSError, ValueError, TypeError, ArithmeticError):
         raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
 
-def open_database(address: str) -> Database:
+def open_database(address: str, migrate: Migrate = Migrate.AUTOMATIC) -> Database:
     """A database at the newest revision, created when missing (SQLite: the file, mode 0600). Raises `Unavailable`.
 
-    Several processes may do this at once: one migrates, the others wait for it.
+    Several processes may do this at once: one migrates, the others wait for it. `Unusable` says what is to be done:
+    by `migrate` an older one is not touched, and a newer one never is.
     """
     with unavailable():
         url = make_url(address)
         match url.get_backend_name():
             case "sqlite" if url.database and url.database != ":memory:" and not url.query:
-                return _open_sqlite(url, Path(url.database).absolute())
+                return _open_sqlite(url, Path(url.database).absolute(), migrate)
             case "postgresql":
-                return _open_postgres(url)
+                return _open_postgres(url, migrate)
     raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
 
 
-def _open_sqlite(url: URL, path: Path) -> Database:
+def read_revision(address: str) -> str:
+    """The revision that a database is at, or "" where there is none. Changes nothing. Raises `Unavailable`."""
+    with unavailable():
+        url = make_url(address)
+        if url.get_backend_name() == "sqlite":
+            if not url.database or not Path(url.database).exists():
+                return ""
+            url = url.set(database=f"file:{_quote(Path(url.database).absolute())}", query={"mode": "ro", "uri": "true"})
+        engine = _create_engine(url, poolclass=NullPool, hide_parameters=True)
+        with engine.connect() as connection:
+            return _find_revision(connection)
+
+
+def _create_engine(url: URL, **options: Any) -> Engine:
+    try:
+        return create_engine(url, **options)
+    except ImportError:
+        raise Unusable(
+            f"The driver for `{url.drivername}` is not installed. "
+            "For `postgresql+psycopg://…` run: pip install 'psycopg[binary]'"
+        ) from None
+
+
+def _open_sqlite(url: URL, path: Path, migrate: Migrate) -> Database:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _file_lock(path.with_name(path.name + ".lock")):
         if not path.exists():
@@ -168,7 +201,7 @@ def _open_sqlite(url: URL, path: Path) -> Database:
         event.listen(migrator, "connect", _configure_migrator)
         event.listen(migrator, "begin", _begin_immediately)
         with migrator.begin() as connection:
-            _migrate(connection)
+            _migrate(connection, migrate)
     engine = create_engine(
         url, pool_size=POOL, max_overflow=0, pool_timeout=BUSY_MILLISECONDS / 1000, hide_parameters=True
     )
@@ -187,8 +220,8 @@ def _truncate_log(engine: Engine) -> None:
         raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
 
 
-def _open_postgres(url: URL) -> Database:
-    engine = create_engine(
+def _open_postgres(url: URL, migrate: Migrate) -> Database:
+    engine = _create_engine(
         url,
         pool_size=POOL,
         max_overflow=0,
@@ -204,20 +237,55 @@ def _open_postgres(url: URL) -> Database:
             connection.execute(text(f"SET LOCAL statement_timeout = {timeout_ms}"))
             connection.execute(text(f"SET LOCAL lock_timeout = {timeout_ms}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
-            _migrate(connection)
+            _migrate(connection, migrate)
     except BaseException:
         engine.dispose()
         raise
     return Database(engine, lambda: True, lambda: None)
 
 
-def _migrate(connection: Connection) -> None:
+def _find_revision(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or "")
+
+
+def _migrate(connection: Connection, migrate: Migrate) -> None:
+    """All in the transaction of the caller, who lets in nobody else: it ends at the newest revision or changes nothing.
+
+    An empty database is made in any case; there is nothing in it to lose.
+    """
+    revision = _find_revision(connection)
+    if revision == NEWEST:
+        return
+    if revision > NEWEST:
+        raise Unusable(
+            f"The approval database is at revision {printable_line(revision)}, and this version knows {NEWEST}: "
+            "run a version of extproc that is not older than the one that migrated it."
+        )
+    if revision and migrate is Migrate.MANUAL:
+        raise Unusable(
+            f"The approval database is at revision {printable_line(revision)} and {NEWEST} is needed: "
+            "run `extproc approvals migrate`."
+        )
+    _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    # Imported where it is needed: at almost every start nothing is to be migrated.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     with _one_migration:
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

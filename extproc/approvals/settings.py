@@ -1,8 +1,16 @@
 """What the approval store is told at start."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from extproc.approvals.notify.settings import Channel
+
+
+class Migrate(StrEnum):
+    """Who brings an older database to the newest revision: whoever opens it, or nobody but who is told to."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +22,5 @@ class ApprovalSettings:
     """How often one worker asks the store, once for all that wait, where the store cannot wake it."""
     channels: tuple[Channel, ...] = ()
     """By which the console tells people."""
+    migrate: Migrate = Migrate.AUTOMATIC
+    """Who brings an older database to the newest revision."""

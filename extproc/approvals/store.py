@@ -42,7 +42,7 @@ _row = APPROVALS.c
 
 def open_store(settings: ApprovalSettings, seal: Seal, unseal: Seal) -> "ApprovalStore":
     """The store at the newest revision, created when missing. Raises `Unavailable`."""
-    return ApprovalStore(open_database(settings.database), seal, unseal)
+    return ApprovalStore(open_database(settings.database, settings.migrate), seal, unseal)
 
 
 class ApprovalStore:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from extproc.approvals.conversation import read_conversation
 from extproc.approvals.store import ApprovalQuery, ApprovalStore
-from extproc.cli import approvals_deciding
+from extproc.cli import approvals_deciding, approvals_migrate
 from extproc.cli.approvals_store import as_machine as _json
 from extproc.cli.approvals_store import exit_codes, leave, opened_store, with_id
 from extproc.cli.approvals_view import as_json, history_json, print_list, print_one
@@ -34,6 +34,7 @@ def command() -> None:
 
 
 command.add_command(notifications)
+command.add_command(approvals_migrate.command)
 for each in ("grant", "refuse", "revoke", "review", "withdraw"):
     command.add_command(getattr(approvals_deciding, each))
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from extproc.approvals.database import Unusable
 from extproc.approvals.store import ApprovalStore, open_store
 from extproc.audit.keys.keys import open_keys
 from extproc.audit.refusal import AuditRefused
@@ -69,6 +70,8 @@ def exit_codes() -> Iterator[None]:
         if error.reason is not Reason.TOKEN_MALFORMED:
             leave("The masked request cannot be opened with the keys of this configuration.", EXIT_INPUT)
         leave(REFUSALS[error.reason].sentence, EXIT_INPUT)
+    except Unusable as error:
+        leave(error.sentence, EXIT_INPUT)
     except (Unverified, Unavailable) as error:
         leave(REFUSALS[error.reason].sentence, EXIT_INPUT)
     except AuditRefused as error:

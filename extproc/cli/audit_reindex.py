@@ -17,6 +17,7 @@ from extproc.cli.config import EXIT_INPUT, config_file_option, settings_or_exit
 if TYPE_CHECKING:
     from extproc.approvals.index.search import SessionIndex
     from extproc.approvals.index.writer import IndexWriter
+    from extproc.approvals.settings import ApprovalSettings
 
 
 @click.command("reindex")
@@ -44,7 +45,7 @@ def reindex_command(*, config: Path, since: str, rebuild: bool) -> None:
     settings = settings_or_exit(config)
     where = find_where(config, None)
     where.record_read("audit.reindex", {"from": since, "rebuild": rebuild})
-    with _writer(settings.approvals.database) as (writer, index), store_failures():
+    with _writer(settings.approvals) as (writer, index), store_failures():
         reindexing = Reindexing(where.store, where.deployment, writer)
         if rebuild:
             click.echo("emptying the session index; pages of sessions are incomplete until this is done", err=True)
@@ -64,7 +65,7 @@ def reindex_command(*, config: Path, since: str, rebuild: bool) -> None:
 
 
 @contextmanager
-def _writer(address: str) -> Iterator[tuple[IndexWriter, SessionIndex]]:
+def _writer(approvals: ApprovalSettings) -> Iterator[tuple[IndexWriter, SessionIndex]]:
     """Of the configured database. One that is away ends the command."""
     from extproc.approvals.database import open_database  # noqa: PLC0415
     from extproc.approvals.index.search import SessionIndex  # noqa: PLC0415
@@ -72,7 +73,7 @@ def _writer(address: str) -> Iterator[tuple[IndexWriter, SessionIndex]]:
     from extproc.core.reasons import Unavailable  # noqa: PLC0415
 
     try:
-        database = open_database(address)
+        database = open_database(approvals.database, approvals.migrate)
         try:
             yield IndexWriter(database), SessionIndex(database)
         finally:

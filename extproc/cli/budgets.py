@@ -52,7 +52,7 @@ def command() -> None:
 def list_(*, person: str | None, tenant: str | None, as_machine: bool, config: Path) -> None:
     """Show what counts now, by budget, in one line for each who has used some of it."""
     from extproc.approvals.consumption import find_consumption  # noqa: PLC0415
-    from extproc.approvals.database import open_database  # noqa: PLC0415
+    from extproc.approvals.database import Unusable, open_database  # noqa: PLC0415
     from extproc.core.principal import folded_uid  # noqa: PLC0415
     from extproc.core.reasons import REFUSALS, Unavailable  # noqa: PLC0415
 
@@ -60,13 +60,14 @@ def list_(*, person: str | None, tenant: str | None, as_machine: bool, config: P
         raise click.UsageError("`--person` and `--tenant` are not given together: a budget is one's or the other's")
     settings = settings_or_exit(config)
     try:
-        database = open_database(settings.approvals.database)
+        database = open_database(settings.approvals.database, settings.approvals.migrate)
         try:
             found = find_consumption(database, time.time(), tenant if person is None else folded_uid(person))
         finally:
             database.close()
     except Unavailable as error:
-        click.echo(REFUSALS[error.reason].sentence, err=True)
+        sentence = error.sentence if isinstance(error, Unusable) else REFUSALS[error.reason].sentence
+        click.echo(sentence, err=True)
         sys.exit(EXIT_INPUT)
     asked = "person" if person is not None else "tenant"
     if person is not None or tenant is not None:
@@ -113,7 +114,7 @@ def reset(
     try:
         who = verify_person(settings, token)
         said = checked_reason(mask_reason(reason))
-        database = open_database(settings.approvals.database)
+        database = open_database(settings.approvals.database, settings.approvals.migrate)
         try:
             store = BudgetStore(database, read_digest_key(settings.digest_key_file))
             asked = Reset(policy.digest, found, holder, told, who, said, socket.gethostname())

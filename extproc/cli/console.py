@@ -33,6 +33,7 @@ def command(context: click.Context, config: Path | None) -> None:
 def _run(config: Path | None) -> None:
     import asyncio  # noqa: PLC0415
 
+    from extproc.approvals.database import Unusable  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.console.process import run_console  # noqa: PLC0415
     from extproc.console.request_signer import SignerUnfit  # noqa: PLC0415
@@ -52,6 +53,8 @@ def _run(config: Path | None) -> None:
         _leave(f"console.saml.metadata: {error}")
     except SignerUnfit as error:
         _leave(f"console.saml.signing: {error}")
+    except Unusable as error:
+        _leave(error.sentence)
     except Unavailable:
         _leave("the approval store cannot be opened, or the log takes no record: is `approvals.database` right?")
     except (AuditRefused, TokenKeysUnfit, OSError) as error:

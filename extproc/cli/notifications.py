@@ -87,19 +87,20 @@ def retry(*, notification_id: str | None, channel: str | None, every: bool, conf
 
 @contextmanager
 def _deliveries(config: Path) -> "Iterator[Deliveries]":
-    from extproc.approvals.database import open_database  # noqa: PLC0415
+    from extproc.approvals.database import Unusable, open_database  # noqa: PLC0415
     from extproc.approvals.notify.deliveries import Deliveries  # noqa: PLC0415
     from extproc.core.reasons import REFUSALS, Unavailable  # noqa: PLC0415
 
     settings = settings_or_exit(config)
     try:
-        database = open_database(settings.approvals.database)
+        database = open_database(settings.approvals.database, settings.approvals.migrate)
         try:
             yield Deliveries(database)
         finally:
             database.close()
     except Unavailable as error:
-        click.echo(REFUSALS[error.reason].sentence, err=True)
+        sentence = error.sentence if isinstance(error, Unusable) else REFUSALS[error.reason].sentence
+        click.echo(sentence, err=True)
         sys.exit(EXIT_INPUT)
 
 

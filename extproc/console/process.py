@@ -81,7 +81,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         await asyncio.to_thread(tending.tend, time.time())
         keys.signing(time.time())
     metrics = ConsoleMetrics.start(settings, console.metrics_port)
-    database = open_database(settings.approvals.database)
+    database = open_database(settings.approvals.database, settings.approvals.migrate)
     audit_keys = open_keys(settings.audit)
     journal = Journal.open(
         settings.audit, audit_keys.for_records(), writer=WRITER, deliver=deliver_to(asyncio.get_running_loop())

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from extproc.approvals.settings import ApprovalSettings
+from extproc.approvals.settings import ApprovalSettings, Migrate
 from extproc.audit.settings import AuditSettings, DirectoryStore, KmsKeys, LockMode, S3Store
 from extproc.core.masking.settings import Side
 from extproc.core.policy import Operation
@@ -71,6 +71,7 @@ def build_settings(values: Values, folder: Path) -> Settings:
         ),
         approvals=ApprovalSettings(
             database=_database(approvals["database"], folder),
+            migrate=Migrate(approvals.get("migrate", Migrate.AUTOMATIC.value)),
             channels=build_channels(approvals.get("notify", []), lambda name: absolute(folder, name)),
             **_seconds(approvals, "poll"),
         ),
