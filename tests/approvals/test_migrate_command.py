@@ -3,17 +3,19 @@
 from pathlib import Path
 
 import pytest
+from click import Command
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from extproc.approvals.database import NEWEST, open_database, read_revision
 from extproc.cli.approvals import command
+from extproc.cli.budgets import command as budgets
 from tests.approvals.test_migrations import at_0003, changing
 from tests.audit.configured import write_config
 
 
-def run(folder: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(command, [*arguments, "--config", str(folder / "config.yaml")])
+def run(folder: Path, *arguments: str, asking: Command = command) -> Result:
+    return CliRunner().invoke(asking, [*arguments, "--config", str(folder / "config.yaml")])
 
 
 @pytest.fixture
@@ -42,8 +44,9 @@ def test_a_check_finds_it_behind_and_leaves_it_so(tmp_path: Path, address: str) 
 
 
 def test_other_commands_say_what_to_run_and_leave_it_so(tmp_path: Path, address: str) -> None:
-    for arguments in (["list"], ["show", "apr-1"], ["notifications", "list"]):
-        ran = run(tmp_path, *arguments)
+    asked = ((command, "list"), (command, "show apr-1"), (command, "notifications list"), (budgets, "list"))
+    for asking, arguments in asked:
+        ran = run(tmp_path, *arguments.split(), asking=asking)
         assert (ran.exit_code, ran.output) == (
             2,
             f"The approval database is at revision 0003 and {NEWEST} is needed: run `extproc approvals migrate`.\n",
