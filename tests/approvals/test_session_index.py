@@ -124,6 +124,7 @@ def test_what_was_blocked_never_looks_like_success() -> None:
             assert verdict is not Verdict.ANSWERED
     assert verdict_of(EventCode.INFERENCE_END, Outcome.COMPLETED, 200, "allow") is Verdict.ANSWERED
     assert verdict_of(EventCode.INFERENCE_END, Outcome.COMPLETED, 503, "allow") is Verdict.FAILED
+    assert verdict_of(EventCode.INFERENCE_END, Outcome.COMPLETED, 200, "deny") is Verdict.BLOCKED
 
 
 class TestFollowing:
