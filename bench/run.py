@@ -16,6 +16,7 @@ from rich.table import Table
 
 from bench.durability import durability_report, durability_rows, measure_durability
 from bench.extproc_variant import start_extproc
+from bench.held import held_rows
 from bench.load import Gate, chat, exchange_all, stream_all
 from bench.measure import machine_facts, middle, percentile
 from bench.policy import policy_rows
@@ -238,6 +239,8 @@ def main() -> int:
     sessions = session_rows()
     console.log("a large policy")
     rows = [*compare(samples), *policy_rows(), *replay_rows(), *audit_rows, *sessions]
+    console.log("many held requests")
+    rows += held_rows()
     console.print(render(rows, facts))
     write_report(rows, samples, audit, facts)
     console.print(f"written: {OUT}")

@@ -230,6 +230,7 @@ async def test_the_end_of_its_time_is_told_though_nobody_changed_anything(
             told.watch(desk, (await desk.open(ask(name))).approval_id)
         await desk.withdraw("a")
         assert await told.wait("a") == "withdrawn"
+        await asyncio.sleep(0.3)  # no wake is under way any more
         times.append(1100.0)
         assert await told.wait("b") == "expired"
 
