@@ -75,8 +75,8 @@ PLANTS = (
     Plant(
         "a requester is told who voted",
         "console/api_approvals.py",
-        "return approval_shape(approval) if caller.roles else own_approval_shape(approval)",
-        "return approval_shape(approval)",
+        "    if not caller.roles:\n        return own_approval_shape(approval)\n",
+        "",
         API + "test_a_requester_sees_their_own_and_nobody_elses",
     ),
     Plant(

@@ -124,8 +124,8 @@ PLANTS = (
     Plant(
         "a granted request is never charged",
         "core/exchange.py",
-        "                if asked is None:\n                    return (*attached, SetDeadline(None), *self._claim(at))\n",
-        "                if True:\n                    return (*attached, SetDeadline(None), *self._claim(at))\n",
+        "        if asked is None:\n            return self._claim(at)\n",
+        "        if True:\n            return self._claim(at)\n",
         EXCHANGE + "test_a_held_request_is_charged_when_it_is_granted",
     ),
     Plant(

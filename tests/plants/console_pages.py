@@ -62,7 +62,7 @@ PLANTS = (
     Plant(
         "console: a reader reads requests",
         "console/approval_view.py",
-        "may_read=not {Role.APPROVER, Role.AUDITOR}.isdisjoint(roles)",
+        "may_read=not READS_TEXT.isdisjoint(roles)",
         "may_read=bool(roles)",
         MAY_NOT,
     ),

@@ -121,8 +121,8 @@ PLANTS = (
     Plant(
         "p3: an approval that came too late stays open",
         "edge/holding.py",
-        "        if self._withdraw_opened:\n            await self._withdraw(approval.approval_id)\n            return\n",
-        "",
+        "            if approval.approval_id == action.request.approval_id:\n                await self._withdraw(approval.approval_id)\n            return\n",
+        "            return\n",
         HOLDING + "test_an_approval_that_arrives_too_late_is_withdrawn",
     ),
     Plant(

@@ -228,8 +228,8 @@ PLANTS = (
     Plant(
         "saml: any host is served",
         "console/headers.py",
-        "        if own or scope[",
-        "        if True or scope[",
+        "        elif own or scope[",
+        "        elif True or scope[",
         LOGIN + "test_every_answer_carries_the_headers_and_no_other_host_is_served",
     ),
     Plant(
@@ -431,8 +431,8 @@ PLANTS = (
     Plant(
         "saml: a second tab's login takes the place of the first",
         "console/pending.py",
-        "        return LOGIN_COOKIE + self.request_id[:17]\n",
-        "        return LOGIN_COOKIE\n",
+        "        return self.prefix + pending.request_id[:17]\n",
+        "        return self.prefix\n",
         LOGIN + "test_logins_in_several_tabs_are_answered_in_any_order",
     ),
     Plant(
