@@ -149,8 +149,11 @@ class Hold:
     @property
     def withdrawable(self) -> bool:
         """Whether it ends with its client, unless its rule says `detach`. Only the exchange that opened an approval
-        withdraws it: whoever comes back with a ticket may come again, and a stranger's ticket is not ours to end."""
-        return self.opened_here and not self.terms.detach
+        withdraws it: whoever comes back with a ticket may come again, and a stranger's ticket is not ours to end.
+
+        Nor does who has a key: they can come back by it, and another of their requests may wait on the same approval.
+        """
+        return self.opened_here and not (self.terms.detach or self._idempotency)
 
 
 def _reason(said: str, *, required: bool) -> str:

@@ -58,6 +58,13 @@ PLANTS = (
         HELD + "test_a_window_serves_other_bodies_of_the_same_person_rule_policy_and_connection[change4-403]",
     ),
     Plant(
+        "who leaves takes the approval along on which others wait by the same key",
+        "core/hold.py",
+        "not (self.terms.detach or self._idempotency)",
+        "not self.terms.detach",
+        HELD + "test_a_client_with_a_key_that_leaves_ends_nothing[a key]",
+    ),
+    Plant(
         "an idempotency key is anybody's",
         "core/hold.py",
         "bound = (self._key, principal.uid, judgement.request_digest,",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from extproc.core import events as ev
-from extproc.core.actions import ClaimGrant, ForwardRequest, OpenApproval, Respond, StoreRecord
+from extproc.core.actions import ClaimGrant, ForwardRequest, OpenApproval, Respond, StoreRecord, WithdrawApproval
 from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, open_approval
 from extproc.core.headers import Headers
 from extproc.core.hold import Hold
@@ -113,6 +113,17 @@ def test_the_same_key_with_the_same_body_attaches(monkeypatch: pytest.MonkeyPatc
     seen(made, other(request, state=ApprovalState.GRANTED))
     assert codes(made) == ["approval.open", "approval.attach"]
     assert made.actions[-1] == ClaimGrant("apr-before", request.request_digest)
+
+
+@pytest.mark.parametrize(("headers", "withdrawn"), [({}, 1), ({"idempotency_key": "k-1"}, 0)], ids=["none", "a key"])
+def test_a_client_with_a_key_that_leaves_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], withdrawn: int
+) -> None:
+    """Another request of theirs may wait on the same approval, and they can come back to it."""
+    made = play(monkeypatch, HOLD, **headers)
+    seen(made, open_approval(asked(made)))
+    made.feed(ev.Disconnected(made.tick()))
+    assert len([action for action in made.actions if isinstance(action, WithdrawApproval)]) == withdrawn
 
 
 def test_an_approval_of_another_key_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
