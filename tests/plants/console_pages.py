@@ -109,20 +109,6 @@ PLANTS = (
         NEWS + "test_there_is_room_for_so_many_streams_of_a_session_and_of_all",
     ),
     Plant(
-        "console pages: what went wrong unexpectedly is told to whoever looks",
-        "console/jobs.py",
-        'job.failure = "it failed unexpectedly; the console\'s log says how"',
-        "job.failure = str(error)",
-        "tests/console/test_jobs.py::test_why_it_failed_is_said_where_it_is_ours_to_say",
-    ),
-    Plant(
-        "console pages: a pack stays in memory for good",
-        "console/jobs.py",
-        "if job is not None and job.ended and self._clock() - job.ended > KEEP_SECONDS:",
-        "if job is not None and job.ended and self._clock() - job.ended > 10**9:",
-        "tests/console/test_jobs.py::test_a_result_is_kept_for_a_while_and_no_longer",
-    ),
-    Plant(
         "console: what a review found is not to be read",
         "console/templates/approval.html",
         """  {% if standing.may_read or standing.own %}<blockquote class="said">{{ approval.decision_reason | plain }}</blockquote>{% endif %}\n""",
