@@ -164,8 +164,8 @@ PLANTS = (
     Plant(
         "p3: a stranger's ticket withdraws the approval",
         "core/hold.py",
-        "return self.opened_here and not self.terms.detach",
-        "return not self.terms.detach",
+        "return self.opened_here and not (self.terms.detach or self._idempotency)",
+        "return not (self.terms.detach or self._idempotency)",
         PATHS + "test_a_strangers_ticket_is_refused_and_not_withdrawn",
     ),
     Plant(
