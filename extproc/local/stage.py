@@ -13,8 +13,9 @@ from extproc.local.guard import AUDIENCE, Guard, Wanted, start_guard
 from extproc.local.issuer import mint_token
 from extproc.local.model_server import start_model
 from extproc.local.own_command import own_command, shell_path
+from extproc.local.ports import free_port
+from extproc.local.scene import Scene
 from extproc.local.scripted_model import write_model
-from extproc.local.story import Scene
 from extproc.local.wiretap import start_wiretap
 
 MODEL = "scripted-tiny"
@@ -54,10 +55,16 @@ class Stage:
         self._parts.callback(model.stop)
         tap = start_wiretap(model.url, pace_seconds=_PACE_SECONDS)
         self._parts.callback(tap.stop)
-        console.print("starting Envoy, two workers and a development issuer ...")
-        policy = Path(__file__).with_name("demo-policy.yaml")
+        console.print("starting Envoy, two workers, the console and a development issuer ...")
         self.guard = start_guard(
-            Wanted(directory=directory / "guard", upstream=tap.url, workers=2, credential=_MODEL_KEY, policy=policy)
+            Wanted(
+                directory=directory / "guard",
+                upstream=tap.url,
+                workers=2,
+                credential=_MODEL_KEY,
+                policy=Path(__file__).with_name("demo-policy.yaml"),
+                console_port=free_port(),
+            )
         )
         self._parts.callback(self.guard.stop)
         tokens, files = self._mint()
@@ -67,6 +74,7 @@ class Stage:
 
         self.scene = Scene(
             url=self.guard.url,
+            console_url=self.guard.console_url,
             config=self.guard.config,
             model=MODEL,
             tokens=tokens,
@@ -96,12 +104,13 @@ class Stage:
         guard = self.guard
         for line in (
             f"\nrunning: {guard.url}/v1   config {guard.config}   tokens {self._directory}/*.token",
+            f"console: {guard.console_url}   (log in as whoever you want to be: analyst, approver, auditor ...)",
             f"audit:   {own_command()} audit list --config {shell_path(guard.config)}",
             f"stop with Ctrl-C; then {shell_path(self._directory)} is removed, with the audit log and all keys",
         ):
             self._console.print(line, markup=False, soft_wrap=True)
         try:
-            while guard.service.process.poll() is None and guard.envoy.poll() is None:
+            while not guard.ended():
                 time.sleep(0.5)
         except KeyboardInterrupt:
             return

@@ -1,114 +1,30 @@
-"""The demo's eight steps: the command, what came back, the verdict. A step that is not as it should be fails."""
+"""The demo's nine steps: the command, what came back, the verdict. A step that is not as it should be fails."""
 
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import httpx
-from rich.console import Console
 
-from extproc.local.own_command import own_command, shell_path
+from extproc.local.console_visit import ConsoleVisit, VisitFailed
+from extproc.local.scene import TIMEOUT, Scene, StepFailed, chat, expect, extproc, request, show_curl
 
 _CARD = re.compile(r"4[\d \-]{12,22}\d")
-_TIMEOUT = httpx.Timeout(60.0)
+_FAILURES = (StepFailed, VisitFailed, httpx.HTTPError, subprocess.TimeoutExpired, ValueError, KeyError, IndexError)
+"""What fails a step, and not the demo."""
 _STREAM_SECONDS = 0.4
 """The least from the first piece of the streamed answer to its last: a third of what the model takes to write it, and
 far more than what arrives in one lump takes to read."""
 _REPLAYED = re.compile(r"^ *(\d+\.\d{3})s (->|<-) ", re.MULTILINE)
 
 
-class StepFailed(Exception):
-    """What was expected and did not happen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Where the story plays. `seen` returns what the model server received, oldest first."""
-
-    url: str
-    config: Path
-    model: str
-    tokens: Mapping[str, str] = field(repr=False)
-    token_files: Mapping[str, Path]
-    seen: Callable[[], list[dict[str, Any]]]
-    console: Console
-
-
-def expect(condition: bool, sentence: str) -> None:
-    """Raises `StepFailed(sentence)` unless `condition`."""
-    if not condition:
-        raise StepFailed(sentence)
-
-
-def _show_curl(scene: Scene, path: str, who: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> None:
-    parts = ["curl", "-sN", f"{scene.url}{path}"]
-    if who:
-        parts += ["-H", f'"Authorization: Bearer {_token(scene, who)}"']
-    for name, value in headers.items():
-        parts += ["-H", shlex.quote(f"{name}: {value}")]
-    if body is not None:
-        parts += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(json.dumps(body))]
-    _show_command(scene, " ".join(parts))
-
-
-def _show_command(scene: Scene, line: str) -> None:
-    scene.console.print(f"  $ {line}", style="cyan", highlight=False, markup=False, soft_wrap=True)
-
-
-def _token(scene: Scene, who: str) -> str:
-    """For a shell, inside double quotes."""
-    return f"$(cat {shell_path(scene.token_files[who])})"
-
-
-def _request(
-    scene: Scene, path: str, who: str, body: Mapping[str, Any] | None, headers: Mapping[str, str] | None = None
-) -> httpx.Response:
-    _show_curl(scene, path, who, body, headers or {})
-    sent = dict(headers or {})
-    if who:
-        sent["authorization"] = f"Bearer {scene.tokens[who]}"
-    method = "GET" if body is None else "POST"
-    answer = httpx.request(method, scene.url + path, json=body, headers=sent, timeout=_TIMEOUT, trust_env=False)
-    scene.console.print(f"  {answer.status_code} {answer.text[:400]}", highlight=False, markup=False, soft_wrap=True)
-    return answer
-
-
-def _chat(scene: Scene, prompt: str, **more: Any) -> dict[str, Any]:
-    return {"model": scene.model, "messages": [{"role": "user", "content": prompt}], **more}
-
-
-def _extproc(scene: Scene, *arguments: str, who: str = "") -> str:
-    """Run the very line that is shown; its output, or `StepFailed` on another exit code than 0."""
-    variables = f"EXTPROC_CONFIG={shell_path(scene.config)} "
-    if who:
-        variables += f'EXTPROC_TOKEN="{_token(scene, who)}" '
-    line = f"{variables}{own_command()} {shlex.join(arguments)}"
-    _show_command(scene, line)
-    result = subprocess.run(  # noqa: S603 - our own command, every part quoted
-        ["/bin/sh", "-c", line],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "COLUMNS": "120"},
-    )
-    for text in (result.stdout + result.stderr).strip().splitlines()[:24]:
-        scene.console.print("  " + text.rstrip(), highlight=False, markup=False, soft_wrap=True)
-    expect(result.returncode == 0, f"`extproc {arguments[0]} {arguments[1]}` ended with {result.returncode}")
-    return result.stdout
-
-
 def no_token(scene: Scene) -> str:
     before = len(scene.seen())
-    answer = _request(scene, "/v1/chat/completions", "", _chat(scene, "hello clean"))
+    answer = request(scene, "/v1/chat/completions", "", chat(scene, "hello clean"))
     expect(answer.status_code == 401, "a request without a token must get 401")
     expect(len(scene.seen()) == before, "the model must have seen nothing")
     return "401: nobody is let in without an identity; the model saw nothing"
@@ -122,8 +38,8 @@ def _delta(line: str) -> str:
 
 def masked_stream(scene: Scene) -> str:
     """The model streams a card, split across tokens; the client sees the mask, token by token."""
-    body = _chat(scene, "Which card is on file? card-please", stream=True, max_tokens=64)
-    _show_curl(scene, "/v1/chat/completions", "analyst", body, {})
+    body = chat(scene, "Which card is on file? card-please", stream=True, max_tokens=64)
+    show_curl(scene, "/v1/chat/completions", "analyst", body, {})
     text, arrivals = "", []
     headers = {"authorization": f"Bearer {scene.tokens['analyst']}"}
     with httpx.stream(
@@ -131,7 +47,7 @@ def masked_stream(scene: Scene) -> str:
         scene.url + "/v1/chat/completions",
         json=body,
         headers=headers,
-        timeout=_TIMEOUT,
+        timeout=TIMEOUT,
         trust_env=False,
     ) as answer:
         expect(answer.status_code == 200, f"the analyst's chat must be allowed, got {answer.status_code}")
@@ -152,11 +68,11 @@ def masked_stream(scene: Scene) -> str:
 
 def masked_prompt(scene: Scene) -> str:
     before = len(scene.seen())
-    answer = _request(
+    answer = request(
         scene,
         "/v1/chat/completions",
         "analyst",
-        _chat(scene, "Card 4111 1111 1111 1111, cvv 123: is it clean", max_tokens=16),
+        chat(scene, "Card 4111 1111 1111 1111, cvv 123: is it clean", max_tokens=16),
     )
     expect(answer.status_code == 200, "the request must go through")
     seen = scene.seen()[before:]
@@ -170,8 +86,8 @@ def masked_prompt(scene: Scene) -> str:
 
 def forbidden_model(scene: Scene) -> str:
     before = len(scene.seen())
-    body = {**_chat(scene, "hello clean"), "model": "fraud-7b"}
-    answer = _request(scene, "/v1/chat/completions", "analyst", body)
+    body = {**chat(scene, "hello clean"), "model": "fraud-7b"}
+    answer = request(scene, "/v1/chat/completions", "analyst", body)
     expect(answer.status_code == 403, "a model that nobody allowed must get 403")
     expect("reserved for the fraud team" in answer.text, "the client must read the rule's own text")
     expect(len(scene.seen()) == before, "the model must have seen nothing")
@@ -180,7 +96,7 @@ def forbidden_model(scene: Scene) -> str:
 
 def prohibited_operation(scene: Scene) -> str:
     before = len(scene.seen())
-    answer = _request(scene, "/v1/load_lora_adapter", "analyst", {"lora_name": "x", "lora_path": "adapters/x"})
+    answer = request(scene, "/v1/load_lora_adapter", "analyst", {"lora_name": "x", "lora_path": "adapters/x"})
     expect(answer.status_code == 403, "loading an adapter must get 403")
     expect(len(scene.seen()) == before, "the model must have seen nothing")
     return "403; the model saw nothing"
@@ -188,11 +104,39 @@ def prohibited_operation(scene: Scene) -> str:
 
 def held_request(scene: Scene) -> str:
     """A bulk request waits on its open connection until the approver decides from the command line."""
+
+    def decide(approval_id: str) -> None:
+        extproc(scene, "approvals", "show", approval_id)
+        extproc(scene, "approvals", "grant", approval_id, "--reason", "quarterly report", who="approver")
+
+    _held(scene, "Summarise everything clean", decide)
+    return "held, and the model saw nothing of it; granted by the approver, went on"
+
+
+def held_for_the_console(scene: Scene) -> str:
+    """Another one waits until the approver has seen, in the console, what it asks, and pressed the button."""
+
+    def decide(approval_id: str) -> None:
+        path = f"/approvals/{approval_id}"
+        scene.console.print(f"  the approver opens {scene.console_url}{path}", highlight=False, markup=False)
+        with ConsoleVisit(scene.console_url) as visit:
+            page = visit.log_in("approver", path)
+            expect("Summarise card [PAN]" in page.text, "the approver must see the masked request")
+            expect("4111" not in page.text, "no card number may be on the page")
+            scene.console.print("  the page shows: Summarise card [PAN]", highlight=False, markup=False)
+            visit.press(page, "Grant", reason="seen in the console")
+
+    _held(scene, "Summarise card 4111 1111 1111 1111 clean", decide)
+    return "the approver read it masked, in the console, and granted it there; it went on"
+
+
+def _held(scene: Scene, prompt: str, decide: Callable[[str], None]) -> None:
+    """A bulk request with `prompt` waits on its open connection until `decide` was called with its approval's id."""
     before = len(scene.seen())
-    body = _chat(scene, "Summarise everything clean", max_tokens=4000)
-    _show_curl(scene, "/v1/chat/completions", "analyst", body, {})
+    body = chat(scene, prompt, max_tokens=4000)
+    show_curl(scene, "/v1/chat/completions", "analyst", body, {})
     headers = {"authorization": f"Bearer {scene.tokens['analyst']}"}
-    with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
+    with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - one waiting client
 
         with ThreadPoolExecutor(1) as pool:
@@ -200,15 +144,13 @@ def held_request(scene: Scene) -> str:
             approval_id = _await_pending(scene)
             expect(not waiting.done(), "the request must wait")
             scene.console.print(f"  ... waits for approval {approval_id}", highlight=False, markup=False)
-            _extproc(scene, "approvals", "show", approval_id)
             unseen = len(scene.seen()) == before
-            _extproc(scene, "approvals", "grant", approval_id, "--reason", "quarterly report", who="approver")
+            decide(approval_id)
             answer = waiting.result(timeout=30)
     scene.console.print(f"  {answer.status_code} {answer.text[:200]}", highlight=False, markup=False, soft_wrap=True)
     expect(unseen, "the model must have seen nothing before the grant")
     expect(answer.status_code == 200, "the granted request must go on")
     expect(len(scene.seen()) == before + 1, "the model must have seen the granted request, once")
-    return "held, and the model saw nothing of it; granted by the approver, went on"
 
 
 def _await_pending(scene: Scene) -> str:
@@ -230,18 +172,18 @@ def _await_pending(scene: Scene) -> str:
 
 
 def verified(scene: Scene) -> str:
-    _extproc(scene, "audit", "verify")
+    extproc(scene, "audit", "verify")
     return "proven: nothing altered, removed, reordered or cut off"
 
 
 def replayed(scene: Scene) -> str:
     """The stream of step 2, from its encrypted transcript, with the pauses that it had."""
-    listed = _extproc(scene, "audit", "list", "--json")
+    listed = extproc(scene, "audit", "list", "--json")
     exchanges = [json.loads(line) for line in listed.splitlines() if line.strip()]
     wanted = [e for e in exchanges if e["outcome"] == "completed" and e["findings"] == {"pan": 1}]
     expect(bool(wanted), "the exchange with the card must be in the audit log")
     started = time.monotonic()
-    output = _extproc(scene, "audit", "replay", "--raw", str(wanted[0]["exchange_id"]))
+    output = extproc(scene, "audit", "replay", "--raw", str(wanted[0]["exchange_id"]))
     took = time.monotonic() - started
     text = "".join(_delta(line) for line in output.splitlines())
     expect("[PAN]" in text and _CARD.search(text) is None, "the transcript must be the masked one")
@@ -262,6 +204,7 @@ STEPS: tuple[tuple[str, Callable[[Scene], str]], ...] = (
     ("a model nobody allowed to this group", forbidden_model),
     ("a prohibited operation: loading a LoRA adapter", prohibited_operation),
     ("a bulk request: held until an approver decides", held_request),
+    ("another one: the approver decides in the console", held_for_the_console),
     ("the audit log, verified", verified),
     ("an exchange, replayed", replayed),
 )
@@ -274,7 +217,7 @@ def tell(scene: Scene) -> int:
         scene.console.print(f"\n{number}. {title}", style="bold", highlight=False, markup=False)
         try:
             verdict = step(scene)
-        except (StepFailed, httpx.HTTPError, subprocess.TimeoutExpired, ValueError, KeyError, IndexError) as error:
+        except _FAILURES as error:
             failed += 1
             scene.console.print(
                 f"  FAIL {type(error).__name__}: {error}", style="bold red", highlight=False, markup=False

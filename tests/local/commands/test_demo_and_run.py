@@ -56,7 +56,7 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing_running(tmp_path: Pat
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert time.monotonic() - started <= 60
-    assert "8 of 8 steps as they should be" in result.stdout
+    assert "9 of 9 steps as they should be" in result.stdout
     said = iter(timeless(result.stdout))
     for line in shown_output():
         assert line in said, f"the README shows `{line}`, which is not in the output, or not in this order"
@@ -180,7 +180,7 @@ def test_a_demo_that_is_kept_answers_its_own_curl_lines_until_ctrl_c(tmp_path: P
             line = demo.stdout.readline()
             assert line, said
             said += line
-        assert "8 of 8 steps" in said, said
+        assert "9 of 9 steps" in said, said
         assert "is removed, with the audit log" in said
         started = psutil.Process(demo.pid).children(recursive=True)
         assert len(started) >= 4, "the model server, Envoy, the service and its workers"
