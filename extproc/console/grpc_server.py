@@ -9,6 +9,7 @@ from typing import Final
 import grpc
 
 from extproc.console.changes import Changes
+from extproc.console.grpc_bodies import CheckedBodies
 from extproc.console.grpc_service import ApprovalsService
 from extproc.console.parts import Parts
 from extproc.edge.settings_console import ConsoleSettings
@@ -39,7 +40,9 @@ class GrpcServer:
     def __init__(self, parts: Parts) -> None:
         self._settings = parts.settings
         self._changes = Changes(parts.approvals)
-        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+        self._server = grpc.aio.server(
+            interceptors=[CheckedBodies()], options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS
+        )
         add: Callable[[object, object], None] = pb_grpc.add_ApprovalsServicer_to_server
         add(ApprovalsService(parts, self._changes), self._server)
         self.port = 0

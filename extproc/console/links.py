@@ -23,11 +23,11 @@ from extproc.console.access import require_person
 from extproc.console.pages import render
 from extproc.console.parts import Parts, parts_of
 from extproc.console.sealing import Sealing
-from extproc.core.approval import Approval, Channel
+from extproc.core.approval import Approval, Channel, TransitionRefused
 
 PURPOSE: Final = "link"
 MAX_CHARACTERS: Final = 800
-_USED: Final = "A decision was taken through this link already; it serves one."
+_USED: Final = "This link was used already; it serves one decision."
 _OVER: Final = "This link is not valid, or its time is over."
 
 
@@ -96,7 +96,8 @@ async def follow(request: Request) -> Response:
 async def through(parts: Parts, token: str, approval_id: str) -> AsyncIterator[Channel]:
     """Where a decision on this approval is taken: `LINK` with a link, which it uses up; `CONSOLE` without.
 
-    What is raised in the block gives the link back. Raises `LinkRefused`, `Unavailable`.
+    A `TransitionRefused` in the block gives the link back: then nothing was decided. After whatever else is raised, and
+    when the wait is cancelled, it may have been, and the link stays used. Raises `LinkRefused`, `Unavailable`.
     """
     if not token:
         yield Channel.CONSOLE
@@ -111,7 +112,7 @@ async def through(parts: Parts, token: str, approval_id: str) -> AsyncIterator[C
         raise LinkRefused(_USED, approval_id) from None
     try:
         yield Channel.LINK
-    except BaseException:
+    except TransitionRefused:
         await asyncio.shield(asyncio.to_thread(parts.single_use.give_back, PURPOSE, link.name))
         raise
 

@@ -26,6 +26,8 @@ MAX_OF_SESSION: Final = 6
 """Tabs of one person."""
 MAX_NEWS: Final = 200
 """Of one look; with more, browsers load their page anew."""
+_FULL_MILLISECONDS: Final = 15_000
+"""After which a browser that found no room asks again."""
 _log = logging.getLogger("extproc.console")
 
 
@@ -74,6 +76,9 @@ class Live:
 
     async def stream(self, sessions: Sessions, secret: str, clock: Callable[[], float]) -> AsyncIterator[str]:
         """Server-sent events (WHATWG HTML §9.2) until the session is over, the browser goes, or the process ends."""
+        if not self.may_begin(secret):  # others of this session were faster since it was answered
+            yield f"retry: {_FULL_MILLISECONDS}\n\n"
+            return
         queue: asyncio.Queue[Sequence[tuple[str, str]] | None] = asyncio.Queue()
         self._waiting.add(queue)
         self._of_session[_digest(secret)] += 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from starlette.requests import Request
@@ -60,12 +60,15 @@ async def callback(request: Request) -> Response:
     """
     parts, act = parts_of(request), act_of(request, "oidc.login")
     provider, now = provider_of(parts), parts.clock()
-    if wait := parts.login_failures.wait_seconds(act.client.address, now):
+    began = OIDC_JAR.pending_of(request, now)
+    # What this browser did not begin, any other site can have it ask: that locks nobody out of the login.
+    counted = parts.login_failures if began else parts.stray_answers
+    if wait := counted.wait_seconds(act.client.address, now):
         return page(request, "Too many failed logins", "Try again later.", 429, {"retry-after": str(wait)})
     person: Principal | None = None
     try:
         answer = _answer_of(request)
-        asked = _asked(request, answer, now)
+        asked = _asked(began, answer)
         code = await _code_of(answer, provider)
         await asyncio.to_thread(_use_once, parts, asked, now)
         person = await provider.person(code, asked, now)
@@ -75,7 +78,7 @@ async def callback(request: Request) -> Response:
         await parts.log.store(act.refused(away.reason.value, 503, actor_of(person, "") if person else NOBODY))
         raise
     except OidcRefused as refused:
-        await store_failure(parts, parts.login_failures, act, act.refused(refused.code.value, 403), now)
+        await store_failure(parts, counted, act, act.refused(refused.code.value, 403), now)
         return page(request, "The login is refused", f"{refused.sentence} (code: {refused.code.value})", 403)
     # Nobody has the session's secret yet: it is given out behind the record.
     actor = actor_of(person, person.token_id)
@@ -95,10 +98,10 @@ def _answer_of(request: Request) -> Mapping[str, str]:
     return found
 
 
-def _asked(request: Request, answer: Mapping[str, str], now: float) -> PendingOidc:
-    """The login of this very browser that is answered."""
+def _asked(began: Iterable[PendingOidc], answer: Mapping[str, str]) -> PendingOidc:
+    """Which of this very browser's logins is answered."""
     state = answer.get("state", "")
-    for each in OIDC_JAR.pending_of(request, now):
+    for each in began:
         if secrets.compare_digest(each.request_id.encode(), state.encode("utf-8", "surrogatepass")):
             return each
     raise OidcRefused(OidcCode.WRONG_STATE)

@@ -128,7 +128,7 @@ def _unknown(request: Request) -> Response:
 
 async def _refused(request: Request, person: Principal, refused: TransitionRefused, typed: str) -> Response:
     """The page again, with why; what was typed is not lost, but for card numbers. Nothing was done."""
-    found = None if refused.code is TransitionCode.UNKNOWN else await _find(request, person)
+    found = await _find(request, person)  # whoever has no role is told the same of what there is not
     if found is None:
         return _unknown(request)
     status = 409 if refused.code in _REPEATED else 403

@@ -55,6 +55,8 @@ class Parts:
     live: Live = field(default_factory=Live)
     pace: Pace = field(default_factory=Pace)
     login_failures: Failures = field(default_factory=Failures)
+    stray_answers: Failures = field(default_factory=Failures)
+    """Apart: answers to logins that the browser did not begin."""
     authenticator: Authenticator | None = None
     """Of those who call the API, by the issuers of `identity`; None where nobody does."""
     api_failures: Failures = field(default_factory=Failures)

@@ -95,6 +95,18 @@ async def test_a_reason_that_is_shown_again_holds_no_card_number(world: World) -
         assert "4111111111111111" not in again.text
 
 
+async def test_people_without_a_role_learn_of_no_approval_that_there_is_one(world: World) -> None:
+    there = asked(with_roles(world)).approval_id
+    async with await session_of(world, person("nora", "sales")) as browser:
+        form = {"csrf": token_of((await browser.get("/")).text)}
+        for step in ("decide", "revoke", "review", "withdraw"):
+            answers = [await browser.post(f"/approvals/{name}/{step}", data=form) for name in (there, "apr-none")]
+            assert [each.status_code for each in answers] == [403, 403]
+            assert answers[0].text == answers[1].text.replace("apr-none", there)
+        seen = [await browser.get(f"/approvals/{name}") for name in (there, "apr-none")]
+        assert [each.status_code for each in seen] == [403, 403]
+
+
 async def test_a_session_takes_so_many_steps_a_minute(world: World) -> None:
     """Each is a record, also a refused one: else anybody who can log in fills the spool."""
     path = f"/approvals/{asked(with_roles(world)).approval_id}"

@@ -80,6 +80,24 @@ async def test_two_vote_and_one_watches(api: Calls, stub: Any) -> None:
     assert revoked.state == pb.REVOKED
 
 
+@pytest.mark.parametrize("method", ["Decide", "Watch", "Nothing"])
+async def test_what_is_no_message_is_refused_in_our_words(api: Calls, address: str, method: str) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        name = f"/extproc.approvals.v1.Approvals/{method}"
+        kind = channel.unary_stream if method == "Watch" else channel.unary_unary
+        call: Any = kind(name, request_serializer=bytes)(b"\xff" * 9, **says(api, "bob", "approvers"))
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await (call.read() if method == "Watch" else call)
+    if method == "Nothing":
+        assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        return
+    assert (error.value.code(), error.value.details()) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "The request is no message of this method.",
+    )
+    assert dict(error.value.trailing_metadata() or ())["extproc-code"] == "body_invalid"
+
+
 async def test_lists_in_pages(api: Calls, stub: Any) -> None:
     for number in range(3):
         api.open(f"apr-{number}", created_at=api.now + number)

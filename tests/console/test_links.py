@@ -1,5 +1,6 @@
 """Signed links: they lead to one approval after a login, serve one decision, and look at nothing for anybody else."""
 
+import asyncio
 import re
 from dataclasses import replace
 
@@ -11,8 +12,18 @@ from extproc.approvals.notify.events import Event
 from extproc.console.links import LinkMaker, LinkRefused, find_link, through
 from extproc.console.sealing import Sealing
 from extproc.console.session import SESSION_COOKIE, begin_session
-from extproc.core.approval import Approval, ApprovalRequest, Channel, open_approval, shown_digest
+from extproc.core.approval import (
+    Approval,
+    ApprovalRequest,
+    Channel,
+    DecisionRefused,
+    TransitionCode,
+    TransitionRefused,
+    open_approval,
+    shown_digest,
+)
 from extproc.core.principal import Principal
+from extproc.core.reasons import Reason, Unavailable
 from extproc.core.trust import Masked
 from tests.console.approving import asked as asked_of_staff
 from tests.console.approving import person as somebody
@@ -86,7 +97,7 @@ async def test_a_decision_uses_the_link_up_and_a_second_use_says_so(world: World
             raise AssertionError
     answer = await person.get(path)
     assert answer.status_code == 410
-    assert "A decision was taken through this link already" in answer.text
+    assert "This link was used already" in answer.text
     assert 'href="/approvals/apr-1"' in answer.text
 
 
@@ -104,11 +115,25 @@ async def test_the_link_of_every_attempt_is_the_same_one_and_of_another_channel_
 
 async def test_a_decision_that_is_refused_gives_the_link_back(world: World) -> None:
     token = token_in(made(world))
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(TransitionRefused):
         async with through(world.parts, token, "apr-1"):
-            raise ZeroDivisionError
+            raise DecisionRefused(TransitionCode.OTHER_VIEW)
     async with through(world.parts, token, "apr-1") as channel:
         assert channel is Channel.LINK
+
+
+@pytest.mark.parametrize("ended", [asyncio.CancelledError, Unavailable(Reason.AUDIT_UNAVAILABLE), ZeroDivisionError])
+async def test_a_link_through_which_something_may_have_been_decided_stays_used(
+    world: World, ended: BaseException | type[BaseException]
+) -> None:
+    """The browser goes, or the answer fails, after the decision was stored."""
+    token = token_in(made(world))
+    with pytest.raises(ended if isinstance(ended, type) else type(ended)):
+        async with through(world.parts, token, "apr-1"):
+            raise ended
+    with pytest.raises(LinkRefused, match="already"):
+        async with through(world.parts, token, "apr-1"):
+            raise AssertionError
 
 
 async def test_a_link_is_of_its_approval_its_time_and_its_deployment(world: World, person: httpx.AsyncClient) -> None:

@@ -78,6 +78,17 @@ async def test_listening_keeps_no_session_alive_and_ends_with_it(world: World, l
         assert (await browser.get("/live/approvals")).status_code == 401
 
 
+async def test_of_streams_that_begin_at_once_none_is_one_too_many(world: World) -> None:
+    secret = await secret_of(world)
+    streams = [stream_of(world, secret) for _ in range(MAX_OF_SESSION + 1)]  # answered, and none has begun
+    began = [await anext(each) for each in streams]
+    assert began == ["retry: 3000\n\n"] * MAX_OF_SESSION + ["retry: 15000\n\n"]
+    assert [each async for each in streams[-1]] == []
+    for each in streams:
+        await each.aclose()  # type: ignore[attr-defined]
+    assert world.parts.live.may_begin(secret)
+
+
 async def test_there_is_room_for_so_many_streams_of_a_session_and_of_all(world: World) -> None:
     streams = [stream_of(world, "one") for _ in range(MAX_OF_SESSION)]
     for each in streams:

@@ -210,6 +210,17 @@ async def test_a_login_is_answered_once_and_in_time(attacked: Attacked) -> None:
     assert attacked.world.refusals == ["wrong_nonce", "state_used", "wrong_state"]
 
 
+async def test_answers_that_another_site_has_a_browser_ask_lock_nobody_out(attacked: Attacked) -> None:
+    """`<img src=…/oidc/callback>`: without the cookie of a login. Bounded as well, for each is a record."""
+    strays = [(await attacked.answer(state="x", code="c")).status_code for _ in range(11)]
+    assert strays == [403] * 10 + [429]
+    assert attacked.world.refusals == ["wrong_state"] * 10 + ["too_many_failures"]
+    assert (await attacked.log_in()).status_code == 303
+    own = await attacked.begin()
+    wrong = [(await attacked.answer(state=f"not {own}", code="c")).status_code for _ in range(11)]
+    assert wrong == [403] * 10 + [429]
+
+
 async def test_another_provider_s_answer_is_not_taken_for_this_one_s(attacked: Attacked) -> None:
     """RFC 9207: the code of an attacker's provider, or ours sent to theirs."""
     state = await attacked.begin()

@@ -97,7 +97,7 @@ PLANTS = (
     Plant(
         "oidc: a refusal without its record",
         LOGIN,
-        "        await store_failure(parts, parts.login_failures, act, act.refused(refused.code.value, 403), now)\n",
+        "        await store_failure(parts, counted, act, act.refused(refused.code.value, 403), now)\n",
         "",
         ATTACKS + "test_an_answer_belongs_to_the_login_of_the_browser_that_began_it",
     ),
