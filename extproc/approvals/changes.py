@@ -1,6 +1,6 @@
 """Changes of approvals: one after the other, numbered as they become visible, and told to whoever listens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -33,7 +33,6 @@ class Change:
         turn = update(APPROVAL_CHANGES).values(revision=_changes.revision + 1).returning(_changes.revision)
         self._revision = connection.execute(turn).scalar_one()
         self._next = self._revision
-        self._noted = False
 
     def find(self, approval_id: str) -> Approval | None:
         """The approval as it is now."""
@@ -60,16 +59,10 @@ class Change:
             self.connection.execute(insert(APPROVAL_VOTES).values(row))
         return numbered
 
-    def note(self, approval_ids: Sequence[str], **values: object) -> None:
-        """Write down what is no part of the approvals, and no change of them."""
-        self.connection.execute(update(APPROVALS).where(_row.approval_id.in_(approval_ids)).values(values))
-        self._noted = True
-
     def end(self) -> None:
         """Before the transaction is committed; without a change it leaves nothing."""
         if self._next == self._revision:
-            if not self._noted:
-                self.connection.rollback()
+            self.connection.rollback()
         elif self._next > self._revision + 1:
             self.connection.execute(update(APPROVAL_CHANGES).values(revision=self._next - 1))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, func, select, update
 
-from extproc.approvals import changes, search, votes
+from extproc.approvals import changes, search, steps, votes
 from extproc.approvals.budgets import BudgetStore
 from extproc.approvals.changes import MAX_IDS, changing, read_approvals
 from extproc.approvals.database import Database, open_database
@@ -18,6 +18,7 @@ from extproc.approvals.opening import open_or_attach
 from extproc.approvals.rows import SHOWN
 from extproc.approvals.search import ApprovalQuery
 from extproc.approvals.settings import ApprovalSettings
+from extproc.approvals.steps import Step
 from extproc.approvals.tables import APPROVALS
 from extproc.approvals.wakes import Source, open_source
 from extproc.core.approval import (
@@ -189,12 +190,23 @@ class ApprovalStore:
             return True
 
     def expire_due(self, now: float) -> list[Approval]:
-        """Expire what is due. What has expired since the last call by anybody: each is told to one caller, once."""
+        """Expire what is due. Some of those whose expiry is not recorded yet: the caller's for `LEASE_SECONDS`.
+
+        Until then nobody else is given them, and `recorded` ends it.
+        """
         return expire_due(self._database, now)
 
     def escalate_due(self, now: float) -> list[Approval]:
-        """Those whose escalation groups may decide from now on: each is told to one caller, once."""
+        """The same for escalations: their further groups may decide from now on."""
         return escalate_due(self._database, now)
+
+    def recorded(self, step: Step, approval_id: str) -> None:
+        """The record of a step that `expire_due` or `escalate_due` returned is durable."""
+        steps.recorded(self._database, step, approval_id)
+
+    def release(self, step: Step, approval_ids: Sequence[str], leased_at: float) -> None:
+        """They cannot be recorded now: the next who asks is given them. `leased_at`: the `now` of the asking."""
+        steps.release(self._database, step, approval_ids, leased_at)
 
     def budgets(self, key: Secret) -> BudgetStore:
         """The budgets in the same database; `key` keys what is kept of cards."""

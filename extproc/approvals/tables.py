@@ -20,7 +20,6 @@ from sqlalchemy import (
 METADATA = MetaData()
 
 _LIVE_WITH_IDEMPOTENCY = text("idempotency <> '' AND state IN ('pending', 'granted')")
-UNTOLD_EXPIRY = text("state = 'expired' AND NOT expiry_told")
 UNREVIEWED = text("emergency AND reviewed_by_uid = ''")
 """Conditions of partial indexes, for questions in the same words."""
 
@@ -71,14 +70,12 @@ APPROVALS = Table(
     Column("escalated_at", Double, nullable=False, server_default="0"),
     Column("reviewed_by_uid", Text, nullable=False, server_default=""),
     Column("reviewed_at", Double, nullable=False, server_default="0"),
-    Column("expiry_told", Boolean, nullable=False, server_default=false()),
     Column("revision", BigInteger, nullable=False, server_default="0"),
     Index("approvals_by_state", "state", "expires_at"),
     Index("approvals_by_revision", "revision"),
     Index("approvals_by_creation", "created_at", "approval_id"),
     Index("approvals_by_requester", "requester_uid", "created_at"),
     _partial_index("approvals_live_idempotency", "idempotency", _LIVE_WITH_IDEMPOTENCY, unique=True),
-    _partial_index("approvals_untold_expiry", "state", UNTOLD_EXPIRY),
     _partial_index("approvals_unreviewed", "created_at", UNREVIEWED),
 )
 """Times are Unix seconds, 0 for what has not happened; what is a tuple in `Approval` is JSON. `revision` is the number
@@ -109,6 +106,15 @@ APPROVAL_CHANGES = Table(
 )
 """One row, which every change of an approval takes first: so changes happen one after the other, are numbered in the
 order in which they become visible, and no two of them wait for each other."""
+
+UNRECORDED_STEPS = Table(
+    "unrecorded_steps",
+    METADATA,
+    Column("approval_id", String(200), primary_key=True),
+    Column("step", String(16), primary_key=True),
+    Column("leased_until", Double, nullable=False),
+)
+"""What time did to approvals and the audit log may not have yet; `extproc.approvals.steps`."""
 
 BUDGET_ACCOUNTS = Table(
     "budget_accounts",

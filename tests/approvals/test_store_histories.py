@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from extproc.approvals.steps import Step
 from extproc.approvals.store import ApprovalStore
 from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, Channel, Vote, shown_digest
 
@@ -72,7 +73,7 @@ class History:
         self.start = self.stores[0].revision()
         self.model: list[Modelled] = []
         self.seen: dict[str, tuple[Approval, int]] = {}
-        self.told: list[str] = []
+        self.recorded: list[str] = []
 
     def uid(self, account: int) -> str:
         return f"https://idp.test|{self.name}-{ACCOUNTS[account][0]}"
@@ -101,7 +102,9 @@ class History:
         self.stores[self.turn % 2] = self.open_at(self.address)
 
     def expire(self) -> None:
-        self.told += [each.approval_id for each in self.store.expire_due(self.now)]
+        for each in self.store.expire_due(self.now):
+            self.recorded.append(each.approval_id)
+            self.store.recorded(Step.EXPIRED, each.approval_id)
 
     def is_due(self, it: Modelled) -> bool:
         return it.state in LIVE and self.now >= it.ends
@@ -199,14 +202,14 @@ class History:
         assert max(revisions, default=0) <= other.revision()
 
     def end(self) -> None:
-        """Each expiry was told once, to one replica."""
+        """Each expiry was recorded once, by one replica."""
         for _ in self.stores:
             self.turn += 1
             self.expire()
             self.compare()
         for store in self.stores:
             store.close()
-        own = Counter(each for each in self.told if each.startswith(f"{self.name}-"))
+        own = Counter(each for each in self.recorded if each.startswith(f"{self.name}-"))
         assert own == Counter(it.approval_id for it in self.model if it.state == "expired")
 
 
@@ -232,7 +235,7 @@ HISTORIES: dict[str, list[tuple[Any, ...]]] = {
     "key": [("open", 1, 0, 1), ("open", 3, 0, 1), ("open", 1, 0, 1), ("jump", 60.0), ("open", 1, 0, 1), ("restart",)],
     "two": [("open", 0, 0, 2), *(("vote", 0, who, True) for who in (0, 1, 2, 2, 3, 4)), ("claim", 0, True, True)],
     "revoked": [*WINDOW, ("claim", 0, True, True), ("revoke", 0), ("claim", 0, True, True), ("open", 2, 2, 1)],
-    "told": [("open", 0, 0, 1), ("jump", 60.0), ("expire",), ("jump", -200.0), ("expire",), ("vote", 0, 2, True)],
+    "recorded": [("open", 0, 0, 1), ("jump", 60.0), ("expire",), ("jump", -200.0), ("expire",), ("vote", 0, 2, True)],
 }
 
 

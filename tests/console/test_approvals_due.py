@@ -12,12 +12,14 @@ from extproc.approvals.notify.dispatcher import Dispatcher
 from extproc.approvals.notify.events import Event
 from extproc.approvals.notify.settings import Channel, WebhookTo
 from extproc.approvals.notify.telling import Telling
+from extproc.approvals.steps import LEASE_SECONDS
 from extproc.console.approvals_due import ApprovalsDue
 from extproc.core.approval import Approval, ApprovalRequest
 from extproc.core.reasons import Unavailable
+from extproc.core.record import Record
 from extproc.core.trust import Masked
 from tests.approvals.receivers import Counted
-from tests.console.conftest import World
+from tests.console.conftest import MemoryLog, World
 from tests.console.idp import NOW
 
 
@@ -29,13 +31,17 @@ class Told:
         self.got.append(telling.notification.event.value)
 
 
-def asked(world: World, approval_id: str = "apr-1") -> Approval:
-    """Expires after ten minutes; after five those of `leads` are asked as well."""
-    request = ApprovalRequest(
+def request(approval_id: str) -> ApprovalRequest:
+    return ApprovalRequest(
         approval_id, f"x-{approval_id}", "https://idp.test|anna", "Anna", "bulk", "", "sha256:00", "digest", "main", "chat",
         "small", (), ("approvers",), NOW, NOW + 600, Masked(b"{}"),
     )  # fmt: skip
-    return world.parts.approvals.open(replace(request, escalate_after_seconds=300.0, escalation_groups=("leads",)))
+
+
+def asked(world: World, approval_id: str = "apr-1") -> Approval:
+    """Expires after ten minutes; after five those of `leads` are asked as well."""
+    escalates = replace(request(approval_id), escalate_after_seconds=300.0, escalation_groups=("leads",))
+    return world.parts.approvals.open(escalates)
 
 
 def consoles(world: World) -> tuple[ApprovalsDue, ApprovalsDue]:
@@ -95,6 +101,47 @@ async def test_a_record_that_cannot_be_made_is_owed(world: World) -> None:
     world.log.broken = False
     await console.look(NOW + 601)
     assert sorted(recorded(world)) == [("approval.expire", name, "expired") for name in ("apr-1", "apr-2")]
+
+
+class DyingLog(MemoryLog):
+    """Of a console that dies once its record is in `records`."""
+
+    def __init__(self, records: list[Record]) -> None:
+        super().__init__()
+        self.records = records
+
+    async def store(self, record: Record) -> None:
+        self.records.append(record)
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize(("after", "code"), [(300, "approval.escalate"), (600, "approval.expire")])
+async def test_what_a_console_left_that_died_is_recorded_by_another_one_after_a_while(
+    world: World, after: int, code: str, durable: bool
+) -> None:
+    """When it died between the record and saying so, it is there twice, never not at all."""
+    asked(world)
+    dying = ApprovalsDue(world.parts.approvals, DyingLog(world.log.records if durable else []))
+    with pytest.raises(asyncio.CancelledError):
+        await dying.look(NOW + after)
+    _, other = consoles(world)
+    before = [code] * durable
+    await other.look(NOW + after + LEASE_SECONDS - 1)
+    assert [each for each, _, _ in recorded(world)] == before
+    for _ in range(2):
+        await other.look(NOW + after + LEASE_SECONDS)
+    assert [each for each, _, _ in recorded(world)] == [*before, code]
+
+
+async def test_further_groups_are_asked_also_while_nothing_can_be_recorded(world: World) -> None:
+    asked(world)
+    world.parts.approvals.open(replace(request("apr-2"), expires_at=NOW + 200))
+    world.log.broken = True
+    with pytest.raises(Unavailable):
+        await consoles(world)[0].look(NOW + 300)
+    told = [(each.approval_id, each.event.value) for each in world.parts.approvals.deliveries().unspread(9)]
+    assert sorted(told) == [("apr-1", "escalated"), ("apr-1", "opened"), ("apr-2", "expired"), ("apr-2", "opened")]
 
 
 async def test_a_log_that_is_away_is_said_once_and_waited_for(

@@ -4,6 +4,10 @@ from tests.plants.plant import Plant
 
 HISTORIES = "tests/approvals/test_store_histories.py::"
 MATTERS = HISTORIES + "test_a_history_that_matters_goes_as_the_model_says"
+DUE = "tests/approvals/test_due.py::"
+CONSOLE_DUE = "tests/console/test_approvals_due.py::"
+LEFT = CONSOLE_DUE + "test_what_a_console_left_that_died_is_recorded_by_another_one_after_a_while"
+ONE_S = DUE + "test_a_step_is_one_console_s_until_it_is_recorded_or_the_console_is_taken_for_dead"
 MIGRATIONS = "tests/approvals/test_migrations.py::"
 
 PLANTS = (
@@ -83,5 +87,58 @@ PLANTS = (
         "    if revision > NEWEST:\n",
         "    if NEWEST > revision > NEWEST:\n",
         MIGRATIONS + "test_a_newer_database_is_left_to_those_who_know_it[sqlite-manual]",
+    ),
+    Plant(
+        "a step is done with before its record is durable",
+        "console/approvals_due.py",
+        "                    await self._log.store(_record(step, approval))\n                    owed.popleft()\n"
+        "                    await asyncio.to_thread(self._store.recorded, step, approval.approval_id)\n",
+        "                    owed.popleft()\n"
+        "                    await asyncio.to_thread(self._store.recorded, step, approval.approval_id)\n"
+        "                    await self._log.store(_record(step, approval))\n",
+        LEFT + "[600-approval.expire-False]",
+    ),
+    Plant(
+        "every console records every step",
+        "approvals/steps.py",
+        "    free = (_is(step), _row.leased_until <= now)\n",
+        "    free = (_is(step),)\n",
+        ONE_S + "[sqlite-expired]",
+    ),
+    Plant(
+        "a console that died keeps its steps for ever",
+        "approvals/steps.py",
+        "values(leased_until=now + LEASE_SECONDS)",
+        "values(leased_until=9e12)",
+        ONE_S + "[sqlite-escalated]",
+    ),
+    Plant(
+        "what was recorded is recorded again",
+        "approvals/steps.py",
+        "        connection.execute(delete(UNRECORDED_STEPS).where(_is(step), _row.approval_id == approval_id))\n",
+        "        connection.execute(delete(UNRECORDED_STEPS).where(_is(step), _row.approval_id == step))\n",
+        ONE_S + "[sqlite-expired]",
+    ),
+    Plant(
+        "who could not record takes the lease of another",
+        "approvals/steps.py",
+        ", _row.leased_until == leased_at + LEASE_SECONDS)",
+        ")",
+        ONE_S + "[sqlite-expired]",
+    ),
+    Plant(
+        "what has ended escalates",
+        "approvals/due.py",
+        "        _row.state == ApprovalState.PENDING.value,\n",
+        "",
+        DUE + "test_what_escalates_stays_pending_and_what_has_ended_does_not_escalate[sqlite]",
+    ),
+    Plant(
+        "nobody is asked beyond the first group while the log takes nothing",
+        "console/approvals_due.py",
+        "        expired = await asyncio.to_thread(self._store.expire_due, now)\n",
+        "        expired = await asyncio.to_thread(self._store.expire_due, now)\n"
+        "        if expired:\n            return deque((Step.EXPIRED, each) for each in expired)\n",
+        CONSOLE_DUE + "test_further_groups_are_asked_also_while_nothing_can_be_recorded",
     ),
 )

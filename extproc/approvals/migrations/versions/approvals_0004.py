@@ -30,12 +30,10 @@ _COLUMNS = (
     ("escalated_at", sa.Double, "0"),
     ("reviewed_by_uid", sa.Text, ""),
     ("reviewed_at", sa.Double, "0"),
-    ("expiry_told", sa.Boolean, sa.false()),
     ("revision", sa.BigInteger, "0"),
 )
 _PARTIAL_INDEXES = (
     ("approvals_live_idempotency", "idempotency", True, "idempotency <> '' AND state IN ('pending', 'granted')"),
-    ("approvals_untold_expiry", "state", False, "state = 'expired' AND NOT expiry_told"),
     ("approvals_unreviewed", "created_at", False, "emergency AND reviewed_by_uid = ''"),
 )
 
@@ -43,13 +41,12 @@ _PARTIAL_INDEXES = (
 def upgrade() -> None:
     """Add the columns, with what an approval of before means by them; create the tables and the indexes.
 
-    Every old approval has the change number 0, and what expired before is not told any more.
+    Every old approval has the change number 0, and what expired before is not recorded any more.
     """
     for name, kind, default in _COLUMNS:
         op.add_column("approvals", sa.Column(name, kind, nullable=False, server_default=default))
     op.execute("UPDATE approvals SET granted_until = expires_at WHERE state IN ('granted', 'used')")
     op.execute("UPDATE approvals SET uses = 1 WHERE state = 'used'")
-    op.execute(sa.text("UPDATE approvals SET expiry_told = :told WHERE state = 'expired'").bindparams(told=True))
     op.create_index("approvals_by_revision", "approvals", ["revision"])
     op.create_index("approvals_by_creation", "approvals", ["created_at", "approval_id"])
     op.create_index("approvals_by_requester", "approvals", ["requester_uid", "created_at"])
@@ -70,6 +67,12 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(16), nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
     )
+    op.create_table(
+        "unrecorded_steps",
+        sa.Column("approval_id", sa.String(200), primary_key=True),
+        sa.Column("step", sa.String(16), primary_key=True),
+        sa.Column("leased_until", sa.Double, nullable=False),
+    )
     changes = op.create_table(
         "approval_changes",
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
@@ -81,6 +84,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what was added: votes are forgotten, a grant for a while is a grant for one use."""
     op.drop_table("approval_changes")
+    op.drop_table("unrecorded_steps")
     op.drop_table("approval_votes")
     for index in (
         *(name for name, _, _, _ in _PARTIAL_INDEXES),
