@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from extproc.approvals.account import Stretch
 from extproc.approvals.conversation import Turn
+from extproc.approvals.session_content import Stretch
 from extproc.console.filters import excerpt
 from extproc.console.roles import READS_TEXT, Role
 from extproc.core.approval import (

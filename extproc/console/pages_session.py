@@ -12,14 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from extproc.approvals.account import (
-    EVENTS_A_PAGE,
-    Account,
-    Content,
-    check_exchange,
-    read_account,
-    read_content,
-)
+from extproc.approvals.account import Account, check_exchange, read_account
+from extproc.approvals.session_content import EVENTS_A_PAGE, Content, read_content
 from extproc.audit.reading.exchanges import show_exchange
 from extproc.audit.reading.reader import span_of_exchange
 from extproc.audit.stores.store import StoreFailed

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from extproc.approvals.account import Content, ContentState, Phase, SpokenTurn, Stretch
+from extproc.approvals.account import Phase
+from extproc.approvals.session_content import Content, ContentState, SpokenTurn, Stretch
 from extproc.core.printable import printable
 
 TURN_CHARACTERS: Final = 4_000

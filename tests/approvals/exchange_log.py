@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from extproc.approvals.index.facts import Verdict
+from extproc.approvals.index.verdict import Verdict
 from extproc.audit.names import Origin, Part
 from extproc.audit.reading.exchanges import UNDER_WAY, ExchangeRecords
 from extproc.audit.reading.holdings import Holdings

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import select
 
 from extproc.approvals.database import Database, open_database
-from extproc.approvals.index.facts import Verdict, facts_of, gather, merge, verdict_of
+from extproc.approvals.index.facts import facts_of, gather, merge
 from extproc.approvals.index.follow import GAPS_SECONDS, LOOK_SECONDS, Follower
 from extproc.approvals.index.query import SessionQuery
 from extproc.approvals.index.search import SessionIndex
 from extproc.approvals.index.tables import ALL, EPOCHS, STATE
 from extproc.approvals.index.taking import SegmentTaker
+from extproc.approvals.index.verdict import Verdict, verdict_of
 from extproc.approvals.index.writer import IndexWriter
 from extproc.audit.names import Part
 from extproc.audit.reading.holdings import Holdings

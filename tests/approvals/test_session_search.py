@@ -9,10 +9,14 @@ import pytest
 
 from extproc.approvals.database import Database, open_database
 from extproc.approvals.index import query as bounds
+from extproc.approvals.index import reading as reading_module
+from extproc.approvals.index import runs as runs_module
 from extproc.approvals.index import search as search_module
-from extproc.approvals.index.facts import NOWHERE, Facts, Place, Told, Verdict, Word, merge
+from extproc.approvals.index.facts import NOWHERE, Facts, Place, Told, Word, merge
 from extproc.approvals.index.query import SessionPage, SessionQuery, SessionRow
-from extproc.approvals.index.search import MAX_PEOPLE, SessionIndex
+from extproc.approvals.index.runs import MAX_PEOPLE
+from extproc.approvals.index.search import SessionIndex
+from extproc.approvals.index.verdict import Verdict
 from extproc.approvals.index.writer import IndexWriter
 
 BEGAN_MS = 1_795_600_000_000
@@ -149,7 +153,7 @@ def test_every_filter_finds_what_matches_and_counts_it(index: tuple[SessionIndex
 def test_pages_hold_each_row_once_newest_first_and_lead_back(
     index: tuple[SessionIndex, list[Facts]], looked_through: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_module, "LOOKED_THROUGH", looked_through)
+    monkeypatch.setattr(reading_module, "LOOKED_THROUGH", looked_through)
     search, given = index
     for query in (SessionQuery(), SessionQuery(rule="bulk"), SessionQuery(person="bo", finding="pan")):
         pages = all_pages(search, query, 7)
@@ -197,7 +201,8 @@ def test_whatever_is_typed_is_harmless(index: tuple[SessionIndex, list[Facts]]) 
 
 
 def test_more_than_can_be_counted_is_said(index: tuple[SessionIndex, list[Facts]], monkeypatch) -> None:
-    monkeypatch.setattr(search_module, "COUNTED_TO", 10)
+    for module in (search_module, reading_module):
+        monkeypatch.setattr(module, "COUNTED_TO", 10)
     for query in (SessionQuery(), SessionQuery(since_ms=1), SessionQuery(since_ms=1, rule="bulk")):
         page = index[0].search(query)
         assert (page.count, page.counted_all) == (10, False)
@@ -206,7 +211,7 @@ def test_more_than_can_be_counted_is_said(index: tuple[SessionIndex, list[Facts]
 
 def test_where_very_many_shapes_match_the_same_is_found(index: tuple[SessionIndex, list[Facts]], monkeypatch) -> None:
     search, given = index
-    monkeypatch.setattr(search_module, "MAX_RUNS", 1)
+    monkeypatch.setattr(runs_module, "MAX_RUNS", 1)
     for query in queries(random.Random(5)):
         page = search.search(query, limit=1000)
         assert sorted(row.exchange_id for row in page.rows) == sorted(expected(given, query)), query

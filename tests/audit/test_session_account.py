@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from extproc.approvals.account import (
+from extproc.approvals.account import Source, check_exchange, read_account
+from extproc.approvals.session_content import (
     EVENT_SHOWN,
     EVENTS_A_PAGE,
     Content,
     ContentState,
-    Source,
-    check_exchange,
-    read_account,
     read_content,
     turns_of,
 )
@@ -151,7 +149,7 @@ def test_an_event_is_shown_to_a_bound_and_pages_go_on(log, record, acks, source:
 class TestNotReadable:
     def test_nothing_is_opened_when_the_reading_cannot_be_recorded(self, recorded, source: Source, monkeypatch) -> None:
         opened: list[str] = []
-        monkeypatch.setattr("extproc.approvals.account.read_transcript", lambda *_: opened.append("opened"))
+        monkeypatch.setattr("extproc.approvals.session_content.read_transcript", lambda *_: opened.append("opened"))
 
         async def refuse() -> None:
             raise Unavailable(Reason.AUDIT_UNAVAILABLE)

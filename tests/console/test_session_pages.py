@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from extproc.approvals.account import Content, ContentState, Phase, SpokenPart, SpokenTurn, Stretch
+from extproc.approvals.account import Phase
 from extproc.approvals.index.follow import Follower
 from extproc.approvals.index.writer import IndexWriter
+from extproc.approvals.session_content import Content, ContentState, SpokenPart, SpokenTurn, Stretch
 from extproc.audit.stores.store import open_store
 from extproc.console.finding_sessions import read_asked
 from extproc.console.health import State

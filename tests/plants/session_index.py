@@ -4,7 +4,10 @@ from tests.plants.plant import Plant
 
 FACTS = "approvals/index/facts.py"
 FOLLOW = "approvals/index/follow.py"
+READING = "approvals/index/reading.py"
+RUNS = "approvals/index/runs.py"
 SEARCH = "approvals/index/search.py"
+VERDICT = "approvals/index/verdict.py"
 TAKING = "approvals/index/taking.py"
 WRITER = "approvals/index/writer.py"
 INDEX_TESTS = "tests/approvals/test_session_index.py::"
@@ -20,7 +23,7 @@ PLANTS = (
     ),
     Plant(
         "an exchange that the policy denied reads as answered",
-        FACTS,
+        VERDICT,
         '    if effect == "deny":\n        return Verdict.BLOCKED\n',
         "",
         INDEX_TESTS + "test_what_was_blocked_never_looks_like_success",
@@ -34,21 +37,21 @@ PLANTS = (
     ),
     Plant(
         "a page of many kinds of sessions ends where the newest few do",
-        SEARCH,
+        READING,
         "        if len(ids) == limit:\n            return ids\n",
         "        return ids\n",
         SEARCH_TESTS + "test_pages_hold_each_row_once_newest_first_and_lead_back[sqlite-few]",
     ),
     Plant(
         "among the newest few another person's sessions are found",
-        SEARCH,
+        RUNS,
         "    if where.by_person:\n        conditions.append(columns",
         "    if not where.each:\n        conditions.append(columns",
         SEARCH_TESTS + "test_every_filter_finds_what_matches_and_counts_it[sqlite]",
     ),
     Plant(
         "too many people of a name are not said",
-        SEARCH,
+        RUNS,
         "len(found) > MAX_PEOPLE",
         "False",
         SEARCH_TESTS + "test_too_many_people_of_a_name_are_said[sqlite]",

@@ -7,13 +7,12 @@ those of `extproc.audit.reading.exchanges.ExchangeRecords`.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from extproc.approvals.index.verdict import Verdict, verdict_of
 from extproc.audit.reading.exchanges import ExchangeRecords
 from extproc.audit.reading.reader import Evidence
 from extproc.core.record import ENDS_EXCHANGE, OPENS_EXCHANGE, EventCode, Measures, Outcome
@@ -25,51 +24,6 @@ MAX_TEXT: Final = 1000
 """Of a name that came from outside, as much as a page shows."""
 MAX_KINDS: Final = 64
 _MAX_NUMBER = 2**63 - 1
-
-
-class Verdict(StrEnum):
-    """What came of an exchange, in a word that a person understands. Only `ANSWERED` is success."""
-
-    BLOCKED = "blocked"
-    """Refused, by whatever rule or check."""
-    CUT = "cut"
-    """The answer began, and a rule ended it."""
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-    """The process died; an adopter wrote the end."""
-    ABANDONED = "abandoned"
-    """The client left."""
-    HELD = "held"
-    """It ended with a ticket; what becomes of that is another exchange."""
-    WAITING = "waiting"
-    """For an approval, with the client connected."""
-    RUNNING = "running"
-    ANSWERED = "answered"
-
-
-_VERDICTS = {
-    Outcome.REFUSED: Verdict.BLOCKED,
-    Outcome.CUT: Verdict.CUT,
-    Outcome.FAILED: Verdict.FAILED,
-    Outcome.RECOVERED: Verdict.INTERRUPTED,
-    Outcome.ABANDONED: Verdict.ABANDONED,
-    Outcome.HELD: Verdict.HELD,
-}
-_FAILED_FROM = 400
-
-
-def verdict_of(code: EventCode, status: Outcome | None, http_status: int, effect: str) -> Verdict:
-    """Of the record that tells the most of it, its end when there is one."""
-    if code not in ENDS_EXCHANGE:
-        return Verdict.WAITING if code in _WAITS else Verdict.RUNNING
-    if status in _VERDICTS:
-        return _VERDICTS[status]
-    if effect == "deny":
-        return Verdict.BLOCKED
-    return Verdict.FAILED if http_status >= _FAILED_FROM else Verdict.ANSWERED
-
-
-_WAITS = frozenset({EventCode.APPROVAL_OPEN, EventCode.APPROVAL_ATTACH})
 
 
 class Place(NamedTuple):
@@ -225,42 +179,6 @@ def gather(items: Iterable[Evidence]) -> dict[str, Facts]:
             before = found.get(facts.exchange_id)
             found[facts.exchange_id] = merge(before, facts) if before else facts
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What many exchanges have in common: all that the pages filter by but the person and the time."""
-
-    tenant: str
-    connection: str
-    operation: str
-    model: str
-    effect: str
-    verdict: str
-    rule: str
-    held: bool
-    kinds: tuple[str, ...]
-
-    @property
-    def number(self) -> int:
-        """The same for the same shape, everywhere."""
-        said = (self.tenant, self.connection, self.operation, self.model, self.effect, self.verdict, self.rule)
-        return number_of(json.dumps([*said, self.held, *self.kinds]))
-
-
-def shape_of(facts: Facts) -> Shape:
-    told = facts.told
-    return Shape(
-        told.tenant,
-        told.connection,
-        told.operation,
-        facts.model.text,
-        facts.effect.text,
-        facts.verdict.value,
-        facts.rule.text,
-        facts.held,
-        facts.kinds,
-    )
 
 
 @lru_cache(maxsize=4096)

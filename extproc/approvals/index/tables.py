@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, RowMapping, String, Table, Text
 
-from extproc.approvals.index.facts import MAX_TEXT, NOWHERE, Facts, Place, Told, Word, clean, number_of, shape_of
+from extproc.approvals.index.facts import MAX_TEXT, NOWHERE, Facts, Place, Told, Word, clean, number_of
 from extproc.approvals.index.query import SessionRow
+from extproc.approvals.index.shape import shape_of
 from extproc.approvals.tables import METADATA
 
 

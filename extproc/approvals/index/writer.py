@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, bindparam, case, delete, select, update
 
 from extproc.approvals.database import Database
-from extproc.approvals.index.facts import Facts, Shape, merge, number_of, shape_of
+from extproc.approvals.index.facts import Facts, merge, number_of
+from extproc.approvals.index.shape import Shape, shape_of
 from extproc.approvals.index.tables import (
     ALL,
     EPOCHS,
