@@ -5,22 +5,24 @@ a token or a reason that is not accepted, or a store or an audit log that cannot
 """
 
 import json
+import socket
 import time
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from extproc.approvals.conversation import read_conversation
+from extproc.approvals.decisions import Asking, Decisions
 from extproc.approvals.store import ApprovalQuery, ApprovalStore
 from extproc.cli import approvals_deciding, approvals_migrate
+from extproc.cli.approvals_store import NOT_SHOWN, exit_codes, opened_store, with_id, writer
 from extproc.cli.approvals_store import as_machine as _json
-from extproc.cli.approvals_store import exit_codes, leave, opened_store, with_id
 from extproc.cli.approvals_view import as_json, history_json, print_list, print_one
-from extproc.cli.config import EXIT_INPUT, config_file_option, settings_or_exit
+from extproc.cli.config import config_file_option, settings_or_exit
 from extproc.cli.notifications import command as notifications
-from extproc.cli.person import known_by_a_token, read_token, verify_person
-from extproc.core.approval import SENTENCES, Approval, ApprovalState, TransitionCode
+from extproc.cli.person import account, known_by_a_token, read_token, verify_person
+from extproc.core.approval import Approval, ApprovalState, Channel
+from extproc.core.principal import Principal
 
 MAX_LISTED = 1000
 HISTORY = 5
@@ -100,13 +102,12 @@ def _is_of(approval: Approval, requester: str) -> bool:
 @_json
 @config_file_option
 def show(*, approval_id: str, as_machine: bool, config: Path) -> None:
-    """Show one approval with its masked request."""
+    """Show one approval with its masked request. That you read it is recorded first."""
     settings, now = settings_or_exit(config), time.time()
+    reader = Asking(Principal("os", account(), account(), ()), Channel.CLI, socket.gethostname(), now)
     with exit_codes(), opened_store(settings) as store:
-        approval, preview = store.find(approval_id, now), store.read_preview(approval_id)
-        if approval is None or preview is None:
-            leave(SENTENCES[TransitionCode.UNKNOWN], EXIT_INPUT)
-        turns, history = read_conversation(preview), _history(store, approval, now)
+        approval, turns = Decisions(store, writer(settings, NOT_SHOWN)).read_request(approval_id, reader)
+        history = _history(store, approval, now)
     if as_machine:
         said = [{"role": turn.role, "text": turn.text} for turn in turns]
         document = as_json(approval, now) | {"history": history_json(history), "request": said}

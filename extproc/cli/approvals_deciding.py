@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 
 from extproc.approvals.decisions import Asking, Decisions, Verdict
+from extproc.cli.approvals_store import NOT_CARRIED_OUT, exit_codes, opened_store, with_id, writer
 from extproc.cli.approvals_store import as_machine as _json
-from extproc.cli.approvals_store import exit_codes, opened_store, with_id, writer
 from extproc.cli.approvals_view import as_json, bound_to, progress
 from extproc.cli.config import config_file_option, settings_or_exit
 from extproc.cli.person import known_by_a_token, mask_reason, read_token, said_by_a_person, verify_person
@@ -103,7 +103,7 @@ def _step(
         approval = store.find(approval_id, asking.now)
         if approval is None:
             raise DecisionRefused(TransitionCode.UNKNOWN)
-        after = step(Decisions(store, writer(settings)), approval, asking)
+        after = step(Decisions(store, writer(settings, NOT_CARRIED_OUT)), approval, asking)
     if as_machine:
         click.echo(json.dumps(as_json(after, asking.now), indent=2))
     else:

@@ -28,16 +28,22 @@ _WRONG_INPUT = {
 as_machine = click.option("--json", "as_machine", is_flag=True, help="For machines.")
 
 
-def writer(settings: Settings) -> Callable[[Sequence[Record]], None]:
-    """Durable, or the decision is refused and the command ends."""
+NOT_CARRIED_OUT = "The decision cannot be recorded and is not carried out."
+NOT_SHOWN = "The reading cannot be recorded, so nothing is shown."
+
+
+def writer(settings: Settings, otherwise: str) -> Callable[[Sequence[Record]], None]:
+    """Durable, or the command ends with the sentence `otherwise`."""
 
     def write(records: Sequence[Record]) -> None:
         from extproc.audit.log.journal import write_once  # noqa: PLC0415
 
         try:
             write_once(settings.audit, open_keys(settings.audit), f"cli-{os.getpid()}", records)
-        except (AuditRefused, Unavailable, OSError):
-            leave("The decision cannot be recorded and is not carried out.", EXIT_INPUT)
+        except AuditRefused as refused:
+            leave(f"{otherwise} ({refused})", EXIT_INPUT)
+        except (Unavailable, OSError):
+            leave(otherwise, EXIT_INPUT)
 
     return write
 

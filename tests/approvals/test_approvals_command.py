@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 from extproc.approvals.store import ApprovalStore
 from extproc.audit.keys.keys import AuditKeys
 from extproc.cli.approvals import command
+from extproc.cli.person import account
 from extproc.core.approval import ApprovalRequest, ApprovalState
-from extproc.core.record import EventCode
+from extproc.core.record import EventCode, Outcome, Record
 from extproc.local.issuer import AUDIENCE, RunningIssuer, mint_token, start_issuer
 
 Ask = Callable[..., ApprovalRequest]
@@ -146,6 +147,31 @@ def test_show_makes_the_masked_request_readable(place: Place, held: str) -> None
     machine = json.loads(place.run("show", held, "--json").stdout)
     assert machine["request"][0] == {"role": "user", "text": "Pay with [PAN], please."}
     assert machine["state"] == "pending"
+
+
+def test_who_reads_a_masked_request_is_recorded_first(place: Place, held: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[Record] = []
+
+    def store(_settings: object, _keys: object, _run: str, written: Sequence[Record]) -> None:
+        records.extend(written)
+
+    monkeypatch.setattr("extproc.audit.log.journal.write_once", store)
+    assert "Pay with [PAN], please." in place.run("show", held).stdout
+    assert place.run("show", "apr-none").exit_code == 2
+    (record,) = records
+    assert (record.event_code, record.status) == (EventCode.AUDIT_READ, Outcome.SUCCEEDED)
+    assert (record.actor.uid, record.exchange_id) == (f"os|{account()}", f"exchange-{held}")
+    assert record.detail == {"channel": "cli", "what": "masked request"}
+    assert record.approval is not None
+    assert record.approval.id == held
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_reading_that_cannot_be_recorded_shows_nothing(place: Place, held: str, arguments: tuple[str, ...]) -> None:
+    (place.folder / "spool").write_text("in the way")
+    result = place.run("show", held, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("The reading cannot be recorded, so nothing is shown.\n")
 
 
 def test_show_neutralises_what_came_from_outside(place: Place, ask: Ask) -> None:

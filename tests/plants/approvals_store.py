@@ -8,6 +8,7 @@ DUE = "tests/approvals/test_due.py::"
 CONSOLE_DUE = "tests/console/test_approvals_due.py::"
 LEFT = CONSOLE_DUE + "test_what_a_console_left_that_died_is_recorded_by_another_one_after_a_while"
 ONE_S = DUE + "test_a_step_is_one_console_s_until_it_is_recorded_or_the_console_is_taken_for_dead"
+COMMAND = "tests/approvals/test_approvals_command.py::"
 MIGRATIONS = "tests/approvals/test_migrations.py::"
 
 PLANTS = (
@@ -87,6 +88,20 @@ PLANTS = (
         "    if revision > NEWEST:\n",
         "    if NEWEST > revision > NEWEST:\n",
         MIGRATIONS + "test_a_newer_database_is_left_to_those_who_know_it[sqlite-manual]",
+    ),
+    Plant(
+        "the command shows a masked request and records nothing of it",
+        "cli/approvals.py",
+        "Decisions(store, writer(settings, NOT_SHOWN))",
+        "Decisions(store, lambda records: None)",
+        COMMAND + "test_who_reads_a_masked_request_is_recorded_first",
+    ),
+    Plant(
+        "the command goes on without the record",
+        "cli/approvals_store.py",
+        "            leave(otherwise, EXIT_INPUT)\n",
+        "            click.echo(otherwise, err=True)\n",
+        COMMAND + "test_a_reading_that_cannot_be_recorded_shows_nothing[arguments0]",
     ),
     Plant(
         "a step is done with before its record is durable",
