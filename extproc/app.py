@@ -17,9 +17,9 @@ import httpx
 from google.protobuf.internal import api_implementation
 
 from extproc.approvals.budget_desk import BudgetDesk
-from extproc.approvals.database import Unusable
 from extproc.approvals.desk import Desk
 from extproc.approvals.late_store import LateStore
+from extproc.approvals.revisions import Unusable
 from extproc.approvals.store import open_store
 from extproc.audit.keys.first_keys import first_keys
 from extproc.audit.keys.keys import APPROVALS, AuditKeys

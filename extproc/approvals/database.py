@@ -1,6 +1,6 @@
 """Connections to SQLite and PostgreSQL with the durability and the deadlines that the approval store relies on.
 
-What differs between the two engines stands here and nowhere else.
+How each of the engines is opened stands here and nowhere else.
 """
 
 import fcntl
@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from extproc.approvals.revisions import Unusable, find_revision, to_newest
 from extproc.approvals.settings import Migrate
-from extproc.core.printable import printable_line
 from extproc.core.reasons import Reason, Unavailable
 
 BUSY_MILLISECONDS = 2000
@@ -26,11 +26,8 @@ POOL = 5
 """Connections of a process: as many as a desk has threads."""
 MIGRATION_SECONDS = 10.0
 """How long a starting process waits for another one's migration."""
-NEWEST = "0006"
-"""The revision that this version reads and writes. A test compares it with the migrations."""
 _MIGRATION_LOCK = 0x65787470726F63
 """PostgreSQL's advisory lock for the migration: a number that nobody else picks, `extproc` in ASCII."""
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _POSTGRES_CONNECT: dict[str, Any] = {
     "connect_timeout": 2,
     "keepalives_idle": 5,
@@ -40,17 +37,6 @@ _POSTGRES_CONNECT: dict[str, Any] = {
     "options": f"-c statement_timeout={BUSY_MILLISECONDS} -c lock_timeout={BUSY_MILLISECONDS}"
     f" -c idle_in_transaction_session_timeout={BUSY_MILLISECONDS}",
 }
-
-# Alembic keeps the running migration in module globals.
-_one_migration = threading.Lock()
-
-
-class Unusable(Unavailable):
-    """A database that waiting does not help. `sentence` says what to do; it quotes nothing of the address."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(Reason.APPROVALS_UNAVAILABLE)
-        self.sentence = sentence
 
 
 class Database:
@@ -176,7 +162,7 @@ def read_revision(address: str) -> str:
             url = url.set(database=f"file:{_quote(Path(url.database).absolute())}", query={"mode": "ro", "uri": "true"})
         engine = _create_engine(url, poolclass=NullPool, hide_parameters=True)
         with engine.connect() as connection:
-            return _find_revision(connection)
+            return find_revision(connection)
 
 
 def _create_engine(url: URL, **options: Any) -> Engine:
@@ -201,7 +187,7 @@ def _open_sqlite(url: URL, path: Path, migrate: Migrate) -> Database:
         event.listen(migrator, "connect", _configure_migrator)
         event.listen(migrator, "begin", _begin_immediately)
         with migrator.begin() as connection:
-            _migrate(connection, migrate)
+            to_newest(connection, migrate)
     engine = create_engine(
         url, pool_size=POOL, max_overflow=0, pool_timeout=BUSY_MILLISECONDS / 1000, hide_parameters=True
     )
@@ -237,55 +223,11 @@ def _open_postgres(url: URL, migrate: Migrate) -> Database:
             connection.execute(text(f"SET LOCAL statement_timeout = {timeout_ms}"))
             connection.execute(text(f"SET LOCAL lock_timeout = {timeout_ms}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
-            _migrate(connection, migrate)
+            to_newest(connection, migrate)
     except BaseException:
         engine.dispose()
         raise
     return Database(engine, lambda: True, lambda: None)
-
-
-def _find_revision(connection: Connection) -> str:
-    if not inspect(connection).has_table("alembic_version"):
-        return ""
-    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or "")
-
-
-def _migrate(connection: Connection, migrate: Migrate) -> None:
-    """All in the transaction of the caller, who lets in nobody else: it ends at the newest revision or changes nothing.
-
-    An empty database is made in any case; there is nothing in it to lose.
-    """
-    revision = _find_revision(connection)
-    if revision == NEWEST:
-        return
-    if revision > NEWEST:
-        raise Unusable(
-            f"The approval database is at revision {printable_line(revision)}, and this version knows {NEWEST}: "
-            "run a version of extproc that is not older than the one that migrated it."
-        )
-    if revision and migrate is Migrate.MANUAL:
-        raise Unusable(
-            f"The approval database is at revision {printable_line(revision)} and {NEWEST} is needed: "
-            "run `extproc approvals migrate`."
-        )
-    _upgrade(connection)
-
-
-def _upgrade(connection: Connection) -> None:
-    # Imported where it is needed: at almost every start nothing is to be migrated.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util.exc import CommandError  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    with _one_migration:
-        try:
-            command.upgrade(config, "head")
-        except CommandError:
-            raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -18,7 +18,8 @@ from extproc.core.printable import printable_line
 @config_file_option
 def command(*, check: bool, config: Path) -> None:
     """Bring the database to this version, whole or not at all."""
-    from extproc.approvals.database import NEWEST, open_database, read_revision  # noqa: PLC0415
+    from extproc.approvals.database import open_database, read_revision  # noqa: PLC0415
+    from extproc.approvals.revisions import NEWEST  # noqa: PLC0415
 
     address = settings_or_exit(config).approvals.database
     with exit_codes():

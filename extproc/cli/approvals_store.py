@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from extproc.approvals.database import Unusable
+from extproc.approvals.revisions import Unusable
 from extproc.approvals.store import ApprovalStore, open_store
 from extproc.audit.keys.keys import open_keys
 from extproc.audit.refusal import AuditRefused

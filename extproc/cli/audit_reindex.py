@@ -67,9 +67,10 @@ def reindex_command(*, config: Path, since: str, rebuild: bool) -> None:
 @contextmanager
 def _writer(approvals: ApprovalSettings) -> Iterator[tuple[IndexWriter, SessionIndex]]:
     """Of the configured database. One that is away ends the command."""
-    from extproc.approvals.database import Unusable, open_database  # noqa: PLC0415
+    from extproc.approvals.database import open_database  # noqa: PLC0415
     from extproc.approvals.index.search import SessionIndex  # noqa: PLC0415
     from extproc.approvals.index.writer import IndexWriter  # noqa: PLC0415
+    from extproc.approvals.revisions import Unusable  # noqa: PLC0415
     from extproc.core.reasons import Unavailable  # noqa: PLC0415
 
     try:

@@ -52,7 +52,8 @@ def command() -> None:
 def list_(*, person: str | None, tenant: str | None, as_machine: bool, config: Path) -> None:
     """Show what counts now, by budget, in one line for each who has used some of it."""
     from extproc.approvals.consumption import find_consumption  # noqa: PLC0415
-    from extproc.approvals.database import Unusable, open_database  # noqa: PLC0415
+    from extproc.approvals.database import open_database  # noqa: PLC0415
+    from extproc.approvals.revisions import Unusable  # noqa: PLC0415
     from extproc.core.principal import folded_uid  # noqa: PLC0415
     from extproc.core.reasons import REFUSALS, Unavailable  # noqa: PLC0415
 

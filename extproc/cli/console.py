@@ -33,7 +33,7 @@ def command(context: click.Context, config: Path | None) -> None:
 def _run(config: Path | None) -> None:
     import asyncio  # noqa: PLC0415
 
-    from extproc.approvals.database import Unusable  # noqa: PLC0415
+    from extproc.approvals.revisions import Unusable  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
     from extproc.console.process import run_console  # noqa: PLC0415
     from extproc.console.request_signer import SignerUnfit  # noqa: PLC0415

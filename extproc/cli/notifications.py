@@ -87,8 +87,9 @@ def retry(*, notification_id: str | None, channel: str | None, every: bool, conf
 
 @contextmanager
 def _deliveries(config: Path) -> "Iterator[Deliveries]":
-    from extproc.approvals.database import Unusable, open_database  # noqa: PLC0415
+    from extproc.approvals.database import open_database  # noqa: PLC0415
     from extproc.approvals.notify.deliveries import Deliveries  # noqa: PLC0415
+    from extproc.approvals.revisions import Unusable  # noqa: PLC0415
     from extproc.core.reasons import REFUSALS, Unavailable  # noqa: PLC0415
 
     settings = settings_or_exit(config)

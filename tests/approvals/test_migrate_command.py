@@ -7,7 +7,8 @@ from click import Command
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from extproc.approvals.database import NEWEST, open_database, read_revision
+from extproc.approvals.database import open_database, read_revision
+from extproc.approvals.revisions import NEWEST
 from extproc.cli.approvals import command
 from extproc.cli.budgets import command as budgets
 from tests.approvals.test_migrations import at_0003, changing

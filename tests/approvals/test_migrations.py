@@ -16,7 +16,8 @@ from sqlalchemy import Connection, create_engine, insert, table, text
 from sqlalchemy import column as named
 
 from extproc.approvals import database as databases
-from extproc.approvals.database import NEWEST, Unusable, open_database, read_revision
+from extproc.approvals.database import open_database, read_revision
+from extproc.approvals.revisions import NEWEST, Unusable
 from extproc.approvals.settings import Migrate
 from extproc.approvals.store import ApprovalStore
 from extproc.core.approval import ApprovalRequest, ApprovalState

@@ -77,14 +77,14 @@ PLANTS = (
     ),
     Plant(
         "an older database is migrated though nobody said so",
-        "approvals/database.py",
+        "approvals/revisions.py",
         "    if revision and migrate is Migrate.MANUAL:\n",
         "    if revision and migrate is None:\n",
         MIGRATIONS + "test_where_nobody_may_migrate_an_older_database_is_left_as_it_is[sqlite]",
     ),
     Plant(
         "a newer database is taken for one of this version",
-        "approvals/database.py",
+        "approvals/revisions.py",
         "    if revision > NEWEST:\n",
         "    if NEWEST > revision > NEWEST:\n",
         MIGRATIONS + "test_a_newer_database_is_left_to_those_who_know_it[sqlite-manual]",

@@ -1,1 +1,1 @@
-"""Alembic's revisions of the approval store, run by `extproc.approvals.database`."""
+"""Alembic's revisions of the approval store, run by `extproc.approvals.revisions`."""
