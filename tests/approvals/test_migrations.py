@@ -15,12 +15,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, insert, table, text
 from sqlalchemy import column as named
 
-from extproc.approvals import database as databases
+from extproc.approvals import revisions
 from extproc.approvals.database import open_database, read_revision
 from extproc.approvals.revisions import NEWEST, Unusable
 from extproc.approvals.settings import Migrate
 from extproc.approvals.store import ApprovalStore
 from extproc.core.approval import ApprovalRequest, ApprovalState
+from extproc.core.reasons import Unavailable
 from tests.approvals.conftest import ROOT
 
 MIGRATIONS = ROOT / "extproc" / "approvals" / "migrations"
@@ -113,14 +114,14 @@ def test_a_newer_database_is_left_to_those_who_know_it(database: str, migrate: M
 
 def test_a_migration_that_breaks_off_has_done_nothing(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at_0003(database)
-    upgrade = databases._upgrade
+    upgrade = revisions._upgrade
 
     def broken(connection: Connection) -> None:
         upgrade(connection)
         raise OSError
 
-    monkeypatch.setattr(databases, "_upgrade", broken)
-    with pytest.raises(databases.Unavailable):
+    monkeypatch.setattr(revisions, "_upgrade", broken)
+    with pytest.raises(Unavailable):
         open_database(database)
     assert read_revision(database) == "0003"
     with changing(database) as connection, pytest.raises(Exception, match="quorum"):
