@@ -148,9 +148,9 @@ class Desk:
         """Use the grant: True for exactly one caller anywhere."""
         return await self.call(self._store.claim, approval_id, request_digest, requester_uid, self._clock())
 
-    async def withdraw(self, approval_id: str) -> None:
-        """End the hold, unless it has already ended."""
-        await self.call(self._store.withdraw, approval_id)
+    async def withdraw(self, approval_id: str) -> bool:
+        """End the hold; False where it has ended already, or never was."""
+        return await self.call(self._store.withdraw, approval_id)
 
     async def run(self) -> None:
         """Tell all that wait what changes, until cancelled. Asks nothing while nobody waits.

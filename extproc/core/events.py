@@ -134,6 +134,13 @@ class ApprovalsFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawalFailed:
+    """What was to be withdrawn is not: it has ended otherwise, was never there, or the store did not answer."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetsRead:
     """What is counted, in the order of the charges."""
 
@@ -183,6 +190,7 @@ Event = (
     | ApprovalMissing
     | GrantClaimed
     | GrantLost
+    | WithdrawalFailed
     | ApprovalsFailed
     | BudgetsRead
     | BudgetsFailed

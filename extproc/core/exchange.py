@@ -27,6 +27,7 @@ from extproc.core.actions import (
     OpenApproval,
     Respond,
     SetDeadline,
+    StoreRecord,
     VerifyToken,
     WithdrawApproval,
 )
@@ -56,6 +57,7 @@ from extproc.core.events import (
     StoreFailed,
     TokenRejected,
     TokenVerified,
+    WithdrawalFailed,
 )
 from extproc.core.hold import ENDED, Hold
 from extproc.core.identity import Principal
@@ -218,6 +220,13 @@ class Exchange:
             case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER), GrantClaimed()):
                 # Used up for a request that never went on: it was ended meanwhile, or the proxy answered itself.
                 return (self._storing.record(EventCode.APPROVAL_USE, event.at, Outcome.ABANDONED),)
+            case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER), WithdrawalFailed()):
+                return self._not_withdrawn(event.at)
+            case (
+                (Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER),
+                (ApprovalSeen() | ApprovalsFailed()),
+            ) if self._hold is not None and self._hold.opening:
+                return self._opened_late(self._hold, event)
             case Phase.OVER, _:
                 return ()
             case _, Disconnected():
@@ -235,6 +244,7 @@ class Exchange:
             case Phase.HELD, ApprovalMissing():
                 return self._refuse(Reason.APPROVAL_UNKNOWN, event.at)
             case ((Phase.HELD | Phase.CLAIMING), ApprovalsFailed()):
+                self._answered()
                 return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)
             case Phase.HELD, (DeadlinePassed() | Drained()):
                 return self._wait_over(event.at)
@@ -404,14 +414,14 @@ class Exchange:
 
     def _approval_seen(self, approval: Approval, at: float) -> tuple[Action, ...]:
         ledger, judgement, hold = self._ledger, self._judgement, self._hold
+        self._answered()
         if judgement is None or hold is None or not hold.adopts(approval):
             return self._fail(Reason.PROTOCOL, at)
         if not hold.binds(approval, judgement, ledger.actor.uid):
-            return self._refuse(Reason.APPROVAL_MISMATCH, at)
+            misfit = (self._attach(hold, Outcome.FAILED, at),) if hold.instead_of else ()
+            return (*misfit, *self._refuse(Reason.APPROVAL_MISMATCH, at))
         ledger.approval_seen(approval)
-        attached = (
-            (self._storing.record(EventCode.APPROVAL_ATTACH, at, Outcome.SUCCEEDED),) if hold.see(approval) else ()
-        )
+        attached = (self._attach(hold, Outcome.SUCCEEDED, at),) if hold.see(approval) else ()
         match approval.state:
             case ApprovalState.PENDING:
                 return attached
@@ -421,6 +431,11 @@ class Exchange:
                 return (*attached, SetDeadline(None), *self._granted(approval, at))
             case _:
                 return (*attached, *self._refuse(ENDED[approval.state], at))
+
+    def _attach(self, hold: Hold, status: Outcome, at: float) -> StoreRecord:
+        """Where an approval was recorded as opened and is this one instead, that is said: `instead_of`."""
+        detail = {"instead_of": hold.instead_of} if hold.instead_of else None
+        return self._storing.record(EventCode.APPROVAL_ATTACH, at, status, detail=detail)
 
     def _granted(self, approval: Approval, at: float) -> tuple[Action, ...]:
         """What is charged is charged, then the grant is used; an emergency is used already."""
@@ -452,14 +467,40 @@ class Exchange:
         return self._refuse(reason, at, text=text)
 
     def _withdrawal(self, at: float) -> tuple[Action, ...]:
-        """A hold whose client went away ends."""
-        if self.phase is not Phase.HELD or self._hold is None or not self._hold.withdrawable:
+        """A hold whose client went away ends; while it is being opened, not before the store has said what it is."""
+        hold = self._hold
+        if self.phase is not Phase.HELD or hold is None or hold.opening or not hold.withdrawable:
             return ()
-        approval_id = self._hold.approval_id
-        withdrawn = self._storing.record(
-            EventCode.APPROVAL_WITHDRAW, at, Outcome.SUCCEEDED, detail={"approval_id": approval_id}
-        )
-        return (withdrawn, WithdrawApproval(approval_id))
+        return self._withdraw(hold, at)
+
+    def _withdraw(self, hold: Hold, at: float) -> tuple[Action, ...]:
+        detail = {"approval_id": hold.approval_id}
+        withdrawn = self._storing.record(EventCode.APPROVAL_WITHDRAW, at, Outcome.SUCCEEDED, detail=detail)
+        return (withdrawn, WithdrawApproval(hold.approval_id))
+
+    def _not_withdrawn(self, at: float) -> tuple[Action, ...]:
+        if self._hold is None:
+            return ()
+        detail = {"approval_id": self._hold.approval_id}
+        return (self._storing.record(EventCode.APPROVAL_WITHDRAW, at, Outcome.FAILED, detail=detail),)
+
+    def _answered(self) -> None:
+        if self._hold is not None:
+            self._hold.opening = False
+
+    def _opened_late(self, hold: Hold, event: ApprovalSeen | ApprovalsFailed) -> tuple[Action, ...]:
+        """What became of an opening whose exchange has ended meanwhile. What is withdrawn is ours; of another approval,
+        which stays for those who wait on it, the log learns that it is what was asked for."""
+        self._answered()
+        if isinstance(event, ApprovalSeen) and hold.adopts(event.approval):
+            if hold.instead_of:
+                detail = {"approval_id": hold.approval_id, "instead_of": hold.instead_of}
+                left = self._storing.record(EventCode.APPROVAL_WITHDRAW, event.at, Outcome.ABANDONED, detail=detail)
+                return (left,)
+            self._ledger.approval_seen(event.approval)
+            if hold.emergency:
+                return (self._storing.record(EventCode.APPROVAL_USE, event.at, Outcome.ABANDONED),)
+        return self._withdraw(hold, event.at) if hold.withdrawable else ()
 
     # -- record, then forward ------------------------------------------------------------------------------------------
 

@@ -62,6 +62,10 @@ class Hold:
         self._idempotency = ""
         self._expires_unix = 0.0
         self._seen = False
+        self.opening = self.opened_here
+        """The store has not said yet what became of the opening."""
+        self.instead_of = ""
+        """The id that was recorded as opened, and never came to be: the store gave another approval."""
 
     def request(self, judgement: Judgement, ledger: Ledger, digest_key: Secret, at: float) -> ApprovalRequest:
         """What the approvers are asked."""
@@ -112,7 +116,7 @@ class Hold:
         if self._seen or not self.opened_here or self.emergency or not (same_key or approval.has_window):
             return False
         self.opened_here = False
-        self.approval_id = approval.approval_id
+        self.instead_of, self.approval_id = self.approval_id, approval.approval_id
         return True
 
     def binds(self, approval: Approval, judgement: Judgement, requester_uid: str) -> bool:
@@ -152,8 +156,9 @@ class Hold:
         withdraws it: whoever comes back with a ticket may come again, and a stranger's ticket is not ours to end.
 
         Nor does who has a key: they can come back by it, and another of their requests may wait on the same approval.
+        An emergency has ended with its opening.
         """
-        return self.opened_here and not (self.terms.detach or self._idempotency)
+        return self.opened_here and not (self.terms.detach or self._idempotency or self.emergency)
 
 
 def _reason(said: str, *, required: bool) -> str:

@@ -34,13 +34,10 @@ class Holding:
         self._held = held
         self._start = start
         self._start_beyond = start_beyond
-        self._opening = False
-        self._withdraw_opened = False
         self._unwatch: Callable[[], None] | None = None
 
     def open(self, action: OpenApproval) -> None:
-        """Outlives the session: what is opened must also be withdrawn."""
-        self._opening = True
+        """Outlives the session: the exchange withdraws what it opened, also when it has ended meanwhile."""
         self._start_beyond(self._open(action))
 
     def attach(self, action: AttachApproval) -> None:
@@ -51,11 +48,8 @@ class Holding:
         self._start_beyond(self._claim(action, requester_uid))
 
     def withdraw(self, action: WithdrawApproval) -> None:
-        """An approval that is being opened is withdrawn once it is there."""
-        if self._opening:
-            self._withdraw_opened = True
-        else:
-            self._start_beyond(self._withdraw(action.approval_id))
+        """Outlives the session."""
+        self._start_beyond(self._withdraw(action.approval_id))
 
     def close(self) -> None:
         """Watch no longer."""
@@ -68,13 +62,6 @@ class Holding:
             approval = await self._desk.open(action.request)
         except Unavailable:
             self._feed(events.ApprovalsFailed(time.monotonic()))
-            return
-        finally:
-            self._opening = False
-        if self._withdraw_opened:
-            # One that was there already, by an idempotency key or a window, is not this client's to end.
-            if approval.approval_id == action.request.approval_id:
-                await self._withdraw(approval.approval_id)
             return
         self._follow(approval)
 
@@ -108,7 +95,10 @@ class Holding:
         self._feed(events.GrantClaimed(at) if won else events.GrantLost(at))
 
     async def _withdraw(self, approval_id: str) -> None:
+        withdrawn = False
         try:
-            await self._desk.withdraw(approval_id)
+            withdrawn = await self._desk.withdraw(approval_id)
         except Unavailable:
             _log.warning("an approval could not be withdrawn; it will expire", extra={"approval_id": approval_id})
+        if not withdrawn:
+            self._feed(events.WithdrawalFailed(time.monotonic()))

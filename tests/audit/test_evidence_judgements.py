@@ -247,6 +247,15 @@ def test_a_silent_writer_and_an_incomplete_proof_leave_records_what_they_are() -
         assert {each.answer(quiet).status for each in REQUIREMENTS} == {*SHOWN, Status.NOT_COVERED}
 
 
+def test_an_opening_that_was_another_approval_is_not_counted() -> None:
+    opened = [happened(EventCode.APPROVAL_OPEN, status=Outcome.HELD) for _ in range(3)]
+    instead = {"instead_of": "apr-1"}
+    attached = happened(EventCode.APPROVAL_ATTACH, detail=instead)
+    left = happened(EventCode.APPROVAL_WITHDRAW, status=Outcome.ABANDONED, detail=instead)
+    by_ticket = happened(EventCode.APPROVAL_ATTACH)
+    assert JUDGES["7.2.3"](subject(*opened, attached, left, by_ticket)).facts["opened"] == 1
+
+
 def test_a_period_without_records_shows_nothing() -> None:
     assert {each.answer(subject()).status for each in REQUIREMENTS} == {Status.NOT_SHOWN, Status.NOT_COVERED}
 

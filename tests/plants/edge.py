@@ -121,9 +121,16 @@ PLANTS = (
     Plant(
         "p3: an approval that came too late stays open",
         "edge/holding.py",
-        "            if approval.approval_id == action.request.approval_id:\n                await self._withdraw(approval.approval_id)\n            return\n",
-        "            return\n",
-        HOLDING + "test_an_approval_that_arrives_too_late_is_withdrawn",
+        "            return\n        self._follow(approval)\n\n    async def _attach",
+        "            return\n        if self._held():\n            self._follow(approval)\n\n    async def _attach",
+        HOLDING + "test_an_approval_that_arrives_too_late_is_told_and_not_watched",
+    ),
+    Plant(
+        "a withdrawal that did nothing is told to nobody",
+        "edge/holding.py",
+        "        if not withdrawn:\n",
+        "        if False:\n",
+        HOLDING + "test_a_withdrawal_that_does_nothing_is_told",
     ),
     Plant(
         "p3: what was queued goes out although the session broke",

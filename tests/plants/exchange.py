@@ -150,8 +150,8 @@ PLANTS = (
     Plant(
         "p3: an approval store that is down grants",
         "core/exchange.py",
-        "ApprovalsFailed()):\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)",
-        "ApprovalsFailed()):\n                return self._intend(event.at)",
+        "                self._answered()\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)",
+        "                return self._intend(event.at)",
         PROMISES + "test_p3_what_cannot_be_judged_is_refused",
     ),
     Plant(
@@ -164,8 +164,8 @@ PLANTS = (
     Plant(
         "p3: a stranger's ticket withdraws the approval",
         "core/hold.py",
-        "return self.opened_here and not (self.terms.detach or self._idempotency)",
-        "return not (self.terms.detach or self._idempotency)",
+        "return self.opened_here and not (self.terms.detach or self._idempotency or self.emergency)",
+        "return not (self.terms.detach or self._idempotency or self.emergency)",
         PATHS + "test_a_strangers_ticket_is_refused_and_not_withdrawn",
     ),
     Plant(

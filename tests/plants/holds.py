@@ -60,9 +60,45 @@ PLANTS = (
     Plant(
         "who leaves takes the approval along on which others wait by the same key",
         "core/hold.py",
-        "not (self.terms.detach or self._idempotency)",
-        "not self.terms.detach",
+        "not (self.terms.detach or self._idempotency or self.emergency)",
+        "not (self.terms.detach or self.emergency)",
         HELD + "test_a_client_with_a_key_that_leaves_ends_nothing[a key]",
+    ),
+    Plant(
+        "the log does not say that what it calls opened is another approval",
+        "core/exchange.py",
+        '{"instead_of": hold.instead_of} if hold.instead_of else None',
+        "None",
+        HELD + "test_what_was_recorded_as_opened_and_never_came_to_be_is_named_by_what_it_is_instead",
+    ),
+    Plant(
+        "what is withdrawn is recorded before anybody knows whether it is there",
+        "core/exchange.py",
+        " or hold.opening or not hold.withdrawable",
+        " or not hold.withdrawable",
+        HELD + "test_an_opening_that_comes_too_late_is_withdrawn_when_it_is_there[Disconnected]",
+    ),
+    Plant(
+        "what could not be withdrawn is recorded as withdrawn",
+        "core/exchange.py",
+        "            case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER), WithdrawalFailed()):\n"
+        "                return self._not_withdrawn(event.at)\n",
+        "",
+        HELD + "test_what_could_not_be_withdrawn_is_recorded_as_that",
+    ),
+    Plant(
+        "what the store may have opened before it failed stays open",
+        "core/exchange.py",
+        "                self._answered()\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)\n",
+        "                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)\n",
+        HELD + "test_what_the_store_may_have_opened_before_it_failed_is_withdrawn",
+    ),
+    Plant(
+        "an approval that was never opened counts as opened",
+        "audit/evidence/requirements_access.py",
+        " - subject.facts.attached_instead)",
+        ")",
+        "tests/audit/test_evidence_judgements.py::test_an_opening_that_was_another_approval_is_not_counted",
     ),
     Plant(
         "an idempotency key is anybody's",

@@ -93,6 +93,8 @@ class Facts:
     """Access to the log, by person and operation."""
     incidents: Incidents = field(default_factory=Incidents)
     policies: dict[str, Seen] = field(default_factory=dict)
+    attached_instead: int = 0
+    """Openings that became none: what was asked for had an approval already."""
     decisions: Tally[tuple[str, str]] = field(default_factory=Tally)
     """Of approvals: by who decided, and how."""
     findings: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -134,6 +136,7 @@ class Facts:
         if len(kept := self.samples.setdefault(record.event_code, [])) < SAMPLES:
             kept.append(item)
         self.incidents.add(item.origin.writer, str(item.origin), record)
+        self.attached_instead += "instead_of" in record.detail
         self._policy(record)
         self._exchange(record)
         self._own(item)

@@ -33,7 +33,8 @@ def _by_role(subject: Subject) -> Judgement:
 
 def _approved(subject: Subject) -> Judgement:
     holds = sum(rule.effect is Effect.HOLD for rule in subject.policy.rules)
-    opened, used = subject.count(EventCode.APPROVAL_OPEN), subject.count(EventCode.APPROVAL_USE)
+    opened = max(0, subject.count(EventCode.APPROVAL_OPEN) - subject.facts.attached_instead)
+    used = subject.count(EventCode.APPROVAL_USE)
     return judged(
         (Status.ENFORCED, holds > 0 and _granted(subject) > 0),
         (Status.SUPPORTED, holds > 0 or opened > 0),

@@ -64,6 +64,21 @@ rules:
     match: {models: ["expiring-*"]}
     text: This model needs an approval within seconds.
     hold: {approvers: [approvers], wait: 1s, expire: 8s}
+  - name: windowed
+    effect: hold
+    match: {models: ["window-*"]}
+    text: One grant serves twice.
+    hold: {approvers: [approvers], wait: 1s, expire: 1h, window: {for: 1h, uses: 2}}
+  - name: twofold
+    effect: hold
+    match: {models: ["twofold-*"]}
+    text: Two people look at this.
+    hold: {approvers: [approvers], wait: 1s, expire: 1h, quorum: 2, reason: required}
+  - name: urgent
+    effect: hold
+    match: {models: ["urgent-*"]}
+    text: This can wait, or not.
+    hold: {approvers: [approvers], wait: 1s, expire: 1h, emergency: {groups: [on-call]}}
   - name: no-model-changes
     effect: deny
     match: {operations: [model_admin]}

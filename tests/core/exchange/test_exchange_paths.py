@@ -163,6 +163,8 @@ def test_no_ticket_for_an_approval_that_was_never_opened(play: Any, ending: Any)
     p.feed(ending(p.tick()))
     assert p.answers[0].status == 503
     assert error_of(p.answers[0])["code"] == Reason.APPROVALS_UNAVAILABLE.value
+    assert p.of(WithdrawApproval) == []
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING), p.tick()))
     assert len(p.of(WithdrawApproval)) == 1
 
 
@@ -524,6 +526,7 @@ def test_an_unknown_ticket_is_403(play: Any) -> None:
 def test_a_client_that_leaves_withdraws_its_hold(play: Any) -> None:
     p = play()
     p.forwarded(BULK)
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING), p.tick()))
     p.feed(ev.Disconnected(p.tick()))
     assert [a.approval_id for a in p.of(WithdrawApproval)] == ["apr-ex-1"]
     assert p.aborted
@@ -534,6 +537,7 @@ def test_a_client_that_leaves_withdraws_its_hold(play: Any) -> None:
 def test_a_local_reply_during_a_hold_is_answered_and_withdraws(play: Any) -> None:
     p = play()
     p.forwarded(BULK)
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING), p.tick()))
     p.response_headers("text/plain", 504)
     p.response_body(b"stream timeout", eos=True)
     assert p.released == b"stream timeout"

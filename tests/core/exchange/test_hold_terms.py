@@ -126,6 +126,80 @@ def test_a_client_with_a_key_that_leaves_ends_nothing(
     assert len([action for action in made.actions if isinstance(action, WithdrawApproval)]) == withdrawn
 
 
+def told(made: Play, code: str) -> list[tuple[str, dict[str, object]]]:
+    records = [entry.record for entry in made.stored if isinstance(entry, StoreRecord)]
+    return [(record.status.value, dict(record.detail)) for record in records if record.event_code.value == code]
+
+
+def withdrawn(made: Play) -> list[str]:
+    return [action.approval_id for action in made.actions if isinstance(action, WithdrawApproval)]
+
+
+def test_what_was_recorded_as_opened_and_never_came_to_be_is_named_by_what_it_is_instead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = play(monkeypatch, HOLD, idempotency_key="k-1")
+    seen(made, other(asked(made)))
+    assert told(made, "approval.open") == [("held", {"approval_id": "apr-ex-1"})]
+    assert told(made, "approval.attach") == [("succeeded", {"instead_of": "apr-ex-1"})]
+    misfit = play(monkeypatch, WINDOW)
+    seen(misfit, other(asked(misfit), state=ApprovalState.GRANTED, connection="another"))
+    assert told(misfit, "approval.attach") == [("failed", {"instead_of": "apr-ex-1"})]
+
+
+ENDINGS = [ev.Disconnected, ev.Drained, ev.DeadlinePassed]
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.__name__)
+def test_an_opening_that_comes_too_late_is_withdrawn_when_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, ending: type
+) -> None:
+    made = play(monkeypatch, HOLD)
+    made.feed(ending(made.tick()))
+    assert (withdrawn(made), told(made, "approval.withdraw")) == ([], [])
+    seen(made, open_approval(asked(made)))
+    assert withdrawn(made) == ["apr-ex-1"]
+    assert told(made, "approval.withdraw") == [("succeeded", {"approval_id": "apr-ex-1"})]
+    seen(made, open_approval(asked(made)))
+    assert withdrawn(made) == ["apr-ex-1"]
+
+
+def test_an_opening_that_comes_too_late_and_is_another_approval_withdraws_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = play(monkeypatch, WINDOW)
+    made.feed(ev.Disconnected(made.tick()))
+    seen(made, other(asked(made), state=ApprovalState.GRANTED))
+    assert withdrawn(made) == []
+    assert told(made, "approval.withdraw") == [
+        ("abandoned", {"approval_id": "apr-before", "instead_of": "apr-ex-1"}),
+    ]
+
+
+def test_what_the_store_may_have_opened_before_it_failed_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    for ending in ([ev.ApprovalsFailed], [ev.Disconnected, ev.ApprovalsFailed]):
+        made = play(monkeypatch, HOLD)
+        for event in ending:
+            made.feed(event(made.tick()))
+        assert withdrawn(made) == ["apr-ex-1"]
+
+
+def test_what_could_not_be_withdrawn_is_recorded_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, HOLD)
+    seen(made, open_approval(asked(made)))
+    made.feed(ev.Disconnected(made.tick()))
+    made.feed(ev.WithdrawalFailed(made.tick()))
+    assert [status for status, _ in told(made, "approval.withdraw")] == ["succeeded", "failed"]
+
+
+def test_an_emergency_whose_client_left_meanwhile_is_used_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_emergency="the plant is down")
+    made.feed(ev.Disconnected(made.tick()))
+    seen(made, open_approval(asked(made)))
+    assert (withdrawn(made), told(made, "approval.use")) == ([], [("abandoned", {})])
+    assert not [action for action in made.actions if isinstance(action, ForwardRequest)]
+
+
 def test_an_approval_of_another_key_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     made = play(monkeypatch, HOLD, idempotency_key="k-1")
     seen(made, other(asked(made), state=ApprovalState.GRANTED, idempotency="another"))

@@ -168,7 +168,7 @@ def test_p2_no_refusal_leaves_unrecorded(play: Any, case: str) -> None:
 
 FAILURES = [
     ev.StoreFailed, ev.ApprovalsFailed, ev.Disconnected, ev.Drained, ev.GrantLost, ev.ApprovalMissing, ev.DeadlinePassed,
-    ev.ResponseTrailers,
+    ev.ResponseTrailers, ev.WithdrawalFailed,
 ]  # fmt: skip
 
 
@@ -200,7 +200,8 @@ def test_p3_what_cannot_be_judged_is_refused(play: Any, failure: Any, point: int
     forwarded, released, phase = len(p.forwards), p.released, p.exchange.phase
     was_over = p.exchange.over
     p.feed(failure(p.tick()))
-    harmless = failure in (ev.GrantLost, ev.ApprovalMissing, ev.DeadlinePassed, ev.ApprovalsFailed)
+    late = (ev.GrantLost, ev.ApprovalMissing, ev.DeadlinePassed, ev.ApprovalsFailed, ev.WithdrawalFailed)
+    harmless = failure in late
     for _ in range(4):
         p.sync()
     if p.exchange.over and not was_over:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from extproc.core import events as ev
+from extproc.core.approval import ApprovalState
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
 from extproc.core.reasons import Reason
@@ -45,6 +46,7 @@ def test_every_record_after_a_decision_says_what_it_looked_at(
     p.body({**CHAT, **more})
     if EventCode.APPROVAL_OPEN in codes:
         p.feed(ev.DeadlinePassed(p.tick()))
+        p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING), p.tick()))
     assert {record.event_code for record in p.records} == codes
     for record in p.records:
         assert record.decision is not None

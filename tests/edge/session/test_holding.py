@@ -50,8 +50,9 @@ class Desk:
         await self._call("claim", *bound)
         return self.wins
 
-    async def withdraw(self, approval_id: str) -> None:
+    async def withdraw(self, approval_id: str) -> bool:
         await self._call("withdraw", approval_id)
+        return self.wins
 
     def watch(self, approval_id: str, on_change: Callable[[Approval | None], None]) -> Callable[[], None]:
         self.watchers.append(on_change)
@@ -115,17 +116,23 @@ async def test_what_is_opened_is_told_and_watched_until_the_session_ends(session
     assert session.desk.watchers == []
 
 
-async def test_an_approval_that_arrives_too_late_is_withdrawn(session: Session) -> None:
-    """The client left while the store was opening it: the work outlives the session, and so does its end."""
+async def test_an_approval_that_arrives_too_late_is_told_and_not_watched(session: Session) -> None:
+    """The client left while the store was opening it: the work outlives the session, and the exchange withdraws it."""
     session.desk.door.clear()
     session.holding.open(OpenApproval(REQUEST))
     await session.settle()
-    session.holding.withdraw(WithdrawApproval("a-1"))
+    session.held = False
     await session.leave()
     session.desk.door.set()
     await session.settle()
-    assert session.desk.calls == [("open",), ("withdraw", "a-1")]
-    assert (session.told, session.desk.watchers) == ([], [])
+    assert (session.told, session.desk.watchers) == (["pending"], [])
+
+
+async def test_a_withdrawal_that_does_nothing_is_told(session: Session) -> None:
+    session.desk.wins = False
+    session.holding.withdraw(WithdrawApproval("a-1"))
+    await session.settle()
+    assert session.told == ["WithdrawalFailed"]
 
 
 async def test_a_withdrawal_outlives_the_session(session: Session) -> None:
@@ -153,18 +160,8 @@ async def test_a_store_that_is_down_fails_and_never_grants(session: Session, ask
         "withdraw": lambda: session.holding.withdraw(WithdrawApproval("a-1")),
     }[ask]()
     await session.settle()
-    assert session.told == ([] if ask == "withdraw" else ["ApprovalsFailed"])
+    assert session.told == ["WithdrawalFailed" if ask == "withdraw" else "ApprovalsFailed"]
     assert all(task.done() and task.exception() is None for task in session.own | session.beyond)
-
-
-async def test_a_store_that_was_down_at_the_opening_is_asked_to_withdraw_again(session: Session) -> None:
-    session.desk.down = True
-    session.holding.open(OpenApproval(REQUEST))
-    await session.settle()
-    session.desk.down = False
-    session.holding.withdraw(WithdrawApproval("a-1"))
-    await session.settle()
-    assert session.desk.calls == [("open",), ("withdraw", "a-1")]
 
 
 async def test_an_unknown_approval_is_missing(session: Session) -> None:

@@ -374,7 +374,7 @@ async def test_a_grant_is_not_claimed_while_its_use_cannot_be_recorded() -> None
             claimed.append(approval_id)
             return True
 
-        async def withdraw(self, approval_id: str) -> None:
+        async def withdraw(self, approval_id: str) -> bool:
             raise AssertionError
 
     started: set[asyncio.Task[None]] = set()
@@ -433,8 +433,9 @@ async def test_a_session_that_ends_watches_no_longer_and_withdraws() -> None:
             watched.append(on_change)
             return lambda: watched.remove(on_change)
 
-        async def withdraw(self, approval_id: str) -> None:
+        async def withdraw(self, approval_id: str) -> bool:
             withdrawn.append(approval_id)
+            return True
 
     snapshot = holding_snapshot()
     started: set[asyncio.Task[None]] = set()
@@ -451,3 +452,48 @@ async def test_a_session_that_ends_watches_no_longer_and_withdraws() -> None:
     assert await task == "cancelled"
     await asyncio.gather(*started)
     assert (watched, len(withdrawn)) == ([], 1)
+
+
+async def test_what_the_store_opens_after_the_client_left_is_withdrawn_by_a_session_that_is_over() -> None:
+    door = asyncio.Event()
+    asked: list[str] = []
+    withdrawn: list[str] = []
+
+    class Desk:
+        async def open(self, request: Any) -> Any:
+            asked.append(request.approval_id)
+            await door.wait()
+            return open_approval(request)
+
+        async def withdraw(self, approval_id: str) -> bool:
+            withdrawn.append(approval_id)
+            return False
+
+    records: list[Any] = []
+
+    class Journal(FakeJournal):
+        def append_record(self, record: Any, done: Any = None) -> int:
+            records.append(record)
+            return super().append_record(record, done)
+
+    snapshot = holding_snapshot()
+    started: set[asyncio.Task[None]] = set()
+    parts = services(
+        desk=Desk(),
+        journal=Journal(),
+        snapshot=lambda: snapshot,
+        spawn=lambda work: started.add(asyncio.create_task(work)),
+    )
+    task = asyncio.create_task(outcome(Waiting(whole_exchange()[:2]), parts))
+    async with asyncio.timeout(30):
+        while not asked:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert await task == "cancelled"
+    assert withdrawn == []
+    door.set()
+    while not all(work.done() for work in started):
+        await asyncio.gather(*started)
+    assert withdrawn == asked
+    told = [(record.event_code.value, record.status.value) for record in records]
+    assert told[-2:] == [("approval.withdraw", "succeeded"), ("approval.withdraw", "failed")]
