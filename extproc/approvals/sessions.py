@@ -1,6 +1,7 @@
 """Sessions of people in the console, by all replicas together: one that is ended or over is over everywhere."""
 
 import hashlib
+from collections.abc import Callable
 
 from sqlalchemy import delete, insert, select, update
 
@@ -54,6 +55,13 @@ class Sessions:
         """Over, durably; False when it was over already."""
         with self._database.transaction() as connection:
             return connection.execute(delete(SESSIONS).where(_row.digest == _digest(secret))).rowcount > 0
+
+    def end_all(self, is_theirs: Callable[[str], bool], now: float) -> int:
+        """Those whose person, as given to `begin`, is meant are over, durably; how many were not over already."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(select(_row.digest, _row.person).where(_row.expires_at > now)).all()
+            theirs = [row.digest for row in rows if is_theirs(row.person)]
+            return sum(connection.execute(delete(SESSIONS).where(_row.digest == each)).rowcount for each in theirs)
 
 
 def _digest(secret: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, config_file_option, settings_or_exit
-from extproc.cli.person import mask_reason, read_token, said_by_a_person, verify_person
+from extproc.cli.person import mask_reason, person_uid, read_token, said_by_a_person, verify_person
 from extproc.core.printable import printable_line
 
 if TYPE_CHECKING:
@@ -30,22 +30,15 @@ if TYPE_CHECKING:
 _HEADINGS = ("BUDGET", "COUNTS", "WHOSE", "USED", "UNTIL (UTC)")
 
 
-def _uid(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """A person as budgets know one: what has another form names nobody."""
-    issuer, _sign, subject = (value or "").partition("|")
-    if value is None or (issuer.strip() and subject.strip()):
-        return value
-    message = "names no person; a person is `issuer|subject`, as in records and `extproc budgets list`, for example "
-    raise click.BadParameter(f"`{printable_line(mask_reason(value))}` {message}'https://idp.example|anna'")
-
-
 @click.group("budgets")
 def command() -> None:
     """Show what was used of budgets, and give one back."""
 
 
 @command.command("list")
-@click.option("--person", metavar="UID", callback=_uid, help="Only of this person: `issuer|subject`, as in records.")
+@click.option(
+    "--person", metavar="UID", callback=person_uid, help="Only of this person: `issuer|subject`, as in records."
+)
 @click.option("--tenant", metavar="TENANT", help="Only of this tenant.")
 @click.option("--json", "as_machine", is_flag=True, help="For machines.")
 @config_file_option
@@ -81,7 +74,9 @@ def list_(*, person: str | None, tenant: str | None, as_machine: bool, config: P
 
 @command.command()
 @click.argument("budget", metavar="BUDGET")
-@click.option("--person", metavar="UID", callback=_uid, help="Whose: `issuer|subject`, for a budget `per: person`.")
+@click.option(
+    "--person", metavar="UID", callback=person_uid, help="Whose: `issuer|subject`, for a budget `per: person`."
+)
 @click.option("--tenant", metavar="TENANT", help="Whose, for a budget `per: tenant`.")
 @said_by_a_person
 @config_file_option

@@ -1,4 +1,7 @@
-"""`extproc console`: the control plane for people, and the tokens that SAML assertions are exchanged for."""
+"""`extproc console`: the control plane for people, and the tokens that SAML assertions are exchanged for.
+
+Exit codes of its commands: 0 done; 1 there was no such session; 2 usage, configuration, or what it needs is away.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from extproc.cli.config import EXIT_INPUT, settings_or_exit
+from extproc.cli.acts import NotRecorded, record_act
+from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, settings_or_exit
+from extproc.cli.person import person_uid
 
 if TYPE_CHECKING:
     from extproc.console.token_keys import TokenKey
@@ -90,27 +95,55 @@ def rotate_command(outer: Path | None, *, config: Path | None, compromised: bool
 
 def _record(settings: Settings, key: TokenKey, *, compromised: bool) -> None:
     """What is done is said even when it cannot be recorded: the console uses the key anyway."""
-    from extproc.audit.keys.keys import open_keys  # noqa: PLC0415
-    from extproc.audit.log.journal import write_once  # noqa: PLC0415
-    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.cli.person import account  # noqa: PLC0415
-    from extproc.core.reasons import ExchangeError  # noqa: PLC0415
-    from extproc.core.record import Actor, EventCode, Outcome, Record, Resource  # noqa: PLC0415
+    from extproc.core.record import EventCode  # noqa: PLC0415
 
-    user = account()
-    record = Record(
-        event_code=EventCode.ADMIN_KEY_ROTATE,
-        time_ms=int(time.time() * 1000),
-        actor=Actor(uid=f"os|{user}", name=user),
-        status=Outcome.SUCCEEDED,
-        src_address="local",
-        resource=Resource(connection="console", operation="console.rotate-keys", protocol="cli"),
-        detail={"token key": key.kid, "signs_from": key.signs_from, "compromised": compromised},
-    )
     try:
-        write_once(settings.audit, open_keys(settings.audit), "cli", [record])
-    except (ExchangeError, AuditRefused, OSError) as error:
+        record_act(
+            settings,
+            EventCode.ADMIN_KEY_ROTATE,
+            "console.rotate-keys",
+            {"token key": key.kid, "signs_from": key.signs_from, "compromised": compromised},
+        )
+    except NotRecorded as error:
         _leave(f"the keys are rotated, and that could not be recorded ({error}); say so in your change records")
+
+
+@command.command("end-sessions")
+@click.argument("person", metavar="UID", callback=person_uid)
+@_config
+@click.pass_obj
+def end_sessions_command(outer: Path | None, *, person: str, config: Path | None) -> None:
+    """End all sessions of a person in the console, of all its replicas, at once; recorded first.
+
+    UID is `issuer|subject`, as in records. For whoever has lost a group: with the next login they have those of then.
+    """
+    from extproc.approvals.database import open_database  # noqa: PLC0415
+    from extproc.approvals.revisions import Unusable  # noqa: PLC0415
+    from extproc.approvals.sessions import Sessions  # noqa: PLC0415
+    from extproc.cli.person import mask_argument  # noqa: PLC0415
+    from extproc.console.session import is_session_of  # noqa: PLC0415
+    from extproc.core.reasons import REFUSALS, Unavailable  # noqa: PLC0415
+    from extproc.core.record import EventCode  # noqa: PLC0415
+
+    settings, console = _settings(config or outer)
+    try:
+        database = open_database(settings.approvals.database, settings.approvals.migrate)
+        try:
+            record_act(
+                settings, EventCode.ADMIN_SESSIONS_END, "console.end-sessions", {"person": mask_argument(person)}
+            )
+            sessions = Sessions(database, console.idle_seconds)
+            ended = sessions.end_all(lambda data: is_session_of(data, person), time.time())
+        finally:
+            database.close()
+    except NotRecorded as error:
+        _leave(f"no session was ended, because that cannot be recorded ({error})")
+    except Unavailable as error:
+        _leave(error.sentence if isinstance(error, Unusable) else REFUSALS[error.reason].sentence)
+    if not ended:
+        click.echo("Nobody of that name has a session in the console.", err=True)
+        sys.exit(EXIT_FINDING)
+    click.echo(f"{ended} ended.")
 
 
 def _settings(config: Path | None) -> tuple[Settings, ConsoleSettings]:

@@ -18,6 +18,7 @@ from extproc.core.printable import printable_line
 
 if TYPE_CHECKING:
     from extproc.approvals.notify.deliveries import Deliveries, Delivery
+    from extproc.edge.settings import Settings
 
 MAX_LISTED = 1000
 _STATES = ("waiting", "dead", "sent", "moot")
@@ -46,7 +47,7 @@ def list_(*, state: str, as_machine: bool, config: Path) -> None:
 
     groups = {_UNTOLD: ("waiting", "dead"), "all": _STATES}
     states = [DeliveryState(each) for each in groups.get(state, (state,))]
-    with _deliveries(config) as deliveries:
+    with _deliveries(settings_or_exit(config)) as deliveries:
         found = deliveries.search(states, MAX_LISTED)
     if as_machine:
         click.echo(json.dumps([_as_json(delivery) for delivery in found], indent=2))
@@ -60,21 +61,24 @@ def list_(*, state: str, as_machine: bool, config: Path) -> None:
 @click.option("--all", "every", is_flag=True, help="Every dead letter.")
 @config_file_option
 def retry(*, notification_id: str | None, channel: str | None, every: bool, config: Path) -> None:
-    """Try dead letters once more, for a day. The console sends them at once."""
-    from extproc.approvals.notify.deliveries import DeliveryState  # noqa: PLC0415
+    """Try dead letters once more, for a day; recorded first. The console sends them at once."""
+    from extproc.approvals.notify.deliveries import DeliveryState, described  # noqa: PLC0415
 
     if every == (notification_id is not None):
         raise click.UsageError(
             "give the ID of a notification, or `--all`; `extproc approvals notifications list` has it"
         )
+    settings = settings_or_exit(config)
     revived, now = 0, time.time()
-    with _deliveries(config) as deliveries:
+    with _deliveries(settings) as deliveries:
         while found := deliveries.search([DeliveryState.DEAD], MAX_LISTED):
             wanted = [
                 each
                 for each in found
                 if notification_id in {None, each.notification.notification_id} and channel in {None, each.channel}
             ]
+            if wanted:
+                _record(settings, described(wanted))
             done = sum(deliveries.retry(each.notification.notification_id, each.channel, now) for each in wanted)
             revived += done
             if not done or len(found) < MAX_LISTED:
@@ -85,14 +89,25 @@ def retry(*, notification_id: str | None, channel: str | None, every: bool, conf
     click.echo(f"{revived} to be told again.")
 
 
+def _record(settings: "Settings", detail: dict[str, str | int]) -> None:
+    """Durable, or the command ends and nothing more is told."""
+    from extproc.cli.acts import NotRecorded, record_act  # noqa: PLC0415
+    from extproc.core.record import EventCode  # noqa: PLC0415
+
+    try:
+        record_act(settings, EventCode.ADMIN_NOTIFY_RETRY, "approvals.notifications.retry", {**detail})
+    except NotRecorded as error:
+        click.echo(f"Nothing more is told again, because that cannot be recorded ({error}).", err=True)
+        sys.exit(EXIT_INPUT)
+
+
 @contextmanager
-def _deliveries(config: Path) -> "Iterator[Deliveries]":
+def _deliveries(settings: "Settings") -> "Iterator[Deliveries]":
     from extproc.approvals.database import open_database  # noqa: PLC0415
     from extproc.approvals.notify.deliveries import Deliveries  # noqa: PLC0415
     from extproc.approvals.revisions import Unusable  # noqa: PLC0415
     from extproc.core.reasons import REFUSALS, Unavailable  # noqa: PLC0415
 
-    settings = settings_or_exit(config)
     try:
         database = open_database(settings.approvals.database, settings.approvals.migrate)
         try:

@@ -12,6 +12,7 @@ import click
 
 from extproc.cli.config import EXIT_INPUT
 from extproc.core.identity import Principal, UnverifiedToken
+from extproc.core.printable import printable_line
 from extproc.edge.settings import Settings
 
 IDENTITY_SECONDS = 10.0
@@ -88,6 +89,15 @@ def account() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's user that no file names
         return str(os.getuid())
+
+
+def person_uid(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A person as records name one: what has another form names nobody."""
+    issuer, _sign, subject = (value or "").partition("|")
+    if value is None or (issuer.strip() and subject.strip()):
+        return value
+    message = "names no person; a person is `issuer|subject`, as in records and `extproc budgets list`, for example "
+    raise click.BadParameter(f"`{printable_line(mask_reason(value))}` {message}'https://idp.example|anna'")
 
 
 def mask_argument(argument: str) -> str:

@@ -7,12 +7,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from extproc.approvals.notify.deliveries import DeliveryState
+from extproc.approvals.notify.deliveries import DeliveryState, described
 from extproc.console.access import require_role
 from extproc.console.csrf import read_own_form
 from extproc.console.pages import render
-from extproc.console.parts import deployment_of, parts_of
+from extproc.console.parts import act_of, deployment_of, parts_of
+from extproc.console.reads import spend_step
+from extproc.console.records import actor_of
 from extproc.console.roles import Role
+from extproc.core.record import EventCode
 
 MAX_LISTED: Final = 200
 _GROUPS: Final = {
@@ -57,17 +60,22 @@ async def notifications(request: Request) -> Response:
 
 
 async def retry(request: Request) -> Response:
-    """Tell once more what was given up: one delivery, or every one. Raises `Unavailable`."""
-    await require_role(request, Role.ADMIN)
+    """Tell once more what was given up: one delivery, or every one; recorded first.
+
+    Raises `Unavailable` and `TooMany`: then nothing is told again.
+    """
+    person = await require_role(request, Role.ADMIN)
     form = await read_own_form(request)
-    deliveries, now = deployment_of(request).deliveries, parts_of(request).clock()
-    if form.get("every"):
-        dead = await asyncio.to_thread(deliveries.search, [DeliveryState.DEAD], MAX_LISTED)
-        wanted = [(each.notification.notification_id, each.channel) for each in dead]
-    else:
-        wanted = [(form.get("id", ""), form.get("channel", ""))]
-    for notification_id, channel in wanted:
-        await asyncio.to_thread(deliveries.retry, notification_id, channel, now)
+    spend_step(request)
+    parts, deliveries = parts_of(request), deployment_of(request).deliveries
+    dead = await asyncio.to_thread(deliveries.search, [DeliveryState.DEAD], MAX_LISTED)
+    asked = (form.get("id", ""), form.get("channel", ""))
+    wanted = [each for each in dead if form.get("every") or asked == (each.notification.notification_id, each.channel)]
+    if wanted:
+        act = act_of(request, "notifications.retry")
+        await parts.log.store(act.done(EventCode.ADMIN_NOTIFY_RETRY, actor_of(person, ""), 303, **described(wanted)))
+    for each in wanted:
+        await asyncio.to_thread(deliveries.retry, each.notification.notification_id, each.channel, parts.clock())
     return RedirectResponse("/notifications", 303)
 
 

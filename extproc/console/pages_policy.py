@@ -19,6 +19,7 @@ from extproc.console.pages import render
 from extproc.console.parts import deployment_of
 from extproc.console.policy_reading import PolicyFileSeen, read_policy, run_cases
 from extproc.console.policy_view import PolicyView
+from extproc.console.reads import spend_step
 from extproc.console.roles import Role
 from extproc.console.verdicts import Look
 from extproc.core.record import EventCode, Record
@@ -74,6 +75,7 @@ async def cases(request: Request) -> Response:
     """Run the policy's own cases, bounded, in a thread; the page shows what came of it."""
     person = await require_role(request, Role.READER)
     await read_own_form(request)
+    spend_step(request)
     deployment = deployment_of(request)
     file = await asyncio.to_thread(read_policy, deployment.settings)
     known = file.policy

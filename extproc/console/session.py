@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from extproc.console.cookies import own_cookies
 from extproc.console.parts import Parts, parts_of
-from extproc.core.principal import Principal
+from extproc.core.principal import Principal, folded_uid
 
 SESSION_COOKIE: Final = "__Host-extproc-session"
 """`__Host-`: sent over TLS (or to this machine) only, to this host only, and no other host can set it."""
@@ -46,6 +46,15 @@ async def _find_person(request: Request) -> Principal | None:
         return None if data is None else msgspec.json.decode(data, type=Principal)
     except msgspec.MsgspecError:  # begun by a version that knew other fields: log in again
         return None
+
+
+def is_session_of(data: str, uid: str) -> bool:
+    """Whether the person that a session was begun with is this one. What cannot be read lets nobody in anyway."""
+    try:
+        person = msgspec.json.decode(data, type=Principal)
+    except msgspec.MsgspecError:
+        return False
+    return folded_uid(person.uid) == folded_uid(uid)
 
 
 def set_session(response: Response, secret: str, seconds: int) -> None:

@@ -39,6 +39,8 @@ class EventCode(StrEnum):
     ADMIN_CREDENTIAL_CHANGE = "admin.credential_change"  # 10.2.1.2: a model server is asked with another credential
     ADMIN_BUDGET_RESET = "admin.budget_reset"  # 10.2.1.2: what somebody had used of a budget is forgotten
     ADMIN_KEY_ROTATE = "admin.key_rotate"  # 10.2.1.2, 10.2.1.5: the deployment signs and wraps with new keys
+    ADMIN_NOTIFY_RETRY = "admin.notify_retry"  # 10.2.1.2: people are told once more what they could not be told
+    ADMIN_SESSIONS_END = "admin.sessions_end"  # 10.2.1.2: all sessions of a person in the console are ended
     ADMIN_SHRED_REQUEST = "admin.shred_request"  # 10.2.1.2: one person asks that a transcript become unreadable
     ADMIN_SHRED = "admin.shred"  # 10.2.1.2: another one confirms, or the retention is over; comes first
     ADMIN_SHRED_DONE = "admin.shred_done"  # 10.2.1.2

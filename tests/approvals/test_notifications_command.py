@@ -1,6 +1,7 @@
 """`extproc approvals notifications`: what could not be told shows, and is told once more when a person says so."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,14 @@ from extproc.approvals.notify import outbox
 from extproc.approvals.notify.deliveries import Deliveries, DeliveryState, Notification, Spread
 from extproc.approvals.notify.events import Event
 from extproc.approvals.store import ApprovalStore
+from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
+from extproc.audit.stores.store import open_store
 from extproc.cli.approvals import command
 from extproc.core.approval import ApprovalRequest
+from extproc.core.record import EventCode
+from extproc.edge.settings_file import load_settings
 from tests.audit.configured import write_config
 
 
@@ -20,6 +27,8 @@ from tests.audit.configured import write_config
 def dead(tmp_path: Path, sqlite_store: ApprovalStore, ask: Callable[..., ApprovalRequest]) -> Deliveries:
     """Three channels could not tell of one approval, a fourth did."""
     write_config(tmp_path)
+    (tmp_path / "store").mkdir()
+    AuditKeys.load_or_create(tmp_path / "keys")
     deliveries, approval = sqlite_store.deliveries(), sqlite_store.open(ask("apr-\x1b[1m"))
     with sqlite_store._database.transaction() as connection:
         outbox.add(connection, approval, Event.EMERGENCY, 1000.0)
@@ -62,3 +71,20 @@ def test_dead_letters_are_tried_again_one_of_a_channel_or_all(tmp_path: Path, de
     assert (again.exit_code, again.output) == (1, "There is no such dead letter.\n")
     assert run(tmp_path, "retry").exit_code == 2
     assert run(tmp_path, "retry", name, "--all").exit_code == 2
+    settings = load_settings(tmp_path / "config.yaml").audit
+    holdings = Holdings.look(open_store(settings), settings.spool, settings.deployment)
+    records = [each.record for each in find_records(holdings)]
+    told = [dict(each.detail) for each in records if each.event_code is EventCode.ADMIN_NOTIFY_RETRY]
+    one = {"deliveries": 1, "notification": name, "channel": "b"}
+    assert sorted(told, key=str) == sorted([one, {"deliveries": 2}], key=str)
+    assert {
+        each.actor.uid.partition("|")[0] for each in records if each.event_code is EventCode.ADMIN_NOTIFY_RETRY
+    } == {"os"}
+
+
+def test_without_a_record_nothing_is_told_again(tmp_path: Path, dead: Deliveries) -> None:
+    shutil.rmtree(tmp_path / "keys")
+    kept = run(tmp_path, "retry", "--all")
+    assert kept.exit_code == 2
+    assert "Nothing more is told again, because that cannot be recorded" in kept.output
+    assert len(dead.search([DeliveryState.DEAD], 9)) == 3

@@ -2,15 +2,25 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from extproc.approvals.database import open_database
+from extproc.approvals.sessions import Sessions
 from extproc.audit.keys.keys import AuditKeys
+from extproc.audit.reading.holdings import Holdings
+from extproc.audit.reading.reader import find_records
+from extproc.audit.stores.store import open_store
 from extproc.cli.main import main
+from extproc.core.principal import Principal
+from extproc.core.record import EventCode
+from extproc.edge.settings_file import load_settings
 from tests.audit.configured import write_config
 from tests.console.idp import Keys, ec_keys, write_metadata
 from tests.console.live import ROOT, write_pem
@@ -57,6 +67,36 @@ def test_a_rotation_that_cannot_be_recorded_says_so(tmp_path: Path) -> None:
     assert code == 2
     assert "the keys are rotated, and that could not be recorded" in output
     assert len(list((tmp_path / "console").glob("token-*.pem"))) == 1
+
+
+def test_the_sessions_of_one_person_end_everywhere_and_that_is_recorded_first(tmp_path: Path) -> None:
+    config = write_config(tmp_path, console=CONSOLE, approvals={"database": f"sqlite:///{tmp_path}/approvals.db"})
+    (tmp_path / "store").mkdir()
+    database = open_database(f"sqlite:///{tmp_path}/approvals.db")
+    sessions, now = Sessions(database, 900.0), time.time()
+    people = {name: Principal("https://idp", name, name, ("approvers",)) for name in ("paula", "pau")}
+    for secret, name in (("one", "paula"), ("two", "paula"), ("three", "pau")):
+        sessions.begin(secret, msgspec.json.encode(people[name]).decode(), now + 3600, now)
+    sessions.begin("four", "of another version", now + 3600, now)
+    arguments = ("end-sessions", "https://idp|Paula", "--config", str(config))
+
+    def live() -> set[str]:
+        return {secret for secret in ("one", "two", "three", "four") if sessions.peek(secret, now)}
+
+    unrecorded = run(*arguments)
+    assert (unrecorded[0], "no session was ended" in unrecorded[1]) == (2, True)
+    assert live() == {"one", "two", "three", "four"}
+    AuditKeys.load_or_create(tmp_path / "keys")
+    assert run(*arguments) == (0, "2 ended.\n")
+    assert live() == {"three", "four"}
+    assert run(*arguments) == (1, "Nobody of that name has a session in the console.\n")
+    assert run("end-sessions", "paula", "--config", str(config))[0] == 2
+    database.close()
+    settings = load_settings(config).audit
+    holdings = Holdings.look(open_store(settings), settings.spool, settings.deployment)
+    records = [each.record for each in find_records(holdings)]
+    ended = [dict(each.detail) for each in records if each.event_code is EventCode.ADMIN_SESSIONS_END]
+    assert ended == [{"person": "https://idp|Paula"}] * 2
 
 
 def test_a_key_that_cannot_sign_requests_is_told_with_its_place(tmp_path: Path) -> None:

@@ -271,6 +271,29 @@ async def test_a_dead_letter_is_told_again_one_or_all(pages: LogWorld) -> None:
         assert deliveries.count_by_state()[DeliveryState.WAITING] == 1
         await browser.post("/notifications/retry", data=form | {"every": "1"})
         assert deliveries.count_by_state()[DeliveryState.DEAD] == 0
+        await browser.post("/notifications/retry", data=form | {"id": "4111111111111111", "channel": "mail"})
+    records = [each for each in pages.world.log.records if each.event_code == "admin.notify_retry"]
+    assert [(each.actor.name, dict(each.detail)) for each in records] == [
+        ("Ada", {"deliveries": 1, "notification": "ntf_1", "channel": "mail"}),
+        ("Ada", {"deliveries": 2}),
+    ]
+
+
+async def test_nothing_is_told_again_that_cannot_be_recorded(pages: LogWorld) -> None:
+    deliveries = dead_letters(pages, "mail")
+    async with await pages.browser("admin") as browser:
+        form = {"csrf": token_of((await browser.get("/notifications")).text), "every": "1"}
+        pages.world.log.broken = True
+        assert (await browser.post("/notifications/retry", data=form)).status_code == 503
+    assert deliveries.count_by_state()[DeliveryState.DEAD] == 1
+
+
+@pytest.mark.parametrize(("path", "role"), [("/notifications/retry", "admin"), ("/policy/cases", "reader")])
+async def test_a_session_begins_so_much_in_a_minute(pages: LogWorld, path: str, role: str) -> None:
+    async with await pages.browser(role) as browser:
+        form = {"csrf": token_of((await browser.get("/")).text), "id": "none"}
+        answers = [(await browser.post(path, data=form)).status_code for _ in range(61)]
+    assert answers == [303] * 60 + [429]
 
 
 async def test_nothing_is_told_again_by_a_form_of_another_site(pages: LogWorld) -> None:

@@ -188,6 +188,14 @@ class Deliveries:
             connection.execute(update(DELIVERIES).where(*_same(delivery)).values(**values, **_ENDED))
 
 
+def described(deliveries: Sequence[Delivery]) -> dict[str, str | int]:
+    """What a record says of these: how many, and which one where it is one."""
+    if len(deliveries) != 1:
+        return {"deliveries": len(deliveries)}
+    (only,) = deliveries
+    return {"deliveries": 1, "notification": only.notification.notification_id, "channel": only.channel}
+
+
 def _new_row(spread: Spread, channel: str, now: float) -> dict[str, Any]:
     return {
         "notification_id": spread.notification.notification_id,

@@ -263,6 +263,8 @@ LOG = (
             EventCode.ADMIN_CREDENTIAL_CHANGE,
             EventCode.ADMIN_BUDGET_RESET,
             EventCode.ADMIN_KEY_ROTATE,
+            EventCode.ADMIN_NOTIFY_RETRY,
+            EventCode.ADMIN_SESSIONS_END,
             EventCode.ADMIN_SHRED,
             EventCode.ADMIN_SHRED_DONE,
             what="changes of the policy, decisions, rotations and shreddings are records",
