@@ -92,6 +92,11 @@ class RealConsole:
     def start(cls, folder: Path, provider: RealProvider) -> "RealConsole":
         """Returns once it is ready."""
         url, metrics_port, config = configure(folder, provider)
+        return cls.start_at(folder, url, metrics_port, config)
+
+    @classmethod
+    def start_at(cls, folder: Path, url: str, metrics_port: int, config: Path) -> "RealConsole":
+        """By a configuration that a test has written."""
         console = cls(folder, config, url, metrics_port, _spawn(folder, config))
         console.wait_ready()
         return console
@@ -141,7 +146,7 @@ def configure(folder: Path, provider: RealProvider) -> tuple[str, int, Path]:
     port, metrics_port = free_port(), free_port()
     url = f"https://127.0.0.1:{port}"
     provider.write_metadata(folder / "idp.xml")
-    key, certificate = write_pem(folder, "server", _server_keys())
+    key, certificate = write_pem(folder, "server", server_keys())
     AuditKeys.load_or_create(folder / "keys")
     (folder / "hook.key").write_text(HOOK_SECRET)
     hook = {"name": "hook", "kind": "webhook", "secret_file": "hook.key", "url_file": "hook.url"}
@@ -176,7 +181,8 @@ def log_in(browser: httpx.Client) -> httpx.Response:
     return browser.post(html.unescape(action[1]), data=fields)
 
 
-def _server_keys() -> Keys:
+def server_keys() -> Keys:
+    """Of this machine's address."""
     private, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     now = dt.datetime.now(dt.UTC)
     certificate = (
