@@ -1,7 +1,8 @@
 """What the sessions page asks of the index, over a million exchanges on PostgreSQL and fewer on SQLite.
 
 Some thousand exchanges are written by the index's own writer, with its shapes, people and counts; the rest are copies
-of them at other times, made by the database. Of each question the rows, the count and the filters' choices are timed.
+of them at other times, made by the database. Of each question the rows, the count, the filters' choices
+and the freshness are timed.
 """
 
 import random
@@ -11,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import create_engine, text
 
 from bench.measure import percentile
 from bench.row import Row, plain
-from extproc.approvals.database import Database, open_database
+from extproc.approvals.database import Database, open_database, without_deadline
 from extproc.approvals.index.facts import NOWHERE, Facts, Place, Told, Word
 from extproc.approvals.index.query import SessionQuery
 from extproc.approvals.index.search import SessionIndex
@@ -115,6 +116,7 @@ def ask(database: Database, repeats: int) -> dict[str, list[float]]:
             begun = time.perf_counter()
             index.facets()
             index.search(query, cursor)
+            index.freshness()
             found.setdefault(name, []).append((time.perf_counter() - begun) * 1e3)
     return found
 
@@ -126,7 +128,7 @@ def fill(database: Database, copies: int) -> None:
         facts = [_facts(number, choose, copies) for number in range(start, start + _AT_ONCE)]
         writer.take({each.exchange_id: each for each in facts})
     with database.transaction() as connection:
-        _without_deadline(connection)
+        without_deadline(connection)
         for index in EXCHANGES.indexes:
             index.drop(connection)
         connection.execute(text(_copying(connection.dialect.name)), {"last": copies - 1, "step": _SPAN_MS // copies})
@@ -135,14 +137,9 @@ def fill(database: Database, copies: int) -> None:
         for index in EXCHANGES.indexes:
             index.create(connection)
     with database.transaction() as connection:
-        _without_deadline(connection)
+        without_deadline(connection)
         for table in ALL:
             connection.execute(text(f"ANALYZE {table.name}"))
-
-
-def _without_deadline(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def _copying(engine: str) -> str:

@@ -123,6 +123,12 @@ class Database:
         self._engine.dispose()
 
 
+def without_deadline(connection: Connection) -> None:
+    """This transaction's statements may take as long as they do. Those of SQLite may in any case."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+
+
 @contextmanager
 def unavailable() -> Iterator[None]:
     """Turn the failures of a database into `Unavailable`, without their text, which may quote values.

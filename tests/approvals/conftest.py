@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from extproc.approvals.database import Database, open_database
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore, open_store
 from extproc.audit.keys.keys import AuditKeys
@@ -36,12 +37,27 @@ def postgres(postgres_server: PostgresServer) -> str:
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(params=ENGINES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a database that nobody has opened yet, on each engine."""
+    return _new_database(request, tmp_path)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def shared_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """One for all tests of a module, on each engine, for those that leave it as they found it or empty it first."""
+    opened = open_database(_new_database(request, tmp_path_factory.mktemp("database")))
+    yield opened
+    opened.close()
+
+
+def _new_database(request: pytest.FixtureRequest, folder: Path) -> str:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/approvals.db"
-    server = request.getfixturevalue("postgres")
+        return f"sqlite:///{folder}/approvals.db"
+    server = request.getfixturevalue("postgres_server").address
     import psycopg
 
     name = f"approvals_{next(_numbers)}"

@@ -13,7 +13,7 @@ from extproc.approvals.index import reading as reading_module
 from extproc.approvals.index import runs as runs_module
 from extproc.approvals.index import search as search_module
 from extproc.approvals.index.facts import NOWHERE, Facts, Place, Told, Word, merge
-from extproc.approvals.index.query import SessionPage, SessionQuery, SessionRow
+from extproc.approvals.index.query import FACET_CHOICES, Choice, SessionPage, SessionQuery, SessionRow
 from extproc.approvals.index.runs import MAX_PEOPLE
 from extproc.approvals.index.search import SessionIndex
 from extproc.approvals.index.verdict import Verdict
@@ -72,16 +72,32 @@ def facts(number: int, choose: random.Random) -> Facts:
     )
 
 
+GIVEN = tuple(facts(number, choose) for choose in (random.Random(3),) for number in range(160))
+
+
+@pytest.fixture(scope="module")
+def filled(shared_database: Database) -> Database:
+    fill(shared_database)
+    return shared_database
+
+
 @pytest.fixture
-def index(database: str) -> Iterator[tuple[SessionIndex, list[Facts]]]:
-    opened = open_database(database)
-    choose = random.Random(3)
-    given = [facts(number, choose) for number in range(160)]
+def index(filled: Database) -> tuple[SessionIndex, list[Facts]]:
+    return SessionIndex(filled), list(GIVEN)
+
+
+@pytest.fixture
+def writer(filled: Database) -> Iterator[IndexWriter]:
+    """For a test that adds to what is there. Others do not see it."""
+    yield IndexWriter(filled)
+    fill(filled)
+
+
+def fill(opened: Database) -> None:
     writer = IndexWriter(opened)
-    for start in range(0, len(given), 40):
-        writer.take({each.exchange_id: each for each in given[start : start + 40]})
-    yield SessionIndex(opened), given
-    opened.close()
+    writer.empty()
+    for start in range(0, len(GIVEN), 40):
+        writer.take({each.exchange_id: each for each in GIVEN[start : start + 40]})
 
 
 def expected(given: list[Facts], query: SessionQuery) -> list[str]:
@@ -110,9 +126,9 @@ def matches(each: Facts, query: SessionQuery) -> bool:
     )
 
 
-def queries(choose: random.Random) -> Iterator[SessionQuery]:
+def queries(choose: random.Random, count: int) -> Iterator[SessionQuery]:
     yield SessionQuery()
-    for _ in range(60):
+    for _ in range(count):
         since = choose.choice((0, 0, BEGAN_MS + choose.randint(0, 50) * 60_000))
         yield SessionQuery(
             person=choose.choice(("", "", "gRÖSSE", "idp", "%_", "nobody")),
@@ -140,7 +156,7 @@ def all_pages(index: SessionIndex, query: SessionQuery, limit: int) -> list[Sess
 def test_every_filter_finds_what_matches_and_counts_it(index: tuple[SessionIndex, list[Facts]]) -> None:
     search, given = index
     some = 0
-    for query in queries(random.Random(4)):
+    for query in queries(random.Random(4), 40):
         page = search.search(query, limit=1000)
         assert sorted(row.exchange_id for row in page.rows) == sorted(expected(given, query)), query
         assert (page.count, page.counted_all) == (len(page.rows), True), query
@@ -156,7 +172,7 @@ def test_pages_hold_each_row_once_newest_first_and_lead_back(
     monkeypatch.setattr(reading_module, "LOOKED_THROUGH", looked_through)
     search, given = index
     for query in (SessionQuery(), SessionQuery(rule="bulk"), SessionQuery(person="bo", finding="pan")):
-        pages = all_pages(search, query, 7)
+        pages = all_pages(search, query, 13)
         rows = [row for page in pages for row in page.rows]
         assert sorted(row.exchange_id for row in rows) == sorted(expected(given, query))
         keys = [(row.started_ms, row.exchange_id) for row in rows]
@@ -164,19 +180,21 @@ def test_pages_hold_each_row_once_newest_first_and_lead_back(
         assert not pages[0].newer
         back, page = [pages[-1]], pages[-1]
         while page.newer:
-            page = search.search(query, page.newer, 7)
+            page = search.search(query, page.newer, 13)
             back.append(page)
         assert back[-1].rows == pages[0].rows
         assert {row.exchange_id for page in back for row in page.rows} == {row.exchange_id for row in rows}
 
 
-def test_what_comes_while_somebody_pages_moves_nothing(index: tuple[SessionIndex, list[Facts]]) -> None:
+def test_what_comes_while_somebody_pages_moves_nothing(
+    index: tuple[SessionIndex, list[Facts]], writer: IndexWriter
+) -> None:
     search, given = index
     first = search.search(SessionQuery(), limit=5)
     newest = replace(given[1], exchange_id="x-new", first_ms=BEGAN_MS * 2, told=given[1].told._replace(duration_ms=0.0))
     newest = replace(newest, told=newest.told._replace(place=Place(2, BEGAN_MS * 2, 7, 1)))
     before = search.search(SessionQuery(), first.older, 5).rows
-    IndexWriter(search._database).take({"x-new": newest})
+    writer.take({"x-new": newest})
     assert search.search(SessionQuery(), first.older, 5).rows == before
     assert search.search(SessionQuery(), limit=5).rows[0].exchange_id == "x-new"
 
@@ -212,7 +230,7 @@ def test_more_than_can_be_counted_is_said(index: tuple[SessionIndex, list[Facts]
 def test_where_very_many_shapes_match_the_same_is_found(index: tuple[SessionIndex, list[Facts]], monkeypatch) -> None:
     search, given = index
     monkeypatch.setattr(runs_module, "MAX_RUNS", 1)
-    for query in queries(random.Random(5)):
+    for query in queries(random.Random(5), 20):
         page = search.search(query, limit=1000)
         assert sorted(row.exchange_id for row in page.rows) == sorted(expected(given, query)), query
         assert page.count == len(page.rows)
@@ -251,19 +269,18 @@ def test_a_persons_history_one_exchange_and_those_of_an_approval(index: tuple[Se
     assert search.of_approval("") == ()
 
 
-def test_too_many_people_of_a_name_are_said(database: str) -> None:
-    opened: Database = open_database(database)
+def test_too_many_people_of_a_name_are_said(index: tuple[SessionIndex, list[Facts]], writer: IndexWriter) -> None:
+    search, _ = index
     choose = random.Random(1)
     many = {}
     for number in range(MAX_PEOPLE + 5):
         each = facts(number * 17 + 1, choose)
         many[each.exchange_id] = replace(each, told=each.told._replace(person_uid=f"u|{number}", person_name="Same"))
-    IndexWriter(opened).take(many)
-    page = SessionIndex(opened).search(SessionQuery(person="same"))
+    writer.take(many)
+    page = search.search(SessionQuery(person="same"))
     assert page.too_many_people
     assert len({row.person_uid for row in page.rows}) == MAX_PEOPLE
-    assert not SessionIndex(opened).search(SessionQuery(person="u|7")).too_many_people
-    opened.close()
+    assert not search.search(SessionQuery(person="u|7")).too_many_people
 
 
 def test_counts_follow_an_exchange_that_becomes_another(sqlite_index: SessionIndex) -> None:
@@ -285,6 +302,24 @@ def test_counts_follow_an_exchange_that_becomes_another(sqlite_index: SessionInd
     assert [choice.value for choice in sqlite_index.facets().verdicts] == ["blocked"]
     assert [(choice.value, choice.count) for choice in sqlite_index.facets().people] == [(end.told.person_uid, 1)]
     assert merge(begin, refused) == merge(refused, begin)
+
+
+def test_of_many_choices_the_rarest_are_left_out(sqlite_index: SessionIndex) -> None:
+    given, choose = {}, random.Random(1)
+    for number in range(1, FACET_CHOICES + 6):
+        each = replace(facts(number * 17 + 1, choose), model=Word(Place(0, 1, 7, 1), f"model-{number % 203:03}"))
+        given[each.exchange_id] = each
+    IndexWriter(sqlite_index._database).take(given)
+    choices = sqlite_index.facets().models
+    assert len(choices) == FACET_CHOICES
+    assert [choice.value for choice in choices if choice.count == 2] == ["model-001", "model-002"]
+    given = {
+        each.exchange_id: each
+        for number in range(300, 303)
+        for each in [replace(facts(number * 17 + 1, choose), model=Word(Place(0, 1, 7, 1), "model-zzz"))]
+    }
+    IndexWriter(sqlite_index._database).take(given)
+    assert sqlite_index.facets().models[0] == Choice("model-zzz", "model-zzz", 3)
 
 
 @pytest.fixture

@@ -84,4 +84,40 @@ PLANTS = (
         "",
         INDEX_TESTS + "TestFollowing::test_a_missing_segment_is_passed_over_and_taken_when_it_comes[sqlite]",
     ),
+    Plant(
+        "what stays broken is all that is tried again",
+        FOLLOW,
+        "            self._retried = (text, number)\n",
+        "",
+        INDEX_TESTS + "TestFollowing::test_what_stays_broken_keeps_nothing_else_from_being_tried_again[sqlite]",
+    ),
+    Plant(
+        "two who follow at the same moment count twice",
+        WRITER,
+        'self._put(connection, STATE, [{"state_id": 1, "writes": 1, "looked_ms": 0, "behind": 0}], add=("writes",))',
+        "pass",
+        INDEX_TESTS + "test_followers_at_the_same_moment_make_the_index_of_one[postgresql]",
+    ),
+    Plant(
+        "an index that is emptied halfway keeps its watermarks",
+        WRITER,
+        "                if table is not STATE:\n                    connection.execute(delete(table))",
+        "                if table is not STATE:\n                    with self._database.transaction() as each:\n"
+        "                        each.execute(delete(table))",
+        INDEX_TESTS + "test_it_is_emptied_at_once_or_not_at_all[postgresql]",
+    ),
+    Plant(
+        "the rarest of a filter's choices comes first",
+        "approvals/index/choices.py",
+        "key=lambda choice: (-choice.count, choice.value)",
+        "key=lambda choice: (choice.count, choice.value)",
+        SEARCH_TESTS + "test_choices_are_counted_and_the_most_frequent_first[sqlite]",
+    ),
+    Plant(
+        "of many choices any are left out",
+        "approvals/index/choices.py",
+        'order_by(found.c["count"].desc(), found.c.value)',
+        "order_by(found.c.value)",
+        SEARCH_TESTS + "test_of_many_choices_the_rarest_are_left_out",
+    ),
 )

@@ -43,6 +43,7 @@ class Follower:
         self._gaps_at = self._everything_at = self._said_at = float("-inf")
         self._stopping = threading.Event()
         self._known: set[Origin] = set()
+        self._retried = ("", 0)
 
     def look(self, now: float) -> int:
         """Take over what is new at `now` (Unix seconds); how many segments. Raises `StoreFailed`, `Unavailable`."""
@@ -96,10 +97,12 @@ class Follower:
         return {name.origin for name in names if name is not None}
 
     def _retry(self, now_ms: int) -> None:
-        """What was passed over may have been mended, or come late."""
-        problems = [(origin, number) for origin, numbers in self._writer.problems().items() for number in numbers]
-        for text, number in problems[:RETRIED_AT_ONCE]:
+        """What was passed over may have been mended, or come late. Some each time, in turn."""
+        problems = sorted((origin, number) for origin, numbers in self._writer.problems().items() for number in numbers)
+        later = [each for each in problems if each > self._retried]
+        for text, number in (later or problems)[:RETRIED_AT_ONCE]:
             self._taker.take(Origin.parse(text), number, now_ms)
+            self._retried = (text, number)
 
     def _pass_over_gaps(self, now_ms: int) -> int:
         """Where a segment is missing and later ones are there, go on behind it."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, case, delete, select, update
 
-from extproc.approvals.database import Database
+from extproc.approvals.database import Database, without_deadline
 from extproc.approvals.index.facts import Facts, merge, number_of
 from extproc.approvals.index.shape import Shape, shape_of
 from extproc.approvals.index.tables import (
@@ -29,7 +29,6 @@ from extproc.approvals.index.tables import (
 
 _SOME = 500
 """Ids or rows in one statement: SQLite takes 999 variables in its older versions."""
-_ERASED_AT_ONCE = 5_000
 
 _T = TypeVar("_T")
 
@@ -126,23 +125,14 @@ class IndexWriter:
         return found
 
     def empty(self) -> None:
-        """Forget everything, the watermarks first, so that what is cut off in the middle is made anew all the same."""
+        """Forget everything, at once or not at all: what others take over meanwhile is in the index before it and goes
+        too, or after it and stays. A million exchanges are seconds, in which nothing else is taken over."""
         with self._writing() as connection:
-            for table in (EPOCHS, PROBLEMS):
-                connection.execute(delete(table))
+            without_deadline(connection)
+            for table in ALL:
+                if table is not STATE:
+                    connection.execute(delete(table))
             connection.execute(update(STATE).values(looked_ms=0, behind=0))
-        for table in ALL:
-            if table not in (EPOCHS, PROBLEMS, STATE):
-                self._erase(table)
-
-    def _erase(self, table: Table) -> None:
-        """Little by little: no statement takes longer than a statement may."""
-        (first, *_) = table.primary_key.columns
-        some = select(first).limit(_ERASED_AT_ONCE)
-        while True:
-            with self._writing() as connection:
-                if not connection.execute(delete(table).where(first.in_(some))).rowcount:
-                    return
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
