@@ -46,7 +46,7 @@ class ApprovalQuery:
     rule: str = ""
     tenant: str = ""
     text: str = ""
-    """In what is said of it (not in the request), in any case of letters."""
+    """In what is said of it (not in the request), in any case of letters (SQLite: of ASCII letters)."""
     in_reasons: bool = False
     """`text` is looked for in what people wrote, too: else whoever may not read it would learn it by searching."""
     unreviewed: bool = False
