@@ -49,13 +49,15 @@ async def acs(request: Request) -> Response:
     What is refused is recorded, too. Raises `Unavailable` where it cannot be, or where the store is away.
     """
     parts, act = parts_of(request), act_of(request, "saml.login")
-    _, now = parts.saml, parts.clock()
-    if wait := parts.login_failures.wait_seconds(act.client.address, now):
+    (saml, _), now = parts.saml, parts.clock()
+    asked = SAML_JAR.pending_of(request, now)
+    # What this browser did not begin, any other site can have it post: that locks nobody out of the login.
+    counted = parts.login_failures if asked or saml.allow_unsolicited else parts.stray_answers
+    if wait := counted.wait_seconds(act.client.address, now):
         return page(request, "Too many failed logins", "Try again later.", 429, {"retry-after": str(wait)})
     accepted: Accepted | None = None
     try:
         form = await read_form(request)
-        asked = SAML_JAR.pending_of(request, now)
         accepted = await asyncio.to_thread(_verify, parts, form.get("SAMLResponse", ""), asked, now)
         await asyncio.to_thread(use_once, parts.single_use, accepted, now)
         ends_at = min(now + parts.settings.session_seconds, accepted.assertion.session_ends_at or float("inf"))
@@ -66,7 +68,7 @@ async def acs(request: Request) -> Response:
     except (SamlRefused, FormInvalid) as refused:
         code = refused.code if isinstance(refused, SamlRefused) else SamlCode.NOT_A_RESPONSE
         refusal = act.refused(code.value, 403, _actor(accepted))
-        await store_failure(parts, parts.login_failures, act, refusal, now)
+        await store_failure(parts, counted, act, refusal, now)
         return page(request, "The login is refused", f"{SamlRefused(code).sentence} (code: {code.value})", 403)
     # Nobody has the session's secret yet: it is given out behind the record.
     await parts.log.store(act.done(EventCode.AUTH_LOGIN, _actor(accepted), 303, ends_at=int(ends_at)))

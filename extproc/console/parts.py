@@ -56,7 +56,7 @@ class Parts:
     pace: Pace = field(default_factory=Pace)
     login_failures: Failures = field(default_factory=Failures)
     stray_answers: Failures = field(default_factory=Failures)
-    """Apart: answers to logins that the browser did not begin."""
+    """Apart: answers to logins that the browser did not begin, by either way."""
     authenticator: Authenticator | None = None
     """Of those who call the API, by the issuers of `identity`; None where nobody does."""
     api_failures: Failures = field(default_factory=Failures)

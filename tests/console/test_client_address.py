@@ -54,6 +54,7 @@ async def test_failures_at_the_token_endpoint_leave_the_login_open(world: World)
         given = {"grant_type": GRANT_TYPE, "assertion": "x"}
         tried = [(await browser.post("/token", data=given)).status_code for _ in range(11)]
         assert tried == [400] * 10 + [429]
+        await browser.get("/saml/login")
         assert (await browser.post("/saml/acs", data={"SAMLResponse": "x"})).status_code == 403
 
 

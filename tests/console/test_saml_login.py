@@ -234,6 +234,19 @@ async def test_whoever_fails_too_often_is_not_heard_for_a_while(world: World) ->
         assert (await noisy.post("/saml/acs", data={"SAMLResponse": "x"})).status_code == 403
 
 
+async def test_answers_that_another_site_has_a_browser_post_lock_nobody_out(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    """A form of theirs, from a browser that has begun no login: bounded as well, for each is a record."""
+    strays = [(await browser.post("/saml/acs", data={"SAMLResponse": "x"})).status_code for _ in range(11)]
+    assert strays == [403] * 10 + [429]
+    spec = Spec(in_response_to=await ask(browser))
+    assert (await browser.post("/saml/acs", data={"SAMLResponse": world.answer(spec)})).status_code == 303
+    await ask(browser)
+    own = [(await browser.post("/saml/acs", data={"SAMLResponse": "x"})).status_code for _ in range(11)]
+    assert own == [403] * 10 + [429]
+
+
 async def test_every_answer_carries_the_headers_and_no_other_host_is_served(
     world: World, browser: httpx.AsyncClient
 ) -> None:

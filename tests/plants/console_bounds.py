@@ -28,6 +28,20 @@ PLANTS = (
         OIDC + "test_answers_that_another_site_has_a_browser_ask_lock_nobody_out",
     ),
     Plant(
+        "saml: another site locks people out of the login",
+        "console/login.py",
+        "parts.login_failures if asked or saml.allow_unsolicited else parts.stray_answers",
+        "parts.login_failures",
+        "tests/console/test_saml_login.py::test_answers_that_another_site_has_a_browser_post_lock_nobody_out",
+    ),
+    Plant(
+        "saml: answers to no login are recorded without end",
+        "console/login.py",
+        "    if wait := counted.wait_seconds(act.client.address, now):\n",
+        "    if wait := asked and counted.wait_seconds(act.client.address, now):\n",
+        "tests/console/test_saml_login.py::test_answers_that_another_site_has_a_browser_post_lock_nobody_out",
+    ),
+    Plant(
         "oidc: answers to no login are recorded without end",
         "console/oidc.py",
         "    if wait := counted.wait_seconds(act.client.address, now):\n",

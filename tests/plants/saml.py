@@ -158,7 +158,7 @@ PLANTS = (
     Plant(
         "saml: a refusal is not recorded",
         "console/login.py",
-        "        await store_failure(parts, parts.login_failures, act, refusal, now)\n",
+        "        await store_failure(parts, counted, act, refusal, now)\n",
         "",
         LOGIN + "test_an_answer_belongs_to_the_browser_that_asked",
     ),

@@ -1,6 +1,6 @@
 """One message as every kind of channel has it, in words; and how a sender says that it was not taken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -30,7 +30,7 @@ class Telling:
     channel: str
     approval: Approval
     deployment: str
-    link: str
+    link: str = field(repr=False)
 
     @property
     def title(self) -> str:
