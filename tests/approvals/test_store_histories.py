@@ -64,11 +64,10 @@ class Modelled:
 class History:
     """Two replicas of a store beside the model of it. Every example has a person and names of its own."""
 
-    def __init__(self, address: str, open_at: OpenAt, ask: Ask) -> None:
-        self.address, self.open_at, self.ask = address, open_at, ask
+    def __init__(self, open_: Callable[[], ApprovalStore], stores: list[ApprovalStore], ask: Ask) -> None:
+        self.open_, self.stores, self.ask = open_, stores, ask
         self.name = f"e{next(_examples)}"
         self.now = 1000.0
-        self.stores = [open_at(address), open_at(address)]
         self.turn = 0
         self.start = self.stores[0].revision()
         self.model: list[Modelled] = []
@@ -99,7 +98,7 @@ class History:
 
     def restart(self) -> None:
         self.store.close()
-        self.stores[self.turn % 2] = self.open_at(self.address)
+        self.stores[self.turn % 2] = self.open_()
 
     def expire(self) -> None:
         for each in self.store.expire_due(self.now):
@@ -207,8 +206,6 @@ class History:
             self.turn += 1
             self.expire()
             self.compare()
-        for store in self.stores:
-            store.close()
         own = Counter(each for each in self.recorded if each.startswith(f"{self.name}-"))
         assert own == Counter(it.approval_id for it in self.model if it.state == "expired")
 
@@ -245,9 +242,23 @@ def go(history: History, steps: list[tuple[Any, ...]]) -> None:
     history.end()
 
 
+@pytest.fixture
+def begin(open_at: OpenAt, ask: Ask) -> Callable[[str], History]:
+    """A history at an address. Those of one test share the database and, but for restarts, its replicas."""
+    stores: list[ApprovalStore] = []
+
+    def at(address: str) -> History:
+        stores.extend(open_at(address) for _ in range(2 - len(stores)))
+        return History(lambda: open_at(address), stores, ask)
+
+    return at
+
+
 @pytest.mark.parametrize("name", HISTORIES)
-def test_a_history_that_matters_goes_as_the_model_says(tmp_path: Any, open_at: OpenAt, ask: Ask, name: str) -> None:
-    go(History(f"sqlite:///{tmp_path}/approvals.db", open_at, ask), HISTORIES[name])
+def test_a_history_that_matters_goes_as_the_model_says(
+    tmp_path: Any, begin: Callable[[str], History], name: str
+) -> None:
+    go(begin(f"sqlite:///{tmp_path}/approvals.db"), HISTORIES[name])
 
 
 @settings(
@@ -261,9 +272,9 @@ def test_a_history_that_matters_goes_as_the_model_says(tmp_path: Any, open_at: O
 @example(HISTORIES["window"])
 @example(HISTORIES["two"])
 def test_any_history_goes_as_the_model_says(
-    database: str, open_at: OpenAt, ask: Ask, steps: list[tuple[Any, ...]]
+    database: str, begin: Callable[[str], History], steps: list[tuple[Any, ...]]
 ) -> None:
-    go(History(database, open_at, ask), [("open", 1, 2, 1), *steps])
+    go(begin(database), [("open", 1, 2, 1), *steps])
 
 
 def _granted_window(store: ApprovalStore, ask: Ask, uses: int) -> Approval:
@@ -312,10 +323,3 @@ def test_of_two_accounts_of_one_person_one_votes(database: str, open_at: OpenAt,
     found = stores[1].find("apr-0", 1010.0)
     assert found is not None
     assert (found.state, found.votes[0].aliases) == (ApprovalState.PENDING, ("n@x",))
-
-
-def test_processes_use_a_window_as_often_as_it_has_uses(database: str, open_at: OpenAt, ask: Ask, racers: Any) -> None:
-    store = open_at(database)
-    opened = _granted_window(store, ask, 3)
-    results = racers.race(database, ["claim"] * 4, 1)
-    assert Counter(each for result in results for each in result) == Counter({opened.approval_id: 3})

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,15 @@ def test_withdrawn_while_deciding_has_one_winner(database: str, store: ApprovalS
     assert {found[approval_id].state for approval_id in withdrawn} <= {ApprovalState.WITHDRAWN}
     assert set(withdrawn) == set(IDS)
     assert all(found[approval_id].decided_by_uid for approval_id in granted)
+
+
+def test_a_window_is_used_as_often_as_it_has_uses(
+    database: str, store: ApprovalStore, ask: Ask, approver: Principal, racers: Any
+) -> None:
+    opened = store.open(replace(ask("apr-0"), window_uses=3, window_seconds=60.0))
+    assert store.vote(decide(opened, approver, True, "fine", 1010.0))
+    results = racers.race(database, ["claim"] * 4, 1)
+    assert [each for result in results for each in result] == ["apr-0"] * 3
 
 
 def test_processes_that_start_at_once_migrate_once(
