@@ -62,10 +62,10 @@ from extproc.core.events import (
 from extproc.core.hold import ENDED, Hold
 from extproc.core.identity import Principal
 from extproc.core.incoming import Incoming
-from extproc.core.inspection import WholeRequest, inspect
+from extproc.core.inspection import Inspected, WholeRequest, inspect
 from extproc.core.judgement import Judgement, Unmet, judge
 from extproc.core.ledger import Ledger
-from extproc.core.obliging import Obliged
+from extproc.core.obliging import Done
 from extproc.core.policy import ApprovalFacts, Durability, Effect, StepUp
 from extproc.core.presented import find_credentials
 from extproc.core.principal import names_card_data
@@ -99,15 +99,15 @@ class Phase(Enum):
     OVER = "over"
 
 
-def _told(obliged: Obliged) -> dict[str, str | int | float | bool]:
+def _told(done: Done) -> dict[str, str | int | float | bool]:
     """What an intent record says of what was done, beside the decision."""
     told: dict[str, str | int | float | bool] = {}
-    if obliged.clamped:
-        told["clamped"] = " ".join(obliged.clamped)
-    if obliged.done.retention_days:
-        told["retention_days"] = obliged.done.retention_days
-    if obliged.further_findings:
-        told["further_findings"] = " ".join(f"{kind}={n}" for kind, n in sorted(obliged.further_findings.items()))
+    if done.clamped:
+        told["clamped"] = " ".join(done.clamped)
+    if done.obligations.retention_days:
+        told["retention_days"] = done.obligations.retention_days
+    if done.further_findings:
+        told["further_findings"] = " ".join(f"{kind}={n}" for kind, n in sorted(done.further_findings.items()))
     return told
 
 
@@ -336,15 +336,15 @@ class Exchange:
         )
         snapshot = self._snapshot
         inspected = inspect(snapshot, request, snapshot.scanner, self._aliases)
-        return self._judged(judge(snapshot, self.exchange_id, inspected), at)
+        return self._judged(*judge(snapshot, self.exchange_id, inspected), at)
 
-    def _judged(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
-        """Note the decision and what was done of what it obliges."""
-        ledger, sent, decision = self._ledger, judgement.obliged.sent, judgement.decision
+    def _judged(self, judgement: Judgement, sent: Inspected, at: float) -> tuple[Action, ...]:
+        """Note the decision and what was done of what it obliges. `sent`, with what arrived, is not kept."""
+        ledger, decision = self._ledger, judgement.decision
         self._judgement = judgement
         self._incoming.choose(judgement.connection)
         ledger.judged(decision, judgement.given)
-        ledger.carried_out(judgement.obliged.done)
+        ledger.carried_out(judgement.done.obligations)
         ledger.stripped, ledger.not_inspected = sent.stripped, sent.not_inspected
         ledger.model_sent = sent.model_sent
         self._answer.called = sent.facts.model if sent.model_sent else ""
@@ -371,7 +371,7 @@ class Exchange:
             return self._claim(event.at)
         self._judgement = judgement
         self._ledger.judged(judgement.decision, judgement.given)
-        self._ledger.carried_out(judgement.obliged.done)
+        self._ledger.carried_out(judgement.done.obligations)
         return self._carry_out(judgement, event.at)
 
     def _carry_out(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
@@ -514,7 +514,7 @@ class Exchange:
             self._ledger.phase("decision", self._since, at)
         self._since = at
         used = (self._storing.record(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
-        intent = self._storing.intent(at, _told(self._judgement.obliged))
+        intent = self._storing.intent(at, _told(self._judgement.done))
         content = self._storing.request(self._judgement.forward.body, self._judgement.sealed, at)
         return (*used, intent, *content)
 
@@ -528,7 +528,7 @@ class Exchange:
     def _shipped(self, at: float) -> tuple[Action, ...]:
         if self._judgement is None:
             return self._fail(Reason.INTERNAL, at)
-        self._ledger.carried_out(replace(self._judgement.obliged.done, durability=Durability.STORE))
+        self._ledger.carried_out(replace(self._judgement.done.obligations, durability=Durability.STORE))
         return (SetDeadline(None), *self._go_on(at))
 
     def _go_on(self, at: float) -> tuple[Action, ...]:

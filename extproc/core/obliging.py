@@ -17,15 +17,22 @@ from extproc.core.unmaskable import check_headers, check_url
 
 
 @dataclass(frozen=True, slots=True)
-class Obliged:
-    """The request as it may go on. `done` is what of the obligations made a difference, without the durability."""
+class Done:
+    """What of the obligations made a difference, without the durability. It has nothing of the request itself."""
 
-    sent: Inspected
-    done: Obligations
+    obligations: Obligations = field(default_factory=Obligations)
     clamped: tuple[str, ...] = ()
     """The fields of the body that were set to limit the answer."""
     further_findings: Mapping[str, int] = field(default_factory=dict)
     """What the obliged masking profile found beyond the policy's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obliged:
+    """The request as it may go on."""
+
+    sent: Inspected
+    done: Done
 
 
 def oblige(snapshot: Snapshot, inspected: Inspected, obligations: Obligations) -> Obliged:
@@ -45,7 +52,7 @@ def oblige(snapshot: Snapshot, inspected: Inspected, obligations: Obligations) -
         body, clamped = _clamp(snapshot, sent, sent.body, obligations.max_tokens)
         sent = replace(sent, body=body, changed=sent.changed or bool(clamped))
     done = replace(obligations, max_tokens=obligations.max_tokens if clamped else 0, durability="")
-    return Obliged(sent, done, clamped, further)
+    return Obliged(sent, Done(done, clamped, further))
 
 
 def _limits(inspected: Inspected, obligations: Obligations) -> bool:

@@ -127,7 +127,8 @@ class CaseRunner:
         # As the approval store says them: of the budgets that the request is counted in.
         counted = [budget.name for budget in self._policy.budgets if matches(budget.match, inspected.given())]
         counts = {name: case.budgets.get(name, 0) for name in counted}
-        return judge(snapshot, ledger.exchange_id, inspected, counts)
+        judgement, _ = judge(snapshot, ledger.exchange_id, inspected, counts)
+        return judgement
 
     def _snapshot(self, connection: str) -> Snapshot:
         """As a deployment has it whose one connection is the case's."""

@@ -101,6 +101,13 @@ PLANTS = (
         "tests/audit/test_evidence_judgements.py::test_an_opening_that_was_another_approval_is_not_counted",
     ),
     Plant(
+        "who waits keeps what arrived",
+        "core/exchange.py",
+        "        self._judgement = judgement\n        self._incoming.choose",
+        "        self._judgement, self._sent = judgement, sent\n        self._incoming.choose",
+        "tests/core/exchange/test_hold_memory.py::test_who_waits_keeps_of_the_body_what_goes_on",
+    ),
+    Plant(
         "an idempotency key is anybody's",
         "core/hold.py",
         "bound = (self._key, principal.uid, judgement.request_digest,",
