@@ -27,7 +27,7 @@ from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.folder_lock import lock_folder
 from extproc.local.issuer import RunningIssuer, read_issuer_file, start_issuer
 from extproc.local.ports import free_port, is_free
-from extproc.local.service_process import READY_SECONDS, NotStarted, RunningService, start_service
+from extproc.local.service_process import READY_SECONDS, NotStarted, RunningService, StartingService
 
 AUDIENCE = "extproc-local"
 _RUN = "run"
@@ -233,12 +233,14 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) ->
     policy = load_policy(settings.policy_file, Fitness.of(settings))
     settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
-    service = start_service(config, settings, directory / "service.log")
-    undo.callback(service.stop, 5.0)
+    serving = StartingService(config, settings, directory / "service.log")
+    undo.callback(serving.running.stop, 5.0)
     starting = None
-    if wanted.console_port:
+    if wanted.console_port:  # beside the workers: each takes seconds to import what it needs
+        serving.wait_keys()
         starting = StartingConsole(config, console_url(wanted.console_port), directory / "console.log")
         undo.callback(starting.running.stop, 5.0)
+    service = serving.wait_ready()
     envoy = start_envoy(
         bootstrap,
         directory / "envoy",

@@ -1,15 +1,18 @@
 """`extproc serve` as a process of its own, started and stopped from another."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from extproc.app import socket_path
+from extproc.audit.keys.keys import there_are_keys
 from extproc.edge.hardening import PARENT_VARIABLE
 from extproc.edge.settings import Settings
 
@@ -39,32 +42,61 @@ class RunningService:
             return self.process.wait()
 
 
+class StartingService:
+    """`extproc serve` in a process of its own, whose workers may not answer yet."""
+
+    def __init__(self, config: Path, settings: Settings, log: Path) -> None:
+        with log.open("ab") as file:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "extproc", "serve", "--config", str(config)],
+                stdout=file,
+                stderr=file,
+                env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+            )
+        self.running = RunningService(process, log)
+        self._settings = settings
+        self._deadline = time.monotonic() + READY_SECONDS
+
+    def wait_keys(self) -> None:
+        """Until there are the keys that every other part opens. Raises like `wait_ready`."""
+        with self._stopped_on_failure():
+            while not there_are_keys(self._settings.audit):
+                _expect_alive(self.running.process)
+                if time.monotonic() >= self._deadline:
+                    raise NotStarted(f"the service made no keys within {READY_SECONDS:.0f} s")
+                time.sleep(0.05)
+
+    def wait_ready(self) -> RunningService:
+        """Once each worker answers SERVING. Raises `NotStarted`, and it is stopped then."""
+        with self._stopped_on_failure():
+            for index in range(self._settings.workers):
+                _wait_serving(socket_path(self._settings, index), self.running.process, self._deadline)
+        return self.running
+
+    @contextlib.contextmanager
+    def _stopped_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.running.stop(5.0)
+            if isinstance(error, NotStarted):
+                raise NotStarted(f"{error}; its log is {self.running.log}") from None
+            raise
+
+
 def start_service(config: Path, settings: Settings, log: Path) -> RunningService:
     """Start the workers and wait until each answers SERVING. Raises `NotStarted`."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "extproc", "serve", "--config", str(config)],
-            stdout=file,
-            stderr=file,
-            env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
-        )
-    service = RunningService(process, log)
-    deadline = time.monotonic() + READY_SECONDS
-    try:
-        for index in range(settings.workers):
-            _wait_serving(socket_path(settings, index), process, deadline)
-    except BaseException as error:
-        service.stop(5.0)
-        if isinstance(error, NotStarted):
-            raise NotStarted(f"{error}; its log is {log}") from None
-        raise
-    return service
+    return StartingService(config, settings, log).wait_ready()
+
+
+def _expect_alive(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is not None:
+        raise NotStarted(f"the service ended with status {process.returncode}")
 
 
 def _wait_serving(path: Path, process: "subprocess.Popen[bytes]", deadline: float) -> None:
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise NotStarted(f"the service ended with status {process.returncode}")
+        _expect_alive(process)
         if path.exists():
             with grpc.insecure_channel(f"unix:{path}") as channel:
                 try:

@@ -1,4 +1,8 @@
-"""Who visits the console without a browser brings cookies as a browser does on its own machine."""
+"""Who visits the console without a browser brings cookies as a browser does on its own machine.
+
+No file of `tests/plants` reaches here; each of these, planted by hand, turns a test red: no cookies of our own jar, a
+jar with the rules for TLS, and any number of buttons.
+"""
 
 import httpx
 import pytest

@@ -26,3 +26,17 @@ def test_a_start_that_is_interrupted_leaves_no_service(tmp_path: Path, monkeypat
         service_process.start_service(config, load_settings(config), tmp_path / "service.log")
     assert len(seen) == 1
     assert not seen[0].is_running()
+
+
+def test_a_service_that_ends_without_keys_says_its_status_and_where_it_says_why(tmp_path: Path) -> None:
+    """The console, which opens the same keys, is started when they are there. No wait for keys, planted by hand,
+    turns this red."""
+    config = write_config(Wanted(tmp_path, "http://127.0.0.1:9", workers=1), "http://127.0.0.1:9", free_port())
+    settings = load_settings(config)
+    config.write_text("no configuration\n", "utf-8")
+    starting = service_process.StartingService(config, settings, tmp_path / "service.log")
+    with pytest.raises(
+        service_process.NotStarted, match=r"the service ended with status 2; its log is .*/service\.log"
+    ):
+        starting.wait_keys()
+    assert "config.yaml:" in (tmp_path / "service.log").read_text("utf-8")

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import re
+import resource
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +22,9 @@ from extproc.edge.policy_file import Fitness, load_policy
 from extproc.local.model_server import start_model
 from extproc.local.ports import free_port
 from extproc.local.scripted_model import write_model
+
+pytestmark = pytest.mark.timeout(300)
+"""Whole guards start: in half a minute on two idle cores, in minutes on busy ones."""
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -43,19 +46,28 @@ def shown_commands(output: str) -> list[str]:
     return [line[4:] for line in output.splitlines() if line.startswith("  $ ")]
 
 
+def computed_by_children() -> float:
+    """Seconds of CPU of whatever has ended of what we started, and of what that started."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def test_the_demo_tells_the_whole_story_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """`make demo` runs exactly this; every verdict that the README shows is in its output."""
+    """`make demo` runs exactly this; every verdict that the README shows is in its output.
+
+    It computes for less than a minute in all its processes together, however busy the machine is.
+    """
     before = {process.pid for process in psutil.process_iter()}
-    started = time.monotonic()
+    computed = computed_by_children()
     result = subprocess.run(
         [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path / "demo")],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert time.monotonic() - started <= 60
+    assert computed_by_children() - computed <= 60
     assert "9 of 9 steps as they should be" in result.stdout
     said = iter(timeless(result.stdout))
     for line in shown_output():
@@ -151,7 +163,7 @@ def test_the_demo_fails_when_steps_are_not_as_they_should_be(steps: tuple[int, .
         [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path / "demo")],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
         env=environment,
     )
