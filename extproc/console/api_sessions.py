@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from extproc.approvals.index.query import SessionQuery
 from extproc.approvals.index.search import SessionIndex
+from extproc.approvals.index.verdict import Verdict
 from extproc.console.api_asked import read_query
 from extproc.console.api_problem import ProblemCode, Refused
 from extproc.console.api_shapes import SessionList, SessionShape, freshness_shape, session_shape
@@ -47,6 +48,8 @@ async def list_sessions(request: Request, caller: Caller) -> SessionList:
     """The newest first."""
     await require(parts_of(request), caller, Role.READER)
     asked, index = read_query(request, SessionsQuery), _index(request)
+    if asked.verdict not in ("", *Verdict):
+        raise Refused(ProblemCode.PARAMETER_INVALID)
     query = SessionQuery(
         person=asked.person,
         model=asked.model,

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from extproc.approvals.index.query import SessionQuery
+from extproc.approvals.index.verdict import Verdict
 
 PATH: Final = "/sessions"
 PRESETS: Final = {"1h": ("Last hour", 3_600), "24h": ("Last 24 hours", 86_400), "7d": ("Last 7 days", 604_800)} | {
@@ -77,6 +78,8 @@ def read_asked(params: Mapping[str, str], now: float) -> Asked:
     said = {name: word for name in FILTERS if (word := params.get(name, "").strip()[:MAX_WORD])}
     said |= {name: "1" for name in _FLAGS if params.get(name)}
     problems: list[str] = []
+    if (verdict := said.get("verdict", "")) not in ("", *Verdict):
+        problems.append(f"There is no verdict `{verdict}`, so no session has it. There are: {', '.join(Verdict)}.")
     preset = params.get("range", "")
     since, until = (_moment(params.get(name, ""), name, problems) for name in ("from", "to"))
     if preset == BETWEEN or (preset not in PRESETS and (since or until)):

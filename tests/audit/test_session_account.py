@@ -173,7 +173,7 @@ class TestNotReadable:
         )
         waiting = read_account(source, "x-3")
         assert waiting is not None
-        assert (waiting.verdict, waiting.sentence) == ("waiting", "held for approval apr-1")
+        assert (waiting.verdict, waiting.sentence, waiting.ended_ms) == ("waiting", "held for approval apr-1", 0)
         journal.close()
 
     def test_a_shredded_transcript_says_so_and_a_lost_key_does_not_pass_for_it(
@@ -210,7 +210,7 @@ class TestChecks:
         assert [check.state for check in check_exchange(source, "x-1")] == [CheckState.HOLDS]
         assert check_exchange(source, "x-2") == ()
 
-    @pytest.mark.parametrize("part", [Part.EVIDENCE, Part.CONTENT])
+    @pytest.mark.parametrize("part", [Part.EVIDENCE, Part.CONTENT], ids=["records", "transcripts"])
     def test_what_was_changed_does_not_hold(self, recorded, log, source: Source, part: Part) -> None:
         recorded.close()
         log.ship()

@@ -188,6 +188,8 @@ async def test_sessions_are_facts_of_the_index(api: Calls) -> None:
     assert (page["sessions"], page["count"], page["counted_all"]) == ([], 0, True)
     assert code_of(await api.client.get("/sessions/none", headers=reader)) == (404, "not_found")
     assert code_of(await api.client.get("/sessions?x=1", headers=reader)) == (400, "parameter_invalid")
+    assert code_of(await api.client.get("/sessions?verdict=nonsense", headers=reader)) == (400, "parameter_invalid")
+    assert (await api.client.get("/sessions?verdict=blocked", headers=reader)).status_code == 200
     assert code_of(await api.client.get("/sessions", headers=api.headers("analyst"))) == (403, "role_missing")
 
 

@@ -11,6 +11,7 @@ from extproc.approvals.account import Phase
 from extproc.approvals.index.follow import Follower
 from extproc.approvals.index.writer import IndexWriter
 from extproc.approvals.session_content import Content, ContentState, SpokenPart, SpokenTurn, Stretch
+from extproc.audit.names import Part
 from extproc.audit.stores.store import open_store
 from extproc.console.finding_sessions import read_asked
 from extproc.console.health import State
@@ -101,6 +102,16 @@ async def test_the_list_finds_by_what_the_url_says_and_is_recorded(pages: LogWor
     assert SAID not in blocked
     assert "No session is like that." in none
     assert pages.reads[1] == ("audit.list", {"range": "all", "verdict": "blocked"})
+
+
+async def test_a_verdict_that_is_none_is_told_and_finds_nothing(pages: LogWorld) -> None:
+    index(pages)
+    async with await pages.browser("reader") as browser:
+        page = (await browser.get("/sessions?range=all&verdict=nonsense")).text
+        blocked = (await browser.get("/sessions?range=all&verdict=blocked")).text
+    assert "There is no verdict `nonsense`, so no session has it. There are: blocked, cut," in page
+    assert "0 sessions" in page
+    assert "There is no verdict" not in blocked
 
 
 async def test_a_list_that_cannot_be_recorded_is_not_shown(pages: LogWorld) -> None:
@@ -248,6 +259,46 @@ async def test_what_a_replay_loads_has_times_and_no_character_that_hides(pages: 
     assert times == sorted(times)
     assert times[-1] - times[0] == pytest.approx(2.0)
     assert "\u202e" not in json.dumps(document, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("path", ["", "/events"])
+async def test_a_transcript_that_was_shredded_says_when_and_why_and_shows_no_word(pages: LogWorld, path: str) -> None:
+    for bag in pages.log.store_path.rglob(f"*{Part.KEYS.value}"):
+        bag.unlink()
+    journal = pages.log.open("shred")
+    journal.append_record(make_record(EventCode.ADMIN_SHRED, SAID, detail={"keys": 1, "reason": "asked <b>for</b>"}))
+    journal.close()
+    pages.log.ship()
+    async with await pages.browser("auditor") as browser:
+        page = (await browser.get(f"/sessions/{SAID}{path}")).text
+    assert "The transcript cannot be read any more." in page
+    assert "the exchange was shredded on 20" in page
+    assert "asked &lt;b&gt;for&lt;/b&gt;" in page
+    assert "Sorry" not in page
+    assert "replay.js" not in page
+
+
+async def test_a_transcript_whose_key_is_lost_is_not_said_to_be_shredded(pages: LogWorld) -> None:
+    for bag in pages.log.store_path.rglob(f"*{Part.KEYS.value}"):
+        bag.unlink()
+    async with await pages.browser("auditor") as browser:
+        page = (await browser.get(f"/sessions/{SAID}")).text
+    assert "The transcript does not open as stored." in page
+    assert "shredded" not in page
+
+
+@pytest.mark.parametrize("path", ["/events", "/replay.json"])
+async def test_what_is_not_stored_yet_is_said_and_is_no_empty_transcript(pages: LogWorld, path: str) -> None:
+    async with await pages.browser("auditor") as browser:
+        answer = await browser.get(f"/sessions/019ac0a1b2c3-00000000000000ff{path}")
+        known = await browser.get("/sessions/019ac0a1b2c3-00000000000000ff")
+    if path == "/events":
+        assert "The transcript is not in the store yet." in answer.text
+        assert "Look again in a minute." in answer.text
+    else:
+        assert answer.json()["turns"] == []
+    assert known.status_code == 404
+    assert "stands in its worker&#39;s journal" in known.text
 
 
 @pytest.mark.parametrize("exchange_id", ["019ac0a1b2c3-00000000000000ff", "4111111111111111", "nope"])

@@ -146,4 +146,32 @@ PLANTS = (
         "if job is not None and job.ended and self._clock() - job.ended > 10**9:",
         "tests/console/test_jobs.py::test_a_result_is_kept_for_a_while_and_no_longer",
     ),
+    Plant(
+        "console pages: a verdict that is none is taken without a word",
+        "console/finding_sessions.py",
+        'if (verdict := said.get("verdict", "")) not in ("", *Verdict):',
+        'if not (verdict := said.get("verdict", "?")):',
+        SESSIONS + "test_a_verdict_that_is_none_is_told_and_finds_nothing",
+    ),
+    Plant(
+        "console pages: a transcript that was shredded passes for a broken one",
+        "approvals/session_content.py",
+        "ContentState.SHREDDED if exchange.shredded is not None else ContentState.BROKEN",
+        "ContentState.BROKEN",
+        SESSIONS + "test_a_transcript_that_was_shredded_says_when_and_why_and_shows_no_word[/events]",
+    ),
+    Plant(
+        "console pages: a lost key passes for a shredding",
+        "approvals/session_content.py",
+        "ContentState.SHREDDED if exchange.shredded is not None else ContentState.BROKEN",
+        "ContentState.SHREDDED",
+        SESSIONS + "test_a_transcript_whose_key_is_lost_is_not_said_to_be_shredded",
+    ),
+    Plant(
+        "console pages: what is not stored yet passes for an empty transcript",
+        "approvals/session_content.py",
+        "        return Content(ContentState.NOT_STORED,",
+        "        return Content(ContentState.NOTHING,",
+        SESSIONS + "test_what_is_not_stored_yet_is_said_and_is_no_empty_transcript[/events]",
+    ),
 )
