@@ -27,7 +27,7 @@ OTHER_KEY = "The content key does not open: it is another deployment's, or was c
 class Stretch:
     """Text of a turn; `masked` is the kind of finding that stood here (`PAN`), empty for what was said as it is."""
 
-    text: str
+    text: str = field(repr=False)
     masked: str = ""
 
 
@@ -56,7 +56,7 @@ class RawEvent:
     number: int
     at_seconds: float
     direction: str
-    text: str
+    text: str = field(repr=False)
     left_out: int = 0
     """Bytes behind `text` that are not shown."""
 

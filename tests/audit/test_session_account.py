@@ -121,6 +121,7 @@ def test_what_was_said_has_its_masks_marked(recorded, source: Source) -> None:
         [(" not [OTHER].", "")],
     ]
     assert content.seconds == 0.05
+    assert "not [OTHER]" not in repr((content, content.turns, content.events))
 
 
 def test_raw_events_come_a_bounded_page_at_a_time() -> None:

@@ -131,4 +131,11 @@ PLANTS = (
         "            pass\n",
         REINDEX_TESTS + "TestCommand::test_a_segment_that_is_not_what_was_sealed_is_named_and_ends_with_2",
     ),
+    Plant(
+        "what was said stands in an error's words",
+        CONTENT,
+        '    text: str = field(repr=False)\n    masked: str = ""\n',
+        '    text: str\n    masked: str = ""\n',
+        ACCOUNT_TESTS + "test_what_was_said_has_its_masks_marked",
+    ),
 )
