@@ -29,7 +29,7 @@ _config = click.option("--config", type=click.Path(path_type=Path), envvar="EXTP
 @_config
 @click.pass_context
 def command(context: click.Context, config: Path | None) -> None:
-    """Serve the console: single sign-on by SAML, and `POST /token` for API clients."""
+    """Serve the console: single sign-on by OpenID Connect or SAML, and `POST /token` for API clients."""
     context.obj = config
     if context.invoked_subcommand is None:
         _run(config)
