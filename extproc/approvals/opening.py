@@ -8,7 +8,7 @@ from extproc.approvals.notify import outbox
 from extproc.approvals.notify.events import Event
 from extproc.approvals.rows import SHOWN
 from extproc.approvals.tables import APPROVALS
-from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, is_due, open_approval
+from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, is_due, open_approval, same_deciders
 
 _row = APPROVALS.c
 _LIVE = (ApprovalState.PENDING.value, ApprovalState.GRANTED.value)
@@ -56,7 +56,8 @@ def _find_window(change: Change, request: ApprovalRequest) -> Approval | None:
         )
         .order_by(_row.granted_until.desc(), _row.approval_id)
     )
-    return next(iter(_without_due(change, change.read(windows), request.created_at)), None)
+    live = _without_due(change, change.read(windows), request.created_at)
+    return next((window for window in live if same_deciders(window, request)), None)
 
 
 def _without_due(change: Change, approvals: list[Approval], now: float) -> list[Approval]:

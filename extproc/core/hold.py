@@ -3,7 +3,14 @@
 import hashlib
 import hmac
 
-from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, DecisionRefused, checked_reason
+from extproc.core.approval import (
+    Approval,
+    ApprovalRequest,
+    ApprovalState,
+    DecisionRefused,
+    checked_reason,
+    same_deciders,
+)
 from extproc.core.forwarding import APPROVAL_HEADER
 from extproc.core.headers import Headers
 from extproc.core.judgement import Judgement
@@ -74,7 +81,8 @@ class Hold:
         limits = {name: getattr(facts, name) for name in _LIMITS}
         if 0 < len(self._key) <= _MAX_KEY_CHARACTERS:
             bound = (self._key, principal.uid, judgement.request_digest, decision.rule, decision.policy_digest)
-            self._idempotency = _keyed_digest(digest_key, bound)
+            asked_of = (*terms.approver_groups, "", *terms.each_of, "", *terms.escalation_groups, "", str(terms.quorum))
+            self._idempotency = _keyed_digest(digest_key, (*bound, *asked_of, str(terms.escalate_after_seconds)))
         return ApprovalRequest(
             approval_id=self.approval_id,
             exchange_id=ledger.exchange_id,
@@ -120,12 +128,14 @@ class Hold:
         return True
 
     def binds(self, approval: Approval, judgement: Judgement, requester_uid: str) -> bool:
-        """Whether a decision on `approval` counts for this request: same requester, rule, policy, and request.
+        """Whether a decision on `approval` counts for this request: same requester, rule, policy, deciders and request.
 
         A window that is granted serves other requests on the same connection, where the rule still gives windows.
         """
         decision = judgement.decision
-        if approval.emergency is not self.emergency:
+        if approval.emergency is not self.emergency or not same_deciders(approval, self.terms):
+            return False
+        if self.emergency and approval.state is not ApprovalState.USED:
             return False
         bound = (approval.requester_uid, approval.rule, approval.policy_digest)
         if bound != (requester_uid, decision.rule, decision.policy_digest):

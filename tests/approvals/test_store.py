@@ -73,6 +73,17 @@ def test_a_grant_is_used_once_by_its_requester_for_its_request_in_time(
     assert not store.claim("apr-2", "digest-apr-2", REQUESTER, 1020.0), "a clock that was set back revives nothing"
 
 
+def test_a_window_serves_what_the_same_people_decide_on(
+    sqlite_store: ApprovalStore, ask: Ask, approver: Principal
+) -> None:
+    def asked(approval_id: str, quorum: int = 1) -> ApprovalRequest:
+        return replace(ask(approval_id), window_seconds=600.0, window_uses=3, quorum=quorum)
+
+    _granted(sqlite_store, asked("apr-1"), approver)
+    assert sqlite_store.open(asked("apr-2")).approval_id == "apr-1"
+    assert sqlite_store.open(asked("apr-3", quorum=2)).approval_id == "apr-3"
+
+
 def test_the_requester_cannot_decide_even_past_the_rules(store: ApprovalStore, ask: Ask, approver: Principal) -> None:
     pending = store.open(ask("apr-1"))
     granted = decide(pending, approver, True, "fine", 1010.0)

@@ -101,6 +101,27 @@ PLANTS = (
         "tests/audit/test_evidence_judgements.py::test_an_opening_that_was_another_approval_is_not_counted",
     ),
     Plant(
+        "whoever granted the last step of a budget has granted the next",
+        "core/hold.py",
+        " or not same_deciders(approval, self.terms):",
+        ":",
+        HELD + "test_a_grant_by_other_people_than_are_asked_now_is_none[quorum]",
+    ),
+    Plant(
+        "an emergency that is not in the store as used goes on",
+        "core/hold.py",
+        "if self.emergency and approval.state is not ApprovalState.USED:",
+        "if False:",
+        HELD + "test_an_emergency_goes_on_by_nothing_but_its_own_use[granted]",
+    ),
+    Plant(
+        "the window of one step of a budget serves the next",
+        "approvals/opening.py",
+        "for window in live if same_deciders(window, request)",
+        "for window in live",
+        "tests/approvals/test_store.py::test_a_window_serves_what_the_same_people_decide_on",
+    ),
+    Plant(
         "who waits keeps what arrived",
         "core/exchange.py",
         "        self._judgement = judgement\n        self._incoming.choose",

@@ -3,7 +3,15 @@
 pending -> granted | refused | expired | withdrawn        granted -> used | revoked | expired | withdrawn
 """
 
-from extproc.core.approval.asked import Approval, ApprovalRequest, Channel, Vote, open_approval, shown_digest
+from extproc.core.approval.asked import (
+    Approval,
+    ApprovalRequest,
+    Channel,
+    Vote,
+    open_approval,
+    same_deciders,
+    shown_digest,
+)
 from extproc.core.approval.deciding import (
     MAX_REASON_CHARACTERS,
     checked_reason,
@@ -50,6 +58,7 @@ __all__ = [
     "open_approval",
     "review",
     "revoke",
+    "same_deciders",
     "shown_digest",
     "withdraw",
 ]

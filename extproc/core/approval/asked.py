@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from extproc.core.approval.states import ApprovalState
 from extproc.core.trust import Masked
@@ -142,6 +143,27 @@ class Approval:
         return self.window_uses > 0
 
 
+class DecidedBy(Protocol):
+    """Who decides: what a rule, a request and an approval have in common."""
+
+    @property
+    def approver_groups(self) -> tuple[str, ...]: ...
+    @property
+    def quorum(self) -> int: ...
+    @property
+    def each_of(self) -> tuple[str, ...]: ...
+    @property
+    def escalate_after_seconds(self) -> float: ...
+    @property
+    def escalation_groups(self) -> tuple[str, ...]: ...
+
+
+def same_deciders(one: DecidedBy, other: DecidedBy) -> bool:
+    """Whether a grant of the one is as good as one of the other. The steps of a budget, say, ask different people."""
+    return all(getattr(one, name) == getattr(other, name) for name in _DECIDED_BY)
+
+
+_DECIDED_BY = ("approver_groups", "quorum", "each_of", "escalate_after_seconds", "escalation_groups")
 _ASKED = (
     *("approval_id", "exchange_id", "requester_uid", "requester_name", "rule", "rule_text", "policy_digest"),
     *("request_digest", "connection", "operation", "model", "findings", "approver_groups", "created_at", "expires_at"),

@@ -241,6 +241,36 @@ def test_a_window_serves_other_bodies_of_the_same_person_rule_policy_and_connect
         assert refused(made) == status
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"quorum": 2},
+        {"each_of": ("approvers",)},
+        {"approver_groups": ("others",)},
+        {"escalation_groups": ("others",), "escalate_after_seconds": 60.0},
+    ],
+    ids=lambda terms: next(iter(terms)),
+)
+def test_a_grant_by_other_people_than_are_asked_now_is_none(
+    monkeypatch: pytest.MonkeyPatch, terms: dict[str, object]
+) -> None:
+    """As where a budget has reached a step that asks more: its rule and the policy are the same."""
+    first = asked(play(monkeypatch, WINDOW, idempotency_key="k-1"))
+    made = play(monkeypatch, replace(WINDOW, **terms), x_extproc_approval="apr-before")  # type: ignore[arg-type]
+    seen(made, other(first, state=ApprovalState.GRANTED))
+    assert refused(made) == 403
+    by_key = asked(play(monkeypatch, replace(WINDOW, **terms), idempotency_key="k-1"))  # type: ignore[arg-type]
+    assert by_key.idempotency != first.idempotency
+
+
+@pytest.mark.parametrize("state", [state for state in ApprovalState if state is not ApprovalState.USED])
+def test_an_emergency_goes_on_by_nothing_but_its_own_use(monkeypatch: pytest.MonkeyPatch, state: ApprovalState) -> None:
+    made = play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_emergency="the plant is down")
+    seen(made, replace(open_approval(asked(made)), state=state))
+    assert refused(made) == 403
+    assert not [action for action in made.actions if isinstance(action, ForwardRequest)]
+
+
 def test_a_window_serves_nobody_once_the_rule_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     request = asked(play(monkeypatch, WINDOW))
     made = play(monkeypatch, HOLD)
