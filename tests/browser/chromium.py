@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import (
@@ -95,9 +96,20 @@ class Visitor:
 
     def log_in(self, who: str, path: str = "/") -> None:
         """By the development issuer, as the person of that name; ends at `path`."""
-        self.open(f"/login?to={path}")
+        self.open(f"/login?{urlencode({'to': path})}")
+        self.page.get_by_role("link", name="Log in", exact=True).click()
         self.page.get_by_role("button", name=who, exact=True).click()
-        self.page.wait_for_url(self.console + path)
+        self.page.wait_for_url(lambda url: url == self.console + path)
+
+    def leave(self) -> None:
+        """Ends what the pages do, then closes them. Raises `Error` where a page is still on its way.
+
+        A test waits for the page that its last press brings: Chromium may wait for ever for a context that is closed
+        while a page comes.
+        """
+        for page in self.context.pages:
+            page.goto("about:blank")
+        self.context.close()
 
     def headings(self) -> list[str]:
         return self.page.get_by_role("heading", level=1).all_inner_texts()
@@ -111,9 +123,10 @@ class Visitor:
 AXE: Final = Axe()
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong, one line each: the rule, where, why."""
-    found: dict[str, Any] = AXE.run(page).response
+def violations(page: Page, only: list[str] | None = None) -> list[str]:
+    """What axe-core finds wrong, one line each: the rule, where, why. By all its rules, or by some."""
+    options: dict[str, Any] = {"resultTypes": ["violations"]} | ({"runOnly": only} if only else {})
+    found: dict[str, Any] = AXE.run(page, options=options).response
     return [
         f"{each['id']}: {node['target']} {node['failureSummary']}"
         for each in found["violations"]
@@ -122,6 +135,9 @@ def violations(page: Page) -> list[str]:
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than its window."""
-    wider: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    """By how many pixels the page, or its navigation, is wider than there is room for."""
+    wider: int = page.evaluate(
+        """Math.max(...[document.documentElement, ...document.querySelectorAll("nav, .tabs")]
+        .map((each) => each.scrollWidth - each.clientWidth))"""
+    )
     return wider

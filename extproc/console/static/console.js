@@ -124,7 +124,8 @@ function listen() {
     say("The session is over: log in again.");
   });
   source.addEventListener("open", () => state("It follows what changes."));
-  source.addEventListener("error", () => state("No news for now; trying again."));
+  // A browser that was refused asks no more; one that lost its stream asks again by itself.
+  source.addEventListener("error", () => state(source.readyState === EventSource.CLOSED ? "It follows nothing now: use the link." : "No news for now; trying again."));
   addEventListener("pagehide", () => source.close());
 }
 
