@@ -70,7 +70,7 @@ PLANTS = (
     ),
     Plant(
         "told: a person without an issuer has used nothing",
-        "cli/budgets.py",
+        "cli/person.py",
         "if value is None or (issuer.strip() and subject.strip()):",
         "if value is None or issuer is not None:",
         BUDGETS + "test_a_person_without_an_issuer_is_nobody_and_told_how_one_is_written",
