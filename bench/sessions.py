@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from bench.measure import percentile
 from bench.row import Row, plain
-from extproc.approvals.database import Database, open_database, without_deadline
+from extproc.approvals.database import Database, open_database
 from extproc.approvals.index.facts import NOWHERE, Facts, Place, Told, Word
 from extproc.approvals.index.query import SessionQuery
 from extproc.approvals.index.search import SessionIndex
@@ -128,7 +128,7 @@ def fill(database: Database, copies: int) -> None:
         facts = [_facts(number, choose, copies) for number in range(start, start + _AT_ONCE)]
         writer.take({each.exchange_id: each for each in facts})
     with database.transaction() as connection:
-        without_deadline(connection)
+        _without_deadline(connection)
         for index in EXCHANGES.indexes:
             index.drop(connection)
         connection.execute(text(_copying(connection.dialect.name)), {"last": copies - 1, "step": _SPAN_MS // copies})
@@ -137,9 +137,14 @@ def fill(database: Database, copies: int) -> None:
         for index in EXCHANGES.indexes:
             index.create(connection)
     with database.transaction() as connection:
-        without_deadline(connection)
+        _without_deadline(connection)
         for table in ALL:
             connection.execute(text(f"ANALYZE {table.name}"))
+
+
+def _without_deadline(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def _copying(engine: str) -> str:

@@ -101,9 +101,10 @@ PLANTS = (
     Plant(
         "an index that is emptied halfway keeps its watermarks",
         WRITER,
-        "                if table is not STATE:\n                    connection.execute(delete(table))",
-        "                if table is not STATE:\n                    with self._database.transaction() as each:\n"
-        "                        each.execute(delete(table))",
+        "            empty_tables(connection, [table for table in ALL if table is not STATE])\n",
+        "            for table in ALL:\n                if table is not STATE:\n"
+        "                    with self._database.transaction() as each:\n"
+        "                        empty_tables(each, [table])\n",
         INDEX_TESTS + "test_it_is_emptied_at_once_or_not_at_all[postgresql]",
     ),
     Plant(

@@ -160,7 +160,8 @@ def fold(uid: str, name: str) -> str:
     return clean(f"{name}\n{uid}".casefold(), 3 * MAX_TEXT)
 
 
-ALL = (EXCHANGES, SHAPES, KINDS, PAIRS, PEOPLE, EPOCHS, PROBLEMS, STATE)
+ALL = (PEOPLE, PAIRS, SHAPES, KINDS, EXCHANGES, EPOCHS, PROBLEMS, STATE)
+"""In the order in which a page reads them, so that who locks them all does not lock crosswise with it."""
 
 _WORDS = ("model", "effect", "rule", "policy", "approval")
 _TOLD = tuple(name for name in Told._fields if name not in ("place", "findings_request", "findings_response"))

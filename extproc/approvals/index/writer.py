@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, case, delete, select, update
 
-from extproc.approvals.database import Database, without_deadline
+from extproc.approvals.database import Database, empty_tables
 from extproc.approvals.index.facts import Facts, merge, number_of
 from extproc.approvals.index.shape import Shape, shape_of
 from extproc.approvals.index.tables import (
@@ -126,12 +126,9 @@ class IndexWriter:
 
     def empty(self) -> None:
         """Forget everything, at once or not at all: what others take over meanwhile is in the index before it and goes
-        too, or after it and stays. A million exchanges are seconds, in which nothing else is taken over."""
+        too, or after it and stays."""
         with self._writing() as connection:
-            without_deadline(connection)
-            for table in ALL:
-                if table is not STATE:
-                    connection.execute(delete(table))
+            empty_tables(connection, [table for table in ALL if table is not STATE])
             connection.execute(update(STATE).values(looked_ms=0, behind=0))
 
     @contextmanager
