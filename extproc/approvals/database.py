@@ -233,8 +233,9 @@ def _open_postgres(url: URL, migrate: Migrate) -> Database:
     timeout_ms = int(MIGRATION_SECONDS * 1000)
     try:
         with engine.begin() as connection:
-            connection.execute(text(f"SET LOCAL statement_timeout = {timeout_ms}"))
-            connection.execute(text(f"SET LOCAL lock_timeout = {timeout_ms}"))
+            # Between its statements it is idle: while it imports the migrations, on a slow machine for seconds.
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+                connection.execute(text(f"SET LOCAL {name} = {timeout_ms}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
             to_newest(connection, migrate)
     except BaseException:

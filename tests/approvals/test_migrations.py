@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, insert, table, text
 from sqlalchemy import column as named
 
+from extproc.approvals import database as databases
 from extproc.approvals import revisions
 from extproc.approvals.database import open_database, read_revision
 from extproc.approvals.revisions import NEWEST, Unusable
@@ -127,6 +129,22 @@ def test_a_migration_that_breaks_off_has_done_nothing(database: str, monkeypatch
     with changing(database) as connection, pytest.raises(Exception, match="quorum"):
         connection.execute(text("SELECT quorum FROM approvals"))
     monkeypatch.undo()
+    open_database(database).close()
+    assert read_revision(database) == NEWEST
+
+
+def test_a_migration_that_pauses_longer_than_any_other_may_is_carried_out(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a slow machine, which imports the migrations for seconds."""
+    upgrade = revisions._upgrade
+
+    def slow(connection: Connection) -> None:
+        time.sleep(0.2)
+        upgrade(connection)
+
+    monkeypatch.setattr(revisions, "_upgrade", slow)
+    monkeypatch.setitem(databases._POSTGRES_CONNECT, "options", "-c idle_in_transaction_session_timeout=50")
     open_database(database).close()
     assert read_revision(database) == NEWEST
 

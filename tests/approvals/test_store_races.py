@@ -13,7 +13,7 @@ from extproc.core.identity import Principal
 from tests.approvals.votes import decide
 
 Ask = Callable[..., ApprovalRequest]
-COUNT = 60
+COUNT = 24
 IDS = [f"apr-{index}" for index in range(COUNT)]
 
 
