@@ -283,6 +283,7 @@ class Desk:
             self._known.pop(watch.approval_id, None)
         if not self._watches:
             self._watched.clear()
+            self._wake.set()  # so that what wakes us is told to rest
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `function` returns, in one of the store's threads. Raises `Unavailable` after `CALL_SECONDS`."""

@@ -27,6 +27,13 @@ PLANTS = (
         WAKES + "test_a_lost_wake_is_healed_and_where_none_comes_it_is_asked[lost-sqlite]",
     ),
     Plant(
+        "whoever waits last leaves the watching on",
+        "approvals/desk.py",
+        "            self._wake.set()  # so that what wakes us is told to rest\n",
+        "",
+        WAKES + "test_only_what_changed_is_read_and_nothing_while_nobody_waits[sqlite]",
+    ),
+    Plant(
         "of many changes at once some are not told",
         "approvals/desk.py",
         "more = len(changed) == MAX_CHANGES",

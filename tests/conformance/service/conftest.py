@@ -48,7 +48,7 @@ rules:
     effect: hold
     match: {models: ["held-*"]}
     text: This model needs an approval.
-    hold: {approvers: [approvers], wait: 40s, expire: 1h}
+    hold: {approvers: [approvers], wait: 60s, expire: 1h}
   - name: brief
     effect: hold
     match: {models: ["brief-*"]}
@@ -63,7 +63,7 @@ rules:
     effect: hold
     match: {models: ["expiring-*"]}
     text: This model needs an approval within seconds.
-    hold: {approvers: [approvers], wait: 1s, expire: 8s}
+    hold: {approvers: [approvers], wait: 1s, expire: 15s}
   - name: windowed
     effect: hold
     match: {models: ["window-*"]}
