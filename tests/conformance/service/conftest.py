@@ -79,6 +79,16 @@ rules:
     match: {models: ["urgent-*"]}
     text: This can wait, or not.
     hold: {approvers: [approvers], wait: 1s, expire: 1h, emergency: {groups: [on-call]}}
+  - name: patient
+    effect: hold
+    match: {models: ["patient-*"]}
+    text: Somebody looks at this, some time.
+    hold: {approvers: [approvers], wait: 3m, expire: 1h}
+  - name: detached
+    effect: hold
+    match: {models: ["detached-*"]}
+    text: Go, and come back.
+    hold: {approvers: [approvers], wait: 1m, expire: 1h, detach: true}
   - name: no-model-changes
     effect: deny
     match: {operations: [model_admin]}
