@@ -18,7 +18,7 @@ from tests.plants.plant import Plant
 
 ROOT = Path(__file__).parents[2]
 WARM = Path(__file__).with_name("warm.py")
-PARTS = ("approvals", "core", "edge", "audit", "console", "conftest.py", "test_app.py")
+PARTS = ("approvals", "core", "edge", "audit", "console", "servers", "conftest.py", "test_app.py")
 """Of `tests/`, what is copied."""
 
 
@@ -54,6 +54,7 @@ def make_copy(folder: Path) -> Path:
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
     shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / ".servers").symlink_to(ROOT / ".servers")
     compile_by_digest(folder)
     return folder
 

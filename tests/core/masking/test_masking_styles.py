@@ -189,10 +189,11 @@ def test_sensitive_data_has_no_style() -> None:
 def test_aliases_print_nothing() -> None:
     scanner = Scanner(TOKENS, key=KEY)
     aliases = scanner.aliases("acme")
-    aliases.number("pan", "4111111111111111")
-    for thing in (aliases, KEY, scanner):
-        assert "4111" not in repr(thing)
-        assert "000" not in repr(thing)
+    number = "4111111111111111"
+    aliases.number("pan", number)
+    for thing in (aliases, KEY, scanner):  # whole, since a short run of digits may stand in an object's address
+        assert number not in repr(thing)
+        assert KEY.secret.value not in repr(thing)
 
 
 def test_no_security_code_is_remembered() -> None:
