@@ -8,7 +8,8 @@ import click
 
 from extproc.cli.columns import align
 from extproc.cli.output import say
-from extproc.core.policy import DecisionInput, Obligations, Policy
+from extproc.core.held_terms import shown_terms, written_terms
+from extproc.core.policy import Decision, DecisionInput, Obligations, Policy
 from extproc.core.policy_explain import Explanation, RuleAccount
 from extproc.core.policy_replay import recorded_verdict
 from extproc.core.printable import printable_line
@@ -32,6 +33,8 @@ def print_explanation(
     say(printable_line(f"{decision.effect} by {decision.rule}{text}"))
     accounts = (*explained.rules, *explained.budgets, *explained.response_rules)
     for line in align([("", "RULE", "EFFECT", "")] + [row for each in accounts for row in _rows(each)]):
+        say(line)
+    for line in _held(decision):
         say(line)
     for line in _further(given, explained):
         say(printable_line(line))
@@ -66,6 +69,15 @@ def _words(account: RuleAccount) -> Iterator[str]:
             yield printable_line(f"{unmet.where}: wants {unmet.wants}; is {unmet.given or '(none)'}")
 
 
+def _held(decision: Decision) -> Iterator[str]:
+    """The terms by all rules together: they need not be those of any one of them."""
+    if decision.hold is None:
+        return
+    yield "held on these terms" + (", of all these rules together:" if len(decision.determining) > 1 else ":")
+    terms = [("", key, printable_line(text)) for key, text in shown_terms(written_terms(decision.hold))]
+    yield from align(terms)
+
+
 def _further(given: DecisionInput, explained: Explanation) -> Iterator[str]:
     decision, verdict = explained.decision, explained.verdict
     for each in decision.shadow:
@@ -94,6 +106,7 @@ def _document(policy: Policy, explained: Explanation, record: Record | None) -> 
         "rule": decision.rule,
         "text": decision.text,
         "determining": list(decision.determining),
+        "hold": written_terms(decision.hold) if decision.hold else None,
         "rules": [_account(each) for each in explained.rules],
         "budgets": [_account(each) for each in explained.budgets],
         "response_rules": [_account(each) for each in explained.response_rules],

@@ -10,7 +10,9 @@ from extproc.core.headers import Headers
 from extproc.core.policy import RawCase, ResponseCounts
 from extproc.core.principal import Principal
 
-EXPECTATIONS: Final = ("refused", "effect", "rule", "text", "step_up", "obligations", "shadow", "masked", "response")
+EXPECTATIONS: Final = (
+    "refused", "effect", "rule", "text", "hold", "step_up", "obligations", "shadow", "masked", "response",
+)  # fmt: skip
 """What a case can expect, in the order in which differences are told."""
 NO_RULE: Final = "none"
 """What `expect.response` says of an answer that no response rule cuts."""

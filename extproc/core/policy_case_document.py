@@ -1,12 +1,15 @@
 """The `tests` of a policy, in its document or in one of their own: every problem at once, with its place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from extproc.core.document import DocumentInvalid, Path, Report, quoted
 from extproc.core.document_reader import parse_document
+from extproc.core.held_terms import holding_groups, named_groups, terms_of
 from extproc.core.policy import DEFAULT_DENY, Policy, RawCase
+from extproc.core.policy.build import Builder, build_known, build_lists
 from extproc.core.policy.check_conditions import written_kinds
+from extproc.core.policy.check_names import lists_and_known
 from extproc.core.policy.compiler import finding_kinds
 from extproc.core.policy_case import EXPECTATIONS, NO_RULE, Case, build_case, parse_time
 from extproc.core.reasons import Reason
@@ -49,7 +52,7 @@ def check_policy_cases(report: Report) -> None:
     sections = ("rules", "response_rules", "budgets")
     if all(report.clean((section,)) for section in sections):
         rules, cutting, budgets = ([each["name"] for each in value.get(section, ())] for section in sections)
-        names = CaseNames(rules, cutting, budgets, written_kinds(report))
+        names = CaseNames(rules, cutting, budgets, written_kinds(report), _written_groups(value))
         for path in report.items(_TESTS):
             names.check(report, path)
 
@@ -58,9 +61,15 @@ class CaseNames:
     """What a case may name. An expectation of something that does not exist would prove nothing, or never hold."""
 
     def __init__(
-        self, rules: Iterable[str], response_rules: Iterable[str], budgets: Iterable[str], kinds: frozenset[str]
+        self,
+        rules: Iterable[str],
+        response_rules: Iterable[str],
+        budgets: Iterable[str],
+        kinds: frozenset[str],
+        groups: frozenset[str],
     ) -> None:
-        """`kinds`: of what the policy's masking finds."""
+        """`kinds`: of what the policy's masking finds. `groups`: all that its holds name, as tokens have them."""
+        self._groups = groups
         self._kinds = kinds
         self._budgets = frozenset(budgets)
         self._rules = frozenset(rules)
@@ -72,7 +81,8 @@ class CaseNames:
     def of(cls, policy: Policy) -> "CaseNames":
         sections: tuple[Any, ...] = (policy.rules, policy.response_rules, policy.budgets)
         rules, cutting, budgets = ([each.name for each in section] for section in sections)
-        return cls(rules, cutting, budgets, finding_kinds((policy.masking, *policy.masking_profiles.values())))
+        kinds = finding_kinds((policy.masking, *policy.masking_profiles.values()))
+        return cls(rules, cutting, budgets, kinds, holding_groups(terms_of(policy)))
 
     def check(self, report: Report, path: Path) -> None:
         """Note every name of the case at `path` that the policy does not have."""
@@ -82,6 +92,8 @@ class CaseNames:
         shadow = self._rules | self._response_rules
         for place in report.items((*expect, "shadow")):
             self._check(report, place, shadow, "rule")
+        for place, name in named_groups(report.sound((*expect, "hold")) or {}):
+            self._check_name(report, (*expect, "hold", *place), name, self._groups, "hold with a group")
         for name in report.sound((*path, "budgets")) or ():
             self._check_name(report, (*path, "budgets", name), name, self._budgets, "budget")
         for name in report.sound((*path, "response", "findings")) or ():
@@ -98,6 +110,15 @@ class CaseNames:
             report.add(path, f"the policy has no {what} {quoted(name)}", nearest(name, known) if known else "")
 
 
+def _written_groups(value: Mapping[str, Any]) -> frozenset[str]:
+    """What the holds of a policy's document name, with aliases and lists written out."""
+    lists, known = lists_and_known(value)
+    builder = Builder(build_known(known), build_lists(lists), {}.__getitem__)
+    steps = (step for budget in value.get("budgets", ()) for step in budget["steps"])
+    holds = (each.get("hold", {}) for each in (*value.get("rules", ()), *steps))
+    return frozenset(builder.groups(name for hold in holds for _, name in named_groups(hold)))
+
+
 def check_cases(report: Report) -> None:
     """Adds to `report` what the schema cannot say of cases, whatever their policy."""
     names: dict[str, int] = {}
@@ -107,6 +128,7 @@ def check_cases(report: Report) -> None:
             _check_time(report, place)
         _check_headers(report, (*path, "request", "headers"))
         _check_refused(report, (*path, "expect"))
+        _check_held(report, (*path, "expect"))
         _check_response(report, path)
 
 
@@ -150,6 +172,13 @@ def _check_refused(report: Report, path: Path) -> None:
         if key in expect and key != "refused":
             hint = "leave out `refused`, or the other"
             report.add_key((*path, key), "cannot be expected of a request that is refused before it is judged", hint)
+
+
+def _check_held(report: Report, path: Path) -> None:
+    expect = report.sound(path)
+    if isinstance(expect, dict) and "hold" in expect and expect.get("effect", "hold") != "hold":
+        hint = "expect `effect: hold`, or leave `hold` out"
+        report.add_key((*path, "hold"), "cannot be expected of a request that is not held", hint)
 
 
 def _check_response(report: Report, path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from extproc.core.document import Problem, quoted
 from extproc.core.events import Attributes, RequestBody, RequestHeaders
+from extproc.core.held_terms import shown_terms, written_terms
 from extproc.core.incoming import Incoming
 from extproc.core.inspection import WholeRequest, inspect
 from extproc.core.judgement import Judgement, judge
@@ -162,10 +163,24 @@ def _differences(case: Case, outcome: Outcome) -> Iterator[Difference]:
     for key in EXPECTATIONS:
         if key == "masked" and key in expect:
             yield from _bodies(expect[key], outcome.masked)
+        elif key == "hold" and key in expect:
+            yield from _terms(expect[key], outcome.decision)
         elif key in expect:
             expected, actual = _written(key, expect[key]), _actual(key, outcome)
             if expected != actual:
                 yield Difference(key, shown(expected), shown(actual))
+
+
+def _terms(expected: Mapping[str, Any], decision: Decision | None) -> Iterator[Difference]:
+    """Of the terms on which the request is held by all rules together, those that are expected otherwise."""
+    wanted = dict(shown_terms(expected))
+    if decision is None or decision.hold is None:
+        yield Difference("hold", shown(", ".join(f"{key} {text}" for key, text in wanted.items())), _NOTHING)
+        return
+    held = dict(shown_terms(written_terms(decision.hold)))
+    for key, text in wanted.items():
+        if text != held[key]:
+            yield Difference(f"hold.{key}", shown(text), shown(held[key]))
 
 
 def _written(key: str, value: Any) -> str:

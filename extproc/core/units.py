@@ -17,6 +17,16 @@ def parse_duration(text: str) -> float:
     return float(count) / 1000 if unit == "ms" else float(count) * _SECONDS[unit]
 
 
+def write_duration(seconds: float) -> str:
+    """To the millisecond, in the largest unit of which it is a whole number: `90s`, `5m`, `1d`."""
+    left = round(seconds * 1000)
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(left, round(_SECONDS[unit] * 1000))
+        if not rest and (count or unit == "s"):
+            return f"{count}{unit}"
+    return f"{left}ms"
+
+
 def parse_size(text: str) -> int:
     """Bytes of `512B`, `64KiB`, `16MiB` or `1GiB`. Anything else is a ValueError."""
     found = _SIZE.fullmatch(text)

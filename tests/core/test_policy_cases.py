@@ -99,6 +99,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "shadow": (["bulk", "chats"], "[bulk, chats]", "[]"),
     "masked": (masked("card"), '"card"', '"card [PAN]"'),
     "response": ("none", "", ""),
+    "hold": ({"quorum": 2}, "quorum 2", "(nothing)"),
 }
 
 
@@ -119,6 +120,73 @@ def test_a_hold_by_its_limits() -> None:
     body = {**masked("Hello"), "max_tokens": 2000}
     request = {"path": "/v1/chat/completions", "body": body}
     assert run(case({"effect": "hold", "rule": "bulk"}, request=request)).passed
+
+
+ON_TERMS: dict[str, Any] = {
+    "approvers": ["leads"],
+    "quorum": 2,
+    "each_of": ["risk", "privacy"],
+    "wait": "30s",
+    "expire": "10m",
+    "detach": True,
+    "reason": "required",
+    "window": {"for": "1h", "uses": 20},
+    "escalate": {"after": "90s", "to": ["heads"]},
+    "emergency": {"groups": ["on-call"]},
+}
+BULK = {"path": "/v1/chat/completions", "body": {**masked("Hello"), "max_tokens": 2000}}
+
+
+def held_on(*terms: dict[str, Any], **expected: Any) -> list[str]:
+    """What differs from `expected` where a rule for each of `terms` holds the request."""
+    names = ("analysts", "leads", "privacy", "heads", "on-call")
+    known = {"groups": {"risk": ["grp-risk"], **{name: [name] for name in names}}}
+    matches: list[dict[str, Any]] = [{"at_least": {"max_tokens": 2000}}, {}]
+    rules = [
+        {**RULES[1], "name": f"bulk-{number}", "match": match, "hold": each}
+        for number, (match, each) in enumerate(zip(matches, terms, strict=False))
+    ]
+    given = case({"effect": "hold", "hold": expected}, request=BULK)
+    return [str(each) for each in run(given, rules=[RULES[0], *rules], known=known).differences]
+
+
+def test_every_term_of_a_hold_can_be_expected_whatever_the_order_and_the_unit() -> None:
+    same = {**ON_TERMS, "approvers": ["grp-risk", "privacy", "leads"], "each_of": ["privacy", "grp-risk"]}
+    same |= {"wait": "0.5m", "expire": "600s", "escalate": {"after": "1.5m", "to": ["heads"]}}
+    assert set(same) == set(ON_TERMS) == set(load_schema("policy")["$defs"]["case"]["properties"]["expect"]
+        ["properties"]["hold"]["properties"])  # fmt: skip
+    assert held_on(ON_TERMS, **same) == []
+
+
+def test_a_term_that_is_another_fails_by_its_name() -> None:
+    others: dict[str, Any] = {"approvers": ["leads"], "quorum": 3, "each_of": [], "wait": "31s", "expire": "11m"}
+    others |= {"detach": False, "reason": "none", "window": "none", "escalate": "none", "emergency": "none"}
+    assert set(others) == set(ON_TERMS)
+    assert held_on(ON_TERMS, **others) == [
+        "hold.approvers: expected [leads], is [grp-risk, leads, privacy]",
+        "hold.quorum: expected 3, is 2",
+        "hold.each_of: expected [], is [grp-risk, privacy]",
+        "hold.wait: expected 31s, is 30s",
+        "hold.expire: expected 11m, is 10m",
+        "hold.detach: expected false, is true",
+        "hold.reason: expected none, is required",
+        "hold.window: expected none, is for 1h, 20 uses",
+        "hold.escalate: expected none, is after 90s to [heads]",
+        "hold.emergency: expected none, is [on-call]",
+    ]
+
+
+def test_the_terms_of_a_case_are_those_of_all_rules_that_hold_it() -> None:
+    """No window and no emergency, for the second rule has none; a reason, for the second wants one."""
+    eased = {key: value for key, value in ON_TERMS.items() if key != "reason"}
+    strict = {"approvers": ["leads"], "wait": "30s", "expire": "10m", "reason": "required"}
+    assert held_on(eased, reason="none", window={"for": "1h", "uses": 20}) == []
+    assert held_on(eased, strict, reason="required", window="none", emergency="none", quorum=2) == []
+
+
+def test_terms_expected_of_a_request_that_is_not_held_fail() -> None:
+    (told,) = run(case({"hold": {"quorum": 2, "detach": False}})).differences
+    assert str(told) == "hold: expected quorum 2, detach false, is (nothing)"
 
 
 @pytest.mark.parametrize(
@@ -176,6 +244,21 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
         {"expect": {"refused": "protocol", "effect": "deny"}},
         "tests[0].expect.effect: cannot be expected of a request that is refused before it is judged",
     ),
+    "unknown term": ({"expect": {"hold": {"quorom": 2}}}, "tests[0].expect.hold.quorom: unknown key (did you mean `qu"),
+    "no term": ({"expect": {"hold": {}}}, "tests[0].expect.hold: must not be empty (name a term, `quorum: 2` say)"),
+    "half a window": ({"expect": {"hold": {"window": {"for": "1h"}}}}, "tests[0].expect.hold.window.uses: is missing"),
+    "no such window": (
+        {"expect": {"hold": {"window": "no"}}},
+        "tests[0].expect.hold.window: must be `none` (write `{for: 1h, uses: 20}`, or `none`)",
+    ),
+    "unknown group": (
+        {"expect": {"hold": {"escalate": {"after": "5m", "to": ["aprovers"]}}}},
+        "tests[0].expect.hold.escalate.to[0]: the policy has no hold with a group `aprovers` (did you mean `approvers`",
+    ),
+    "held and not": (
+        {"expect": {"effect": "deny", "hold": {"quorum": 2}}},
+        "tests[0].expect.hold: cannot be expected of a request that is not held",
+    ),
     "an answer for nothing": ({"response": {"tokens": 1}}, "tests[0].response: would have no effect"),
     "no answer": ({"expect": {"response": "none"}}, "tests[0].expect.response: needs an answer"),
     "header": (
@@ -215,6 +298,9 @@ def test_cases_in_a_file_of_their_own() -> None:
     with pytest.raises(CasesInvalid) as invalid:
         parse_cases(dump({**given, "tests": [case({"rule": "chat"})], "more": 1}), policy())
     assert [problem.path for problem in invalid.value.problems] == ["tests[0].expect.rule", "more"]
+    with pytest.raises(CasesInvalid) as invalid:
+        parse_cases(dump({**given, "tests": [case({"hold": {"approvers": ["aprovers"]}})]}), policy())
+    assert "did you mean `approvers`?" in str(invalid.value.problems[0])
 
 
 def test_a_failing_case_of_a_policy_is_a_problem_at_its_place() -> None:

@@ -300,6 +300,39 @@ def test_a_case_beside_the_policy_is_explained(write: Any) -> None:
     assert run("explain", policy, "--cases", cases, "--subject", "anna")[0] == 2
 
 
+def test_explain_says_the_terms_of_all_rules_that_hold_a_request(write: Any) -> None:
+    """A window of the first is none for both, and who holds first says how many must grant."""
+    terms = "approvers: [leads], wait: 30s, expire: 10m"
+    first = f"{{{terms}, quorum: 2, window: {{for: 1h, uses: 9}}}}"
+    one = f"  - {{name: a, effect: hold, match: {{at_least: {{max_tokens: 9}}}}, hold: {first}}}\n"
+    two = f"  - {{name: b, effect: hold, match: {{}}, hold: {{{terms}, reason: required}}}}\n"
+    text = POLICY.partition("tests:")[0]
+    asked = ("--subject", "anna", "--group", "analysts", "--max-tokens", "9")
+    code, output = run("explain", write("p.yaml", text + one + two), *asked)
+    lines = output.splitlines()
+    begin = lines.index("held on these terms, of all these rules together:")
+    assert (code, [" ".join(line.split()) for line in lines[begin + 1 : begin + 11]]) == (
+        0,
+        [
+            "approvers [leads]",
+            "quorum 2",
+            "each_of []",
+            "wait 30s",
+            "expire 10m",
+            "detach false",
+            "reason required",
+            "window none",
+            "escalate none",
+            "emergency none",
+        ],
+    )
+    held = json.loads(run("explain", write("p.yaml", text + one), *asked, "--json")[1])["hold"]
+    assert (held["quorum"], held["window"], held["reason"]) == (2, {"for": "1h", "uses": 9}, "none")
+    free = write("p.yaml", text)
+    assert "held on" not in run("explain", free, *asked)[1]
+    assert json.loads(run("explain", free, *asked, "--json")[1])["hold"] is None
+
+
 @pytest.mark.parametrize(
     ("option", "hint"), [("--finding=pam=1", "did you mean `pan`?"), ("--budget=cards=3", "it has none")]
 )
