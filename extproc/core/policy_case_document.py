@@ -11,6 +11,7 @@ from extproc.core.policy.build import Builder, build_known, build_lists
 from extproc.core.policy.check_conditions import written_kinds
 from extproc.core.policy.check_names import lists_and_known
 from extproc.core.policy.compiler import finding_kinds
+from extproc.core.policy.condition import Condition
 from extproc.core.policy_case import EXPECTATIONS, NO_RULE, Case, build_case, parse_time
 from extproc.core.reasons import Reason
 from extproc.core.schema import check_schema, nearest
@@ -113,7 +114,8 @@ class CaseNames:
 def _written_groups(value: Mapping[str, Any]) -> frozenset[str]:
     """What the holds of a policy's document name, with aliases and lists written out."""
     lists, known = lists_and_known(value)
-    builder = Builder(build_known(known), build_lists(lists), {}.__getitem__)
+    no_conditions: dict[str, Condition] = {}
+    builder = Builder(build_known(known), build_lists(lists), no_conditions.__getitem__)
     steps = (step for budget in value.get("budgets", ()) for step in budget["steps"])
     holds = (each.get("hold", {}) for each in (*value.get("rules", ()), *steps))
     return frozenset(builder.groups(name for hold in holds for _, name in named_groups(hold)))
