@@ -31,6 +31,12 @@ from extproc.edge.settings import Settings, TlsSettings
 _CONNECTION_BUFFER_BYTES = 64 * 1024
 _MAX_HEADER_KIB = 8192
 """Envoy's own upper bound."""
+_IDLE = timedelta(seconds=300)
+"""How long a stream may be without a byte, and a client without a sign of life: a phone sleeps, or is in a tunnel."""
+_PING_INTERVAL = timedelta(seconds=20)
+"""NATs and load balancers forget a silent connection, the quickest after 30 s; a held client is silent for minutes."""
+_TCP_SILENT_SECONDS = 30
+_TCP_PROBE_SECONDS = 10
 
 ACCESS_LOG = {
     "time": "%START_TIME%",
@@ -75,6 +81,15 @@ def edge_listener(settings: Settings, gate_secret: str) -> Any:
         per_connection_buffer_limit_bytes=_CONNECTION_BUFFER_BYTES,
         # A second process on the same port is an error at start instead of a share of the connections.
         enable_reuse_port=False,
+        tcp_keepalive=_tcp_keepalive(),
+    )
+
+
+def _tcp_keepalive() -> Any:
+    """For what speaks HTTP/1.1. Both ends' kernels do it, so a client that is suspended stays as well."""
+    probes = (int(_IDLE.total_seconds()) - _TCP_SILENT_SECONDS) // _TCP_PROBE_SECONDS
+    return core.TcpKeepalive(
+        keepalive_time=_TCP_SILENT_SECONDS, keepalive_interval=_TCP_PROBE_SECONDS, keepalive_probes=probes
     )
 
 
@@ -125,11 +140,15 @@ def _connection_manager(settings: Settings, gate_secret: str) -> Any:
             headers_with_underscores_action=core.HttpProtocolOptionsHeadersWithUnderscoresAction.DROP_HEADER,
         ),
         http2_protocol_options=core.Http2ProtocolOptions(
-            max_concurrent_streams=100, initial_stream_window_size=65_536, initial_connection_window_size=1_048_576
+            max_concurrent_streams=100,
+            initial_stream_window_size=65_536,
+            initial_connection_window_size=1_048_576,
+            # One at a time, each up to 15 % later: while an answer is due, TCP alone keeps the connection alive.
+            connection_keepalive=core.KeepaliveSettings(interval=_PING_INTERVAL, timeout=_IDLE),
         ),
         request_headers_timeout=timedelta(seconds=10),
         request_timeout=timedelta(seconds=300),
-        stream_idle_timeout=timedelta(seconds=300),
+        stream_idle_timeout=_IDLE,
         access_log=[_access_log(settings)],
         local_reply_config=_local_replies(),
         tracing=_tracing(settings) if settings.telemetry.otlp_endpoint else None,
