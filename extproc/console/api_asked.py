@@ -4,7 +4,8 @@ import asyncio
 import base64
 import binascii
 import math
-from typing import Final, TypeVar
+import re
+from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -21,6 +22,8 @@ MAX_PARAMETER: Final = 500
 MAX_PARAMETERS: Final = 32
 _MAX_DEPTH: Final = 4
 
+_NAME: Final = re.compile(r"[A-Za-z_]{1,64}")
+
 T = TypeVar("T")
 
 
@@ -33,9 +36,13 @@ async def read_body(request: Request, kind: type[T]) -> T:
     if data and [each.partition(";")[0].strip().lower() for each in media] != ["application/json"]:
         raise Refused(ProblemCode.BODY_NOT_JSON)
     try:
-        return msgspec.convert(parse_json(data or b"{}", _MAX_DEPTH, Reason.BODY_MALFORMED), kind)
-    except (Malformed, msgspec.ValidationError):
+        said = parse_json(data or b"{}", _MAX_DEPTH, Reason.BODY_MALFORMED)
+    except Malformed:
         raise Refused(ProblemCode.BODY_INVALID) from None
+    try:
+        return msgspec.convert(said, kind)
+    except msgspec.ValidationError:
+        raise Refused(ProblemCode.BODY_INVALID, field=_at_fault(said, kind, strict=True)) from None
 
 
 async def _read(request: Request) -> bytes:
@@ -58,17 +65,41 @@ def read_query(request: Request, kind: type[T]) -> T:
     """
     pairs = request.query_params.multi_items()
     said: dict[str, object] = {}
-    several = {field.name for field in msgspec.structs.fields(kind) if "tuple" in str(field.type)}  # type: ignore[arg-type]
+    several = {field.name for field in _fields(kind) if "tuple" in str(field.type)}
     if len(pairs) > MAX_PARAMETERS:
         raise Refused(ProblemCode.PARAMETER_INVALID)
     for name, value in pairs:
         if len(value) > MAX_PARAMETER or not value.isprintable() or (name in said and name not in several):
-            raise Refused(ProblemCode.PARAMETER_INVALID)
+            raise Refused(ProblemCode.PARAMETER_INVALID, field=_named(name))
         said[name] = [*said.get(name, []), value] if name in several else value  # type: ignore[misc]
     try:
         return msgspec.convert(said, kind, strict=False)
     except msgspec.ValidationError:
-        raise Refused(ProblemCode.PARAMETER_INVALID) from None
+        raise Refused(ProblemCode.PARAMETER_INVALID, field=_at_fault(said, kind, strict=False)) from None
+
+
+def _fields(kind: type[Any]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
+
+
+def _at_fault(said: object, kind: type[Any], *, strict: bool) -> str:
+    """The first field that `kind` does not take like that: its own in their order, then those that it has not."""
+    if not isinstance(said, dict):
+        return ""
+    fields = {field.encode_name: field for field in _fields(kind)}
+    for name, field in fields.items():
+        if name not in said and field.required:
+            return name
+        try:
+            msgspec.convert(said.get(name), field.type if name in said else Any, strict=strict)
+        except msgspec.ValidationError:
+            return name
+    return next((_named(name) for name in said if name not in fields), "")
+
+
+def _named(name: str) -> str:
+    """A name that a client made up is said only where it can be no number of a card and steers nothing."""
+    return name if _NAME.fullmatch(name) else ""
 
 
 def cursor_after(approval: Approval) -> str:
@@ -85,7 +116,7 @@ def read_cursor(text: str) -> tuple[float, str] | None:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         created_at, approval_id = msgspec.json.decode(data, type=tuple[float, str])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise Refused(ProblemCode.PARAMETER_INVALID) from None
+        raise Refused(ProblemCode.PARAMETER_INVALID, field="cursor") from None
     if not math.isfinite(created_at) or "\0" in approval_id:
-        raise Refused(ProblemCode.PARAMETER_INVALID)
+        raise Refused(ProblemCode.PARAMETER_INVALID, field="cursor")
     return created_at, approval_id

@@ -97,10 +97,16 @@ def _query_parameters(query: type[msgspec.Struct]) -> Iterable[dict[str, Any]]:
     for name, schema in properties.items():
         inlined = {key: value for key, value in schema.items() if key != "description"}
         if items := inlined.get("items"):
-            reference = items.get("$ref", "").rpartition("/")[2]
-            inlined["items"] = components.get(reference, items)
+            inlined["items"] = _resolved(items, components)
+        inlined = _resolved(inlined, components)
         said = {"name": name, "in": "query", "schema": inlined}
         yield said | ({"description": schema["description"]} if "description" in schema else {})
+
+
+def _resolved(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """What a reference stands for: the shapes of parameters are no components of the document."""
+    named: dict[str, Any] = components.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    return named
 
 
 def _problems(codes: Iterable[Code]) -> dict[str, Any]:

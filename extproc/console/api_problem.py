@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 from starlette.responses import Response
 
 from extproc.core.approval import SENTENCES, TransitionCode
@@ -63,14 +64,16 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     status: int
     code: str
+    field: Annotated[str, Meta(description="Which parameter, or field of the body, is at fault; else empty.")] = ""
 
 
 class Refused(Exception):
-    """An answer of the API that ends what was asked. Holds nothing of it."""
+    """An answer of the API that ends what was asked. Holds nothing of it but the name of a field (`named`)."""
 
-    def __init__(self, code: ProblemCode | TransitionCode, *, retry_after: int = 0) -> None:
+    def __init__(self, code: ProblemCode | TransitionCode, *, field: str = "", retry_after: int = 0) -> None:
         super().__init__(code.value)
         self.code = code
+        self.field = field
         self.retry_after = retry_after
 
 
@@ -89,7 +92,7 @@ def problem(refused: Refused) -> Response:
     """The answer."""
     code, status = refused.code, status_of(refused.code)
     title = PROBLEMS[code][1] if isinstance(code, ProblemCode) else SENTENCES[code]
-    body = Problem(type=_URN + code.value, title=title, status=status, code=code.value)
+    body = Problem(type=_URN + code.value, title=title, status=status, code=code.value, field=refused.field)
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         error = ', error="invalid_token"' if code is ProblemCode.TOKEN_INVALID else ""  # RFC 6750 §3

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 
 from extproc.approvals.index.query import SessionQuery
@@ -16,6 +16,7 @@ from extproc.console.api_shapes import SessionList, SessionShape, freshness_shap
 from extproc.console.callers import Caller, require
 from extproc.console.parts import parts_of
 from extproc.console.roles import Role
+from extproc.core.policy import Effect
 from extproc.core.reasons import Reason, Unavailable
 
 DEFAULT_LIMIT: Final = 50
@@ -29,8 +30,8 @@ class SessionsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     model: str = ""
     connection: str = ""
     operation: str = ""
-    verdict: str = ""
-    effect: str = ""
+    verdict: Verdict | UnsetType = UNSET
+    effect: Effect | UnsetType = UNSET
     rule: str = ""
     finding: Annotated[str, Meta(description="A kind (`pan`), or of one direction (`request:pan`).")] = ""
     since_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
@@ -48,15 +49,13 @@ async def list_sessions(request: Request, caller: Caller) -> SessionList:
     """The newest first."""
     await require(parts_of(request), caller, Role.READER)
     asked, index = read_query(request, SessionsQuery), _index(request)
-    if asked.verdict not in ("", *Verdict):
-        raise Refused(ProblemCode.PARAMETER_INVALID)
     query = SessionQuery(
         person=asked.person,
         model=asked.model,
         connection=asked.connection,
         operation=asked.operation,
-        verdict=asked.verdict,
-        effect=asked.effect,
+        verdict=asked.verdict or "",
+        effect=asked.effect or "",
         rule=asked.rule,
         finding=asked.finding,
         since_ms=asked.since_ms,

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from extproc.approvals.index.query import SessionQuery
 from extproc.approvals.index.verdict import Verdict
+from extproc.core.policy import Effect
 
 PATH: Final = "/sessions"
 PRESETS: Final = {"1h": ("Last hour", 3_600), "24h": ("Last 24 hours", 86_400), "7d": ("Last 7 days", 604_800)} | {
@@ -31,6 +32,8 @@ FILTERS: Final = {
     "id": "Session id",
 }
 """Fields of the form that are text, and how they are labelled."""
+CLOSED: Final[Mapping[str, tuple[str, ...]]] = {"verdict": tuple(Verdict), "effect": tuple(Effect)}
+"""Fields that have no other words than these: they are chosen instead of typed."""
 _FLAGS: Final = {"held": "Held for an approval"}
 
 
@@ -78,8 +81,9 @@ def read_asked(params: Mapping[str, str], now: float) -> Asked:
     said = {name: word for name in FILTERS if (word := params.get(name, "").strip()[:MAX_WORD])}
     said |= {name: "1" for name in _FLAGS if params.get(name)}
     problems: list[str] = []
-    if (verdict := said.get("verdict", "")) not in ("", *Verdict):
-        problems.append(f"There is no verdict `{verdict}`, so no session has it. There are: {', '.join(Verdict)}.")
+    for name, words in CLOSED.items():
+        if (word := said.get(name, "")) not in ("", *words):
+            problems.append(f"There is no {name} `{word}`, so no session has it. There are: {', '.join(words)}.")
     preset = params.get("range", "")
     since, until = (_moment(params.get(name, ""), name, problems) for name in ("from", "to"))
     if preset == BETWEEN or (preset not in PRESETS and (since or until)):

@@ -10,21 +10,18 @@ from starlette.routing import Route
 from extproc.approvals.index.query import Choice, Facets, SessionRow
 from extproc.console.access import require_role
 from extproc.console.deployment import Deployment
-from extproc.console.finding_sessions import FILTERS, PRESETS, read_asked
+from extproc.console.finding_sessions import CLOSED, FILTERS, PRESETS, read_asked
 from extproc.console.pages import render
 from extproc.console.parts import deployment_of, parts_of
 from extproc.console.reads import record_read
 from extproc.console.roles import Role
 from extproc.console.session_view import milliseconds
 from extproc.console.verdicts import LOOKS, look_of
-from extproc.core.policy import Effect
 
 _SHIPPING_SECONDS: Final = 30.0
 """From a sealed segment to the index, about."""
 _FIELDS: Final = ("person", "model", "verdict", "finding", "rule")
 _MORE_FIELDS: Final = ("effect", "connection", "operation", "id")
-_CHOSEN_FROM: Final = frozenset({"verdict"})
-"""Fields with few values, which are chosen instead of typed."""
 
 
 async def sessions(request: Request) -> Response:
@@ -46,7 +43,7 @@ async def sessions(request: Request) -> Response:
         presets=PRESETS,
         fields=[(name, FILTERS[name], choices_of(facets, name)) for name in _FIELDS],
         more_fields=[(name, FILTERS[name], choices_of(facets, name)) for name in _MORE_FIELDS],
-        chosen_from=_CHOSEN_FROM,
+        chosen_from=frozenset(CLOSED),
         chips=asked.chips(),
         page=page,
         rows=[(row, look_of(row.verdict), findings_of(row), milliseconds(row.duration_ms)) for row in page.rows],
@@ -77,12 +74,17 @@ def choices_of(facets: Facets, name: str) -> tuple[Choice, ...]:
         case "finding":
             return facets.findings
         case "effect":
-            return facets.effects or tuple(Choice(str(effect), str(effect), 0) for effect in Effect)
+            words = _counted(CLOSED["effect"], facets.effects)
+            return tuple(Choice(word, word, count) for word, count in words.items())
         case "verdict":
-            counts = {choice.value: choice.count for choice in facets.verdicts}
-            words = {**dict.fromkeys(LOOKS, 0), **counts}
+            words = _counted(tuple(LOOKS), facets.verdicts)
             return tuple(Choice(word, look_of(word).words, count) for word, count in words.items())
     return ()
+
+
+def _counted(known: tuple[str, ...], found: tuple[Choice, ...]) -> dict[str, int]:
+    """Every known word, and what else was found; 0 of what was not."""
+    return {**dict.fromkeys(known, 0), **{choice.value: choice.count for choice in found}}
 
 
 def findings_of(row: SessionRow) -> list[tuple[str, int]]:

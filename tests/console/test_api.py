@@ -188,9 +188,53 @@ async def test_sessions_are_facts_of_the_index(api: Calls) -> None:
     assert (page["sessions"], page["count"], page["counted_all"]) == ([], 0, True)
     assert code_of(await api.client.get("/sessions/none", headers=reader)) == (404, "not_found")
     assert code_of(await api.client.get("/sessions?x=1", headers=reader)) == (400, "parameter_invalid")
-    assert code_of(await api.client.get("/sessions?verdict=nonsense", headers=reader)) == (400, "parameter_invalid")
-    assert (await api.client.get("/sessions?verdict=blocked", headers=reader)).status_code == 200
+    for asked in ("verdict=nonsense", "effect=nonsense", "effect=ALLOW"):
+        assert code_of(await api.client.get(f"/sessions?{asked}", headers=reader)) == (400, "parameter_invalid")
+    assert (await api.client.get("/sessions?verdict=blocked&effect=deny", headers=reader)).status_code == 200
     assert code_of(await api.client.get("/sessions", headers=api.headers("analyst"))) == (403, "role_missing")
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ("/sessions?effect=nonsense", "effect"), ("/sessions?verdict=x&effect=y", "verdict"),
+        ("/sessions?limit=0", "limit"), ("/sessions?colour=red", "colour"), ("/sessions?4111111111111111=1", ""),
+        ("/approvals?limit=1&limit=2", "limit"), ("/approvals?rule=%00", "rule"), ("/approvals?cursor=%21", "cursor"),
+        ("/approvals?state=pending&state=nodded", "state"), ("/approvals?" + "state=pending&" * 33, ""),
+        ("/approvals/apr-1?include=all", "include"), ("/approvals/apr-1?%1b=1", ""),
+    ],
+)  # fmt: skip
+async def test_a_wrong_parameter_is_named_and_never_what_it_said(api: Calls, asked: str, field: str) -> None:
+    problem = (await api.client.get(asked, headers=api.headers("rita", "readers"))).json()
+    assert (problem.pop("code"), problem.pop("field")) == ("parameter_invalid", field)
+    assert problem == {
+        "type": "urn:extproc:problem:parameter_invalid",
+        "title": "A query parameter is unknown, stands twice or has no such value.",
+        "status": 400,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"verdict": "Grant"}, "verdict"), ({"verdict": 1}, "verdict"), ({"reason": "x" * 4001}, "reason"),
+        ({"seen": "0"}, "seen"), ({"seen": None}, "seen"), ({"now": 0}, "now"), ({"4111111111111111": 0}, ""),
+    ],
+)  # fmt: skip
+async def test_a_wrong_field_of_a_body_is_named_and_never_what_it_said(
+    api: Calls, changed: dict[str, Any], field: str
+) -> None:
+    body = {**verdict(shown_digest(api.open())), **changed}
+    answer = await api.client.post("/approvals/apr-1/decide", json=body, headers=api.headers("bob", "approvers"))
+    assert (code_of(answer), answer.json()["field"]) == ((400, "body_invalid"), field)
+    assert all(str(value) not in answer.text for value in ("Grant", "xxxx", "4111"))
+
+
+async def test_a_field_that_a_body_lacks_is_named(api: Calls) -> None:
+    seen, approver = shown_digest(api.open()), api.headers("bob", "approvers")
+    for body, field in (({"reason": "x"}, "verdict"), ({"verdict": "grant", "seen": seen}, "reason"), ([1], "")):
+        answer = await api.client.post("/approvals/apr-1/decide", json=body, headers=approver)
+        assert (code_of(answer), answer.json()["field"]) == ((400, "body_invalid"), field)
 
 
 async def test_tokens_that_are_not_accepted(api: Calls) -> None:
@@ -329,6 +373,8 @@ def closed(document: dict[str, Any]) -> dict[str, Any]:
 async def test_the_document_is_openapi_and_every_answer_is_in_it(api: Calls) -> None:
     document = (await api.client.get("/openapi.json")).json()
     OpenAPIV31SpecValidator(document).validate()
+    effect = next(each for each in document["paths"]["/sessions"]["get"]["parameters"] if each["name"] == "effect")
+    assert sorted(effect["schema"]["enum"]) == ["allow", "deny", "hold"]
     strict, seen = closed(document), shown_digest(api.open())
     approver, reader = api.headers("bob", "approvers"), api.headers("rita", "readers")
     api.open("apr-2", emergency=True, limits=(("max_tokens", 5),))
@@ -362,6 +408,7 @@ async def test_the_document_is_openapi_and_every_answer_is_in_it(api: Calls) -> 
     await ask("GET", one, "apr-1", headers=api.headers("analyst"))
     await ask("GET", one, "apr-9", headers=reader)
     await ask("GET", "/sessions", headers=reader)
+    await ask("GET", "/sessions", headers=reader, params={"effect": "nonsense"})
     await ask("GET", "/sessions/{exchange_id}", "none", headers=reader)
     await ask("GET", "/sessions")
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}

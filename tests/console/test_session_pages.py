@@ -104,14 +104,24 @@ async def test_the_list_finds_by_what_the_url_says_and_is_recorded(pages: LogWor
     assert pages.reads[1] == ("audit.list", {"range": "all", "verdict": "blocked"})
 
 
-async def test_a_verdict_that_is_none_is_told_and_finds_nothing(pages: LogWorld) -> None:
+@pytest.mark.parametrize(
+    ("name", "known", "good"),
+    [("verdict", "blocked, cut, failed", "blocked"), ("effect", "allow, hold, deny.", "deny")],
+    ids=["verdict", "effect"],
+)
+async def test_a_word_that_a_filter_has_not_is_told_with_those_that_it_has(
+    pages: LogWorld, name: str, known: str, good: str
+) -> None:
+    """And it finds nothing; those that there are can be chosen, whether a session has them or not."""
     index(pages)
     async with await pages.browser("reader") as browser:
-        page = (await browser.get("/sessions?range=all&verdict=nonsense")).text
-        blocked = (await browser.get("/sessions?range=all&verdict=blocked")).text
-    assert "There is no verdict `nonsense`, so no session has it. There are: blocked, cut," in page
+        page = (await browser.get(f"/sessions?range=all&{name}=nonsense")).text
+        found = (await browser.get(f"/sessions?range=all&{name}={good}")).text
+    assert f"There is no {name} `nonsense`, so no session has it. There are: {known}" in page
     assert "0 sessions" in page
-    assert "There is no verdict" not in blocked
+    assert f"There is no {name}" not in found
+    assert f'<option value="{good}" selected>' in found
+    assert all(f'<option value="{word}"' in found for word in known.rstrip(".").split(", "))
 
 
 async def test_a_list_that_cannot_be_recorded_is_not_shown(pages: LogWorld) -> None:

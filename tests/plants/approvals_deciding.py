@@ -9,6 +9,34 @@ GRPC = "tests/console/test_grpc.py::"
 
 PLANTS = (
     Plant(
+        "the API says a parameter's name that may be the number of a card",
+        "console/api_asked.py",
+        'return name if _NAME.fullmatch(name) else ""',
+        "return name",
+        API + "test_a_wrong_field_of_a_body_is_named_and_never_what_it_said",
+    ),
+    Plant(
+        "the API does not name a field that is missing",
+        "console/api_asked.py",
+        "        if name not in said and field.required:\n            return name\n",
+        "        if name not in said and field.required:\n            continue\n",
+        API + "test_a_field_that_a_body_lacks_is_named",
+    ),
+    Plant(
+        "the API names no field of a body that is wrong",
+        "console/api_asked.py",
+        "field.type if name in said else Any, strict",
+        "Any, strict",
+        API + "test_a_wrong_field_of_a_body_is_named_and_never_what_it_said",
+    ),
+    Plant(
+        "the API takes any word for an effect",
+        "console/api_sessions.py",
+        "    effect: Effect | UnsetType = UNSET\n",
+        '    effect: str = ""\n',
+        API + "test_a_wrong_parameter_is_named_and_never_what_it_said",
+    ),
+    Plant(
         "a program decides",
         "core/approval/deciding.py",
         'if decider.kind != "person":',

@@ -149,9 +149,16 @@ PLANTS = (
     Plant(
         "console pages: a verdict that is none is taken without a word",
         "console/finding_sessions.py",
-        'if (verdict := said.get("verdict", "")) not in ("", *Verdict):',
-        'if not (verdict := said.get("verdict", "?")):',
-        SESSIONS + "test_a_verdict_that_is_none_is_told_and_finds_nothing",
+        'if (word := said.get(name, "")) not in ("", *words):',
+        'if not (word := said.get(name, "?")):',
+        SESSIONS + "test_a_word_that_a_filter_has_not_is_told_with_those_that_it_has[verdict]",
+    ),
+    Plant(
+        "console pages: an effect that is none is taken without a word",
+        "console/finding_sessions.py",
+        ', "effect": tuple(Effect)}',
+        "}",
+        SESSIONS + "test_a_word_that_a_filter_has_not_is_told_with_those_that_it_has[effect]",
     ),
     Plant(
         "console pages: a transcript that was shredded passes for a broken one",
