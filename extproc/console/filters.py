@@ -46,6 +46,15 @@ def plain(text: object) -> Markup:
     return Markup("").join(pieces)
 
 
+def coded(text: object) -> Markup:
+    """A sentence with `names` between backticks, which are set as code; anything else as `plain` shows it."""
+    pieces = [plain(piece) for piece in str(text).split("`")]
+    if len(pieces) % 2 == 0:  # one is not closed
+        return plain(text)
+    named = (Markup("<code>{}</code>").format(piece) if at % 2 else piece for at, piece in enumerate(pieces))
+    return Markup("").join(named)
+
+
 def _is_hidden(source: str, at: int, character: str) -> bool:
     if character.isascii():
         return not (character.isprintable() or character in "\n\t")

@@ -42,7 +42,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for name in ("plain", "time", "time_ms", "duration", "count", "excerpt"):
+    for name in ("plain", "coded", "time", "time_ms", "duration", "count", "excerpt"):
         made.filters[name] = getattr(filters, name)
     return made
 

@@ -121,7 +121,8 @@ def _verdict(
         sentence = f"{len(others)} of {len(served)} worker(s) serve by another policy than the file's, or by none."
         return Look(State.ATTENTION, "File and workers differ"), sentence
     if served:
-        return Look(State.WELL, "In force"), f"What stands in the file is what all {len(served)} workers decide by."
+        workers_all = "the one worker decides" if len(served) == 1 else f"all {len(served)} workers decide"
+        return Look(State.WELL, "In force"), f"What stands in the file is what {workers_all} by."
     words = "The log is being read." if looked.running else "No worker was seen that says by which policy it serves."
     return Look(State.UNKNOWN, "Not known to be in force"), words
 

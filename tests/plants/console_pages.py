@@ -115,4 +115,11 @@ PLANTS = (
         "",
         PAGES + "test_a_grant_is_taken_back_and_an_emergency_reviewed",
     ),
+    Plant(
+        "console: names in a sentence are markup",
+        "console/filters.py",
+        'pieces = [plain(piece) for piece in str(text).split("`")]',
+        'pieces = [Markup(piece) for piece in str(text).split("`")]',
+        "tests/console/test_filters.py::test_names_in_a_sentence_are_set_as_code_and_nothing_else_is_markup",
+    ),
 )
