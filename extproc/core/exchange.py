@@ -427,6 +427,8 @@ class Exchange:
                 return attached
             case ApprovalState.USED if hold.opened_here and hold.emergency:
                 return (SetDeadline(None), *self._granted(approval, at))
+            case ApprovalState.GRANTED if not hold.is_granted(approval):
+                return (*attached, *self._refuse(Reason.APPROVAL_NOT_VOTED, at))
             case ApprovalState.GRANTED:
                 return (*attached, SetDeadline(None), *self._granted(approval, at))
             case _:

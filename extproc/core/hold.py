@@ -10,6 +10,7 @@ from extproc.core.approval import (
     DecisionRefused,
     checked_reason,
     same_deciders,
+    votes_grant,
 )
 from extproc.core.forwarding import APPROVAL_HEADER
 from extproc.core.headers import Headers
@@ -143,6 +144,10 @@ class Hold:
         if approval.has_window and self.terms.window_uses and approval.state is ApprovalState.GRANTED:
             return approval.connection == judgement.connection.name
         return approval.request_digest == judgement.request_digest
+
+    def is_granted(self, approval: Approval) -> bool:
+        """Whether what is marked as granted is: by votes that meet its terms, none of them the caller's."""
+        return votes_grant(approval, self._principal)
 
     def see(self, approval: Approval) -> bool:
         """The store has confirmed it. True: the exchange has attached to it just now."""

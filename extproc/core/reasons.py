@@ -49,6 +49,7 @@ class Reason(StrEnum):
     APPROVAL_WITHDRAWN = "approval_withdrawn"
     APPROVAL_REVOKED = "approval_revoked"
     APPROVAL_USED = "approval_used"
+    APPROVAL_NOT_VOTED = "approval_not_voted"
     APPROVAL_MISMATCH = "approval_mismatch"
     APPROVAL_UNKNOWN = "approval_unknown"
     APPROVALS_UNAVAILABLE = "approvals_unavailable"
@@ -134,6 +135,9 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.APPROVAL_WITHDRAWN: Refusal(403, "The approval was withdrawn.", _PERMISSION),
     Reason.APPROVAL_REVOKED: Refusal(403, "The approval was revoked.", _PERMISSION),
     Reason.APPROVAL_USED: Refusal(403, "The approval has been used.", _PERMISSION),
+    Reason.APPROVAL_NOT_VOTED: Refusal(
+        403, "The approval is marked as granted, and not by the votes that its rule asks for.", _PERMISSION
+    ),
     Reason.APPROVAL_MISMATCH: Refusal(403, "The approval is bound to a different request.", _PERMISSION),
     Reason.APPROVAL_UNKNOWN: Refusal(403, "There is no such approval.", _PERMISSION),
     Reason.APPROVALS_UNAVAILABLE: Refusal(503, "The approval store is not available.", _SERVER, 5),

@@ -22,7 +22,8 @@ from extproc.approvals.database import open_database, read_revision
 from extproc.approvals.revisions import NEWEST, Unusable
 from extproc.approvals.settings import Migrate
 from extproc.approvals.store import ApprovalStore
-from extproc.core.approval import ApprovalRequest, ApprovalState
+from extproc.core.approval import ApprovalRequest, ApprovalState, votes_grant
+from extproc.core.identity import Principal
 from extproc.core.reasons import Unavailable
 from tests.approvals.conftest import ROOT
 
@@ -79,6 +80,8 @@ def test_what_was_held_and_decided_before_quorums_is_read_and_goes_on(
         (1, 0, (), (("pan", 2),))
     }
     assert (found["apr-granted"].granted_until, found["apr-used"].uses) == (1100.0, 1)
+    analyst = Principal("https://idp.test", "analyst", "Analyst", ("analysts",))
+    assert not votes_grant(found["apr-granted"], analyst)  # of which nobody's vote was kept: it is asked for anew
     assert store.claim("apr-granted", "digest-apr-granted", "https://idp.test|analyst", 1020.0)
     assert not store.claim("apr-used", "digest-apr-used", "https://idp.test|analyst", 1020.0)
     assert [each.approval_id for each in store.expire_due(1100.0)] == ["apr-pending"]

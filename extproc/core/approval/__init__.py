@@ -24,6 +24,7 @@ from extproc.core.approval.deciding import (
     revoke,
 )
 from extproc.core.approval.ending import claim, ends_at, expire, is_due, withdraw
+from extproc.core.approval.recount import votes_grant
 from extproc.core.approval.states import (
     SENTENCES,
     TRANSITIONS,
@@ -60,5 +61,6 @@ __all__ = [
     "revoke",
     "same_deciders",
     "shown_digest",
+    "votes_grant",
     "withdraw",
 ]

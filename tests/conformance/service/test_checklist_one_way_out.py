@@ -29,6 +29,7 @@ from extproc.edge.server import ExtProcServer
 from extproc.edge.services import Services
 from extproc.edge.session import INTERNAL_SENTENCE, Session
 from extproc.pb import ext_proc_pb2 as pb
+from tests.approvals.votes import granted
 
 SECRET_TEXT = "4111 1111 1111 1111 in an exception"
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
@@ -95,9 +96,7 @@ class Parts:
 
     def watch(self, approval_id: str, on_change: Callable[[Approval | None], None]) -> Callable[[], None]:
         self.faults.pass_by("watch")
-        fields = {name: getattr(self.approval, name) for name in Approval.__slots__}
-        granted = Approval(**{**fields, "state": ApprovalState.GRANTED})
-        asyncio.get_running_loop().call_soon(on_change, granted)
+        asyncio.get_running_loop().call_soon(on_change, granted(self.approval))
         return lambda: self.faults.pass_by("unwatch")
 
     async def claim(self, *args: Any) -> bool:

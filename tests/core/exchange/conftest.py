@@ -1,7 +1,7 @@
 """A playbook around one exchange: events in, actions out, and a journal whose durability the test decides."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from extproc.core.policy import AtLeast, Budget, Effect, HoldTerms, Match, Opera
 from extproc.core.record import Direction
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
+from tests.approvals.votes import granted
 
 PRINCIPAL = Principal(issuer="https://issuer", subject="analyst", name="Analyst", groups=("analysts",))
 HOLD = HoldTerms(approver_groups=("approvers",), wait_seconds=30.0, expire_seconds=3600.0, detach=False)
@@ -162,7 +163,8 @@ class Play:
     def approval(self, state: ApprovalState, **changes: Any) -> Approval:
         request = next(a.request for a in self.actions if isinstance(a, OpenApproval))
         fields = {name: getattr(request, name) for name in request.__slots__ if name != "preview"}
-        return Approval(**{**fields, "state": state, **changes})
+        asked = Approval(**{**fields, "state": ApprovalState.PENDING, **changes})
+        return granted(asked) if state is ApprovalState.GRANTED else replace(asked, state=state)
 
     # -- what happened
 

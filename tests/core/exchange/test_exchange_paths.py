@@ -123,14 +123,14 @@ def test_a_hold_is_granted_and_used_once(play: Any, kinds: Any) -> None:
     assert p.forwards == []
     p.feed(ev.ApprovalSeen(p.approval(ApprovalState.PENDING), p.tick()))
     assert p.forwards == []
-    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED, decided_by_uid="x|approver"), p.tick()))
+    p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick()))
     assert len(p.of(kinds["ClaimGrant"])) == 1
     assert p.forwards == []
     p.feed(ev.GrantClaimed(p.tick()))
     assert len(p.forwards) == 1
     codes = [r.event_code for r in p.records]
     assert codes == [EventCode.APPROVAL_OPEN, EventCode.APPROVAL_USE, EventCode.INFERENCE_REQUEST]
-    assert p.records[-1].approval.decided_by == "x|approver"
+    assert p.records[-1].approval.decided_by == "https://issuer|approver"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from extproc.core.hold import Hold
 from extproc.core.identity import Principal
 from extproc.core.policy import HoldTerms
 from extproc.core.reasons import Malformed, Reason
+from tests.approvals.votes import granted
 from tests.core.exchange.conftest import HOLD, PRINCIPAL, Play
 
 BULK = {"model": "m", "max_tokens": 4000, "messages": [{"role": "user", "content": "Hello"}]}
@@ -101,8 +102,10 @@ def test_the_ticket_of_an_emergency_serves_nothing_more(monkeypatch: pytest.Monk
 
 
 def other(request: ApprovalRequest, **more: object) -> Approval:
-    """An approval that was there before."""
-    return replace(open_approval(request), approval_id="apr-before", **more)  # type: ignore[arg-type]
+    """An approval that was there before; one that is granted was voted on."""
+    made = replace(open_approval(request), approval_id="apr-before", **more)  # type: ignore[arg-type]
+    is_granted = made.state is ApprovalState.GRANTED
+    return granted(replace(made, state=ApprovalState.PENDING)) if is_granted else made
 
 
 def test_the_same_key_with_the_same_body_attaches(monkeypatch: pytest.MonkeyPatch) -> None:

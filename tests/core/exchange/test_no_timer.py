@@ -51,7 +51,7 @@ def answered(play: Any, surface: str, *, held: bool) -> Any:
     p = play()
     p.forwarded(BULK if held else CHAT)
     if held:
-        p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED, decided_by_uid="x|approver"), p.tick()))
+        p.feed(ev.ApprovalSeen(p.approval(ApprovalState.GRANTED), p.tick()))
         p.feed(ev.GrantClaimed(p.tick()))
     p.response_headers(SURFACES[surface])
     opening = '{"note": "so: ' if surface == "arguments" else "so: "

@@ -5,13 +5,12 @@ The parts around the session are played here; the same promise through a real En
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
 
-from extproc.core.approval import ApprovalState, open_approval
+from extproc.core.approval import open_approval
 from extproc.core.identity import Principal
 from extproc.core.masking.scanner import Scanner
 from extproc.core.masking.settings import MaskingSettings
@@ -22,6 +21,7 @@ from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
 from extproc.edge.session import INTERNAL_SENTENCE, Session
 from extproc.pb import ext_proc_pb2 as pb
+from tests.approvals.votes import granted
 from tests.edge.session.played import (
     MODE,
     SECRET_TEXT,
@@ -365,7 +365,7 @@ async def test_a_grant_is_not_claimed_while_its_use_cannot_be_recorded() -> None
     class Desk:
         async def open(self, request: Any) -> Any:
             journal.full = True
-            return replace(open_approval(request), state=ApprovalState.GRANTED)
+            return granted(open_approval(request))
 
         def watch(self, approval_id: str, on_change: Any) -> Any:
             return lambda: None

@@ -1,0 +1,81 @@
+"""Planted bugs: what stands in the store as granted, and nobody has voted for."""
+
+from tests.plants.plant import Plant
+
+BY_HAND = "tests/approvals/test_grants_by_hand.py::"
+RECOUNT = "tests/core/test_approval_recount.py::"
+NONE = RECOUNT + "test_what_people_cannot_have_granted_is_none"
+
+PLANTS = (
+    Plant(
+        "what the store calls granted is granted",
+        "core/exchange.py",
+        "            case ApprovalState.GRANTED if not hold.is_granted(approval):\n"
+        "                return (*attached, *self._refuse(Reason.APPROVAL_NOT_VOTED, at))\n",
+        "",
+        BY_HAND + "test_a_grant_that_nobody_voted_for_goes_nowhere[sqlite]",
+    ),
+    Plant(
+        "votes for another view are counted",
+        "core/approval/recount.py",
+        " or vote.seen != shown or",
+        " or",
+        BY_HAND + "test_votes_that_somebody_changed_are_none[another view]",
+    ),
+    Plant(
+        "the vote of who asks is counted",
+        "core/approval/recount.py",
+        "{folded_uid(approval.requester_uid), folded_uid(requester.uid)}",
+        "set()",
+        BY_HAND + "test_votes_that_somebody_changed_are_none[the requester's vote]",
+    ),
+    Plant(
+        "who asks may have voted by a name of today",
+        "core/approval/recount.py",
+        "{*approval.requester_aliases, *requester.aliases}",
+        "{*approval.requester_aliases}",
+        NONE + "[the requester by a name of today]",
+    ),
+    Plant(
+        "two accounts of one person are counted as two people",
+        "core/approval/recount.py",
+        "        aliases.update(vote.aliases)\n",
+        "",
+        NONE + "[one person by two accounts]",
+    ),
+    Plant(
+        "one person who stands there twice is counted as two",
+        "core/approval/recount.py",
+        "        uids.add(folded_uid(vote.uid))\n",
+        "",
+        NONE + "[one person twice]",
+    ),
+    Plant(
+        "whoever has voted had the right to",
+        "core/approval/recount.py",
+        "        if not groups:\n            return False\n",
+        "",
+        NONE + "[groups that do not decide]",
+    ),
+    Plant(
+        "a vote after the end is counted",
+        "core/approval/recount.py",
+        " or not approval.created_at <= vote.at < approval.expires_at",
+        "",
+        NONE + "[a vote after its end]",
+    ),
+    Plant(
+        "who is asked later is counted at once",
+        "core/approval/recount.py",
+        "deciding_groups(approval, vote.at)",
+        "deciding_groups(approval, approval.expires_at)",
+        RECOUNT + "test_who_is_asked_later_counts_from_then_on[1049.0-False]",
+    ),
+    Plant(
+        "fewer votes than the quorum are a grant",
+        "core/approval/recount.py",
+        "    return is_met(replace(approval, votes=tuple(counted)))",
+        "    return bool(counted)",
+        NONE + "[fewer people than the quorum]",
+    ),
+)
