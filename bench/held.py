@@ -34,6 +34,7 @@ HELD = 2000
 GRANTS = 300
 GRANTS_EACH_SECOND = 60
 WAKE_MS = 250.0
+USUAL_WAKE_MS = 50.0
 PREVIEW = (
     b'{"messages": [{"role": "user", "content": "' + b"Summarize the report of the harbour office. " * 40 + b'"}]}'
 )
@@ -98,7 +99,7 @@ async def _measure(engine: str, store: ApprovalStore, console: ApprovalStore) ->
         plain(f"{name}: all at once, opened", "s", open_seconds),
         plain(f"{name}: of these refused", "requests", failed, 0.5),
         plain(f"{name}: memory of each", "KiB", kib),
-        plain(f"{name}: from grant to exchange, p50", "ms", percentile(waits, 0.5), WAKE_MS),
+        plain(f"{name}: from grant to exchange, p50", "ms", percentile(waits, 0.5), USUAL_WAKE_MS),
         plain(f"{name}: from grant to exchange, p99", "ms", percentile(waits, 0.99), WAKE_MS),
     ]
 
