@@ -3,8 +3,10 @@
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from extproc.console.pace import TooMany
 from extproc.console.pages import render
-from extproc.console.parts import parts_of
+from extproc.console.parts import act_of, parts_of, route_of
+from extproc.console.refusals import store_refusal
 from extproc.console.roles import MAY, Role, groups_for, roles_of
 from extproc.console.session import person_of_request
 from extproc.core.principal import Principal
@@ -53,8 +55,15 @@ async def to_login(request: Request, _: Exception) -> Response:
 
 
 async def no_role(request: Request, error: Exception) -> Response:
-    """Says which groups the person has, which would do, and whom to ask."""
+    """Says which groups the person has, which would do, and whom to ask; recorded first.
+
+    Raises `TooMany` and `Unavailable`, which the application answers as it does those of pages.
+    """
     wanted = error.roles if isinstance(error, RoleMissing) else ()
+    act = act_of(request, route_of(request))
+    asked = {**request.path_params, "needs": " ".join(wanted)}
+    if wait := await store_refusal(parts_of(request), act, await require_person(request), 403, **asked):
+        raise TooMany(wait)
     settings = parts_of(request).settings.roles
     rows = [(role.value, MAY[role], sorted(groups_for(role, settings))) for role in wanted]
     return render(request, "no_role.html", status=403, title="Not for your groups", wanted=rows)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from extproc.approvals.decisions import Asking, Decisions, Verdict
 from extproc.approvals.store import ApprovalQuery
 from extproc.console.api_asked import cursor_after, read_body, read_cursor, read_query
-from extproc.console.api_problem import Refused
+from extproc.console.api_problem import ProblemCode, Refused
 from extproc.console.api_shapes import (
     ApprovalList,
     ApprovalShape,
@@ -27,6 +27,7 @@ from extproc.console.api_shapes import (
 from extproc.console.callers import Caller, require
 from extproc.console.deciding import decided
 from extproc.console.parts import Parts, parts_of
+from extproc.console.refusals import store_refusal
 from extproc.console.roles import READS_TEXT, Role
 from extproc.core.approval import Approval, ApprovalState, Channel, TransitionCode
 from extproc.core.masking.typed import mask_reason
@@ -155,11 +156,16 @@ async def find_approvals(parts: Parts, caller: Caller, query: ApprovalQuery, *, 
 
 
 async def find_approval(parts: Parts, caller: Caller, approval_id: str) -> Approval:
-    """One that the caller may see; any other is unknown. Raises `Refused`."""
+    """One that the caller may see; any other is unknown, which is recorded of who has no role.
+
+    Raises `Refused` and `Unavailable`.
+    """
     approval = await asyncio.to_thread(parts.approvals.find, approval_id, parts.clock())
-    if approval is None or not (caller.roles or is_own(approval, caller.person)):
-        raise Refused(TransitionCode.UNKNOWN)
-    return approval
+    if approval is not None and (caller.roles or is_own(approval, caller.person)):
+        return approval
+    if not caller.roles and (wait := await store_refusal(parts, caller.act, caller.person, 404, asked=approval_id)):
+        raise Refused(ProblemCode.TOO_MANY_FAILURES, retry_after=wait)
+    raise Refused(TransitionCode.UNKNOWN)
 
 
 def _id(request: Request) -> str:

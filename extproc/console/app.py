@@ -27,7 +27,7 @@ from extproc.console.csrf import ForgedForm, forged
 from extproc.console.forms import FormInvalid
 from extproc.console.headers import Guarded
 from extproc.console.pace import TooMany
-from extproc.console.parts import NotConfigured, Parts
+from extproc.console.parts import NotConfigured, Parts, route_of
 from extproc.console.token import answer, token
 from extproc.console.token_keys import TokenKeysUnfit
 from extproc.core.reasons import Unavailable
@@ -80,18 +80,12 @@ def build_app(parts: Parts) -> ASGIApp:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     reason = error.reason.value if isinstance(error, Unavailable) else "token_keys"
-    _log.error("a request of the console could not be answered", extra={"route": _route(request), "reason": reason})
+    _log.error("a request of the console could not be answered", extra={"route": route_of(request), "reason": reason})
     later = {"retry-after": "5"}
     if request.url.path == "/token":
         return answer({"error": "temporarily_unavailable"}, 503, later)
     sentence = "This cannot be done now: what it needs, or its record, is unavailable. Try again later."
     return pages.page(request, "Not available", sentence, 503, later)
-
-
-def _route(request: Request) -> str:
-    """Which of ours, without what the path holds: a signed link is a secret, and people put anything there."""
-    route = request.scope.get("route")
-    return route.path if isinstance(route, Route) else "none"
 
 
 async def _unread(request: Request, _: Exception) -> Response:
@@ -116,5 +110,5 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("a request of the console failed", extra={"route": _route(request)}, exc_info=error)
+    _log.error("a request of the console failed", extra={"route": route_of(request)}, exc_info=error)
     return pages.page(request, "An error", "Something went wrong here.", 500)

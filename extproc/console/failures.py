@@ -1,4 +1,4 @@
-"""How often one address may fail: a failure costs a signature's verification and a record."""
+"""How often one address, or one person, may fail: a failure costs a signature's verification and a record."""
 
 import ipaddress
 from collections import OrderedDict
@@ -12,7 +12,7 @@ MAX_ADDRESSES: Final = 4096
 
 
 class Failures:
-    """Counts per address; IPv6 by its /64, which one customer has. For one event loop."""
+    """Counts per address; IPv6 by its /64, which one customer has. Or per person, by uid. For one event loop."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import Request
+from starlette.routing import Route
 
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.single_use import SingleUse
@@ -60,6 +61,8 @@ class Parts:
     authenticator: Authenticator | None = None
     """Of those who call the API, by the issuers of `identity`; None where nobody does."""
     api_failures: Failures = field(default_factory=Failures)
+    role_refusals: Failures = field(default_factory=Failures)
+    """Of people, by uid: what they were refused for want of a role."""
     token_failures: Failures = field(default_factory=Failures)
     """Apart: a program that tries tokens locks nobody out of the login at the same address."""
     clock: Callable[[], float] = time.time
@@ -89,6 +92,12 @@ def deployment_of(request: Request) -> Deployment:
     if deployment is None:
         raise NotConfigured
     return deployment
+
+
+def route_of(request: Request) -> str:
+    """Which of ours, without what the path holds: a signed link is a secret, and people put anything there."""
+    route = request.scope.get("route")
+    return route.path if isinstance(route, Route) else "none"
 
 
 def act_of(request: Request, operation: str) -> Act:

@@ -25,7 +25,7 @@ async def record_read(request: Request, person: Principal, operation: str, /, **
     nothing may be shown.
     """
     spend_read(request)
-    said = {name: _kept(value) for name, value in asked.items() if value != ""}
+    said = {name: kept(value) for name, value in asked.items() if value != ""}
     act = act_of(request, operation)
     record = act.done(EventCode.AUDIT_READ, actor_of(person, ""), 200, **said)
     resource = Resource(connection="audit-log", operation=operation, protocol=record.resource.protocol)
@@ -44,5 +44,6 @@ def spend_step(request: Request) -> None:
     parts.pace.spend(f"step {own_cookies(request).get(SESSION_COOKIE, '')}", parts.clock())
 
 
-def _kept(value: str | int) -> str | int:
+def kept(value: str | int) -> str | int:
+    """As a record may have it: without card data, and bounded."""
     return mask_argument(value[:_MAX_MASKED])[:MAX_SAID] if isinstance(value, str) else value

@@ -6,6 +6,8 @@ TESTS = "tests/console/test_console_attacks.py::"
 COOKIE = TESTS + "test_no_other_host_gives_a_browser_its_session"
 CALLERS = TESTS + "test_callers_without_the_right_to_text_get_no_reasons"
 
+REFUSALS = "tests/console/test_refusals.py::"
+
 PLANTS = (
     Plant(
         "console: a cookie's name without blanks beyond ASCII",
@@ -69,10 +71,46 @@ PLANTS = (
     ),
     Plant(
         "console: the log has the path that failed",
-        "console/app.py",
+        "console/parts.py",
         'return route.path if isinstance(route, Route) else "none"',
         "return request.url.path",
         TESTS + "test_logs_hold_no_link_and_nothing_of_a_path",
+    ),
+    Plant(
+        "console: a page that is refused for a missing role leaves no record",
+        "console/refusals.py",
+        "    await parts.log.store(act.refused(ROLE_MISSING, http_status, actor, **said))\n",
+        "",
+        REFUSALS + "test_a_page_that_is_not_for_somebody_is_refused_on_the_record",
+    ),
+    Plant(
+        "console: whoever is refused may fill the log",
+        "console/refusals.py",
+        "    if wait := parts.role_refusals.wait_seconds(person.uid, now):\n        return wait\n",
+        "",
+        REFUSALS + "test_whoever_is_refused_again_and_again_fills_no_log",
+    ),
+    Plant(
+        "console: one person's refusals hold up another",
+        "console/refusals.py",
+        "    locks = parts.role_refusals.failed(person.uid, now)\n",
+        "    locks = [parts.role_refusals.failed(uid, now) for uid in (person.uid, 'https://login.example.org|otto')][0]\n",
+        REFUSALS + "test_whoever_is_refused_again_and_again_fills_no_log",
+    ),
+    Plant(
+        "console: a refusal keeps a card number of its path",
+        "console/refusals.py",
+        "kept(text) for",
+        "text for",
+        REFUSALS + "test_a_card_number_in_a_path_is_masked_in_the_refusal",
+    ),
+    Plant(
+        "console: the API looks for others' approvals without a record",
+        "console/api_approvals.py",
+        "    if not caller.roles and (wait :=",
+        "    if caller.roles and (wait :=",
+        REFUSALS
+        + "test_a_program_that_looks_for_others_approvals_is_on_the_record_and_not_heard_for_ever[of somebody else]",
     ),
     Plant(
         "console: slashes are mended by redirects",
