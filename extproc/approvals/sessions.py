@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sqlalchemy import delete, insert, select, update
 
@@ -11,6 +12,18 @@ from extproc.approvals.tables import SESSIONS
 _row = SESSIONS.c
 _WRITE_SECONDS = 10.0
 """Activity is noted at most so often: a page is many requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """What may be seen of a session: whose it is, as given to `begin`, and nothing that it could be found by.
+
+    `used_at` is to within some seconds, and near its end up to the idle time too early.
+    """
+
+    person: str = field(repr=False)
+    used_at: float
+    ends_at: float
 
 
 class Sessions:
@@ -50,6 +63,14 @@ class Sessions:
         with self._database.transaction() as connection:
             row = connection.execute(select(_row.person).where(own, _row.expires_at > now)).one_or_none()
         return None if row is None else str(row.person)
+
+    def live(self, now: float, limit: int) -> list[LiveSession]:
+        """At most `limit` of those that are not over, those that were used last first."""
+        columns = select(_row.person, _row.expires_at, _row.ends_at).where(_row.expires_at > now)
+        newest = columns.order_by(_row.expires_at.desc(), _row.digest).limit(limit)
+        with self._database.transaction() as connection:
+            rows = connection.execute(newest).all()
+        return [LiveSession(row.person, row.expires_at - self._idle_seconds, row.ends_at) for row in rows]
 
     def end(self, secret: str) -> bool:
         """Over, durably; False when it was over already."""

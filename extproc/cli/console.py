@@ -121,7 +121,7 @@ def end_sessions_command(outer: Path | None, *, person: str, config: Path | None
     from extproc.approvals.revisions import Unusable  # noqa: PLC0415
     from extproc.approvals.sessions import Sessions  # noqa: PLC0415
     from extproc.cli.person import mask_argument  # noqa: PLC0415
-    from extproc.console.session import is_session_of  # noqa: PLC0415
+    from extproc.console.session import end_sessions_of  # noqa: PLC0415
     from extproc.core.reasons import REFUSALS, Unavailable  # noqa: PLC0415
     from extproc.core.record import EventCode  # noqa: PLC0415
 
@@ -132,8 +132,7 @@ def end_sessions_command(outer: Path | None, *, person: str, config: Path | None
             record_act(
                 settings, EventCode.ADMIN_SESSIONS_END, "console.end-sessions", {"person": mask_argument(person)}
             )
-            sessions = Sessions(database, console.idle_seconds)
-            ended = sessions.end_all(lambda data: is_session_of(data, person), time.time())
+            ended = end_sessions_of(Sessions(database, console.idle_seconds), person, time.time())
         finally:
             database.close()
     except NotRecorded as error:

@@ -19,6 +19,7 @@ from extproc.console import (
     pages_approval,
     pages_approvals,
     pages_front,
+    pages_people,
     published,
 )
 from extproc.console.access import LoginNeeded, RoleMissing, no_role, to_login
@@ -41,6 +42,7 @@ ROUTES: tuple[BaseRoute, ...] = (
     *oidc.ROUTES,
     *pages_approvals.ROUTES,
     *pages_approval.ROUTES,
+    *pages_people.ROUTES,
     *live_news.ROUTES,
     Route("/static/{name}", pages.static),
     Route("/saml/metadata", login.metadata),

@@ -27,6 +27,7 @@ NAVIGATION: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/health", "Health", frozenset({Role.READER})),
     ("/evidence", "Evidence", frozenset({Role.AUDITOR})),
     ("/notifications", "Notifications", frozenset({Role.ADMIN})),
+    ("/people", "People", frozenset({Role.ADMIN})),
 )
 """Path, name, and whose it is."""
 

@@ -24,7 +24,7 @@ MAY: dict[Role, str] = {
     Role.READER: "lists of approvals and sessions without any text, the policy, health",
     Role.APPROVER: "also the masked request of an approval, and decides where the rule names a group of the person",
     Role.AUDITOR: "also transcripts, replay, raw events, evidence and exports; each reading is recorded first",
-    Role.ADMIN: "also notifications that could not be delivered",
+    Role.ADMIN: "also who is logged in, whose sessions they may end, and notifications that could not be delivered",
 }
 """What each may, in words for the page of somebody without a role, and for the README."""
 

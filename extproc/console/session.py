@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from extproc.approvals.sessions import Sessions
 from extproc.console.cookies import own_cookies
 from extproc.console.parts import Parts, parts_of
 from extproc.core.principal import Principal, folded_uid
@@ -42,19 +43,25 @@ async def _find_person(request: Request) -> Principal | None:
     parts = parts_of(request)
     look = parts.sessions.peek if LIVE_HEADER in request.headers else parts.sessions.find
     data = await asyncio.to_thread(look, secret, parts.clock())
+    return None if data is None else person_of_session(data)
+
+
+def person_of_session(data: str) -> Principal | None:
+    """Whose session it is. None for one that a version began that knew other fields: it lets nobody in."""
     try:
-        return None if data is None else msgspec.json.decode(data, type=Principal)
-    except msgspec.MsgspecError:  # begun by a version that knew other fields: log in again
+        return msgspec.json.decode(data, type=Principal)
+    except msgspec.MsgspecError:
         return None
 
 
-def is_session_of(data: str, uid: str) -> bool:
-    """Whether the person that a session was begun with is this one. What cannot be read lets nobody in anyway."""
-    try:
-        person = msgspec.json.decode(data, type=Principal)
-    except msgspec.MsgspecError:
-        return False
-    return folded_uid(person.uid) == folded_uid(uid)
+def end_sessions_of(sessions: Sessions, uid: str, now: float) -> int:
+    """All of this person are over, at every replica; how many were not over already. Blocking. Raises `Unavailable`."""
+
+    def is_theirs(data: str) -> bool:
+        person = person_of_session(data)
+        return person is not None and folded_uid(person.uid) == folded_uid(uid)
+
+    return sessions.end_all(is_theirs, now)
 
 
 def set_session(response: Response, secret: str, seconds: int) -> None:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from extproc.approvals.sessions import Sessions
+from extproc.approvals.sessions import LiveSession, Sessions
 from extproc.approvals.single_use import SingleUse, UsedAlready
 from extproc.approvals.store import ApprovalStore
 
@@ -56,6 +56,19 @@ def test_a_session_that_was_ended_is_over(store: ApprovalStore) -> None:
     assert sessions.end("secret")
     assert not sessions.end("secret")
     assert sessions.find("secret", 1000.0) is None
+
+
+def test_live_sessions_are_listed_without_what_finds_them(store: ApprovalStore) -> None:
+    sessions = Sessions(store._database, idle_seconds=60)
+    for secret, begun in (("one", 1000.0), ("two", 1020.0), ("three", 930.0)):
+        sessions.begin(secret, f'"{secret}-person"', ends_at=9000.0, now=begun)
+    assert sessions.live(1030.0, 9) == [
+        LiveSession('"two-person"', used_at=1020.0, ends_at=9000.0),
+        LiveSession('"one-person"', used_at=1000.0, ends_at=9000.0),
+    ]
+    assert [each.used_at for each in sessions.live(1030.0, 1)] == [1020.0]
+    assert "two-person" not in repr(sessions.live(1030.0, 1))
+    assert sessions.live(1081.0, 9) == []
 
 
 def test_the_secret_of_a_session_is_nowhere_in_the_database(store: ApprovalStore) -> None:

@@ -199,7 +199,7 @@ def test_a_reader_sees_that_it_happened_and_no_text(visit: Visit, told: str, wai
 def test_who_has_no_role_learns_what_is_missing(visit: Visit, told: str) -> None:
     nobody = visit(viewport=PHONE, expected=FORBIDDEN)
     nobody.log_in("nobody")
-    for path in ("/sessions", f"/sessions/{told}", "/policy", "/health", "/evidence", "/notifications"):
+    for path in ("/sessions", f"/sessions/{told}", "/policy", "/health", "/evidence", "/notifications", "/people"):
         assert nobody.open(path).status == 403, path
     expect(nobody.page.get_by_text("Ask whoever runs this console")).to_be_visible()
     assert violations(nobody.page) == []
@@ -253,7 +253,7 @@ def test_logging_out_is_possible_in_a_real_browser(visit: Visit) -> None:
 PAGES = {
     "approver": ("/", "/approvals", "/approvals?show=decided", "/approvals/{waiting}"),
     "auditor": ("/sessions", "/sessions/{told}", "/sessions/{told}/events", "/policy", "/health", "/evidence"),
-    "admin": ("/", "/notifications"),
+    "admin": ("/", "/notifications", "/people"),
 }
 
 

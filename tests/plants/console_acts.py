@@ -6,6 +6,8 @@ LOG, COMMAND = "tests/console/test_log_pages.py::", "tests/console/test_console_
 NOTIFICATIONS = "tests/approvals/test_notifications_command.py::"
 ENDED = COMMAND + "test_the_sessions_of_one_person_end_everywhere_and_that_is_recorded_first"
 
+PEOPLE = "tests/console/test_people_page.py::"
+
 PLANTS = (
     Plant(
         "console: what is told again is recorded afterwards or not at all",
@@ -43,6 +45,41 @@ PLANTS = (
         NOTIFICATIONS + "test_without_a_record_nothing_is_told_again",
     ),
     Plant(
+        "console people: sessions end without their record",
+        "console/pages_people.py",
+        "    await parts.log.store(act.done(EventCode.ADMIN_SESSIONS_END, ",
+        "    str(act.done(EventCode.ADMIN_SESSIONS_END, ",
+        PEOPLE + "test_an_admin_ends_the_sessions_of_one_person_and_that_is_recorded_first",
+    ),
+    Plant(
+        "console people: any reader ends sessions",
+        "console/pages_people.py",
+        "    person = await require_role(request, Role.ADMIN)\n    form",
+        "    person = await require_role(request, Role.READER)\n    form",
+        PEOPLE + "test_who_is_logged_in_is_for_admins_alone[reader]",
+    ),
+    Plant(
+        "console people: any reader sees who is logged in",
+        "console/pages_people.py",
+        "    own = await require_role(request, Role.ADMIN)\n",
+        "    own = await require_role(request, Role.READER)\n",
+        PEOPLE + "test_who_is_logged_in_is_for_admins_alone[reader]",
+    ),
+    Plant(
+        "console people: another site ends sessions",
+        "console/pages_people.py",
+        "    form = await read_own_form(request)\n",
+        "    from extproc.console.forms import read_form\n    form = await read_form(request)\n",
+        PEOPLE + "test_no_form_of_another_site_ends_a_session",
+    ),
+    Plant(
+        "console people: sessions that are over are listed",
+        "approvals/sessions.py",
+        "select(_row.person, _row.expires_at, _row.ends_at).where(_row.expires_at > now)",
+        "select(_row.person, _row.expires_at, _row.ends_at)",
+        "tests/approvals/test_console_tables.py::test_live_sessions_are_listed_without_what_finds_them",
+    ),
+    Plant(
         "console: sessions end without their record",
         "cli/console.py",
         "            record_act(\n                settings, EventCode.ADMIN_SESSIONS_END, ",
@@ -52,8 +89,8 @@ PLANTS = (
     Plant(
         "console: the sessions of others end as well",
         "console/session.py",
-        "    return folded_uid(person.uid) == folded_uid(uid)\n",
-        "    return folded_uid(person.uid).startswith(folded_uid(uid)[:-2])\n",
+        "is not None and folded_uid(person.uid) == folded_uid(uid)\n",
+        "is not None and folded_uid(person.uid).startswith(folded_uid(uid)[:-2])\n",
         ENDED,
     ),
     Plant(
