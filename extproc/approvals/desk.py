@@ -4,22 +4,20 @@ that wait, when the store says so.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import ParamSpec, TypeVar
 
 from extproc.approvals.late_store import LateStore
+from extproc.approvals.opening_queue import OpeningQueue
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore
+from extproc.approvals.store_threads import StoreThreads
 from extproc.approvals.wakes import Wakes
 from extproc.core.approval import TRANSITIONS, Approval, ApprovalRequest, ApprovalState, is_due
-from extproc.core.reasons import Reason, Unavailable
+from extproc.core.reasons import Unavailable
 
-CALL_SECONDS = 5.0
-"""The longest a call waits for the store; its own deadlines are shorter, unless many calls queue behind a stuck one."""
 LOST_SECONDS = 5.0
 """How long the poller does without the store before those who wait are told. A restart of PostgreSQL takes 1 to 3 s."""
 LOOK_SECONDS = 5.0
@@ -29,15 +27,9 @@ MAX_LOOKED = 100
 GATHER_SECONDS = 0.02
 """Between two questions, so that of many changes at once not each is a question of its own."""
 THREADS = 4
-"""Threads of our own: a stuck database must not stop others that use threads."""
+"""Calls of the store at once."""
 MAX_CHANGES = 500
 """Read at once."""
-MAX_OPENED = 50
-"""Opened in one transaction, for which every other change waits."""
-TURN_SECONDS = 30.0
-"""The longest an open waits behind those before it; when the store fails all of them, it fails at once."""
-ALONE_SECONDS = 2.0
-"""How long those of a transaction that failed are tried one by one."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,50 +74,14 @@ class Desk:
         self._failing_since: float | None = None
         self._watched = asyncio.Event()
         self._wake = asyncio.Event()
-        self._asked: deque[tuple[ApprovalRequest, asyncio.Future[Approval | None]]] = deque()
-        self._turn = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="approvals")
+        self._threads = StoreThreads(THREADS, "approvals")
         # A wake must not queue behind the calls of others.
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="approvals-reader")
+        self._reader = StoreThreads(1, "approvals-reader")
+        self._openings = OpeningQueue(store, self._threads)
 
     async def open(self, request: ApprovalRequest) -> Approval:
         """The request as a new, pending approval, durable."""
-        opening: asyncio.Future[Approval | None] = asyncio.get_running_loop().create_future()
-        self._asked.append((request, opening))
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await self._turn.acquire()
-            try:
-                if not opening.done():
-                    await self._open_asked()
-            finally:
-                self._turn.release()
-            approval = await opening
-        except TimeoutError:
-            raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
-        finally:
-            opening.cancel()
-        if approval is None:
-            raise Unavailable(Reason.APPROVALS_UNAVAILABLE)
-        return approval
-
-    async def _open_asked(self) -> None:
-        """Those that have waited longest, in one transaction: many that are held at once cost few."""
-        asked = [one for one in islice(self._asked, MAX_OPENED) if not one[1].done()]
-        for _ in range(min(MAX_OPENED, len(self._asked))):
-            self._asked.popleft()
-        opened: list[Approval | None] = []
-        try:
-            opened = await self.call(_open_all, self._store, [request for request, _ in asked])
-        except Unavailable:
-            pass
-        finally:
-            if not any(opened) and len(opened) != 1:
-                asked += self._asked
-                self._asked.clear()
-            for (_, opening), approval in zip_longest(asked, opened):
-                if not opening.done():
-                    opening.set_result(approval)
+        return await self._openings.open(request)
 
     async def find(self, approval_id: str) -> Approval | None:
         """The approval as it is now, or None."""
@@ -210,7 +166,7 @@ class Desk:
         if self._revision is None or asked_at >= self._looked_at + self._look_seconds:
             self._looked_at = asked_at
         try:
-            found, self._revision = await _within(self._reader, lambda: self._read(looked, self._revision, now))
+            found, self._revision = await self._reader.call(self._read, looked, self._revision, now)
         except Unavailable:
             self._fail(asked_at)
             return
@@ -286,33 +242,8 @@ class Desk:
             self._wake.set()  # so that what wakes us is told to rest
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `function` returns, in one of the store's threads. Raises `Unavailable` after `CALL_SECONDS`."""
-        return await _within(self._threads, lambda: function(*args, **kwargs))
-
-
-async def _within(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            return await asyncio.get_running_loop().run_in_executor(threads, function)
-    except TimeoutError:
-        raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
-
-
-def _open_all(store: ApprovalStore | LateStore, requests: list[ApprovalRequest]) -> list[Approval | None]:
-    """Each that could be opened. One that cannot be stored must not cost the others theirs."""
-    try:
-        return list(store.open_all(requests))
-    except Unavailable:
-        if len(requests) == 1:
-            return [None]
-    opened: list[Approval | None] = []
-    until = time.monotonic() + ALONE_SECONDS
-    for request in requests:
-        opened.append(None)
-        if time.monotonic() < until:
-            with suppress(Unavailable):
-                opened[-1] = store.open(request)
-    return opened
+        """What `function` returns, in one of the store's threads. Raises `Unavailable` as they do."""
+        return await self._threads.call(function, *args, **kwargs)
 
 
 def _call_back(watch: _Watch, approval: Approval | None) -> None:

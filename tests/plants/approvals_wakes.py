@@ -63,14 +63,14 @@ PLANTS = (
     ),
     Plant(
         "each hold is a transaction of its own",
-        "approvals/desk.py",
-        "MAX_OPENED = 50",
-        "MAX_OPENED = 1",
+        "approvals/opening_queue.py",
+        "MAX_OPENED: Final = 50",
+        "MAX_OPENED: Final = 1",
         WAKES + "test_many_are_opened_together_and_one_that_cannot_be_costs_no_other",
     ),
     Plant(
         "one that cannot be stored costs all that are opened with it",
-        "approvals/desk.py",
+        "approvals/opening_queue.py",
         "        if len(requests) == 1:\n            return [None]\n",
         "        return [None] * len(requests)\n",
         WAKES + "test_many_are_opened_together_and_one_that_cannot_be_costs_no_other",
