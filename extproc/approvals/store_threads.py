@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from extproc.core.reasons import Reason, Unavailable
 
-CALL_SECONDS: Final = 5.0
+CALL_SECONDS = 5.0
 """The longest a call waits for the store; its own deadlines are shorter, unless many calls queue behind a stuck one."""
 
 P = ParamSpec("P")

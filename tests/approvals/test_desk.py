@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.approvals import desk as desk_module
+from extproc.approvals import store_threads
 from extproc.approvals.desk import Desk
 from extproc.approvals.settings import ApprovalSettings
 from extproc.approvals.store import ApprovalStore
@@ -278,7 +278,7 @@ async def test_a_locked_store_blocks_neither_the_loop_nor_a_call_for_long(
     make_desk: Callable[..., Desk],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desk_module, "CALL_SECONDS", 0.5)
+    monkeypatch.setattr(store_threads, "CALL_SECONDS", 0.5)
     desk = make_desk(sqlite_store)
     blocker = sqlite3.connect(tmp_path / "approvals.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
