@@ -8,6 +8,9 @@ PORT ?= 8080
 KEEP ?=
 SECONDS ?= 60
 
+# Compiled code is kept, whatever the environment says: hundreds of processes would compile the same files otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run test fuzz check lint types imports proto bench locks servers clean
 .PHONY: plants test-ceph bench-detect fuzz-atheris locks-bench
