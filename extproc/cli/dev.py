@@ -53,7 +53,7 @@ def command() -> None:
 @command.command()
 @click.option("--subject", required=True, help="The `sub` claim: who the token stands for.")
 @click.option("--groups", default="", metavar="G,H", help="The `groups` claim, separated by commas.")
-@click.option("--name", default="", help="The `name` claim.")
+@click.option("--name", default="", help="The `name` claim: how people see them; the subject without it.")
 @click.option("--amr", default="", metavar="M,N", help="The `amr` claim: how they signed in, for example pwd,mfa.")
 @click.option("--auth-time", type=Ttl(), metavar="AGO", help="The `auth_time` claim: how long ago, for example 5m.")
 @click.option("--tenant", default="", help="The `tenant` claim.")
@@ -74,7 +74,7 @@ def token(
     algorithm: str,
     directory: Path,
 ) -> None:
-    """Print a token, and nothing else. Claims that are not given are not in it."""
+    """Print a token, and nothing else. Claims that are not given are not in it, but for a name."""
     more: dict[str, Any] = {"amr": _listed(amr)} if amr else {}
     more |= {"tenant": tenant} if tenant else {}
     more |= {"auth_time": int(time.time()) - auth_time} if auth_time is not None else {}
@@ -84,7 +84,7 @@ def token(
             directory,
             subject=subject,
             groups=_listed(groups),
-            name=name,
+            name=name or subject,
             ttl_seconds=ttl,
             audience=audience or file.audience,
             issuer=file.issuer,

@@ -55,6 +55,7 @@ def command(
     from extproc.local.console_process import port_of_console  # noqa: PLC0415
     from extproc.local.envoy_process import EnvoyFailed  # noqa: PLC0415
     from extproc.local.guard import Wanted, start_guard  # noqa: PLC0415
+    from extproc.local.own_settings import OWN_NAME, keep_edited  # noqa: PLC0415
     from extproc.local.service_process import NotStarted  # noqa: PLC0415
 
     stopped = threading.Event()
@@ -74,6 +75,9 @@ def command(
         credential=credential,
         console_port=console_port or port_of_console(directory / "config.yaml"),
     )
+    if kept := keep_edited(directory / "config.yaml"):
+        click.echo(f"config.yaml was edited, and is written anew: what stood there is kept in {kept}.", err=True)
+        click.echo(f"What is to stay belongs in {directory / OWN_NAME}: the same keys, and it wins.", err=True)
     try:
         guard = start_guard(wanted)
     except SettingsInvalid as error:

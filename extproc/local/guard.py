@@ -26,6 +26,7 @@ from extproc.local.console_process import StartingConsole, console_sections, con
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.folder_lock import lock_folder
 from extproc.local.issuer import RunningIssuer, read_issuer_file, start_issuer
+from extproc.local.own_settings import marked, read_own
 from extproc.local.ports import free_port, is_free
 from extproc.local.service_process import READY_SECONDS, NotStarted, RunningService, StartingService
 
@@ -33,9 +34,6 @@ AUDIENCE = "extproc-local"
 _RUN = "run"
 _TEMPORARY = "extproc-run-"
 _LONGEST_SOCKET = len("/run/worker-63.sock")
-
-
-_NOTICE = "# Written anew at every start on this machine: edits are lost. Copy it for a deployment of your own.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,10 @@ def _lock(directory: Path) -> int:
 
 
 def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str = _RUN) -> Path:
-    """`config.yaml` and what it names, in `wanted.directory`. An existing policy and existing keys are kept."""
+    """`config.yaml` and what it names, in `wanted.directory`. An existing policy and existing keys are kept.
+
+    What the folder's `config.own.yaml` says counts in any case. Raises `NotStarted` when that cannot be read.
+    """
     directory = wanted.directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     policy = wanted.policy or directory / "policy.yaml"
@@ -123,7 +124,8 @@ def write_config(wanted: Wanted, issuer_url: str, port: int, run_directory: str 
         _merge(document, console_sections(wanted.console_port, issuer_url))
     _merge(document, wanted.overrides or {})
     path = directory / "config.yaml"
-    path.write_text(_NOTICE + yaml.safe_dump(document, sort_keys=False), "utf-8")
+    _merge(document, read_own(directory))
+    path.write_text(marked(yaml.safe_dump(document, sort_keys=False)), "utf-8")
     return path
 
 
@@ -250,5 +252,5 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) ->
     undo.callback(envoy.stop)
     console = starting.wait_ready() if starting else None
     scheme = "http" if settings.listener.tls is None else "https"
-    url = f"{scheme}://127.0.0.1:{port}"
+    url = f"{scheme}://127.0.0.1:{settings.listener.port}"
     return Guard(wanted, config, settings, issuer, service, envoy, url, policy.digest, sockets, lock, console)

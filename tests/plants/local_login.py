@@ -5,7 +5,44 @@ from tests.plants.plant import Plant
 LOGIN = "local/issuer_login.py"
 TESTS = "tests/edge/identity/test_dev_login.py::"
 
+OWN = "tests/edge/settings/test_own_settings.py::"
+
 PLANTS = (
+    Plant(
+        "a start forgets what a person wants otherwise",
+        "local/guard.py",
+        "    _merge(document, read_own(directory))\n",
+        "    read_own(directory)\n",
+        OWN + "test_what_a_person_wants_otherwise_counts_at_every_start",
+    ),
+    Plant(
+        "an edited configuration is lost",
+        "local/own_settings.py",
+        "    if lines[0] == f",
+        "    if lines[0] != f",
+        OWN + "test_an_edited_configuration_is_kept_once_and_one_that_is_as_written_is_not",
+    ),
+    Plant(
+        "a second edited configuration replaces the first",
+        "local/own_settings.py",
+        "        if not copy.exists():\n",
+        "        if copy:\n",
+        OWN + "test_an_edited_configuration_is_kept_once_and_one_that_is_as_written_is_not",
+    ),
+    Plant(
+        "run does not say where an edited configuration is kept",
+        "cli/run.py",
+        'click.echo(f"config.yaml was edited, and is written anew: what stood there is kept in {kept}.", err=True)',
+        "pass",
+        OWN + "test_run_says_where_an_edited_configuration_is_kept",
+    ),
+    Plant(
+        "a development token has no name",
+        "cli/dev.py",
+        "name=name or subject,",
+        "name=name,",
+        "tests/edge/identity/test_dev_issuer.py::test_dev_token_says_of_a_sign_in_what_it_is_told_and_nothing_else",
+    ),
     Plant(
         "the development issuer answers to any address",
         LOGIN,

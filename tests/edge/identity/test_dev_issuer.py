@@ -113,6 +113,7 @@ def test_dev_token_says_of_a_sign_in_what_it_is_told_and_nothing_else(tmp_path: 
 
     plain = claims()
     assert (plain["aud"], {"amr", "auth_time", "tenant"} & set(plain)) == ("the-issuers", set())
+    assert (plain["name"], claims("--name", "Sue")["name"]) == ("s", "Sue")
     told = claims("--amr", "pwd, mfa", "--auth-time", "5m", "--tenant", "north", "--audience", "mine")
     assert (told["amr"], told["tenant"], told["aud"]) == (["pwd", "mfa"], "north", "mine")
     assert 300 <= told["iat"] - told["auth_time"] + 1 <= 302

@@ -1,0 +1,78 @@
+"""`extproc run` writes `config.yaml` anew: what a person wants otherwise stays, and what they wrote into it is not lost."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from extproc.cli import run
+from extproc.edge import stop_signals
+from extproc.edge.settings_file import load_settings
+from extproc.local import guard
+from extproc.local.guard import Wanted, write_config
+from extproc.local.own_settings import keep_edited
+from extproc.local.service_process import NotStarted
+
+ISSUER = "http://127.0.0.1:9"
+
+
+def write(folder: Path) -> Path:
+    return write_config(Wanted(folder, "http://127.0.0.1:9"), ISSUER, 9)
+
+
+def test_what_a_person_wants_otherwise_counts_at_every_start(tmp_path: Path) -> None:
+    (tmp_path / "config.own.yaml").write_text("deployment: mine\napprovals: {poll: 2s}\n", "utf-8")
+    for _ in range(2):
+        settings = load_settings(write(tmp_path))
+        assert (settings.deployment, settings.approvals.poll_seconds) == ("mine", 2.0)
+        assert settings.approvals.database.endswith("approvals.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [", "config.own.yaml:2:1: "),
+        ("a: 1\na: 2\n", "config.own.yaml:2:1: a: "),
+        ("- a\n", "must be a mapping with keys of config.yaml"),
+    ],
+    ids=["not YAML", "twice", "a list"],
+)
+def test_a_file_of_ones_own_that_cannot_be_read_stops_the_start(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "config.own.yaml").write_text(text, "utf-8")
+    with pytest.raises(NotStarted, match=re.escape(says)):
+        write(tmp_path)
+    assert not (tmp_path / "config.yaml").exists()
+
+
+def test_an_edited_configuration_is_kept_once_and_one_that_is_as_written_is_not(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    assert keep_edited(path) is None
+    for number, line in enumerate(("# mine\n", "# mine, too\n"), 1):
+        edited = path.read_text("utf-8") + line
+        path.write_text(edited, "utf-8")
+        kept = [keep_edited(path) for _ in range(2)]
+        assert kept == [tmp_path / f"config.edited-{number}.yaml"] * 2
+        assert kept[0] is not None
+        assert kept[0].read_text("utf-8") == edited
+        write(tmp_path)
+        assert keep_edited(path) is None
+    path.write_text("deployment: all mine\n", "utf-8")
+    assert keep_edited(path) == tmp_path / "config.edited-3.yaml"
+    assert keep_edited(tmp_path / "none.yaml") is None
+
+
+def test_run_says_where_an_edited_configuration_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Wanted) -> Any:
+        raise NotStarted("not here")
+
+    monkeypatch.setattr(guard, "start_guard", refuse)
+    monkeypatch.setattr(stop_signals, "set_on_signal", lambda *_: None)
+    arguments = ["--upstream", "http://127.0.0.1:9", "--directory", str(tmp_path)]
+    path = write(tmp_path)
+    assert CliRunner().invoke(run.command, arguments).output == "not started: not here\n"
+    path.write_text(path.read_text("utf-8") + "# mine\n", "utf-8")
+    said = CliRunner().invoke(run.command, arguments).output
+    assert f"is kept in {tmp_path}/config.edited-1.yaml." in said
+    assert f"belongs in {tmp_path}/config.own.yaml" in said
