@@ -12,27 +12,19 @@ on when `Stored` names that ticket. P3 is kept by the last `case`: what is not e
 
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import Enum
 
 from extproc.core.actions import (
     Abort,
     Action,
-    AllowHold,
-    AttachApproval,
     AwaitBody,
     AwaitShipped,
-    ClaimGrant,
     Finish,
     ForwardRequest,
-    OpenApproval,
     Respond,
     SetDeadline,
-    StoreRecord,
     VerifyToken,
-    WithdrawApproval,
 )
 from extproc.core.answer import Answer
-from extproc.core.approval import Approval, ApprovalState
 from extproc.core.budgets import Budgeting
 from extproc.core.events import (
     ApprovalMissing,
@@ -59,19 +51,22 @@ from extproc.core.events import (
     TokenVerified,
     WithdrawalFailed,
 )
-from extproc.core.hold import ENDED, Hold
+from extproc.core.hold import ENDED
+from extproc.core.holding import Holding
 from extproc.core.identity import Principal
 from extproc.core.incoming import Incoming
-from extproc.core.inspection import Inspected, WholeRequest, inspect
+from extproc.core.inspection import Inspected, inspect
 from extproc.core.judgement import Judgement, Unmet, judge
 from extproc.core.ledger import Ledger
 from extproc.core.obliging import Done
-from extproc.core.policy import ApprovalFacts, Durability, Effect, StepUp
+from extproc.core.phase import BEFORE_FORWARD, ENDING, INTENDING, Phase
+from extproc.core.policy import Durability, Effect, StepUp
 from extproc.core.presented import find_credentials
 from extproc.core.principal import names_card_data
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
-from extproc.core.record import OPAQUE_RESPONSE, EventCode, Outcome
+from extproc.core.record import EventCode, Outcome
 from extproc.core.refusal import refusal_code, render_refusal
+from extproc.core.responding import Responding
 from extproc.core.response_rules import watch_response
 from extproc.core.snapshot import Snapshot
 from extproc.core.storing import Storing
@@ -80,23 +75,6 @@ from extproc.core.trust import Masked
 _NOTHING = Masked(b"")
 _FROM_THE_MODEL = "via_upstream"
 """Envoy's `response.code_details` of what a model server answered; anything else it answered itself."""
-
-
-class Phase(Enum):
-    START = "start"
-    AUTHENTICATING = "authenticating"
-    BODY = "body"
-    BUDGETS = "budgets"
-    HELD = "held"
-    CHARGING = "charging"
-    CLAIMING = "claiming"
-    RECORDING = "recording"
-    SHIPPING = "shipping"
-    FORWARDED = "forwarded"
-    RESPONDING = "responding"
-    CLOSING = "closing"
-    REFUSING = "refusing"
-    OVER = "over"
 
 
 def _told(done: Done) -> dict[str, str | int | float | bool]:
@@ -109,20 +87,6 @@ def _told(done: Done) -> dict[str, str | int | float | bool]:
     if done.further_findings:
         told["further_findings"] = " ".join(f"{kind}={n}" for kind, n in sorted(done.further_findings.items()))
     return told
-
-
-def _asked(hold: Hold) -> dict[str, str | int | float | bool]:
-    """What the record of an approval that is asked for says of it."""
-    told: dict[str, str | int | float | bool] = {"approval_id": hold.approval_id}
-    return told | {"reason": hold.reason} if hold.reason else told
-
-
-BEFORE_FORWARD = (
-    *(Phase.START, Phase.AUTHENTICATING, Phase.BODY, Phase.BUDGETS),
-    *(Phase.HELD, Phase.CHARGING, Phase.CLAIMING, Phase.RECORDING, Phase.SHIPPING),
-)
-INTENDING = (Phase.RECORDING, Phase.SHIPPING)
-ENDING = (Phase.CLOSING, Phase.REFUSING)
 
 
 class Exchange:
@@ -147,13 +111,13 @@ class Exchange:
         self._incoming = Incoming(snapshot, self._ledger)
         self._principal: Principal | None = None
         self._judgement: Judgement | None = None
-        self._hold: Hold | None = None
-        self._approval = ApprovalFacts()
         self._since = started_at
         self._answer = Answer(snapshot)
         self._aliases = snapshot.scanner.aliases()
         self._budgeting = Budgeting(snapshot)
         self._storing = Storing(self._ledger, self._answer, snapshot, started_at)
+        self._holding = Holding(self._ledger, self._storing, snapshot)
+        self._responding = Responding(self._ledger, self._answer, self._storing)
         self._refusal: Respond | None = None
 
     @property
@@ -221,12 +185,12 @@ class Exchange:
                 # Used up for a request that never went on: it was ended meanwhile, or the proxy answered itself.
                 return (self._storing.record(EventCode.APPROVAL_USE, event.at, Outcome.ABANDONED),)
             case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER), WithdrawalFailed()):
-                return self._not_withdrawn(event.at)
+                return self._holding.not_withdrawn(event.at)
             case (
                 (Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER),
                 (ApprovalSeen() | ApprovalsFailed()),
-            ) if self._hold is not None and self._hold.opening:
-                return self._opened_late(self._hold, event)
+            ) if self._holding.opening:
+                return self._holding.opened_late(event)
             case Phase.OVER, _:
                 return ()
             case _, Disconnected():
@@ -240,11 +204,11 @@ class Exchange:
             case ((Phase.AUTHENTICATING | Phase.BODY), (RequestBody() | RequestTrailers())):
                 return self._gather(event)
             case Phase.HELD, ApprovalSeen():
-                return self._approval_seen(event.approval, event.at)
+                return self._approval_seen(event)
             case Phase.HELD, ApprovalMissing():
                 return self._refuse(Reason.APPROVAL_UNKNOWN, event.at)
             case ((Phase.HELD | Phase.CLAIMING), ApprovalsFailed()):
-                self._answered()
+                self._holding.answered()
                 return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)
             case Phase.HELD, (DeadlinePassed() | Drained()):
                 return self._wait_over(event.at)
@@ -321,20 +285,10 @@ class Exchange:
 
     def _decide(self, at: float) -> tuple[Action, ...]:
         """Allow, hold or deny, with the rule that determined it."""
-        ledger, incoming = self._ledger, self._incoming
-        if self._principal is None or incoming.candidates is None:
+        if self._principal is None:
             return self._fail(Reason.INTERNAL, at)
         self._since = at
-        request = WholeRequest(
-            principal=self._principal,
-            candidates=incoming.candidates,
-            operation=ledger.operation,
-            headers=incoming.headers,
-            body=incoming.take_body(),
-            now_unix=ledger.now_unix(at),
-            source_address=ledger.source,
-        )
-        snapshot = self._snapshot
+        snapshot, request = self._snapshot, self._incoming.take_whole(self._principal, at)
         inspected = inspect(snapshot, request, snapshot.scanner, self._aliases)
         return self._judged(*judge(snapshot, self.exchange_id, inspected), at)
 
@@ -395,114 +349,46 @@ class Exchange:
     # -- hold ----------------------------------------------------------------------------------------------------------
 
     def _wait(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
-        """Open an approval, or attach to the one whose id the client brought; wait on the open connection."""
-        terms = judgement.decision.hold
-        if terms is None or self._principal is None:
+        if self._principal is None:
             return self._fail(Reason.INTERNAL, at)
-        hold = Hold(terms, self._incoming.headers, self._principal, self.exchange_id)
-        self.phase, self._hold = Phase.HELD, hold
-        waiting = (
-            AllowHold(terms.wait_seconds + self._snapshot.limits.hold_margin_seconds),
-            SetDeadline(at + terms.wait_seconds),
-        )
-        if not hold.opened_here:
-            return (*waiting, AttachApproval(hold.approval_id))
-        code = EventCode.APPROVAL_EMERGENCY if hold.emergency else EventCode.APPROVAL_OPEN
-        opened = self._storing.record(code, at, Outcome.HELD, detail=_asked(hold))
-        asked = hold.request(judgement, self._ledger, self._snapshot.digest_key, at)
-        return (*waiting, opened, OpenApproval(asked))
+        begun = self._holding.begin(judgement, self._incoming.headers, self._principal, at)
+        self.phase = Phase.HELD
+        return begun
 
-    def _approval_seen(self, approval: Approval, at: float) -> tuple[Action, ...]:
-        ledger, judgement, hold = self._ledger, self._judgement, self._hold
-        self._answered()
-        if judgement is None or hold is None or not hold.adopts(approval):
-            return self._fail(Reason.PROTOCOL, at)
-        if not hold.binds(approval, judgement, ledger.actor.uid):
-            misfit = (self._attach(hold, Outcome.FAILED, at),) if hold.instead_of else ()
-            return (*misfit, *self._refuse(Reason.APPROVAL_MISMATCH, at))
-        ledger.approval_seen(approval)
-        attached = (self._attach(hold, Outcome.SUCCEEDED, at),) if hold.see(approval) else ()
-        match approval.state:
-            case ApprovalState.PENDING:
-                return attached
-            case ApprovalState.USED if hold.opened_here and hold.emergency:
-                return (SetDeadline(None), *self._granted(approval, at))
-            case ApprovalState.GRANTED if not hold.is_granted(approval):
-                return (*attached, *self._refuse(Reason.APPROVAL_NOT_VOTED, at))
-            case ApprovalState.GRANTED:
-                return (*attached, SetDeadline(None), *self._granted(approval, at))
-            case _:
-                return (*attached, *self._refuse(ENDED[approval.state], at))
+    def _approval_seen(self, event: ApprovalSeen) -> tuple[Action, ...]:
+        """Refused, granted, or waited for on."""
+        seen = self._holding.see(event.approval, self._judgement, event.at)
+        if seen.refused is not None:
+            return (*seen.actions, *self._refuse(seen.refused, event.at))
+        return (*seen.actions, *self._granted(event.at)) if seen.granted else seen.actions
 
-    def _attach(self, hold: Hold, status: Outcome, at: float) -> StoreRecord:
-        """Where an approval was recorded as opened and is this one instead, that is said: `instead_of`."""
-        detail = {"instead_of": hold.instead_of} if hold.instead_of else None
-        return self._storing.record(EventCode.APPROVAL_ATTACH, at, status, detail=detail)
-
-    def _granted(self, approval: Approval, at: float) -> tuple[Action, ...]:
+    def _granted(self, at: float) -> tuple[Action, ...]:
         """What is charged is charged, then the grant is used; an emergency is used already."""
-        ledger = self._ledger
-        ledger.phase("hold", self._since, at)
+        self._ledger.phase("hold", self._since, at)
         self._since = at
-        age_seconds = max(0.0, ledger.now_unix(at) - approval.created_at)
-        approvers = 0 if approval.emergency else max(1, len(approval.grants))
-        self._approval = ApprovalFacts(approval.state.value, approvers, age_seconds)
-        asked = self._budgeting.ask_granted(ledger.now_unix(at))
+        asked = self._budgeting.ask_granted(self._ledger.now_unix(at))
         if asked is None:
             return self._claim(at)
         self.phase = Phase.CHARGING
         return (asked,)
 
     def _claim(self, at: float) -> tuple[Action, ...]:
-        if self._judgement is None or self._hold is None:
+        if self._judgement is None:
             return self._fail(Reason.INTERNAL, at)
         self.phase = Phase.CLAIMING
-        if self._hold.emergency:
-            return self._intend(at)
-        return (ClaimGrant(self._hold.approval_id, self._judgement.request_digest),)
+        claim = self._holding.claim(self._judgement)
+        return self._intend(at) if claim is None else (claim,)
 
     def _wait_over(self, at: float) -> tuple[Action, ...]:
-        if self._hold is None or self._judgement is None:
+        if self._judgement is None:
             return self._fail(Reason.INTERNAL, at)
-        reason = self._hold.wait_over(self._ledger.unix(at))
+        reason = self._holding.wait_over(at)
         text = self._judgement.decision.text if reason is Reason.APPROVAL_PENDING else ""
         return self._refuse(reason, at, text=text)
 
     def _withdrawal(self, at: float) -> tuple[Action, ...]:
-        """A hold whose client went away ends; while it is being opened, not before the store has said what it is."""
-        hold = self._hold
-        if self.phase is not Phase.HELD or hold is None or hold.opening or not hold.withdrawable:
-            return ()
-        return self._withdraw(hold, at)
-
-    def _withdraw(self, hold: Hold, at: float) -> tuple[Action, ...]:
-        detail = {"approval_id": hold.approval_id}
-        withdrawn = self._storing.record(EventCode.APPROVAL_WITHDRAW, at, Outcome.SUCCEEDED, detail=detail)
-        return (withdrawn, WithdrawApproval(hold.approval_id))
-
-    def _not_withdrawn(self, at: float) -> tuple[Action, ...]:
-        if self._hold is None:
-            return ()
-        detail = {"approval_id": self._hold.approval_id}
-        return (self._storing.record(EventCode.APPROVAL_WITHDRAW, at, Outcome.FAILED, detail=detail),)
-
-    def _answered(self) -> None:
-        if self._hold is not None:
-            self._hold.opening = False
-
-    def _opened_late(self, hold: Hold, event: ApprovalSeen | ApprovalsFailed) -> tuple[Action, ...]:
-        """What became of an opening whose exchange has ended meanwhile. What is withdrawn is ours; of another approval,
-        which stays for those who wait on it, the log learns that it is what was asked for."""
-        self._answered()
-        if isinstance(event, ApprovalSeen) and hold.adopts(event.approval):
-            if hold.instead_of:
-                detail = {"approval_id": hold.approval_id, "instead_of": hold.instead_of}
-                left = self._storing.record(EventCode.APPROVAL_WITHDRAW, event.at, Outcome.ABANDONED, detail=detail)
-                return (left,)
-            self._ledger.approval_seen(event.approval)
-            if hold.emergency:
-                return (self._storing.record(EventCode.APPROVAL_USE, event.at, Outcome.ABANDONED),)
-        return self._withdraw(hold, event.at) if hold.withdrawable else ()
+        """Nobody waits any more."""
+        return self._holding.withdraw(at) if self.phase is Phase.HELD else ()
 
     # -- record, then forward ------------------------------------------------------------------------------------------
 
@@ -540,7 +426,7 @@ class Exchange:
         self._since = at
         self.phase = Phase.FORWARDED
         forward: ForwardRequest = self._judgement.forward
-        given = replace(self._judgement.given, approval=self._approval)
+        given = replace(self._judgement.given, approval=self._holding.facts)
         self._answer.watch = watch_response(self._snapshot.policy, given, at)
         self._budgeting.forwarded()
         self._judgement = None  # the prompt is not kept while the answer streams
@@ -559,58 +445,31 @@ class Exchange:
         return (SetDeadline(None), *withdrawn, *begun)
 
     def _begin_response(self, event: ResponseHeaders) -> tuple[Action, ...]:
-        """Judge the response by its headers, which are withheld until the first safe bytes."""
-        ledger = self._ledger
-        ledger.source = event.attributes.source_address or ledger.source
-        if event.attributes.response_details not in ("", _FROM_THE_MODEL):
-            self._answer.local_reply = True
-        ledger.phase("model", self._since, event.at)
+        self._ledger.phase("model", self._since, event.at)
         self._since = event.at
         self.phase = Phase.RESPONDING
-        self._answer.begin(event, ledger.operation, self._incoming.connection, ledger.exchange_id)
-        if self._answer.opaque:
-            ledger.not_inspected = {**ledger.not_inspected, OPAQUE_RESPONSE: 1}
+        self._responding.begin(event, self._incoming.connection)
         return self._close(_NOTHING, event.at) if event.end_of_stream else ()
 
     def _respond_body(self, event: ResponseBody) -> tuple[Action, ...]:
-        """Mask, record, queue. Nothing leaves here: `_release` sends what is durable."""
-        out = self._answer.feed(event.data, end_of_stream=event.end_of_stream)
-        if self._answer.watch is not None:
-            self._answer.judge(out, event.at)
+        stored = self._responding.feed(event)
         if event.end_of_stream:
-            return self._close(out, event.at)
-        if not out:
-            return ()
-        stored = self._storing.answered(out, event.at)
-        self._answer.queue(self._storing.ticket, out, end_of_stream=False)
-        if self._answer.opaque:  # nothing of it is stored, so there is nothing to wait for
-            return self._release(Stored(self._storing.ticket, event.at))
+            self.phase = Phase.CLOSING
         return stored
 
     def _respond_trailers(self, at: float) -> tuple[Action, ...]:
-        """They end the body, whose last bytes then do not."""
-        last = self._answer.feed(b"", end_of_stream=True)
-        self._answer.judge(last, at)
-        content = self._storing.answered(last, at)
-        end = self._storing.end(at, Outcome.COMPLETED)
-        self._answer.queue(self._storing.ticket, last, end_of_stream=False)
-        self._answer.queue_trailers(self._storing.ticket)
+        stored = self._responding.end_with_trailers(at)
         self.phase = Phase.CLOSING
-        return (*content, end)
+        return stored
 
     def _close(self, last: Masked, at: float, *, reason: Reason | None = None) -> tuple[Action, ...]:
-        """The closing record, then the last byte. With a `reason`, the answer was cut."""
-        content = self._storing.answered(last, at)
-        end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)
-        self._answer.queue(self._storing.ticket, last, end_of_stream=True)
+        """The end of what is answered. With a `reason`, the answer was cut."""
+        stored = self._responding.close(last, at, reason=reason)
         self.phase = Phase.CLOSING
-        return (*content, end)
+        return stored
 
     def _release(self, event: Stored) -> tuple[Action, ...]:
-        first = not self._answer.headers_released
-        actions = self._answer.release(event.ticket)
-        if actions and first:
-            self._ledger.first_byte_at = event.at
+        actions = self._responding.release(event)
         if self.phase is Phase.CLOSING and not self._answer.waits:
             self.phase = Phase.OVER
             self._ledger.phase("response", self._since, event.at)
@@ -644,7 +503,7 @@ class Exchange:
             self._ledger.phase("hold", self._since, at)
         unused = self.phase is Phase.CHARGING or (self.phase is Phase.CLAIMING and reason is Reason.AUDIT_UNAVAILABLE)
         comes_back = pending or unused
-        approval_id = self._hold.approval_id if self._hold and comes_back else ""
+        approval_id = self._holding.approval_id if comes_back else ""
         self._refusal = render_refusal(
             self._ledger,
             reason,

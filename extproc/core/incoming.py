@@ -5,9 +5,11 @@ from extproc.core.dialects.routing import find_operation, normalize_path
 from extproc.core.events import Attributes, RequestBody, RequestHeaders, RequestTrailers
 from extproc.core.forwarding import caller_secrets
 from extproc.core.headers import Headers
+from extproc.core.inspection import WholeRequest
 from extproc.core.ledger import Ledger
 from extproc.core.presented import printable_subject, trust_domain
-from extproc.core.reasons import Malformed, Reason
+from extproc.core.principal import Principal
+from extproc.core.reasons import ExchangeError, Malformed, Reason
 from extproc.core.snapshot import Connection, Snapshot
 from extproc.core.unmaskable import check_headers, check_url
 
@@ -83,6 +85,20 @@ class Incoming:
             self.whole = True
         if self._ledger.request_bytes > self._limits.max_body_bytes:
             raise Malformed(Reason.BODY_TOO_LARGE)
+
+    def take_whole(self, principal: Principal, at: float) -> WholeRequest:
+        """All that is to be judged, as `principal` asks it; `take_body` says what becomes of the body."""
+        if self.candidates is None:
+            raise ExchangeError(Reason.INTERNAL)
+        return WholeRequest(
+            principal=principal,
+            candidates=self.candidates,
+            operation=self._ledger.operation,
+            headers=self.headers,
+            body=self.take_body(),
+            now_unix=self._ledger.now_unix(at),
+            source_address=self._ledger.source,
+        )
 
     def take_body(self) -> bytes:
         """The whole body, which is not kept here any longer."""

@@ -35,8 +35,9 @@ from extproc.core.actions import (
     VerifyToken,
     WithdrawApproval,
 )
-from extproc.core.exchange import Exchange, Phase
+from extproc.core.exchange import Exchange
 from extproc.core.forwarding import RECEIPT_HEADER, names_a_number
+from extproc.core.phase import Phase
 from extproc.core.reasons import Malformed, Reason, Unavailable
 from extproc.core.record import Summary
 from extproc.edge import wire

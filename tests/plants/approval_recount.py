@@ -9,9 +9,9 @@ NONE = RECOUNT + "test_what_people_cannot_have_granted_is_none"
 PLANTS = (
     Plant(
         "what the store calls granted is granted",
-        "core/exchange.py",
+        "core/holding.py",
         "            case ApprovalState.GRANTED if not hold.is_granted(approval):\n"
-        "                return (*attached, *self._refuse(Reason.APPROVAL_NOT_VOTED, at))\n",
+        "                return Seen(attached, refused=Reason.APPROVAL_NOT_VOTED)\n",
         "",
         BY_HAND + "test_a_grant_that_nobody_voted_for_goes_nowhere[sqlite]",
     ),

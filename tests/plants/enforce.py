@@ -207,14 +207,14 @@ PLANTS = (
     ),
     Plant(
         "what makes a response rule hold is released",
-        "core/exchange.py",
+        "core/responding.py",
         "        if self._answer.watch is not None:\n            self._answer.judge(out, event.at)\n",
         "        if self._answer.watch is not None and not event.data:\n            self._answer.judge(out, event.at)\n",
         RULES + "test_a_stream_is_cut_at_the_event_that_is_too_much",
     ),
     Plant(
         "a response rule is not asked where trailers end the answer",
-        "core/exchange.py",
+        "core/responding.py",
         "        self._answer.judge(last, at)\n",
         "",
         RULES + "test_trailers_end_what_a_rule_may_still_cut",
@@ -250,7 +250,7 @@ PLANTS = (
     Plant(
         "rules do not see the approval",
         "core/exchange.py",
-        "replace(self._judgement.given, approval=self._approval)",
+        "replace(self._judgement.given, approval=self._holding.facts)",
         "self._judgement.given",
         RULES + "test_a_grant_is_known_to_the_rules",
     ),

@@ -89,7 +89,7 @@ PLANTS = (
     ),
     Plant(
         "p2: the last byte does not wait for the closing record",
-        "core/exchange.py",
+        "core/responding.py",
         "        end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)\n"
         "        self._answer.queue(self._storing.ticket, last, end_of_stream=True)\n",
         "        self._answer.queue(self._storing.ticket, last, end_of_stream=True)\n"
@@ -150,7 +150,7 @@ PLANTS = (
     Plant(
         "p3: an approval store that is down grants",
         "core/exchange.py",
-        "                self._answered()\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)",
+        "                self._holding.answered()\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)",
         "                return self._intend(event.at)",
         PROMISES + "test_p3_what_cannot_be_judged_is_refused",
     ),
@@ -177,7 +177,7 @@ PLANTS = (
     ),
     Plant(
         "p5: the transcript is what arrived",
-        "core/exchange.py",
+        "core/responding.py",
         "stored = self._storing.answered(out, event.at)\n        self._answer.queue(",
         "stored = self._storing.answered(Masked(event.data), event.at)\n        self._answer.queue(",
         PROMISES + "test_p5_no_account_data_in_records_or_reprs",

@@ -66,14 +66,14 @@ PLANTS = (
     ),
     Plant(
         "the log does not say that what it calls opened is another approval",
-        "core/exchange.py",
+        "core/holding.py",
         '{"instead_of": hold.instead_of} if hold.instead_of else None',
         "None",
         HELD + "test_what_was_recorded_as_opened_and_never_came_to_be_is_named_by_what_it_is_instead",
     ),
     Plant(
         "what is withdrawn is recorded before anybody knows whether it is there",
-        "core/exchange.py",
+        "core/holding.py",
         " or hold.opening or not hold.withdrawable",
         " or not hold.withdrawable",
         HELD + "test_an_opening_that_comes_too_late_is_withdrawn_when_it_is_there[Disconnected]",
@@ -82,14 +82,14 @@ PLANTS = (
         "what could not be withdrawn is recorded as withdrawn",
         "core/exchange.py",
         "            case ((Phase.RESPONDING | Phase.CLOSING | Phase.REFUSING | Phase.OVER), WithdrawalFailed()):\n"
-        "                return self._not_withdrawn(event.at)\n",
+        "                return self._holding.not_withdrawn(event.at)\n",
         "",
         HELD + "test_what_could_not_be_withdrawn_is_recorded_as_that",
     ),
     Plant(
         "what the store may have opened before it failed stays open",
         "core/exchange.py",
-        "                self._answered()\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)\n",
+        "                self._holding.answered()\n                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)\n",
         "                return self._refuse(Reason.APPROVALS_UNAVAILABLE, event.at)\n",
         HELD + "test_what_the_store_may_have_opened_before_it_failed_is_withdrawn",
     ),

@@ -5,8 +5,9 @@ import tracemalloc
 
 from extproc.core import events as ev
 from extproc.core.approval import open_approval
-from extproc.core.exchange import Exchange, Phase
+from extproc.core.exchange import Exchange
 from extproc.core.originals import OriginalPlace
+from extproc.core.phase import Phase
 from extproc.core.snapshot import Snapshot
 from extproc.core.trust import Sealed, Unmasked
 from tests.core.exchange.conftest import Play, make_snapshot

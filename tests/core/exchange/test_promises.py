@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from extproc.core import events as ev
 from extproc.core.actions import Abort, Finish, ForwardRequest, ReleaseBody, ReleaseHeaders, Respond, StoreRecord
 from extproc.core.approval import ApprovalState
-from extproc.core.exchange import Phase
+from extproc.core.phase import Phase
 from extproc.core.reasons import Reason
 from extproc.core.record import ENDS_EXCHANGE, Direction, EventCode
 
