@@ -163,17 +163,19 @@ class Exchange:
         return (*self._settled(event.at), *actions) if self._budgeting.owes else actions
 
     def fail(self, reason: Reason, source: str, at: float) -> tuple[Action, ...]:
-        """For the edge's last boundary, when nothing can be answered any more: recorded, and aborted."""
+        """For the edge's last boundary, when nothing can be answered any more: recorded, and aborted. Nobody waits on
+        what was held: it is withdrawn, as when a client leaves."""
         if self.phase is Phase.OVER:
             return ()
         if self._ledger.source == "unknown" and source:
             self._ledger.source = source
+        withdrawn = self._withdrawal(at)
         if self.phase in BEFORE_FORWARD and self.phase not in INTENDING:
             stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
         else:
             stored = self._storing.end(at, Outcome.FAILED, reason)
         aborted = self._abort(reason)
-        return (*self._settled(at), stored, *aborted)
+        return (*self._settled(at), *withdrawn, stored, *aborted)
 
     def _dispatch(self, event: Event) -> tuple[Action, ...]:  # noqa: PLR0912 - the heart is one `match`
         match self.phase, event:

@@ -85,6 +85,7 @@ ENDS_EXCHANGE = frozenset(
 )
 
 MAY_USE_RESERVE = ENDS_EXCHANGE | {
+    EventCode.APPROVAL_ATTACH,  # says of an opening in the log that it never was one
     EventCode.APPROVAL_WITHDRAW,
     EventCode.APPROVAL_USE,  # comes after the fact
     EventCode.CONTROL_FAILURE,
@@ -96,7 +97,7 @@ MAY_USE_RESERVE = ENDS_EXCHANGE | {
     EventCode.LOG_STOP,
     EventCode.LOG_ADOPT,
 }
-"""What still goes into a journal that takes nothing else: refusals, ends and failures of controls."""
+"""What still goes into a journal that takes nothing else: refusals, ends, corrections and failures of controls."""
 
 
 class Outcome(StrEnum):

@@ -279,6 +279,8 @@ class Session:
                 self._account(action.summary)
             elif isinstance(action, SettleBudgets):
                 self._spending.settle(action)
+            elif isinstance(action, WithdrawApproval):
+                self._holding.withdraw(action)
 
     # -- out -----------------------------------------------------------------------------------------------------------
 

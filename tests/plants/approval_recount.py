@@ -1,4 +1,4 @@
-"""Planted bugs: what stands in the store as granted, and nobody has voted for."""
+"""Planted bugs: what stands in the store as granted, and nobody has voted for; holds of sessions that break."""
 
 from tests.plants.plant import Plant
 
@@ -77,5 +77,27 @@ PLANTS = (
         "    return is_met(replace(approval, votes=tuple(counted)))",
         "    return bool(counted)",
         NONE + "[fewer people than the quorum]",
+    ),
+    Plant(
+        "a session that breaks leaves its hold to the approvers",
+        "core/exchange.py",
+        "            self._ledger.source = source\n        withdrawn = self._withdrawal(at)\n",
+        "            self._ledger.source = source\n        withdrawn: tuple[Action, ...] = ()\n",
+        "tests/core/exchange/test_hold_terms.py::"
+        "test_a_session_that_breaks_takes_back_what_nobody_waits_on_any_more[none]",
+    ),
+    Plant(
+        "a session that breaks records a withdrawal that it does not carry out",
+        "edge/session.py",
+        "            elif isinstance(action, WithdrawApproval):\n                self._holding.withdraw(action)\n",
+        "",
+        "tests/edge/session/test_one_way_out.py::test_what_breaks_during_a_hold_withdraws_it",
+    ),
+    Plant(
+        "a full journal does not take what corrects it",
+        "core/record.py",
+        "    EventCode.APPROVAL_ATTACH,  # says of an opening in the log that it never was one\n",
+        "",
+        "tests/audit/test_audit_queue.py::test_a_full_journal_takes_what_corrects_or_ends_what_stands_in_it",
     ),
 )

@@ -159,8 +159,8 @@ PLANTS = (
     Plant(
         "an answer that breaks costs nothing",
         "core/exchange.py",
-        "        return (*self._settled(at), stored, *aborted)\n",
-        "        return (stored, *aborted)\n",
+        "        return (*self._settled(at), *withdrawn, stored, *aborted)\n",
+        "        return (*withdrawn, stored, *aborted)\n",
         EXCHANGE + "test_an_answer_that_ends_early_costs_what_came_of_it_once[broken]",
     ),
     Plant(

@@ -195,6 +195,18 @@ def test_what_could_not_be_withdrawn_is_recorded_as_that(monkeypatch: pytest.Mon
     assert [status for status, _ in told(made, "approval.withdraw")] == ["succeeded", "failed"]
 
 
+@pytest.mark.parametrize(("headers", "taken_back"), [({}, 1), ({"idempotency_key": "k-1"}, 0)], ids=["none", "a key"])
+def test_a_session_that_breaks_takes_back_what_nobody_waits_on_any_more(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], taken_back: int
+) -> None:
+    made = play(monkeypatch, HOLD, **headers)
+    seen(made, open_approval(asked(made)))
+    made._take(list(made.exchange.fail(Reason.INTERNAL, "", made.tick())))
+    assert len(withdrawn(made)) == taken_back
+    assert codes(made) == ["approval.open", *["approval.withdraw"] * taken_back, "request.refuse"]
+    assert made.aborted
+
+
 def test_an_emergency_whose_client_left_meanwhile_is_used_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     made = play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_emergency="the plant is down")
     made.feed(ev.Disconnected(made.tick()))

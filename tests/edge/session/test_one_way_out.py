@@ -497,3 +497,44 @@ async def test_what_the_store_opens_after_the_client_left_is_withdrawn_by_a_sess
     assert withdrawn == asked
     told = [(record.event_code.value, record.status.value) for record in records]
     assert told[-2:] == [("approval.withdraw", "succeeded"), ("approval.withdraw", "failed")]
+
+
+async def test_what_breaks_during_a_hold_withdraws_it() -> None:
+    """The store had opened it, and nobody waits on it any more."""
+    withdrawn: list[str] = []
+    records: list[Any] = []
+
+    class Desk:
+        async def open(self, request: Any) -> Any:
+            return open_approval(request)
+
+        def watch(self, approval_id: str, on_change: Any) -> Any:
+            raise RuntimeError(SECRET_TEXT)
+
+        async def withdraw(self, approval_id: str) -> bool:
+            withdrawn.append(approval_id)
+            return False
+
+    class Journal(FakeJournal):
+        def append_record(self, record: Any, done: Any = None) -> int:
+            records.append(record)
+            return super().append_record(record, done)
+
+    snapshot = holding_snapshot()
+    started: set[asyncio.Task[None]] = set()
+    parts = services(
+        desk=Desk(),
+        journal=Journal(),
+        snapshot=lambda: snapshot,
+        spawn=lambda work: started.add(asyncio.create_task(work)),
+    )
+    assert await outcome(Waiting(whole_exchange()[:2]), parts) == "aborted"
+    while not all(work.done() for work in started):
+        await asyncio.gather(*started)
+    assert len(withdrawn) == 1
+    assert [(record.event_code.value, record.status.value) for record in records] == [
+        ("approval.open", "held"),
+        ("approval.withdraw", "succeeded"),
+        ("request.refuse", "failed"),
+        ("approval.withdraw", "failed"),
+    ]
