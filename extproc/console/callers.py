@@ -56,7 +56,7 @@ async def identify(parts: Parts, authorization: Sequence[bytes], act: Act) -> Ca
 async def require(parts: Parts, caller: Caller, *roles: Role) -> None:
     """One of `roles`. Raises `Refused`, which is recorded and counted."""
     if caller.roles.isdisjoint(roles):
-        refusal = caller.act.refused(ProblemCode.ROLE_MISSING.value, 403, actor_of(caller.person))
+        refusal = caller.act.without_role(403, actor_of(caller.person))
         await store_failure(parts, parts.api_failures, caller.act, refusal, parts.clock())
         raise Refused(ProblemCode.ROLE_MISSING)
 

@@ -5,12 +5,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from extproc.audit.log.journal import Journal
 from extproc.console.client_address import Client
 from extproc.core.principal import Principal
 from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import Actor, EventCode, Outcome, Record, Resource
 
+ROLE_MISSING = "role_missing"
 NOBODY = Actor(uid="anonymous")
 _SELF = Actor(uid="extproc", name="extproc")
 
@@ -46,6 +49,10 @@ class Act:
         """`code` says why, in a word of ours."""
         said = {"refused": code, **detail}
         return self.record(EventCode.AUTH_FAIL, actor, status=Outcome.REFUSED, http_status=http_status, detail=said)
+
+    def without_role(self, http_status: int, actor: Actor, **detail: str | int) -> Record:
+        """Refused to somebody who is known, and has none of the roles that it needs."""
+        return replace(self.refused(ROLE_MISSING, http_status, actor, **detail), status_detail=ROLE_MISSING)
 
 
 def own_record(code: EventCode, status: Outcome, **detail: str | int) -> Record:

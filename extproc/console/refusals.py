@@ -6,8 +6,6 @@ from extproc.console.reads import kept
 from extproc.console.records import Act, actor_of
 from extproc.core.principal import Principal
 
-ROLE_MISSING = "role_missing"
-
 
 async def store_refusal(parts: Parts, act: Act, person: Principal, http_status: int, **detail: str) -> int:
     """0 once it is durable; else for how many seconds this person is not heard, and then nothing was recorded.
@@ -21,7 +19,7 @@ async def store_refusal(parts: Parts, act: Act, person: Principal, http_status: 
     locks = parts.role_refusals.failed(person.uid, now)
     actor = actor_of(person, "")
     said = {name: kept(text) for name, text in detail.items()}
-    await parts.log.store(act.refused(ROLE_MISSING, http_status, actor, **said))
+    await parts.log.store(act.without_role(http_status, actor, **said))
     if locks:
         await parts.log.store(act.refused(LOCKED, 429, actor, seconds=int(WINDOW_SECONDS)))
     return 0

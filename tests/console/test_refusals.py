@@ -37,6 +37,7 @@ async def test_a_page_that_is_not_for_somebody_is_refused_on_the_record(world: W
     assert (first.event_code, first.status, first.http_status) == (EventCode.AUTH_FAIL, Outcome.REFUSED, 403)
     assert (first.actor.uid, first.actor.groups, first.src_address) == (NOBODY.uid, ("sales",), "192.0.2.7:4711")
     assert (first.resource.operation, first.resource.connection) == ("/approvals", "console")
+    assert first.status_detail == "role_missing"
     assert first.detail == {"refused": "role_missing", "needs": "reader"}
     assert second.resource.operation == "/approvals/{approval_id}"
     assert (second.detail["approval_id"], second.detail["needs"]) == (approval.approval_id, "reader approver")

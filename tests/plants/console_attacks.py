@@ -79,7 +79,7 @@ PLANTS = (
     Plant(
         "console: a page that is refused for a missing role leaves no record",
         "console/refusals.py",
-        "    await parts.log.store(act.refused(ROLE_MISSING, http_status, actor, **said))\n",
+        "    await parts.log.store(act.without_role(http_status, actor, **said))\n",
         "",
         REFUSALS + "test_a_page_that_is_not_for_somebody_is_refused_on_the_record",
     ),

@@ -116,7 +116,7 @@ def _elsewhere(subject: Subject) -> Judgement:
     return Judgement(
         Status.NOT_COVERED,
         ("nothing here",),
-        {"sign-ins refused": subject.count(EventCode.AUTH_FAIL)},
+        {"sign-ins and tokens refused, and what was refused for want of a role": subject.count(EventCode.AUTH_FAIL)},
         (_IDP, NO_FACTOR),
     )
 
