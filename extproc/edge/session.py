@@ -11,46 +11,19 @@ from typing import Any
 import grpc
 
 from extproc.core import events
-from extproc.core.actions import (
-    Abort,
-    Action,
-    AllowHold,
-    AttachApproval,
-    AwaitBody,
-    AwaitShipped,
-    ChargeBudgets,
-    ClaimGrant,
-    Finish,
-    ForwardRequest,
-    OpenApproval,
-    ReadBudgets,
-    ReleaseBody,
-    ReleaseHeaders,
-    ReleaseTrailers,
-    Respond,
-    SetDeadline,
-    SettleBudgets,
-    StoreContent,
-    StoreRecord,
-    VerifyToken,
-    WithdrawApproval,
-)
+from extproc.core.actions import Abort, Finish, SettleBudgets, StoreRecord, WithdrawApproval
 from extproc.core.exchange import Exchange
-from extproc.core.forwarding import RECEIPT_HEADER, names_a_number
+from extproc.core.forwarding import names_a_number
 from extproc.core.phase import Phase
 from extproc.core.reasons import Malformed, Reason, Unavailable
 from extproc.core.record import Summary
 from extproc.edge import wire
+from extproc.edge.carrying import Carrying
 from extproc.edge.dialogue import Dialogue
-from extproc.edge.holding import Holding
 from extproc.edge.logs import bind_trace
 from extproc.edge.outgoing import Outgoing
-from extproc.edge.recording import Recording
 from extproc.edge.services import Services, new_exchange_id
-from extproc.edge.shipping import await_shipped
 from extproc.edge.spans import parse_traceparent
-from extproc.edge.spending import Spending
-from extproc.edge.verifying import Verifying
 from extproc.pb import ext_proc_pb2 as pb
 
 INTERNAL_SENTENCE = "the exchange could not be completed"
@@ -67,12 +40,12 @@ class Session:
     def __init__(self, services: Services, context: Any) -> None:
         self._services = services
         self._context = context
-        self._loop = asyncio.get_running_loop()
-        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when nothing more is to be written, also while a write is under way."""
         self._tasks: asyncio.TaskGroup | None = None
         self._exchange: Exchange | None = None
         self._dialogue: Dialogue | None = None
+        self._carrying: Carrying | None = None
         self._events: deque[events.Event] = deque()
         self._feeding = False
         self._outgoing = Outgoing()
@@ -81,17 +54,6 @@ class Session:
         self._room.set()
         self._leaving = False
         self._source = ""
-        self._recording: Recording | None = None
-        self._verifying = Verifying(services.authenticator, feed=self._feed, start=self._spawn)
-        self._holding = Holding(
-            services.desk,
-            feed=self._feed,
-            held=lambda: self.held,
-            start=self._spawn,
-            start_beyond=lambda work: services.spawn(self._guarded(work)),
-        )
-        self._spending = Spending(services.budgets, feed=self._feed, start=self._spawn)
-        self._deadline: asyncio.TimerHandle | None = None
         self._failed = False
         self._traceparent = ""
         self._started_unix = time.time()
@@ -200,9 +162,8 @@ class Session:
             self._room.set()
 
     def _clean_up(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._holding.close()
+        if self._carrying is not None:
+            self._carrying.close()
         self._room.set()
 
     # -- in ------------------------------------------------------------------------------------------------------------
@@ -230,24 +191,33 @@ class Session:
             accepting=self._services.journal.accepting(),
             trace_id=f"{parent.trace_id:032x}" if parent else "",
         )
-        self._recording = Recording(self._services.journal, exchange_id, self._started_at, self._feed)
         self._source = wire.read_attributes(message).source_address
         self._dialogue = Dialogue(message, self._outgoing.put)
+        self._carrying = Carrying(
+            self._services,
+            self._exchange,
+            self._dialogue,
+            self._outgoing,
+            started_at=self._started_at,
+            feed=self._feed,
+            start=self._spawn,
+            start_beyond=lambda work: self._services.spawn(self._guarded(work)),
+            over=self._end,
+        )
         return self._dialogue
 
     def _feed(self, event: events.Event) -> None:
         """Events one after the other, also those that actions cause at once."""
         self._events.append(event)
-        if self._feeding or self._exchange is None:
+        if self._feeding or self._exchange is None or self._carrying is None:
             return
         self._feeding = True
         try:
             while self._events:
                 actions = self._exchange.receive(self._events.popleft())
-                if self._recording is not None:
-                    self._recording.begin()
+                self._carrying.begin()
                 for action in actions:
-                    self._perform(action, self._exchange)
+                    self._carrying.carry_out(action)
         except Exception as error:  # noqa: BLE001 - the one boundary: what is unexpected ends with an error, never goes on
             _log.error("unexpected failure in an exchange", extra={"failure": type(error).__name__})
             self._break()
@@ -277,64 +247,16 @@ class Session:
                     self._services.journal.append_record(action.record)
             elif isinstance(action, Abort):
                 self._account(action.summary)
-            elif isinstance(action, SettleBudgets):
-                self._spending.settle(action)
-            elif isinstance(action, WithdrawApproval):
-                self._holding.withdraw(action)
+            elif isinstance(action, SettleBudgets | WithdrawApproval) and self._carrying is not None:
+                self._carrying.carry_out(action)
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
-    def _perform(self, action: Action, exchange: Exchange) -> None:  # noqa: PLR0912 - one case an action
-        services = self._services
-        match action:
-            case ReleaseBody():
-                self._outgoing.put(*wire.response_body_answers(action.data, end_of_stream=action.end_of_stream))
-            case StoreContent() if self._recording is not None:
-                self._recording.store_content(action)
-            case StoreRecord() if self._recording is not None:
-                self._recording.store_record(action)
-            case VerifyToken():
-                self._verifying.verify(action.token, action.presented)
-            case AwaitBody() if self._dialogue is not None:
-                self._dialogue.await_body()
-            case ForwardRequest() if self._dialogue is not None:
-                self._dialogue.forward(action, exchange.labels)
-            case ReleaseHeaders():
-                receipt = self._recording.receipt if self._recording is not None else b""
-                extra = ((RECEIPT_HEADER, receipt),) if receipt else ()
-                self._outgoing.put(wire.response_headers_answer(action.mutation, services.gate_secret, extra))
-            case ReleaseTrailers() if self._dialogue is not None:
-                self._dialogue.release_trailers()
-            case Respond():
-                self._outgoing.put(wire.immediate_answer(action, exchange.labels))
-            case AllowHold() if self._dialogue is not None:
-                self._dialogue.allow_hold(action)
-            case AwaitShipped():
-                self._spawn(await_shipped(services.journal, self._feed))
-            case SetDeadline():
-                self._set_deadline(action.at)
-            case OpenApproval():
-                self._holding.open(action)
-            case AttachApproval():
-                self._holding.attach(action)
-            case ClaimGrant() if not services.journal.accepting():  # what it allows could not be recorded
-                self._feed(events.StoreFailed(time.monotonic()))
-            case ClaimGrant():
-                self._holding.claim(action, exchange.requester_uid)
-            case WithdrawApproval():
-                self._holding.withdraw(action)
-            case ReadBudgets():
-                self._spending.read(action)
-            case ChargeBudgets():
-                self._spending.charge(action)
-            case SettleBudgets():
-                self._spending.settle(action)
-            case Finish() | Abort():
-                self._failed = self._failed or isinstance(action, Abort)
-                self._account(action.summary)
-                self._outgoing.wake()
-            case _:
-                raise AssertionError(type(action).__name__)
+    def _end(self, action: Finish | Abort) -> None:
+        """The exchange is over: the writer writes what is left and notices."""
+        self._failed = self._failed or isinstance(action, Abort)
+        self._account(action.summary)
+        self._outgoing.wake()
 
     def _account(self, summary: Summary) -> None:
         """The exchange's span and its share of the metrics."""
@@ -354,14 +276,6 @@ class Session:
             work.close()
             return
         self._tasks.create_task(self._guarded(work))
-
-    def _set_deadline(self, at: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if at is not None:
-            delay = max(0.0, at - time.monotonic())
-            self._deadline = self._loop.call_later(delay, lambda: self._feed(events.DeadlinePassed(time.monotonic())))
 
     def drain(self) -> None:
         """The time is up: the exchange ends as well as it still can."""

@@ -89,8 +89,8 @@ PLANTS = (
     Plant(
         "a session that breaks records a withdrawal that it does not carry out",
         "edge/session.py",
-        "            elif isinstance(action, WithdrawApproval):\n                self._holding.withdraw(action)\n",
-        "",
+        "isinstance(action, SettleBudgets | WithdrawApproval)",
+        "isinstance(action, SettleBudgets)",
         "tests/edge/session/test_one_way_out.py::test_what_breaks_during_a_hold_withdraws_it",
     ),
     Plant(

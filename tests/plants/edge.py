@@ -78,7 +78,7 @@ PLANTS = (
     ),
     Plant(
         "p2: a grant is claimed whose use cannot be recorded",
-        "edge/session.py",
+        "edge/carrying.py",
         "case ClaimGrant() if not services.journal.accepting():",
         "case ClaimGrant() if False:",
         EDGE + "test_a_grant_is_not_claimed_while_its_use_cannot_be_recorded",
