@@ -2,28 +2,23 @@
 
 import contextlib
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 import time
 from typing import Any
 
 import httpx
 import yaml
+from click.testing import CliRunner
+
+from extproc.cli.main import main
 
 
 def cli(world: Any, *arguments: str, token: str = "", expect: int = 0) -> str:
-    result = subprocess.run(
-        [sys.executable, "-m", "extproc", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "EXTPROC_CONFIG": str(world.guard.config), "EXTPROC_TOKEN": token},
-    )
-    assert result.returncode == expect, result.stdout + result.stderr
+    """In this process: one of its own would import everything for each command."""
+    environment = {"EXTPROC_CONFIG": str(world.guard.config), "EXTPROC_TOKEN": token}
+    result = CliRunner().invoke(main, arguments, env=environment)
+    assert result.exit_code == expect, result.output
     return result.stdout
 
 
