@@ -131,7 +131,7 @@ def oracle(rules: tuple[Rule, ...], q: DecisionInput) -> tuple[str, str]:
     return "deny", "default-deny"
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(rules(), request)
 def test_the_decision_is_the_oracles(given_rules: tuple[Rule, ...], q: DecisionInput) -> None:
     decision = authorize(policy(given_rules), q)
@@ -207,7 +207,7 @@ def test_a_subject_cannot_pass_for_another_issuers_uid() -> None:
     assert matches(Match(subjects=("j|i|s",)), q)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(match, match, request)
 def test_covers_and_meet_say_only_what_is_certain(one: Match, other: Match, q: DecisionInput) -> None:
     if covers(one, other) and matches(other, q):

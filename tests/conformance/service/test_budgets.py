@@ -1,11 +1,10 @@
 """Budgets through the real Envoy and two workers, which share them in the approval store."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from typing import Any
+
+from tests.conformance.service.test_holds import cli
 
 POLICY = """
 apiVersion: extproc/v1
@@ -34,15 +33,7 @@ PANS = ("5105105105105100", "4012888888881881", "378282246310005", "601111111111
 
 
 def listed(world: Any, *arguments: str) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "extproc", "budgets", "list", "--json", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env={**os.environ, "EXTPROC_CONFIG": str(world.guard.config)},
-    )
-    return json.loads(done.stdout)
+    return json.loads(cli(world, "budgets", "list", "--json", *arguments))
 
 
 def await_used(world: Any, budget: str, count: int) -> None:

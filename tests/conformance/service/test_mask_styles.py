@@ -33,7 +33,7 @@ def tokens_of(world, value: str) -> list[str]:
 
 
 def test_tokens_reach_the_model_and_numbers_the_client(own_world) -> None:
-    world = own_world(policy_text=POLICY)
+    world = own_world(policy_text=POLICY, workers=1)
     text = f"first {PAN} of ann@example.com, then {OTHER}, then {PAN}"
     answer = world.stream_text(text, ["4111 11", "11 1111 11", "11 ann@exam", "ple.com 4222", "222222222"])
     assert answer == "[PAN_1] [EMAIL_1] [PAN_2]"

@@ -107,7 +107,7 @@ FRAMES = st.builds(
 
 
 @given(st.sampled_from(list(Operation)), st.sampled_from(TYPES), BYTES | FORMS, st.sampled_from(Media))
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_any_request_is_judged_or_refused(
     make_masker: Callable, operation: Operation, content_type: str, body: bytes, media: Media
 ) -> None:
@@ -123,7 +123,7 @@ def test_any_request_is_judged_or_refused(
     st.lists(FRAMES, max_size=6),
     st.integers(1, 80),
 )
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_any_response_is_filtered_or_refused(
     make_masker: Callable, operation: Operation, content_type: str, frames: list[bytes], size: int
 ) -> None:

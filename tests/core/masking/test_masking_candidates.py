@@ -86,7 +86,7 @@ SOUP = st.lists(
 @pytest.mark.parametrize("profile", PROFILES)
 @given(text=SOUP)
 @example(text=" 1 - 411111 111111 1111")
-@settings(max_examples=1000)
+@settings(max_examples=500)
 def test_the_search_finds_what_a_walk_finds(profile: str, text: str) -> None:
     slow, quick = find(profile, text)
     assert quick == slow

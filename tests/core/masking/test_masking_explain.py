@@ -128,7 +128,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=800)
+@settings(max_examples=400)
 @given(st.lists(pieces, max_size=14).map("".join))
 def test_what_is_explained_is_what_is_masked_whatever_stands_together(text: str) -> None:
     agree(text)

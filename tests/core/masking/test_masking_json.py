@@ -192,7 +192,7 @@ def keys_stay_apart(value: object) -> bool:
     return all(map(keys_stay_apart, value)) if isinstance(value, list) else True
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(values, st.booleans(), st.sampled_from([None, 1]), st.data())
 def test_streamed_json_parses_to_the_masked_value(
     value: object, ascii_only: bool, indent: int | None, data: st.DataObject

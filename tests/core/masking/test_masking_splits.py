@@ -108,7 +108,7 @@ def send(masker: Masker, chunks: Iterable[str]) -> str:
     return "".join([channel.feed(chunk) for chunk in chunks]) + channel.finish()
 
 
-@settings(max_examples=700)
+@settings(max_examples=350)
 @given(cut_texts())
 @example(["999|", "52361040", "53731902"])
 @example(["11B 111 555 ", "5555  5555 5555 4444 3782"])
@@ -160,9 +160,10 @@ def test_what_is_returned_while_streaming_is_never_taken_back(text: str) -> None
 
 
 def test_nasty_texts_survive_every_cut(nasty: str, scanner: Scanner, cuts: Callable[[str], list[list[str]]]) -> None:
+    """Of the styles but one, every third cut: what stands for a finding does not change what is found."""
     masker = scanner.masker()
     expected = masker.mask_text(nasty)
-    for chunks in cuts(nasty):
+    for chunks in cuts(nasty)[:: 1 if scanner.settings.request_styles["pan"] is Style.NUMBERED else 3]:
         streamed = scanner.masker()
         assert send(streamed, chunks) == expected, chunks
         assert streamed.findings == masker.findings, chunks

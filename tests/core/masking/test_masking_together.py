@@ -42,7 +42,7 @@ def cut_texts(draw: st.DrawFn) -> list[str]:
     return [text[i:j] for i, j in zip([0, *at], [*at, len(text)], strict=True)]
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(cut_texts())
 @example(["tail-abc41111", "11111111111 1", "23"])
 @example(["tail-abcdef 4111 1111 1111", " 1111"])

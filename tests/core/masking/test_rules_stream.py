@@ -143,7 +143,7 @@ TEXT = st.text(st.sampled_from("aab1- \u00e9\u65e5"), max_size=24)
 
 
 @given(patterns(), TEXT, st.lists(st.integers(0, 24), max_size=8))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_a_stream_finds_what_the_whole_text_has(pattern: str, text: str, at: list[int]) -> None:
     rule = MaskingRule("r", pattern)
     rules = rule_set(rule)
@@ -163,7 +163,7 @@ FAR_APART = st.tuples(TEXT, TEXT).map(("-" * 50).join)
 
 
 @given(GATED, FAR_APART, st.lists(st.integers(0, 24), max_size=8))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_words_gate_a_stream_as_they_gate_the_whole_text(rule: MaskingRule, text: str, at: list[int]) -> None:
     rules = rule_set(rule)
     if rules is None:
@@ -187,7 +187,7 @@ def test_rules_do_not_know_of_each_other(several: list[str], text: str, at: list
 
 
 @given(patterns(), TEXT, TEXT, st.lists(st.integers(0, 24), max_size=8))
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_a_primer_is_text_that_went_before(pattern: str, primer: str, text: str, at: list[int]) -> None:
     rules = rule_set(MaskingRule("r", pattern), MaskingRule("k", pattern, keywords=("ab",)))
     if rules is None:
@@ -209,7 +209,7 @@ LOOSE_LUHN = MaskingRule("l", r"\d{2,3}", check="luhn")
 @given(
     st.lists(st.sampled_from(("key", "key=", "key: ", "ab1", "abcd12", " ", "18", "59", "1", "0", "-", "x"))), st.data()
 )
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_values_and_checks_in_streams(rule: MaskingRule, words: list[str], data: st.DataObject) -> None:
     text = "".join(words)
     rules = RuleSet.of([rule])
