@@ -1,6 +1,7 @@
 """What a page says of an approval: how far the votes are, what this person may do, and why not what they may not."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -105,8 +106,12 @@ def waits_for(approval: Approval, person: Principal, roles: Collection[Role], no
 
 def group_progress(approval: Approval) -> tuple[GroupProgress, ...]:
     """Those of `each_of`, and whether somebody who grants stands for them: one person does for one."""
-    missing = missing_groups(approval)
-    return tuple(GroupProgress(group, group not in missing) for group in approval.each_of)
+    missing = Counter(missing_groups(approval))
+    progress = []
+    for group in reversed(approval.each_of):  # of a group that is needed twice the last is missing first
+        progress.append(GroupProgress(group, missing[group] <= 0))
+        missing[group] -= 1
+    return tuple(reversed(progress))
 
 
 def shown_turns(turns: Sequence[Turn], findings: Sequence[tuple[str, int]], characters: int) -> tuple[ShownTurn, ...]:

@@ -195,3 +195,11 @@ def test_any_steps_in_any_order_of_times_come_to_what_the_model_says(
             continue
         approval, state = _take(approval, name, person, how, now), expected
         assert (approval.state.value, approval.uses, len(approval.grants)) == (state, uses, len(granting))
+
+
+def test_a_group_that_stands_twice_is_stood_for_by_two_people() -> None:
+    approval = replace(PENDING, each_of=("risk", "risk", "privacy"), quorum=3)
+    for person in (PEOPLE[0], PEOPLE[1], PEOPLE[3]):
+        approval = vote(approval, person, 1060.0)
+    assert approval.state is ApprovalState.PENDING
+    assert vote(approval, PEOPLE[2], 1060.0).state is ApprovalState.GRANTED

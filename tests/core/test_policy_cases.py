@@ -177,11 +177,11 @@ def test_a_term_that_is_another_fails_by_its_name() -> None:
 
 
 def test_the_terms_of_a_case_are_those_of_all_rules_that_hold_it() -> None:
-    """No window and no emergency, for the second rule has none; a reason, for the second wants one."""
+    """No window and no emergency, for the second rule has none; a reason and a lead, for the second wants them."""
     eased = {key: value for key, value in ON_TERMS.items() if key != "reason"}
     strict = {"approvers": ["leads"], "wait": "30s", "expire": "10m", "reason": "required"}
     assert held_on(eased, reason="none", window={"for": "1h", "uses": 20}) == []
-    assert held_on(eased, strict, reason="required", window="none", emergency="none", quorum=2) == []
+    assert held_on(eased, strict, reason="required", window="none", emergency="none", quorum=3) == []
 
 
 def test_terms_expected_of_a_request_that_is_not_held_fail() -> None:

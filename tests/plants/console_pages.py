@@ -122,4 +122,11 @@ PLANTS = (
         'pieces = [Markup(piece) for piece in str(text).split("`")]',
         "tests/console/test_filters.py::test_names_in_a_sentence_are_set_as_code_and_nothing_else_is_markup",
     ),
+    Plant(
+        "console: of a group that is needed twice both are missing",
+        "console/approval_view.py",
+        "        missing[group] -= 1\n",
+        "",
+        "tests/console/test_approval_view.py::test_of_a_group_that_two_people_are_needed_of_the_page_shows_one_missing",
+    ),
 )

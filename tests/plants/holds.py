@@ -5,21 +5,22 @@ from tests.plants.plant import Plant
 TERMS = "tests/core/test_policy_holds.py::"
 VOTES = "tests/core/test_approval_votes.py::"
 HELD = "tests/core/exchange/test_hold_terms.py::"
+JOINING = "tests/core/test_policy_joining.py::"
 CLAIMS = "tests/core/test_claims.py::"
 
 PLANTS = (
     Plant(
         "a window of one rule serves what another rule holds as well",
-        "core/policy/terms.py",
+        "core/policy/joining.py",
         "        window_seconds=0.0,\n        window_uses=0,\n",
         "",
         TERMS + "test_where_two_rules_hold_no_one_of_them_makes_it_easier",
     ),
     Plant(
         "an emergency of one rule is one of all",
-        "core/policy/terms.py",
-        "if all(group in o.emergency_groups for o in others)",
-        "",
+        "core/policy/joining.py",
+        "emergency_groups=_common([one.emergency_groups for one in terms]),",
+        "emergency_groups=first.emergency_groups,",
         TERMS + "test_where_two_rules_hold_no_one_of_them_makes_it_easier",
     ),
     Plant(
@@ -183,5 +184,40 @@ PLANTS = (
         "    missing = missing_groups(approval)\n",
         "    missing = set(approval.each_of).difference(*(vote.groups for vote in approval.grants))\n",
         "tests/approvals/test_approvals_command.py::test_one_person_of_two_groups_is_counted_for_one_of_them",
+    ),
+    Plant(
+        "the first rule's quorum does for all",
+        "core/policy/joining.py",
+        "quorum=max(len(wanted), *(one.quorum for one in terms)),",
+        "quorum=max(len(wanted), terms[0].quorum),",
+        JOINING + "test_who_decides_what_two_rules_hold[the larger quorum]",
+    ),
+    Plant(
+        "whom one rule asks decides for all",
+        "core/policy/joining.py",
+        "    common = _common([one.approver_groups for one in terms])\n",
+        "    common = terms[0].approver_groups\n",
+        JOINING + "test_whoever_grants_by_the_joined_terms_grants_by_each",
+    ),
+    Plant(
+        "whom one rule escalates to decides for all",
+        "core/policy/joining.py",
+        "        escalation = _common([one.escalation_groups for one in terms])\n",
+        "        escalation = terms[-1].escalation_groups\n",
+        JOINING + "test_whoever_grants_by_the_joined_terms_grants_by_each",
+    ),
+    Plant(
+        "of a group that two people are needed of one does",
+        "core/approval/deciding.py",
+        "return [group for group in groups if not",
+        "return [group for group in dict.fromkeys(groups) if not",
+        VOTES + "test_a_group_that_stands_twice_is_stood_for_by_two_people",
+    ),
+    Plant(
+        "a client may leave since the first rule lets it",
+        "core/policy/joining.py",
+        "        detach=all(one.detach for one in terms),\n",
+        "",
+        JOINING + "test_the_shortest_time_counts_and_a_client_may_leave_by_all_rules_alone",
     ),
 )

@@ -112,7 +112,8 @@ def review(approval: Approval, decider: Principal, reason: str, now: float) -> A
 def is_met(approval: Approval) -> bool:
     """Whether the people who grant are as many as the rule asks for, and stand for each of its groups.
 
-    One person stands for one group, however many they are in: there must be a matching of `each_of` into the people.
+    One person stands for one group, however many they are in: there must be a matching of `each_of` into the people. A
+    group stands there once for each of its people that is needed.
     """
     return len(approval.grants) >= max(1, approval.quorum) and not missing_groups(approval)
 
@@ -135,7 +136,7 @@ def _not_stood_for(groups: Sequence[str], grants: Sequence[Vote]) -> list[str]:
                     return True
         return False
 
-    return [group for group in dict.fromkeys(groups) if not find_somebody(group, set())]
+    return [group for group in groups if not find_somebody(group, set())]
 
 
 def _same_person(vote: Vote, decider: Principal) -> bool:

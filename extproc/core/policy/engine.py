@@ -7,10 +7,11 @@ from typing import Any, Final
 from extproc.core.policy.condition import Condition
 from extproc.core.policy.decision import Decision, DecisionInput, ShadowResult, StepUp
 from extproc.core.policy.index import bits
+from extproc.core.policy.joining import joined_terms
 from extproc.core.policy.matching import signed_in_as
 from extproc.core.policy.policy import Policy
 from extproc.core.policy.spending import weigh_budgets
-from extproc.core.policy.terms import NOTHING_OBLIGED, Durability, Effect, Obligations, Rule, joined_terms
+from extproc.core.policy.terms import NOTHING_OBLIGED, Durability, Effect, Obligations, Rule
 
 DEFAULT_DENY: Final = "default-deny"
 DEFAULT_DENY_TEXT: Final = "No rule of the policy allows this request."

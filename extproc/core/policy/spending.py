@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from extproc.core.policy.decision import Decision, DecisionInput
+from extproc.core.policy.joining import joined_terms
 from extproc.core.policy.matching import matches
 from extproc.core.policy.policy import Policy
-from extproc.core.policy.terms import Budget, BudgetStep, Effect, StepAction, joined_terms
+from extproc.core.policy.terms import Budget, BudgetStep, Effect, StepAction
 
 _EFFECTS = {StepAction.HOLD: Effect.HOLD, StepAction.DENY: Effect.DENY}
 

@@ -1,7 +1,7 @@
 """What a policy says: data only. `extproc.core.policy_document` parses it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Any, Final
@@ -34,7 +34,8 @@ class Operation(StrEnum):
 class HoldTerms:
     """How a hold waits: on the open connection for `wait_seconds`, in all until `expire_seconds` after its creation.
 
-    `approver_groups` has the groups of `each_of`. Numbers are 0, and groups empty, where the rule does not say.
+    `approver_groups` has the groups of `each_of`, where a group stands once for each of its people that is needed.
+    Numbers are 0, and groups empty, where the rule does not say.
     """
 
     approver_groups: tuple[str, ...]
@@ -49,25 +50,6 @@ class HoldTerms:
     escalate_after_seconds: float = 0.0
     escalation_groups: tuple[str, ...] = ()
     emergency_groups: tuple[str, ...] = ()
-
-
-def joined_terms(terms: Sequence[HoldTerms]) -> HoldTerms:
-    """What holds where several rules hold one request: the terms of the first, without what it alone makes easier.
-
-    No window, for a grant by one rule says nothing of the other; as an emergency only who may by every rule; a reason
-    if any rule wants one.
-    """
-    first, *others = terms
-    if not others:
-        return first
-    everywhere = tuple(group for group in first.emergency_groups if all(group in o.emergency_groups for o in others))
-    return replace(
-        first,
-        window_seconds=0.0,
-        window_uses=0,
-        emergency_groups=everywhere,
-        reason_required=any(one.reason_required for one in terms),
-    )
 
 
 @dataclass(frozen=True, slots=True)
