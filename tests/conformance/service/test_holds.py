@@ -153,7 +153,7 @@ def test_a_grant_that_came_in_time_is_worth_nothing_once_it_expired(world) -> No
 
 def test_a_grant_is_bound_to_its_requester_and_to_the_policy(own_world) -> None:
     """Another person with the same request and the ticket gets 403; so does the requester under a changed policy."""
-    world = own_world()
+    world = own_world(workers=1)
     held = {"model": "brief-1"}
     ticket = world.chat("marker-bound", **held).headers["x-extproc-approval"]
     cli(world, "approvals", "grant", ticket, "--reason", "fine", token=approver(world))

@@ -28,7 +28,7 @@ def serve(config: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_second_service_on_the_same_run_directory_is_refused(own_world: Any) -> None:
     """It would take the first one's sockets, and with its end nobody would be served."""
-    world = own_world()
+    world = own_world(workers=1)
     second = serve(world.guard.config)
     assert second.returncode == 2
     assert "another service runs in" in second.stderr
@@ -37,7 +37,7 @@ def test_a_second_service_on_the_same_run_directory_is_refused(own_world: Any) -
 
 
 def test_a_bad_policy_at_start_is_named_line_by_line(own_world: Any) -> None:
-    world = own_world()
+    world = own_world(workers=1)
     world.guard.service.stop()
     policy = world.guard.settings.policy_file
     policy.write_text(policy.read_text("utf-8").replace("effect: allow", "effect: alow", 1), "utf-8")
@@ -50,7 +50,7 @@ def test_a_bad_policy_at_start_is_named_line_by_line(own_world: Any) -> None:
 
 def test_an_approval_store_that_is_broken_at_start_costs_held_requests_only(own_world: Any) -> None:
     """README: 503 for held requests only."""
-    world = own_world()
+    world = own_world(workers=1)
     world.guard.service.stop()
     database = world.guard.config.parent / "approvals.db"
     for leftover in database.parent.glob("approvals.db*"):
