@@ -53,16 +53,13 @@ from extproc.core.events import (
 )
 from extproc.core.hold import ENDED
 from extproc.core.holding import Holding
-from extproc.core.identity import Principal
 from extproc.core.incoming import Incoming
-from extproc.core.inspection import Inspected, inspect
-from extproc.core.judgement import Judgement, Unmet, judge
+from extproc.core.judgement import Judgement, Unmet
+from extproc.core.judging import Judging
 from extproc.core.ledger import Ledger
-from extproc.core.obliging import Done
 from extproc.core.phase import BEFORE_FORWARD, ENDING, INTENDING, Phase
 from extproc.core.policy import Durability, Effect, StepUp
 from extproc.core.presented import find_credentials
-from extproc.core.principal import names_card_data
 from extproc.core.reasons import REFUSALS, ExchangeError, Reason
 from extproc.core.record import EventCode, Outcome
 from extproc.core.refusal import refusal_code, render_refusal
@@ -73,20 +70,6 @@ from extproc.core.storing import Storing
 from extproc.core.trust import Masked
 
 _NOTHING = Masked(b"")
-_FROM_THE_MODEL = "via_upstream"
-"""Envoy's `response.code_details` of what a model server answered; anything else it answered itself."""
-
-
-def _told(done: Done) -> dict[str, str | int | float | bool]:
-    """What an intent record says of what was done, beside the decision."""
-    told: dict[str, str | int | float | bool] = {}
-    if done.clamped:
-        told["clamped"] = " ".join(done.clamped)
-    if done.obligations.retention_days:
-        told["retention_days"] = done.obligations.retention_days
-    if done.further_findings:
-        told["further_findings"] = " ".join(f"{kind}={n}" for kind, n in sorted(done.further_findings.items()))
-    return told
 
 
 class Exchange:
@@ -109,12 +92,11 @@ class Exchange:
         self._ledger = Ledger(exchange_id, trace_id, started_unix, started_at)
         self._ledger.policy_in_force(snapshot.policy.digest)
         self._incoming = Incoming(snapshot, self._ledger)
-        self._principal: Principal | None = None
         self._judgement: Judgement | None = None
         self._since = started_at
         self._answer = Answer(snapshot)
-        self._aliases = snapshot.scanner.aliases()
         self._budgeting = Budgeting(snapshot)
+        self._judging = Judging(self._incoming, self._ledger, self._answer, snapshot)
         self._storing = Storing(self._ledger, self._answer, snapshot, started_at)
         self._holding = Holding(self._ledger, self._storing, snapshot)
         self._responding = Responding(self._ledger, self._answer, self._storing)
@@ -264,13 +246,8 @@ class Exchange:
         return (VerifyToken(*find_credentials(event.headers, event.attributes)),)
 
     def _authenticated(self, event: TokenVerified) -> tuple[Action, ...]:
-        principal, masker = event.principal, self._snapshot.scanner.masker()
-        if names_card_data(principal, masker.mask_text):
-            return self._refuse(Reason.TOKEN_CARD_DATA, event.at)
-        self._principal = self._ledger.seen(principal, masker.mask_text)
-        self._aliases = self._snapshot.scanner.aliases(principal.tenant)
-        self._budgeting.watch(self._aliases)
-        self._answer.mask_by(self._snapshot.scanner, self._aliases)
+        self._judging.identify(event.principal)
+        self._budgeting.watch(self._judging.aliases)
         self._ledger.phase("identity", self._since, event.at)
         if self._incoming.whole:
             return self._decide(event.at)
@@ -286,26 +263,9 @@ class Exchange:
         return ()
 
     def _decide(self, at: float) -> tuple[Action, ...]:
-        """Allow, hold or deny, with the rule that determined it."""
-        if self._principal is None:
-            return self._fail(Reason.INTERNAL, at)
+        """Carry out what is decided, unless the budgets have to be asked first."""
         self._since = at
-        snapshot, request = self._snapshot, self._incoming.take_whole(self._principal, at)
-        inspected = inspect(snapshot, request, snapshot.scanner, self._aliases)
-        return self._judged(*judge(snapshot, self.exchange_id, inspected), at)
-
-    def _judged(self, judgement: Judgement, sent: Inspected, at: float) -> tuple[Action, ...]:
-        """Note the decision and what was done of what it obliges. `sent`, with what arrived, is not kept."""
-        ledger, decision = self._ledger, judgement.decision
-        self._judgement = judgement
-        self._incoming.choose(judgement.connection)
-        ledger.judged(decision, judgement.given)
-        ledger.carried_out(judgement.done.obligations)
-        ledger.stripped, ledger.not_inspected = sent.stripped, sent.not_inspected
-        ledger.model_sent = sent.model_sent
-        self._answer.called = sent.facts.model if sent.model_sent else ""
-        ledger.request_digest = judgement.request_digest
-        self._answer.mask_by(sent.scanner, sent.aliases)
+        self._judgement = judgement = self._judging.decide(at)
         asked = self._budgeting.ask(judgement)
         if asked is None:
             return self._carry_out(judgement, at)
@@ -351,9 +311,10 @@ class Exchange:
     # -- hold ----------------------------------------------------------------------------------------------------------
 
     def _wait(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
-        if self._principal is None:
+        principal = self._judging.principal
+        if principal is None:
             return self._fail(Reason.INTERNAL, at)
-        begun = self._holding.begin(judgement, self._incoming.headers, self._principal, at)
+        begun = self._holding.begin(judgement, self._incoming.headers, principal, at)
         self.phase = Phase.HELD
         return begun
 
@@ -404,7 +365,7 @@ class Exchange:
             self._ledger.phase("decision", self._since, at)
         self._since = at
         used = (self._storing.record(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
-        intent = self._storing.intent(at, _told(self._judgement.done))
+        intent = self._storing.intent(at, self._judgement.done.told)
         content = self._storing.request(self._judgement.forward.body, self._judgement.sealed, at)
         return (*used, intent, *content)
 
@@ -499,7 +460,7 @@ class Exchange:
         step_up: StepUp | None = None,
     ) -> tuple[Action, ...]:
         """Record the refusal, then answer it. Only while Envoy has a message of ours to answer and nothing has left."""
-        pending = reason is Reason.APPROVAL_PENDING
+        pending, principal = reason is Reason.APPROVAL_PENDING, self._judging.principal
         withdrawn = () if pending or reason in ENDED.values() else self._withdrawal(at)
         if self.phase is Phase.HELD:
             self._ledger.phase("hold", self._since, at)
@@ -515,8 +476,8 @@ class Exchange:
             nonce=nonce,
             retry_after_seconds=retry_after_seconds,
             step_up=step_up,
-            mfa_classes=self._snapshot.mfa_classes.get(self._principal.issuer, ()) if self._principal else (),
-            mfa=self._principal is not None and self._principal.mfa,
+            mfa_classes=self._snapshot.mfa_classes.get(principal.issuer, ()) if principal else (),
+            mfa=principal is not None and principal.mfa,
             approvals_url=self._snapshot.approvals_url,
         )
         status = self._refusal.status

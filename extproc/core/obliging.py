@@ -26,6 +26,18 @@ class Done:
     further_findings: Mapping[str, int] = field(default_factory=dict)
     """What the obliged masking profile found beyond the policy's own."""
 
+    @property
+    def told(self) -> dict[str, str | int | float | bool]:
+        """What an intent record says of it, beside the decision."""
+        told: dict[str, str | int | float | bool] = {}
+        if self.clamped:
+            told["clamped"] = " ".join(self.clamped)
+        if self.obligations.retention_days:
+            told["retention_days"] = self.obligations.retention_days
+        if self.further_findings:
+            told["further_findings"] = " ".join(f"{kind}={n}" for kind, n in sorted(self.further_findings.items()))
+        return told
+
 
 @dataclass(frozen=True, slots=True)
 class Obliged:

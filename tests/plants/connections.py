@@ -163,7 +163,7 @@ PLANTS = (
     ),
     Plant(
         "connections: only the client's name is recorded",
-        "core/exchange.py",
+        "core/judging.py",
         "        ledger.model_sent = sent.model_sent\n",
         "",
         SETTINGS + "test_a_mapped_name_is_replaced_and_nothing_else",

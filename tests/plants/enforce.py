@@ -165,7 +165,7 @@ PLANTS = (
     ),
     Plant(
         "an obliged profile masks the answer no more",
-        "core/exchange.py",
+        "core/judging.py",
         "self._answer.mask_by(sent.scanner, sent.aliases)",
         "self._answer.mask_by(self._snapshot.scanner, sent.aliases)",
         OBLIGED + "test_an_obliged_profile_masks_both_ways",

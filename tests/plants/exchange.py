@@ -26,9 +26,9 @@ PLANTS = (
     ),
     Plant(
         "a token is the same for every tenant",
-        "core/exchange.py",
-        "self._snapshot.scanner.aliases(principal.tenant)",
-        "self._snapshot.scanner.aliases()",
+        "core/judging.py",
+        "scanner.aliases(principal.tenant)",
+        "scanner.aliases()",
         MASKING_POLICY + "test_tokens_are_those_of_the_callers_tenant",
     ),
     Plant(

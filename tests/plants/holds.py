@@ -124,9 +124,9 @@ PLANTS = (
     ),
     Plant(
         "who waits keeps what arrived",
-        "core/exchange.py",
-        "        self._judgement = judgement\n        self._incoming.choose",
-        "        self._judgement, self._sent = judgement, sent\n        self._incoming.choose",
+        "core/judging.py",
+        "        self._note(judgement, sent)\n",
+        "        self._note(judgement, sent)\n        self._sent = sent\n",
         "tests/core/exchange/test_hold_memory.py::test_who_waits_keeps_of_the_body_what_goes_on",
     ),
     Plant(

@@ -7,13 +7,14 @@ import pytest
 from extproc.core import events as ev
 from extproc.core.actions import ClaimGrant, ForwardRequest, OpenApproval, Respond, StoreRecord, WithdrawApproval
 from extproc.core.approval import Approval, ApprovalRequest, ApprovalState, open_approval
+from extproc.core.exchange import Exchange
 from extproc.core.headers import Headers
 from extproc.core.hold import Hold
 from extproc.core.identity import Principal
 from extproc.core.policy import HoldTerms
 from extproc.core.reasons import Malformed, Reason
 from tests.approvals.votes import granted
-from tests.core.exchange.conftest import HOLD, PRINCIPAL, Play
+from tests.core.exchange.conftest import HOLD, PRINCIPAL, RULES, Play, make_snapshot
 
 BULK = {"model": "m", "max_tokens": 4000, "messages": [{"role": "user", "content": "Hello"}]}
 ON_CALL = replace(PRINCIPAL, groups=("analysts", "on-call"), aliases=("anna@example.org",), tenant="north")
@@ -24,9 +25,9 @@ EMERGENCY = replace(HOLD, emergency_groups=("on-call",))
 def play(monkeypatch: pytest.MonkeyPatch, terms: HoldTerms, person: Principal = PRINCIPAL, **headers: str) -> Play:
     """A request that is held on `terms`."""
     made = Play()
-    rules = tuple(replace(rule, hold=terms) if rule.hold else rule for rule in made.exchange._snapshot.policy.rules)
-    policy = replace(made.exchange._snapshot.policy, rules=rules)
-    made.exchange._snapshot = replace(made.exchange._snapshot, policy=policy)
+    snapshot = make_snapshot(rules=tuple(replace(rule, hold=terms) if rule.hold else rule for rule in RULES))
+    began = {"started_unix": made.started_unix, "started_at": made.at}
+    made.exchange = Exchange("ex-1", snapshot, accepting=True, **began)
     made.request_headers(**headers)
     made.verified(person)
     made.body(BULK)
