@@ -4,7 +4,7 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from extproc.core import events as ev
@@ -17,7 +17,7 @@ from extproc.core.actions import (
     StoreRecord,
     VerifyToken,
 )
-from extproc.core.approval import Approval, ApprovalState
+from extproc.core.approval import ApprovalState, open_approval
 from extproc.core.exchange import Exchange
 from extproc.core.headers import Headers
 from extproc.core.identity import Principal
@@ -26,6 +26,7 @@ from extproc.core.policy import Policy
 from extproc.core.record import Record
 from extproc.core.snapshot import Connection, Limits, Snapshot
 from extproc.core.trust import Secret
+from tests.approvals.votes import granted
 
 BEGAN = 1_795_600_000.0
 """2026-11-25, in the morning (UTC)."""
@@ -149,10 +150,9 @@ class Player:
             case StoreContent():
                 self._feed(ev.Stored(action.ticket, self._tick()))
             case OpenApproval():
-                wanted = action.request
-                fields = {name: getattr(wanted, name) for name in wanted.__slots__ if name != "preview"}
-                state = ApprovalState.GRANTED if request.granted else ApprovalState.REFUSED
-                self._feed(ev.ApprovalSeen(Approval(**{**fields, "state": state}), self._tick()))
+                asked = open_approval(action.request)
+                decided = granted(asked) if request.granted else replace(asked, state=ApprovalState.REFUSED)
+                self._feed(ev.ApprovalSeen(decided, self._tick()))
             case ClaimGrant():
                 self._feed(ev.GrantClaimed(self._tick()))
             case ForwardRequest():
