@@ -110,7 +110,7 @@ inputs = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @drawn(policies(), inputs)
 def test_the_theorems(policy: Policy, q: DecisionInput) -> None:
     """Nothing raises; no allow without an allow that matches; a deny that matches always wins; a hold beats an allow."""
@@ -134,7 +134,7 @@ def test_the_theorems(policy: Policy, q: DecisionInput) -> None:
         assert any(each.effect is Effect.ALLOW and matches(each.match, q) for each in enforced.values())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @drawn(policies(), inputs, st.randoms(use_true_random=False))
 def test_the_effect_is_the_same_in_every_order(policy: Policy, q: DecisionInput, chance: random.Random) -> None:
     shuffled = list(policy.rules)
@@ -148,7 +148,7 @@ def test_the_effect_is_the_same_in_every_order(policy: Policy, q: DecisionInput,
     assert (set(one.shadow), one.obligations) == (set(other.shadow), other.obligations)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @drawn(policies(), inputs)
 def test_a_rule_in_shadow_changes_nothing_and_says_what_it_would_change(policy: Policy, q: DecisionInput) -> None:
     decision = authorize(policy, q)

@@ -31,7 +31,7 @@ READ = {
 }
 DIGITS = {**{f"&#{48 + n};": str(n) for n in range(10)}, **{f"%3{n}": str(n) for n in range(10)}, "\u00b9": "1"}
 LETTERS = {"l": "1", "O": "0"}
-EXAMPLES = max(1000, settings.default.max_examples if settings.default else 0)
+EXAMPLES = max(500, settings.default.max_examples if settings.default else 0)
 
 
 def tiers(number: str) -> set[str]:
