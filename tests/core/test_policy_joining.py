@@ -84,6 +84,15 @@ def test_whoever_grants_by_the_joined_terms_grants_by_each(
             assert all(granted(each, some) for each in terms)
 
 
+def test_what_a_budget_joins_to_joined_rules_still_needs_two_people_of_one_group() -> None:
+    rules, step = [hold("risk", quorum=2), hold("privacy")], hold("risk", "privacy")
+    joined = joined_terms([joined_terms(rules), step])
+    assert joined.each_of == ("risk", "risk", "privacy")
+    assert joined == joined_terms([step, joined_terms(rules)])
+    assert not granted(joined, [((group,), 1010.0) for group in ("risk", "privacy", "privacy")])
+    assert granted(joined, [((group,), 1010.0) for group in ("risk", "privacy", "risk")])
+
+
 JOINED: dict[str, tuple[list[HoldTerms], HoldTerms]] = {
     "the larger quorum": ([hold("risk"), hold("risk", quorum=2)], hold("risk", quorum=2)),
     "groups of both": ([hold("risk", "leads"), hold("leads", "privacy")], hold("leads")),

@@ -214,6 +214,13 @@ PLANTS = (
         VOTES + "test_a_group_that_stands_twice_is_stood_for_by_two_people",
     ),
     Plant(
+        "what a budget joins to joined rules needs one person where they need two of a group",
+        "core/policy/joining.py",
+        "people |= Counter(one.each_of)  #",
+        "people |= Counter(set(one.each_of))  #",
+        JOINING + "test_what_a_budget_joins_to_joined_rules_still_needs_two_people_of_one_group",
+    ),
+    Plant(
         "a client may leave since the first rule lets it",
         "core/policy/joining.py",
         "        detach=all(one.detach for one in terms),\n",

@@ -39,7 +39,10 @@ def _deciders(terms: Sequence[HoldTerms]) -> HoldTerms:
     for one group.
     """
     common = _common([one.approver_groups for one in terms])
-    wanted = tuple(dict.fromkeys(group for one in terms for group in one.each_of))
+    people: Counter[str] = Counter()
+    for one in terms:
+        people |= Counter(one.each_of)  # what was joined already may want two people of one group
+    wanted = tuple(people.elements())
     if common and set(wanted) <= set(common):
         escalation = _common([one.escalation_groups for one in terms])
         return replace(
@@ -50,7 +53,6 @@ def _deciders(terms: Sequence[HoldTerms]) -> HoldTerms:
             escalation_groups=escalation,
             escalate_after_seconds=max(one.escalate_after_seconds for one in terms) if escalation else 0.0,
         )
-    people = Counter(wanted)
     for one in sorted(terms, key=lambda one: len(one.approver_groups)):
         any_of = [group for group in one.approver_groups if group not in one.each_of] or one.approver_groups
         group = next((group for group in any_of if group in people), any_of[0])
