@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from extproc.approvals.decisions import Asking, Decisions, Verdict
 from extproc.cli.approvals_store import NOT_CARRIED_OUT, exit_codes, opened_store, with_id, writer
@@ -18,6 +17,7 @@ from extproc.cli.config import config_file_option, settings_or_exit
 from extproc.cli.person import known_by_a_token, mask_reason, read_token, said_by_a_person, verify_person
 from extproc.core.approval import Approval, ApprovalState, Channel, DecisionRefused, TransitionCode, shown_digest
 from extproc.core.identity import UnverifiedToken
+from extproc.core.printable import printable_line
 
 _seen = click.option(
     "--seen",
@@ -108,4 +108,4 @@ def _step(
         click.echo(json.dumps(as_json(after, asking.now), indent=2))
     else:
         counted = f" ({progress(after)})" if after.state is ApprovalState.PENDING else ""
-        Console().print(f"{after.approval_id} {after.state.value}{counted}", highlight=False, markup=False)
+        click.echo(printable_line(f"{after.approval_id} {after.state.value}{counted}"))

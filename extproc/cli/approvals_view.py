@@ -9,7 +9,15 @@ from rich.text import Text
 
 from extproc.approvals.conversation import Turn
 from extproc.cli.columns import align
-from extproc.core.approval import TRANSITIONS, Approval, ApprovalState, ends_at, missing_groups, shown_digest
+from extproc.core.approval import (
+    TRANSITIONS,
+    Approval,
+    ApprovalState,
+    counted_grants,
+    ends_at,
+    missing_groups,
+    shown_digest,
+)
 from extproc.core.printable import printable, printable_line
 
 _STYLES = {
@@ -71,7 +79,7 @@ def history_json(history: list[Approval]) -> list[dict[str, Any]]:
 
 def progress(approval: Approval) -> str:
     """How many of those who are needed have granted, and for which groups nobody of them stands."""
-    said = f"{len(approval.grants)} of {approval.quorum}"
+    said = f"{counted_grants(approval)} of {approval.quorum}"
     missing = missing_groups(approval)
     return f"{said}, nobody of {', '.join(missing)}" if missing else said
 

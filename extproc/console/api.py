@@ -50,6 +50,8 @@ class Operation:
 
 _STEP = (TransitionCode.UNKNOWN, ProblemCode.BODY_INVALID, ProblemCode.BODY_NOT_JSON, ProblemCode.BODY_TOO_LARGE)
 _REASON = (TransitionCode.REASON_EMPTY, TransitionCode.REASON_TOO_LONG, TransitionCode.REASON_UNPRINTABLE)
+_AT_FAULT: Final = {**dict.fromkeys(_REASON, "reason"), TransitionCode.OTHER_VIEW: "seen"}
+"""The fields of a body that the rules of approvals refuse."""
 _VOTER = (TransitionCode.OWN_REQUEST, TransitionCode.NOT_AN_APPROVER, TransitionCode.NOT_A_PERSON)
 _APPROVAL = "/approvals/{approval_id}"
 
@@ -224,7 +226,7 @@ async def _answered(request: Request, operation: Operation, act: Act) -> msgspec
         return await operation.answer(request, caller)
     except TransitionRefused as refused:
         await count_refusal(parts_of(request), act, refused.code)
-        raise Refused(refused.code) from None
+        raise Refused(refused.code, field=_AT_FAULT.get(refused.code, "")) from None
 
 
 async def _not_routed(_: Request, error: Exception) -> Response:

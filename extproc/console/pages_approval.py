@@ -21,7 +21,15 @@ from extproc.console.pages import page, render
 from extproc.console.parts import act_of, parts_of
 from extproc.console.reads import spend_read, spend_step
 from extproc.console.roles import Role, roles_of
-from extproc.core.approval import Approval, Channel, TransitionCode, TransitionRefused, deciding_groups, shown_digest
+from extproc.core.approval import (
+    Approval,
+    Channel,
+    TransitionCode,
+    TransitionRefused,
+    counted_grants,
+    deciding_groups,
+    shown_digest,
+)
 from extproc.core.masking.typed import mask_reason
 from extproc.core.principal import Principal
 from extproc.core.reasons import Malformed
@@ -162,6 +170,7 @@ async def _page(
         else shown_turns(turns, found.findings, ALL_CHARACTERS if whole else SHORT_CHARACTERS),
         whole=whole,
         groups=group_progress(found),
+        counted=counted_grants(found),
         deciders=deciding_groups(found, now),
         seen=shown_digest(found),
         link=request.query_params.get("link", ""),

@@ -1,6 +1,7 @@
 """The JSON API: who sees and decides what, what is refused and how, and that its document tells no lies."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import extproc.approvals
+from extproc.console.api import OPERATIONS
+from extproc.console.api_problem import ProblemCode, status_of
 from extproc.core.approval import ApprovalState, shown_digest
 from extproc.local.issuer import RunningIssuer
 from tests.console.callers import PAN, Calls, calling
@@ -235,6 +239,30 @@ async def test_a_field_that_a_body_lacks_is_named(api: Calls) -> None:
     for body, field in (({"reason": "x"}, "verdict"), ({"verdict": "grant", "seen": seen}, "reason"), ([1], "")):
         answer = await api.client.post("/approvals/apr-1/decide", json=body, headers=approver)
         assert (code_of(answer), answer.json()["field"]) == ((400, "body_invalid"), field)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "field"),
+    [
+        ({"reason": " "}, (422, "reason_empty"), "reason"), ({"reason": "x" * 2000}, (422, "reason_too_long"), "reason"),
+        ({"seen": "0" * 64}, (409, "other_view"), "seen"),
+    ],
+)  # fmt: skip
+async def test_a_field_that_the_rules_refuse_is_named(
+    api: Calls, changed: dict[str, Any], code: tuple[int, str], field: str
+) -> None:
+    body = {**verdict(shown_digest(api.open())), **changed}
+    answer = await api.client.post("/approvals/apr-1/decide", json=body, headers=api.headers("bob", "approvers"))
+    assert (code_of(answer), answer.json()["field"]) == (code, field)
+
+
+def test_the_documentation_has_every_code_beside_its_status() -> None:
+    readme = (Path(extproc.approvals.__file__).parent / "README.md").read_text("utf-8")
+    table = readme.partition("| status | `code` |\n")[2].partition("\n\n")[0].splitlines()[1:]
+    told = {code: row.split("|")[1] for row in table for code in re.findall(r"`([a-z_]+)`", row)}
+    codes = {*ProblemCode, *(code for each in OPERATIONS for code in each.described.refusals)}
+    assert set(told) == {code.value for code in codes}
+    assert [code for code in codes if str(status_of(code)) not in told[code.value]] == []
 
 
 async def test_tokens_that_are_not_accepted(api: Calls) -> None:

@@ -16,6 +16,7 @@ from extproc.core.approval import (
     TransitionCode,
     TransitionRefused,
     claim,
+    counted_grants,
     decide,
     expire,
     open_approval,
@@ -88,6 +89,14 @@ def test_one_person_stands_for_one_group_and_for_the_one_that_is_missing() -> No
 def test_a_second_account_is_the_same_person() -> None:
     assert refusal(PENDING, SECOND_SELF) is TransitionCode.OWN_REQUEST
     assert refusal(vote(PENDING, PEOPLE[0]), TWIN) is TransitionCode.ALREADY_VOTED
+
+
+def test_whoever_is_one_too_many_of_a_group_is_not_counted_for_another() -> None:
+    asked = replace(PENDING, each_of=("risk", "privacy"), quorum=2)
+    twice = vote(vote(asked, PEOPLE[0]), replace(PEOPLE[0], subject="p9", aliases=()))
+    assert (twice.state, len(twice.grants), counted_grants(twice)) == (ApprovalState.PENDING, 2, 1)
+    met = vote(twice, PEOPLE[1])
+    assert (met.state, len(met.grants), counted_grants(met)) == (ApprovalState.GRANTED, 3, 2)
 
 
 def test_a_vote_is_for_what_was_shown() -> None:

@@ -30,6 +30,20 @@ PLANTS = (
         API + "test_a_wrong_field_of_a_body_is_named_and_never_what_it_said",
     ),
     Plant(
+        "the API does not name the field that a rule refuses",
+        "console/api.py",
+        'field=_AT_FAULT.get(refused.code, "")',
+        'field=""',
+        API + "test_a_field_that_the_rules_refuse_is_named",
+    ),
+    Plant(
+        "whoever is one too many of a group counts for one who is missing",
+        "core/approval/deciding.py",
+        "max(0, min(len(approval.grants), approval.quorum - len(missing_groups(approval))))",
+        "len(approval.grants)",
+        "tests/core/test_approval_votes.py::test_whoever_is_one_too_many_of_a_group_is_not_counted_for_another",
+    ),
+    Plant(
         "the API takes any word for an effect",
         "console/api_sessions.py",
         "    effect: Effect | UnsetType = UNSET\n",

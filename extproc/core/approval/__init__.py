@@ -15,6 +15,7 @@ from extproc.core.approval.asked import (
 from extproc.core.approval.deciding import (
     MAX_REASON_CHARACTERS,
     checked_reason,
+    counted_grants,
     decide,
     deciding_groups,
     is_met,
@@ -48,6 +49,7 @@ __all__ = [
     "Vote",
     "checked_reason",
     "claim",
+    "counted_grants",
     "decide",
     "deciding_groups",
     "ends_at",

@@ -123,6 +123,11 @@ def missing_groups(approval: Approval) -> tuple[str, ...]:
     return tuple(_not_stood_for(approval.each_of, approval.grants))
 
 
+def counted_grants(approval: Approval) -> int:
+    """How many of `quorum` have granted: whoever is one too many of their groups stands for nobody who is missing."""
+    return max(0, min(len(approval.grants), approval.quorum - len(missing_groups(approval))))
+
+
 def _not_stood_for(groups: Sequence[str], grants: Sequence[Vote]) -> list[str]:
     """Augmenting paths (Kuhn): at most groups x people x groups steps, and both are few."""
     standing: dict[int, str] = {}
