@@ -31,6 +31,9 @@ MAX_RESTART_SECONDS = 30.0
 STABLE_SECONDS = 30.0
 ADOPT_SECONDS = 5.0
 """Between two looks for dead writers whose epochs were not finished when they died."""
+LAST_TRIES = 100
+LAST_TRY_SECONDS = 0.1
+"""How often, and at which distance, the last records are shipped anew while the console ships from the same spool."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Supervisor:
         self._alarm = StoreAlarm(settings.audit, self._keys)
         self._pace = ShippingPace()
         self._ship_at = clock()
+        self._another_ships = False
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
@@ -161,6 +165,7 @@ class Supervisor:
             self._ship_at = self._clock() + self._pace.seconds
 
     def _ship_once(self) -> bool:
+        self._another_ships = False
         try:
             result = self._shipper.ship_pending()
         except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, shipping goes on trying
@@ -168,6 +173,7 @@ class Supervisor:
             self._pace.failed(failed)
             self._alarm.failed(failed)
             return False
+        self._another_ships = result.by_another
         if result.by_another:  # whether the store is back is for that one to say
             return result.oldest_pending_age_seconds == 0.0
         self._pace.worked()
@@ -193,4 +199,9 @@ class Supervisor:
         """That the store came back just now is itself a record, and goes along."""
         failed_before = self._alarm.failing
         shipped = self._ship_once()
+        for _ in range(LAST_TRIES):
+            if shipped or not self._another_ships:
+                break
+            time.sleep(LAST_TRY_SECONDS)
+            shipped = self._ship_once()
         return self._ship_once() if shipped and failed_before else shipped

@@ -158,6 +158,22 @@ def test_records_that_cannot_be_shipped_at_the_end_are_told_by_the_exit_code(wor
     assert world.stop(world.child) == 1
 
 
+def test_the_last_records_wait_for_another_shipper_to_end(world: World, monkeypatch: Any) -> None:
+    """The console ships from the same spool, also at the moment at which both are stopped."""
+    monkeypatch.setattr(module, "LAST_TRY_SECONDS", 0.0)
+    real, busy = world.supervisor._shipper.ship_pending, [ShipResult(0, 5.0, by_another=True)] * 3
+    monkeypatch.setattr(world.supervisor._shipper, "ship_pending", lambda: busy.pop() if busy else real())
+    world.dead_writer()
+    assert world.stop(world.child) == 0
+    assert "log.adopt" in world.stored()
+
+
+def test_who_ships_for_ever_is_not_waited_for(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "LAST_TRY_SECONDS", 0.0)
+    monkeypatch.setattr(world.supervisor._shipper, "ship_pending", lambda: ShipResult(0, 5.0, by_another=True))
+    assert world.stop(world.child) == 1
+
+
 def test_an_outage_of_the_store_and_its_end_are_each_recorded_once(world: World, monkeypatch: Any) -> None:
     with monkeypatch.context() as away:
         away.setattr(world.supervisor._shipper, "ship_pending", failing(StoreFailed("away")))

@@ -33,4 +33,11 @@ PLANTS = (
         "        self._ship_if_due()\n        shipped = self._pace.seconds == SHIP_SECONDS\n",
         PACE + "test_the_last_shipping_waits_for_nothing",
     ),
+    Plant(
+        "the last records are not shipped since the console ships just now",
+        "edge/supervisor.py",
+        "            if shipped or not self._another_ships:\n",
+        "            if True:\n",
+        "tests/edge/test_supervisor.py::test_the_last_records_wait_for_another_shipper_to_end",
+    ),
 )
