@@ -29,8 +29,8 @@ PLANTS = (
     Plant(
         "the last shipping waits until it is due",
         "edge/supervisor.py",
-        "        shipped = self._ship_once()\n",
-        "        self._ship_if_due()\n        shipped = self._pace.seconds == SHIP_SECONDS\n",
+        "        shipped = self._ship_once()\n        for",
+        "        self._ship_if_due()\n        shipped = self._pace.seconds == SHIP_SECONDS\n        for",
         PACE + "test_the_last_shipping_waits_for_nothing",
     ),
     Plant(
