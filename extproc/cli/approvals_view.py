@@ -79,6 +79,8 @@ def history_json(history: list[Approval]) -> list[dict[str, Any]]:
 
 def progress(approval: Approval) -> str:
     """How many of those who are needed have granted, and for which groups nobody of them stands."""
+    if approval.emergency:
+        return "an emergency"
     said = f"{counted_grants(approval)} of {approval.quorum}"
     missing = missing_groups(approval)
     return f"{said}, nobody of {', '.join(missing)}" if missing else said
@@ -145,7 +147,7 @@ def _more_facts(approval: Approval) -> list[tuple[str, str]]:
     """What only some rules ask for."""
     facts = [("Reason given", approval.request_reason)] if approval.request_reason else []
     facts += [("Limits", ", ".join(f"{name} {value}" for name, value in approval.limits))] if approval.limits else []
-    if approval.quorum > 1 or approval.each_of:
+    if not approval.emergency and (approval.quorum > 1 or approval.each_of):
         facts.append(("Granted by", progress(approval)))
     if approval.each_of:
         facts.append(("One each of", ", ".join(approval.each_of)))

@@ -81,6 +81,8 @@ def command(
     try:
         guard = start_guard(wanted)
     except SettingsInvalid as error:
+        if (directory / OWN_NAME).exists():
+            click.echo(f"the configuration is refused, which {directory / OWN_NAME} is a part of:", err=True)
         settings_or_exit(directory / "config.yaml")  # what was written, read once more: it says all as `serve` does
         click.echo(f"not started: {error}", err=True)
         sys.exit(EXIT_INPUT)

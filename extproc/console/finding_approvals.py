@@ -1,7 +1,7 @@
 """The list of approvals as its URL says it: what is looked for, and the URLs of what else could be."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -26,6 +26,8 @@ class Asked:
     tab: str
     query: ApprovalQuery
     said: Mapping[str, str]
+    problems: tuple[str, ...]
+    """What the URL says and nothing is: each a sentence."""
 
     @property
     def filtered(self) -> bool:
@@ -43,8 +45,12 @@ class Asked:
 
 
 def read_asked(words: Mapping[str, str], person: Principal, roles: Collection[Role]) -> Asked:
-    """By what the words say; what is unknown asks for nothing. Reasons are searched for whoever may read them."""
+    """By what the words say; what is unknown asks for nothing, and is told. Reasons are searched for whoever may read
+    them. A state without a tab is looked for among what was decided."""
     said = {name: words.get(name, "").strip()[:MAX_WORD] for name in ("show", "state", "rule", "text", "before")}
+    problems = tuple(_unknown(said))
+    if not said["show"] and said["state"] in DECIDED:
+        said["show"] = "decided"
     tab = said["show"] if said["show"] in TABS else "pending"
     states = (ApprovalState.PENDING,) if tab == "pending" else DECIDED if tab == "decided" else ()
     if said["state"] in set(ApprovalState) and tab != "pending":
@@ -63,4 +69,12 @@ def read_asked(words: Mapping[str, str], person: Principal, roles: Collection[Ro
         limit=PAGE_ROWS + 1,
     )
     said["show"] = "" if tab == "pending" else tab
-    return Asked(tab, query, {name: value for name, value in said.items() if value})
+    return Asked(tab, query, {name: value for name, value in said.items() if value}, problems)
+
+
+def _unknown(said: Mapping[str, str]) -> Iterator[str]:
+    for name, words in (("show", TABS), ("state", ApprovalState)):
+        if said[name] and said[name] not in tuple(words):
+            yield f"There is no {name} `{said[name]}`, and it is passed over. There are: {', '.join(words)}."
+    if said["before"] and not _CURSOR.fullmatch(said["before"]):
+        yield "`before` is no place in this list, which begins with the newest."

@@ -126,7 +126,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.BODY_TOO_COSTLY: Refusal(413, "The request body holds too many numbers or values to inspect.", _REQUEST),
     Reason.APPROVAL_REASON_MISSING: Refusal(
         400,
-        "This request needs a reason of 1 to 1000 characters in x-extproc-reason, or x-extproc-emergency.",
+        "This request needs a reason of 1 to 1000 characters in x-extproc-reason; of an emergency, in its own header.",
         _REQUEST,
     ),
     Reason.APPROVAL_PENDING: Refusal(202, "The request waits for an approval.", "approval_pending", 5),

@@ -391,7 +391,9 @@ def test_revoking_reviewing_and_withdrawing(place: Place, held: str, ask: Ask) -
     revoked = place.run("revoke", held, "--reason", "the wrong customer", token=approver)
     assert (revoked.exit_code, revoked.stdout) == (0, "apr-held revoked\n")
     assert place.run("revoke", held, "--reason", "again", token=approver).exit_code == 1
-    place.store.open(replace(ask("apr-now", CHAT, now, now + 600), emergency=True))
+    place.store.open(replace(ask("apr-now", CHAT, now, now + 600), emergency=True, quorum=2))
+    assert "an emergency" in place.run("list", "--state", "used").stdout
+    assert "0 of" not in place.run("show", "apr-now").stdout
     reviewed = place.run("review", "apr-now", "--reason", "a real outage", "--json", token=approver)
     assert json.loads(reviewed.stdout)["reviewed_by_uid"] == f"{place.issuer}|approver"
     place.store.open(replace(ask("apr-own", CHAT, now, now + 600), requester_uid=f"{place.issuer}|analyst"))

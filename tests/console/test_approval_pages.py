@@ -201,6 +201,24 @@ async def test_the_list_is_filtered_by_its_url_and_says_what_to_do_when_it_is_em
             assert (await browser.get(f"/approvals?{odd}")).status_code == 200
 
 
+async def test_a_wrong_word_in_the_url_of_the_list_is_told(world: World) -> None:
+    asked(with_roles(world), emergency=True)
+    async with await session_of(world, READER) as browser:
+        for words, said in (
+            (
+                "state=grantd",
+                "There is no state `grantd`, and it is passed over. There are: pending, granted, refused,",
+            ),
+            ("show=all", "There is no show `all`, and it is passed over. There are: pending, decided, mine."),
+            ("before=yesterday", "`before` is no place in this list"),
+        ):
+            assert said in (await browser.get(f"/approvals?{words}")).text
+        for words in ("state=pending", "show=decided&state=granted", "show=mine", ""):
+            assert 'role="alert"' not in (await browser.get(f"/approvals?{words}")).text
+        assert "cards-need-a-person" not in (await browser.get("/approvals?state=granted")).text
+        assert "cards-need-a-person" in (await browser.get("/approvals?state=used")).text
+
+
 async def test_a_session_reads_so_many_pages_with_content_a_minute(world: World) -> None:
     path = f"/approvals/{asked(with_roles(world)).approval_id}"
     async with await session_of(world, AUDITOR) as browser, await session_of(world, ANNA) as other:

@@ -17,6 +17,13 @@ PLANTS = (
         HOSTILE,
     ),
     Plant(
+        "console: a wrong word in the URL of the approvals is passed over in silence",
+        "console/finding_approvals.py",
+        "    problems = tuple(_unknown(said))\n",
+        "    problems: tuple[str, ...] = ()\n",
+        PAGES + "test_a_wrong_word_in_the_url_of_the_list_is_told",
+    ),
+    Plant(
         "console: templates escape nothing",
         "console/pages.py",
         "        autoescape=True,\n",

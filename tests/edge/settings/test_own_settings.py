@@ -76,3 +76,13 @@ def test_run_says_where_an_edited_configuration_is_kept(tmp_path: Path, monkeypa
     said = CliRunner().invoke(run.command, arguments).output
     assert f"is kept in {tmp_path}/config.edited-1.yaml." in said
     assert f"belongs in {tmp_path}/config.own.yaml" in said
+
+
+def test_a_refused_configuration_names_the_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.own.yaml").write_text("approvals: {pol: 2s}\n", "utf-8")
+    monkeypatch.setattr(guard, "start_guard", lambda wanted: load_settings(write(wanted.directory)))
+    monkeypatch.setattr(stop_signals, "set_on_signal", lambda *_: None)
+    refused = CliRunner().invoke(run.command, ["--upstream", "http://127.0.0.1:9", "--directory", str(tmp_path)])
+    first, second = refused.output.splitlines()[:2]
+    assert (refused.exit_code, f"{tmp_path}/config.own.yaml is a part of" in first) == (2, True)
+    assert "approvals.pol: unknown key" in second
