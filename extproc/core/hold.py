@@ -10,6 +10,7 @@ from extproc.core.approval import (
     DecisionRefused,
     checked_reason,
     same_deciders,
+    voted_until,
     votes_grant,
 )
 from extproc.core.forwarding import APPROVAL_HEADER
@@ -148,6 +149,10 @@ class Hold:
     def is_granted(self, approval: Approval) -> bool:
         """Whether what is marked as granted is: by votes that meet its terms, none of them the caller's."""
         return votes_grant(approval, self._principal)
+
+    def is_over(self, approval: Approval, now: float) -> bool:
+        """Whether the time of a grant is over by its votes; `now` is Unix seconds."""
+        return not now < voted_until(approval)
 
     def see(self, approval: Approval) -> bool:
         """The store has confirmed it. True: the exchange has attached to it just now."""

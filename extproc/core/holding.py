@@ -102,6 +102,8 @@ class Holding:
                 return self._granted(approval, attached, at)
             case ApprovalState.GRANTED if not hold.is_granted(approval):
                 return Seen(attached, refused=Reason.APPROVAL_NOT_VOTED)
+            case ApprovalState.GRANTED if hold.is_over(approval, ledger.unix(at)):
+                return Seen(attached, refused=Reason.APPROVAL_EXPIRED)
             case ApprovalState.GRANTED:
                 return self._granted(approval, attached, at)
             case _:

@@ -9,7 +9,7 @@ from extproc.approvals.store import ApprovalStore
 from extproc.approvals.tables import APPROVAL_VOTES, APPROVALS
 from extproc.core import events as ev
 from extproc.core.actions import ClaimGrant, ForwardRequest, OpenApproval, WithdrawApproval
-from extproc.core.approval import Approval, ApprovalState
+from extproc.core.approval import Approval, ApprovalState, revoke
 from tests.approvals.votes import APPROVER, decide
 from tests.core.exchange.conftest import PRINCIPAL, Play
 
@@ -76,13 +76,39 @@ def test_a_grant_that_nobody_voted_for_goes_nowhere(store: ApprovalStore) -> Non
 def test_votes_that_somebody_changed_are_none(sqlite_store: ApprovalStore, change: str) -> None:
     play, opened = held(sqlite_store)
     vote(sqlite_store, opened)
-    write(
-        sqlite_store,
-        {
-            "a vote is gone": delete(APPROVAL_VOTES),
-            "another view": update(APPROVAL_VOTES).values(seen="0" * 64),
-            "the requester's vote": update(APPROVAL_VOTES).values(voter_uid=PRINCIPAL.uid),
-        }[change],
-    )
+    own = update(APPROVAL_VOTES).values(voter_uid=PRINCIPAL.uid)
+    changes: dict[str, tuple[Any, ...]] = {
+        "a vote is gone": (delete(APPROVAL_VOTES),),
+        "another view": (update(APPROVAL_VOTES).values(seen="0" * 64),),
+        "the requester's vote": (own, update(APPROVALS).values(decided_by_uid=PRINCIPAL.uid)),
+    }
+    write(sqlite_store, *changes[change])
     look(play, sqlite_store, opened)
     assert_refused(play)
+
+
+@pytest.mark.parametrize("end", ["used", "revoked"])
+def test_what_has_ended_is_not_granted_once_more(store: ApprovalStore, end: str) -> None:
+    play, opened = held(store)
+    vote(store, opened)
+    now = opened.created_at + 1.0
+    granted = store.find(opened.approval_id, now)
+    assert granted is not None
+    if end == "used":
+        assert store.claim(opened.approval_id, opened.request_digest, opened.requester_uid, now)
+    else:
+        assert store.revoke(revoke(granted, APPROVER, "Not now.", now))
+    write(store, update(APPROVALS).values(state="granted"))
+    look(play, store, opened)
+    assert_refused(play)
+
+
+def test_a_grant_lasts_as_long_as_people_let_it(store: ApprovalStore) -> None:
+    play, opened = held(store)
+    vote(store, opened)
+    write(store, update(APPROVALS).values(granted_until=opened.expires_at + 1e9))
+    play.at += opened.expires_at - opened.created_at
+    look(play, store, opened)
+    (answer,) = play.answers
+    assert b"approval_expired" in answer.body
+    assert not play.of(ClaimGrant)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.core.approval import Approval, ApprovalRequest, open_approval, votes_grant
+from extproc.core.approval import Approval, ApprovalRequest, Vote, open_approval, votes_grant
 from extproc.core.principal import Principal
 from extproc.core.trust import Masked
 from tests.approvals.votes import granted
@@ -33,11 +33,17 @@ BY_ANY = granted(replace(ASKED, each_of=()), RISK, BOTH)
 def changed(vote: int, approval: Approval = GRANTED, **change: object) -> Approval:
     votes = list(approval.votes)
     votes[vote] = replace(votes[vote], **change)  # type: ignore[arg-type]
-    return replace(approval, votes=tuple(votes))
+    return decided(approval, *votes)
+
+
+def decided(approval: Approval, *votes: Vote) -> Approval:
+    """By these votes alone, of which the last decides."""
+    return replace(approval, votes=votes, decided_by_uid=votes[-1].uid, decided_at=votes[-1].at)
 
 
 def test_what_people_have_granted_is_granted() -> None:
     assert votes_grant(GRANTED, ANNA)
+    assert votes_grant(replace(GRANTED, uses=1), ANNA)
     assert votes_grant(BY_ANY, ANNA)
     assert votes_grant(granted(replace(ASKED, quorum=3, each_of=()), RISK, PRIVACY, SECOND), ANNA)
 
@@ -46,7 +52,7 @@ def test_what_people_have_granted_is_granted() -> None:
     "approval",
     {
         "no votes": replace(GRANTED, votes=()),
-        "fewer people than the quorum": replace(GRANTED, votes=GRANTED.votes[:1]),
+        "fewer people than the quorum": decided(GRANTED, GRANTED.votes[0]),
         "one person twice": changed(1, uid=" HTTPS://IDP|Risk"),
         "one person by two accounts": changed(1, aliases=("risk@x",)),
         "one who refuses": changed(0, grant=False),
@@ -61,6 +67,9 @@ def test_what_people_have_granted_is_granted() -> None:
         "another quorum than was shown": replace(GRANTED, quorum=1, each_of=()),
         "another request than was shown": replace(GRANTED, request_digest="e"),
         "a longer window than was shown": replace(GRANTED, window_uses=1000),
+        "one that was taken back": replace(GRANTED, decided_by_uid=PRIVACY.uid, decided_at=1001.0),
+        "one that its voter took back": replace(GRANTED, decided_at=1001.0),
+        "one without a use left": replace(GRANTED, uses=2),
     }.items(),
     ids=lambda named: named[0],
 )
@@ -71,5 +80,4 @@ def test_what_people_cannot_have_granted_is_none(approval: tuple[str, Approval])
 @pytest.mark.parametrize(("at", "counts"), [(1049.0, False), (1050.0, True)])
 def test_who_is_asked_later_counts_from_then_on(at: float, counts: bool) -> None:
     asked = replace(ASKED, quorum=1, each_of=())
-    (vote,) = granted(asked, RISK).votes
-    assert votes_grant(replace(asked, votes=(replace(vote, groups=("leads",), at=at),)), ANNA) is counts
+    assert votes_grant(changed(0, granted(asked, RISK), groups=("leads",), at=at), ANNA) is counts

@@ -100,4 +100,26 @@ PLANTS = (
         "",
         "tests/audit/test_audit_queue.py::test_a_full_journal_takes_what_corrects_or_ends_what_stands_in_it",
     ),
+    Plant(
+        "a grant that was taken back counts once more",
+        "core/approval/recount.py",
+        "    if not counted or (counted[-1].uid, counted[-1].at) != (approval.decided_by_uid, approval.decided_at):\n"
+        "        return False\n",
+        "",
+        BY_HAND + "test_what_has_ended_is_not_granted_once_more[sqlite-revoked]",
+    ),
+    Plant(
+        "a grant that was used counts once more",
+        "core/approval/recount.py",
+        "    if not approval.uses < max(1, approval.window_uses):\n        return False\n",
+        "",
+        BY_HAND + "test_what_has_ended_is_not_granted_once_more[sqlite-used]",
+    ),
+    Plant(
+        "a grant lasts as long as the store says",
+        "core/holding.py",
+        "if hold.is_over(approval, ledger.unix(at)):",
+        "if hold.is_over(approval, 0.0):",
+        BY_HAND + "test_a_grant_lasts_as_long_as_people_let_it[sqlite]",
+    ),
 )

@@ -25,7 +25,7 @@ from extproc.core.approval.deciding import (
     revoke,
 )
 from extproc.core.approval.ending import claim, ends_at, expire, is_due, withdraw
-from extproc.core.approval.recount import votes_grant
+from extproc.core.approval.recount import voted_until, votes_grant
 from extproc.core.approval.states import (
     SENTENCES,
     TRANSITIONS,
@@ -63,6 +63,7 @@ __all__ = [
     "revoke",
     "same_deciders",
     "shown_digest",
+    "voted_until",
     "votes_grant",
     "withdraw",
 ]

@@ -29,4 +29,15 @@ def votes_grant(approval: Approval, requester: Principal) -> bool:
         uids.add(folded_uid(vote.uid))
         aliases.update(vote.aliases)
         counted.append(replace(vote, groups=groups))
+    if not counted or (counted[-1].uid, counted[-1].at) != (approval.decided_by_uid, approval.decided_at):
+        return False
+    if not approval.uses < max(1, approval.window_uses):
+        return False
     return is_met(replace(approval, votes=tuple(counted)))
+
+
+def voted_until(approval: Approval) -> float:
+    """When what the votes grant ends, in Unix seconds, whatever `granted_until` says; 0 without votes."""
+    if not approval.has_window:
+        return approval.expires_at
+    return max((vote.at + approval.window_seconds for vote in approval.votes), default=0.0)
