@@ -66,6 +66,8 @@ def list_(
     config: Path,
 ) -> None:
     """Show the newest approvals, newest first."""
+    if mine and state not in {_ANY, ApprovalState.PENDING}:
+        raise click.UsageError("`--mine` is what waits for a vote: leave `--state` out")
     token = read_token(token_file, from_stdin=token_stdin) if mine else None
     settings, now = settings_or_exit(config), time.time()
     with exit_codes(), opened_store(settings) as store:

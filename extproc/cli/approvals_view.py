@@ -1,5 +1,6 @@
 """How approvals look: tables and text for people, plain JSON values for machines."""
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -78,12 +79,13 @@ def history_json(history: list[Approval]) -> list[dict[str, Any]]:
 
 
 def progress(approval: Approval) -> str:
-    """How many of those who are needed have granted, and for which groups nobody of them stands."""
+    """How many of those who are needed have granted, and of which groups (how many) people are still needed."""
     if approval.emergency:
         return "an emergency"
     said = f"{counted_grants(approval)} of {approval.quorum}"
     missing = missing_groups(approval)
-    return f"{said}, nobody of {', '.join(missing)}" if missing else said
+    needed = [group if people == 1 else f"{group} ({people})" for group, people in Counter(missing).items()]
+    return f"{said}, needs {', '.join(needed)}" if needed else said
 
 
 def bound_to(approval: Approval) -> str:

@@ -359,10 +359,10 @@ def test_a_quorum_is_counted_where_everybody_sees_it(place: Place, ask: Ask) -> 
     now = time.time()
     place.store.open(replace(ask("apr-2", CHAT, now, now + 600), quorum=2, each_of=("approvers", "größe")))
     first = place.run("grant", "apr-2", "--reason", "fine", token=place.token("approver", "approvers"))
-    assert (first.exit_code, first.stdout) == (0, "apr-2 pending (1 of 2, nobody of größe)\n")
+    assert (first.exit_code, first.stdout) == (0, "apr-2 pending (1 of 2, needs größe)\n")
     assert "1 of 2" in place.run("list").stdout
     shown = place.run("show", "apr-2").stdout
-    assert "1 of 2, nobody of größe" in shown
+    assert "1 of 2, needs größe" in shown
     assert "Approver" in shown
     again = place.run("grant", "apr-2", "--reason", "fine", token=place.token("approver", "approvers"))
     assert (again.exit_code, again.stderr.splitlines()[-1]) == (
@@ -378,11 +378,20 @@ def test_one_person_of_two_groups_is_counted_for_one_of_them(place: Place, ask: 
     both_needed = {"quorum": 2, "each_of": ("risk", "privacy"), "approver_groups": ("approvers", "risk", "privacy")}
     place.store.open(replace(ask("apr-2", CHAT, now, now + 600), **both_needed))
     both = place.run("grant", "apr-2", "--reason", "fine", token=place.token("both", "risk", "privacy"))
-    assert both.stdout == "apr-2 pending (1 of 2, nobody of privacy)\n"
+    assert both.stdout == "apr-2 pending (1 of 2, needs privacy)\n"
     other = place.run("grant", "apr-2", "--reason", "fine", token=place.token("other", "approvers"))
-    assert other.stdout == "apr-2 pending (1 of 2, nobody of privacy)\n"
+    assert other.stdout == "apr-2 pending (1 of 2, needs privacy)\n"
     last = place.run("grant", "apr-2", "--reason", "fine", token=place.token("risk", "risk"))
     assert last.stdout == "apr-2 granted\n"
+
+
+def test_a_group_that_several_are_needed_of_is_named_once_with_their_number(place: Place, ask: Ask) -> None:
+    now = time.time()
+    needed = {"quorum": 4, "each_of": ("risk", "approvers", "approvers", "approvers")}
+    place.store.open(replace(ask("apr-2", CHAT, now, now + 600), **needed))
+    assert "0 of 4, needs risk, approvers (3)" in place.run("list").stdout
+    first = place.run("grant", "apr-2", "--reason", "fine", token=place.token("approver", "approvers"))
+    assert first.stdout == "apr-2 pending (1 of 4, needs risk, approvers (2))\n"
 
 
 def test_revoking_reviewing_and_withdrawing(place: Place, held: str, ask: Ask) -> None:
@@ -419,6 +428,8 @@ def test_list_filters(place: Place, held: str, ask: Ask) -> None:
     assert listed("--mine", token=place.token("analyst", "approvers")) == ["apr-other"]
     assert listed("--mine", token=place.token("nobody")) == []
     assert place.run("list", "--mine").exit_code == 2
+    decided = place.run("list", "--mine", "--state", "granted", token=place.token("approver", "approvers"))
+    assert (decided.exit_code, "leave `--state` out" in decided.stderr) == (2, True)
 
 
 def test_show_tells_what_the_person_asked_before(place: Place, held: str, ask: Ask) -> None:
