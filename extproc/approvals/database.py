@@ -141,11 +141,12 @@ def unavailable() -> Iterator[None]:
     """Turn the failures of a database into `Unavailable`, without their text, which may quote values.
 
     `ValueError` is what a row that this version cannot read raises, and text that the encoding cannot hold;
-    `ArithmeticError` a number that the engine cannot: drivers raise these as they are.
+    `ArithmeticError` a number that the engine cannot: drivers raise these as they are. `RecursionError` is JSON that
+    nobody of ours wrote.
     """
     try:
         yield
-    except (SQLAlchemyError, OSError, ValueError, TypeError, ArithmeticError):
+    except (SQLAlchemyError, OSError, RecursionError, ValueError, TypeError, ArithmeticError):
         raise Unavailable(Reason.APPROVALS_UNAVAILABLE) from None
 
 

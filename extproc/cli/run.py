@@ -107,8 +107,11 @@ def command(
 def _say_where(guard: "Guard") -> None:
     """Its addresses, and the commands to paste."""
     from extproc.local.own_command import own_command, shell_path  # noqa: PLC0415
+    from extproc.local.own_settings import OWN_NAME  # noqa: PLC0415
 
-    click.echo(f"guarding {guard.wanted.upstream} at {guard.url}/v1")
+    click.echo(f"guarding {', '.join(each.upstream for each in guard.settings.connections)} at {guard.url}/v1")
+    if (own_file := guard.config.with_name(OWN_NAME)).exists():
+        click.echo(f"settings   {own_file}   (its keys replace those of config.yaml)")
     click.echo(f"console    {guard.console_url}   (log in as whoever you want to be: analyst, approver, auditor ...)")
     click.echo(f"policy     {guard.settings.policy_file}   (edit it; reloaded within a second)")
     own, config = own_command(), shell_path(guard.config.resolve())

@@ -10,6 +10,7 @@ from extproc.approvals.tables import APPROVAL_VOTES, APPROVALS
 from extproc.core import events as ev
 from extproc.core.actions import ClaimGrant, ForwardRequest, OpenApproval, WithdrawApproval
 from extproc.core.approval import Approval, ApprovalState, revoke
+from extproc.core.reasons import Unavailable
 from tests.approvals.votes import APPROVER, decide
 from tests.core.exchange.conftest import PRINCIPAL, Play
 
@@ -112,3 +113,11 @@ def test_a_grant_lasts_as_long_as_people_let_it(store: ApprovalStore) -> None:
     (answer,) = play.answers
     assert b"approval_expired" in answer.body
     assert not play.of(ClaimGrant)
+
+
+@pytest.mark.parametrize("written", ["{", "1", "[" * 100_000], ids=["no JSON", "a number", "deep"])
+def test_a_row_that_cannot_be_read_is_a_store_that_is_unavailable(sqlite_store: ApprovalStore, written: str) -> None:
+    _, opened = held(sqlite_store)
+    write(sqlite_store, update(APPROVALS).values(approver_groups=written))
+    with pytest.raises(Unavailable):
+        sqlite_store.find(opened.approval_id, opened.created_at)

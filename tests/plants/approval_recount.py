@@ -122,4 +122,18 @@ PLANTS = (
         "if hold.is_over(approval, 0.0):",
         BY_HAND + "test_a_grant_lasts_as_long_as_people_let_it[sqlite]",
     ),
+    Plant(
+        "a row of deep JSON ends the worker",
+        "approvals/database.py",
+        "OSError, RecursionError, ",
+        "OSError, ",
+        BY_HAND + "test_a_row_that_cannot_be_read_is_a_store_that_is_unavailable[deep]",
+    ),
+    Plant(
+        "run says nothing of settings of one's own",
+        "cli/run.py",
+        "for each in guard.settings.connections",
+        "for each in [guard.wanted]",
+        "tests/edge/settings/test_own_settings.py::test_run_says_what_counts_instead_of_what_it_was_told",
+    ),
 )

@@ -2,7 +2,8 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -86,3 +87,29 @@ def test_a_refused_configuration_names_the_file_of_ones_own(tmp_path: Path, monk
     first, second = refused.output.splitlines()[:2]
     assert (refused.exit_code, f"{tmp_path}/config.own.yaml is a part of" in first) == (2, True)
     assert "approvals.pol: unknown key" in second
+
+
+def test_run_says_what_counts_instead_of_what_it_was_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def say() -> str:
+        config = write(tmp_path)
+        run._say_where(
+            cast(
+                "guard.Guard",
+                SimpleNamespace(
+                    wanted=Wanted(tmp_path, "http://127.0.0.1:9"),
+                    config=config,
+                    settings=load_settings(config),
+                    url="http://127.0.0.1:8",
+                    console_url="http://127.0.0.1:7",
+                    issuer_directory=tmp_path,
+                ),
+            )
+        )
+        return capsys.readouterr().out
+
+    assert "config.own.yaml" not in say()
+    own = tmp_path / "config.own.yaml"
+    own.write_text("connections: [{name: other, upstream: 'http://127.0.0.1:6'}]\n", "utf-8")
+    said = say()
+    assert said.startswith("guarding http://127.0.0.1:6 at http://127.0.0.1:8/v1\n")
+    assert f"settings   {own} " in said
