@@ -138,7 +138,9 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.APPROVAL_NOT_VOTED: Refusal(
         403, "The approval is marked as granted, and not by the votes that its rule asks for.", _PERMISSION
     ),
-    Reason.APPROVAL_MISMATCH: Refusal(403, "The approval is bound to a different request.", _PERMISSION),
+    Reason.APPROVAL_MISMATCH: Refusal(
+        403, "The approval is bound to a different request, or to another policy than is in force now.", _PERMISSION
+    ),
     Reason.APPROVAL_UNKNOWN: Refusal(403, "There is no such approval.", _PERMISSION),
     Reason.APPROVALS_UNAVAILABLE: Refusal(503, "The approval store is not available.", _SERVER, 5),
     Reason.RESPONSE_MALFORMED: Refusal(502, "The model's answer could not be read and was withheld.", _UPSTREAM),
