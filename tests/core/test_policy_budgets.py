@@ -67,7 +67,11 @@ def test_the_highest_step_that_is_reached_decides() -> None:
 def test_rules_come_before_budgets_and_the_first_budget_before_the_others() -> None:
     two = (budget("one", step(1, "hold", "One.", OTHERS)), budget("two", step(1, "hold", "Two.", TERMS)))
     by_rule = decide((ALLOW, HOLD), two, one=1, two=1)
-    assert (by_rule.rule, by_rule.text, by_rule.hold) == ("hold", "Rule.", joined_terms([TERMS, OTHERS, TERMS]))
+    assert (by_rule.rule, by_rule.text, by_rule.hold) == (
+        "hold",
+        "Rule. One. Two.",
+        joined_terms([TERMS, OTHERS, TERMS]),
+    )
     assert by_rule.determining == ("hold", "budget:one", "budget:two")
     by_budget = decide((ALLOW,), two, one=1, two=1)
     assert (by_budget.rule, by_budget.determining) == ("budget:one", ("budget:one", "budget:two"))

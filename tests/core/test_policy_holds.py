@@ -116,6 +116,14 @@ def test_where_two_rules_hold_no_one_of_them_makes_it_easier() -> None:
     assert terms_of(easy).window_uses == 2
 
 
+def test_where_two_rules_hold_whoever_decides_reads_what_both_ask_about() -> None:
+    one, same, other = hold("one"), hold("same"), hold("other")
+    one["text"] = same["text"] = "Large requests."
+    other["text"] = "Secret models."
+    one["match"], same["match"] = {"models": ["m*"]}, {"kinds": ["person"]}
+    assert authorize(parsed(ALLOW, one, same, other), given()).text == "Large requests. Secret models."
+
+
 def test_a_difference_of_terms_is_told_as_the_document_writes_it() -> None:
     old, new = (parsed(ALLOW, hold(window={"for": "1h", "uses": uses})) for uses in (2, 3))
     assert [(each.path, each.old, each.new) for each in differences(old, new)] == [

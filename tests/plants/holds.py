@@ -227,4 +227,11 @@ PLANTS = (
         "",
         JOINING + "test_the_shortest_time_counts_and_a_client_may_leave_by_all_rules_alone",
     ),
+    Plant(
+        "whoever decides reads what the first rule asks about",
+        "core/policy/engine.py",
+        ", text=joined_text(rule.text for rule in holding))",
+        ")",
+        TERMS + "test_where_two_rules_hold_whoever_decides_reads_what_both_ask_about",
+    ),
 )

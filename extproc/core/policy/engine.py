@@ -7,7 +7,7 @@ from typing import Any, Final
 from extproc.core.policy.condition import Condition
 from extproc.core.policy.decision import Decision, DecisionInput, ShadowResult, StepUp
 from extproc.core.policy.index import bits
-from extproc.core.policy.joining import joined_terms
+from extproc.core.policy.joining import joined_terms, joined_text
 from extproc.core.policy.matching import signed_in_as
 from extproc.core.policy.policy import Policy
 from extproc.core.policy.spending import weigh_budgets
@@ -89,7 +89,8 @@ class _Authorizer:
         # Without terms nobody could grant it.
         if holding[0].hold is None:
             return self._decision(Effect.DENY, holding)
-        return replace(self._decision(Effect.HOLD, holding, obliged), hold=joined_terms(terms))
+        held = self._decision(Effect.HOLD, holding, obliged)
+        return replace(held, hold=joined_terms(terms), text=joined_text(rule.text for rule in holding))
 
     def shadowed(self, decision: Decision) -> Decision:
         """`decision` with what rules in shadow would have made of it."""

@@ -1,7 +1,7 @@
 """A request that several rules hold: whoever grants it by the joined terms would have granted it by those of each."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from extproc.core.policy.terms import HoldTerms
@@ -28,6 +28,11 @@ def joined_terms(terms: Sequence[HoldTerms]) -> HoldTerms:
         emergency_groups=_common([one.emergency_groups for one in terms]),
         reason_required=any(one.reason_required for one in terms),
     )
+
+
+def joined_text(texts: Iterable[str]) -> str:
+    """What the rules say that hold it, each sentence once: whoever decides must know what all of them ask about."""
+    return " ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _deciders(terms: Sequence[HoldTerms]) -> HoldTerms:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from extproc.core.policy.decision import Decision, DecisionInput
-from extproc.core.policy.joining import joined_terms
+from extproc.core.policy.joining import joined_terms, joined_text
 from extproc.core.policy.matching import matches
 from extproc.core.policy.policy import Policy
 from extproc.core.policy.terms import Budget, BudgetStep, Effect, StepAction
@@ -48,8 +48,13 @@ def _stricter(decision: Decision, effect: Effect, steps: list[tuple[Budget, Budg
     highest = {budget.name: step for budget, step in steps}
     terms = [step.hold for step in highest.values() if step.hold is not None]
     if decision.effect is effect:
-        hold = joined_terms([decision.hold, *terms]) if decision.hold is not None else None
-        return replace(decision, hold=hold, determining=(*(decision.determining or (decision.rule,)), *names))
+        determining = (*(decision.determining or (decision.rule,)), *names)
+        if decision.hold is None:
+            return replace(decision, determining=determining)
+        text = joined_text((decision.text, *(step.text for step in highest.values())))
+        return replace(decision, hold=joined_terms([decision.hold, *terms]), text=text, determining=determining)
     first = highest[steps[0][0].name]
-    hold = joined_terms(terms) if effect is Effect.HOLD else None
-    return replace(decision, effect=effect, rule=names[0], text=first.text, hold=hold, determining=names)
+    held = effect is Effect.HOLD
+    text = joined_text(step.text for step in highest.values()) if held else first.text
+    hold = joined_terms(terms) if held else None
+    return replace(decision, effect=effect, rule=names[0], text=text, hold=hold, determining=names)
