@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from extproc.core.actions import ChargeBudgets, ReadBudgets, SettleBudgets
 from extproc.core.answered_tokens import Answered, answered_tokens, tokens_of
+from extproc.core.approval import same_deciders
 from extproc.core.budget_charge import Charge, Counted
 from extproc.core.judgement import Judgement
 from extproc.core.masking.aliases import Aliases
@@ -21,12 +22,15 @@ from extproc.core.policy import (
     Budget,
     BudgetCount,
     BudgetScope,
+    BudgetStep,
     DecisionInput,
     Effect,
+    HoldTerms,
     StepAction,
     authorize,
 )
 from extproc.core.policy.index import bits
+from extproc.core.policy.joining import joined_terms
 from extproc.core.policy.spending import budget_rule
 from extproc.core.principal import folded_uid
 from extproc.core.reasons import Reason
@@ -68,6 +72,15 @@ def last_step(budget: Budget, actions: Iterable[StepAction]) -> int:
     return max((step.at for step in budget.steps if step.action in actions), default=0)
 
 
+def _unmet_at(budget: Budget, granted: HoldTerms, count: int) -> int:
+    """The first count above `count` at which a hold asks for more people, or for others, than have granted; 0: none."""
+    return min((step.at for step in budget.steps if step.at > count and _asks_others(step, granted)), default=0)
+
+
+def _asks_others(step: BudgetStep, granted: HoldTerms) -> bool:
+    return step.hold is not None and not same_deciders(granted, joined_terms((granted, step.hold)))
+
+
 def used_tokens(prompt_characters: int, answer: Answered | None) -> int:
     """Of prompt and answer, as the model server reports them; estimated where it does not, or was not let finish.
 
@@ -83,7 +96,7 @@ def used_tokens(prompt_characters: int, answer: Answered | None) -> int:
 class Budgeting:
     """Of one exchange. Without budgets that match, it asks for nothing."""
 
-    __slots__ = ("_asked", "_cards", "_counts", "_given", "_owes", "_policy", "_secret")
+    __slots__ = ("_asked", "_cards", "_counts", "_given", "_others_at", "_owes", "_policy", "_secret")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._policy = snapshot.policy
@@ -92,6 +105,7 @@ class Budgeting:
         self._asked: tuple[Budget, ...] = ()
         self._given: DecisionInput | None = None
         self._counts: tuple[Counted, ...] = ()
+        self._others_at: dict[str, int] = {}
         self._owes = False
 
     def watch(self, aliases: Aliases) -> None:
@@ -115,11 +129,28 @@ class Budgeting:
             return ReadBudgets(charges, given.now_unix)
         return ChargeBudgets(charges, given.now_unix)
 
-    def ask_granted(self, now_unix: float) -> ChargeBudgets | None:
-        """The charge of a held request that a person has let go on: only `deny` still stops it."""
+    def ask_granted(self, granted: HoldTerms | None, now_unix: float) -> ChargeBudgets | None:
+        """The charge of a held request that people have let go on by the terms `granted`; None for an emergency.
+
+        `deny` still stops it, and so does a `hold` that was not reached when they were asked, where others decide.
+        """
         if self._given is None or not self._asked:
             return None
-        return ChargeBudgets(self._charges(self._given, (StepAction.DENY,)), now_unix)
+        charges = self._charges(self._given, (StepAction.DENY,))
+        if granted is not None:
+            counts = {one.budget: one.count for one in self._counts}
+            unmet = ((budget.name, _unmet_at(budget, granted, counts.get(budget.name, 0))) for budget in self._asked)
+            self._others_at = {name: at for name, at in unmet if at}
+            charges = tuple(self._stopped_by_others(charge) for charge in charges)
+        return ChargeBudgets(charges, now_unix)
+
+    def asks_others(self, counts: Sequence[Counted]) -> bool:
+        """Whether a granted request has come, while it waited, to a step on which others decide."""
+        return any(0 < self._others_at.get(one.budget, 0) <= one.count for one in counts)
+
+    def _stopped_by_others(self, charge: Charge) -> Charge:
+        stops = [at for at in (charge.stop_at, self._others_at.get(charge.budget, 0)) if at]
+        return replace(charge, stop_at=min(stops, default=0))
 
     def answered_by(self, counts: Sequence[Counted]) -> bool:
         """Whether there is one for each budget that was asked for: what is missing must not count as nothing."""

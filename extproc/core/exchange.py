@@ -281,6 +281,9 @@ class Exchange:
         judgement = self._budgeting.judge(self._judgement, event.counts)
         effect = judgement.decision.effect
         goes_on = effect is Effect.ALLOW or (effect is Effect.HOLD and self.phase is Phase.CHARGING)
+        if goes_on and self._budgeting.asks_others(event.counts):
+            self._ledger.judged(judgement.decision, judgement.given)
+            return self._refuse(Reason.APPROVAL_MISMATCH, event.at)
         if goes_on and any(one.stopped for one in event.counts):  # it is not charged
             return self._fail(Reason.INTERNAL, event.at)
         if goes_on and self.phase is Phase.CHARGING:
@@ -329,7 +332,7 @@ class Exchange:
         """What is charged is charged, then the grant is used; an emergency is used already."""
         self._ledger.phase("hold", self._since, at)
         self._since = at
-        asked = self._budgeting.ask_granted(self._ledger.now_unix(at))
+        asked = self._budgeting.ask_granted(self._holding.granted_by, self._ledger.now_unix(at))
         if asked is None:
             return self._claim(at)
         self.phase = Phase.CHARGING

@@ -18,7 +18,7 @@ from extproc.core.headers import Headers
 from extproc.core.hold import ENDED, Hold
 from extproc.core.judgement import Judgement
 from extproc.core.ledger import Ledger
-from extproc.core.policy import ApprovalFacts
+from extproc.core.policy import ApprovalFacts, HoldTerms
 from extproc.core.principal import Principal
 from extproc.core.reasons import ExchangeError, Reason
 from extproc.core.record import EventCode, Outcome
@@ -53,6 +53,11 @@ class Holding:
     def approval_id(self) -> str:
         """Empty where nothing is held."""
         return self._hold.approval_id if self._hold is not None else ""
+
+    @property
+    def granted_by(self) -> HoldTerms | None:
+        """The terms that a grant meets; None where there is none to meet: nothing is held, or it is an emergency."""
+        return self._hold.terms if self._hold is not None and not self._hold.emergency else None
 
     @property
     def opening(self) -> bool:

@@ -206,6 +206,38 @@ def test_a_grant_does_not_lift_the_last_step_and_stays_to_be_used(play: Any, sto
     assert counter.used() == {"b": 2}
 
 
+RISK = replace(TERMS, approver_groups=("risk",))
+TWO = replace(TERMS, quorum=2)
+EASIER = replace(TERMS, approver_groups=("approvers", "risk"), wait_seconds=5.0)
+
+
+@pytest.mark.parametrize("later", [RISK, TWO], ids=["others", "more"])
+def test_a_grant_does_not_reach_a_step_on_which_others_decide(play: Any, store: BudgetStore, later: HoldTerms) -> None:
+    """The first request brings the count, while the other waits, to a step whose people nobody has asked."""
+    steps = (hold(1), BudgetStep(2, StepAction.HOLD, "Ask further.", later))
+    counter = Counter(play, store, budget(BudgetCount.EXCHANGES, *steps))
+    first, other = counter.begin(chat()), counter.begin(chat())
+    for one in (first, other):
+        one.feed(ev.ApprovalSeen(one.approval(ApprovalState.GRANTED), one.tick()))
+        counter.serve(one)
+    assert (len(first.of(ClaimGrant)), len(other.of(ClaimGrant))) == (1, 0)
+    assert (other.answers[0].status, other.records[-1].status_detail) == (403, "approval_mismatch")
+    assert other.records[-1].decision.budgets == {"b": 2}
+    assert counter.used() == {"b": 1}, "nor is it charged"
+
+
+@pytest.mark.parametrize("later", [TERMS, EASIER], ids=["the same", "easier"])
+def test_a_grant_reaches_a_step_that_it_meets(play: Any, store: BudgetStore, later: HoldTerms) -> None:
+    steps = (hold(1), BudgetStep(2, StepAction.HOLD, "Ask further.", later))
+    counter = Counter(play, store, budget(BudgetCount.EXCHANGES, *steps))
+    first, other = counter.begin(chat()), counter.begin(chat())
+    for one in (first, other):
+        one.feed(ev.ApprovalSeen(one.approval(ApprovalState.GRANTED), one.tick()))
+        counter.serve(one)
+    assert (len(first.of(ClaimGrant)), len(other.of(ClaimGrant))) == (1, 1)
+    assert counter.used() == {"b": 2}
+
+
 def test_a_request_that_a_rule_holds_is_charged_when_it_is_granted(play: Any, store: BudgetStore) -> None:
     counter = Counter(play, store, budget(BudgetCount.EXCHANGES, deny(2)))
     held = counter.begin(chat(max_tokens=4000))
