@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from extproc.cli.acts import NotRecorded, record_act
+from extproc.cli.acts import FailureNotRecorded, NotRecorded, record_act, record_failure
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT, settings_or_exit
 from extproc.cli.person import person_uid
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from extproc.edge.settings_console import ConsoleSettings
 
 _config = click.option("--config", type=click.Path(path_type=Path), envvar="EXTPROC_CONFIG", help="config.yaml")
+_END_SESSIONS = "console.end-sessions"
 
 
 @click.group("console", invoke_without_command=True)
@@ -129,12 +130,17 @@ def end_sessions_command(outer: Path | None, *, person: str, config: Path | None
     try:
         database = open_database(settings.approvals.database, settings.approvals.migrate)
         try:
-            record_act(
-                settings, EventCode.ADMIN_SESSIONS_END, "console.end-sessions", {"person": mask_argument(person)}
-            )
-            ended = end_sessions_of(Sessions(database, console.idle_seconds), person, time.time())
+            said: dict[str, str | int | float | bool] = {"person": mask_argument(person)}
+            record_act(settings, EventCode.ADMIN_SESSIONS_END, _END_SESSIONS, said)
+            try:
+                ended = end_sessions_of(Sessions(database, console.idle_seconds), person, time.time())
+            except Unavailable as error:
+                record_failure(settings, EventCode.ADMIN_SESSIONS_END, _END_SESSIONS, said, error.reason)
+                raise
         finally:
             database.close()
+    except FailureNotRecorded as error:
+        _leave(f"no session was ended, and that could not be recorded ({error}); say so in your change records")
     except NotRecorded as error:
         _leave(f"no session was ended, because that cannot be recorded ({error})")
     except Unavailable as error:

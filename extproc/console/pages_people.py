@@ -1,6 +1,7 @@
 """`/people`: who is logged in, and to end their sessions. For admins."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -19,11 +20,13 @@ from extproc.console.records import actor_of
 from extproc.console.roles import Role, roles_of
 from extproc.console.session import end_sessions_of, person_of_session
 from extproc.core.principal import Principal, folded_uid
+from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
 
 MAX_LISTED: Final = 500
 """Sessions that are looked at, those that were used last."""
 MAX_UID: Final = 2_000
+_COUNT: Final = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,13 @@ async def people(request: Request) -> Response:
         )
         for person, theirs in _by_person(live)
     ]
+    ended = request.query_params.get("ended", "")
     return render(
         request,
         "people.html",
         title="Who is logged in",
         rows=rows,
+        ended=int(ended) if _COUNT.fullmatch(ended) else None,
         others=sum(not row.is_self for row in rows),
         idle_seconds=parts.settings.idle_seconds,
         more=len(live) >= MAX_LISTED,
@@ -71,7 +76,8 @@ async def people(request: Request) -> Response:
 async def end(request: Request) -> Response:
     """All sessions of one person are over, at every replica; recorded first, as `extproc console end-sessions` does.
 
-    Raises `Unavailable` and `TooMany`: then none is.
+    The page says afterwards how many. Raises `Unavailable` and `TooMany`: then none is; where the store kept them from
+    ending, that is recorded, too.
     """
     person = await require_role(request, Role.ADMIN)
     form = await read_own_form(request)
@@ -79,10 +85,14 @@ async def end(request: Request) -> Response:
     parts, uid = parts_of(request), form.get("person", "")
     if not 0 < len(uid) <= MAX_UID:
         return page(request, "Not understood", "The form names nobody: no session was ended.", 400)
-    act = act_of(request, "console.end-sessions")
-    await parts.log.store(act.done(EventCode.ADMIN_SESSIONS_END, actor_of(person, ""), 303, person=kept(uid)))
-    await asyncio.to_thread(end_sessions_of, parts.sessions, uid, parts.clock())
-    return RedirectResponse("/people", 303)
+    act, actor, code = act_of(request, "console.end-sessions"), actor_of(person, ""), EventCode.ADMIN_SESSIONS_END
+    await parts.log.store(act.done(code, actor, 303, person=kept(uid)))
+    try:
+        ended = await asyncio.to_thread(end_sessions_of, parts.sessions, uid, parts.clock())
+    except Unavailable as error:
+        await parts.log.store(act.failed(code, actor, error.reason, person=kept(uid)))
+        raise
+    return RedirectResponse(f"/people?ended={ended}", 303)
 
 
 def _by_person(live: Iterable[LiveSession]) -> list[tuple[Principal, list[LiveSession]]]:

@@ -45,6 +45,12 @@ class Act:
         """It was done, or will be once this is durable."""
         return self.record(code, actor, status=Outcome.SUCCEEDED, http_status=http_status, detail=detail)
 
+    def failed(self, code: EventCode, actor: Actor, reason: Reason, **detail: str | int) -> Record:
+        """What `done` says of it is not so: it was tried, and `reason` kept it from being done. Answered by 503."""
+        said = {**detail, "refused": reason.value}
+        tried = self.record(code, actor, status=Outcome.FAILED, http_status=503, detail=said)
+        return replace(tried, status_detail=reason.value)
+
     def refused(self, code: str, http_status: int, actor: Actor = NOBODY, **detail: str | int) -> Record:
         """`code` says why, in a word of ours."""
         said = {"refused": code, **detail}

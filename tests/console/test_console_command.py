@@ -1,10 +1,12 @@
 """`extproc console` and `rotate-keys`: wrong use ends with 2 and a sentence that says what to do."""
 
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -19,7 +21,8 @@ from extproc.audit.reading.reader import find_records
 from extproc.audit.stores.store import open_store
 from extproc.cli.main import main
 from extproc.core.principal import Principal
-from extproc.core.record import EventCode
+from extproc.core.reasons import REFUSALS, Reason, Unavailable
+from extproc.core.record import EventCode, Outcome
 from extproc.edge.settings_file import load_settings
 from tests.audit.configured import write_config
 from tests.console.idp import Keys, ec_keys, write_metadata
@@ -97,6 +100,30 @@ def test_the_sessions_of_one_person_end_everywhere_and_that_is_recorded_first(tm
     records = [each.record for each in find_records(holdings)]
     ended = [dict(each.detail) for each in records if each.event_code is EventCode.ADMIN_SESSIONS_END]
     assert ended == [{"person": "https://idp|Paula"}] * 2
+
+
+def test_sessions_that_the_store_keeps_from_ending_are_recorded_as_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_config(tmp_path, console=CONSOLE, approvals={"database": f"sqlite:///{tmp_path}/approvals.db"})
+    (tmp_path / "store").mkdir()
+    AuditKeys.load_or_create(tmp_path / "keys")
+    monkeypatch.setattr(Sessions, "end_all", Mock(side_effect=Unavailable(Reason.APPROVALS_UNAVAILABLE)))
+    arguments = ("end-sessions", "https://idp|paula", "--config", str(config))
+    code, output = run(*arguments)
+    assert (code, output) == (2, REFUSALS[Reason.APPROVALS_UNAVAILABLE].sentence + "\n")
+    settings = load_settings(config).audit
+    found = [
+        each.record for each in find_records(Holdings.look(open_store(settings), settings.spool, settings.deployment))
+    ]
+    ended = {each.status: each for each in found if each.event_code is EventCode.ADMIN_SESSIONS_END}
+    assert set(ended) == {Outcome.SUCCEEDED, Outcome.FAILED}
+    assert ended[Outcome.FAILED].status_detail == "approvals_unavailable"
+    assert ended[Outcome.FAILED].detail == {"person": "https://idp|paula", "refused": "approvals_unavailable"}
+    monkeypatch.setattr("extproc.cli.console.record_act", Mock())
+    shutil.rmtree(tmp_path / "keys")
+    code, output = run(*arguments)
+    assert (code, "no session was ended, and that could not be recorded" in output) == (2, True)
 
 
 def test_a_key_that_cannot_sign_requests_is_told_with_its_place(tmp_path: Path) -> None:

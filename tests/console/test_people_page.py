@@ -1,11 +1,13 @@
 """`/people`: an admin sees who is logged in and ends their sessions, and nobody else does either."""
 
 import hashlib
+from unittest.mock import Mock
 
 import pytest
 
 from extproc.console.session import SESSION_COOKIE
-from extproc.core.record import EventCode
+from extproc.core.reasons import Reason, Unavailable
+from extproc.core.record import EventCode, Outcome
 from tests.console.approving import person, session_of, with_roles
 from tests.console.conftest import World, token_of
 
@@ -72,12 +74,43 @@ async def test_an_admin_ends_the_sessions_of_one_person_and_that_is_recorded_fir
         assert (await admin.post("/people/end", data={**form, "person": ""})).status_code == 400
         assert world.log.records == []
         done = await admin.post("/people/end", data=form)
-        assert (done.status_code, done.headers["location"]) == (303, "/people")
+        assert (done.status_code, done.headers["location"]) == (303, "/people?ended=2")
         assert [(await browser.get("/approvals")).status_code for browser in (one, two, other)] == [303, 303, 200]
         assert WHO["reader"].uid not in (await admin.get("/people")).text
     (record,) = world.log.records
     assert (record.event_code, record.actor.uid) == (EventCode.ADMIN_SESSIONS_END, ADA.uid)
     assert (record.resource.operation, record.detail) == ("console.end-sessions", {"person": WHO["reader"].uid})
+
+
+async def test_the_page_says_how_many_sessions_ended(world: World) -> None:
+    said = {
+        "2": "2 sessions were ended.",
+        "1": "1 session was ended.",
+        "0": "No session was ended: the person had none any more.",
+    }
+    async with await session_of(with_roles(world), ADA) as admin:
+        for ended, sentence in said.items():
+            assert sentence in (await admin.get(f"/people?ended={ended}")).text
+        for nothing in ("", "?ended=", "?ended=-1", "?ended=<b>", "?ended=1234567", "?ended=%D9%A2"):
+            page = await admin.get(f"/people{nothing}")
+            assert (page.status_code, " ended." in page.text) == (200, False)
+
+
+async def test_sessions_that_the_store_keeps_from_ending_are_recorded_as_not_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await session_of(with_roles(world), WHO["reader"]) as reader, await session_of(world, ADA) as admin:
+        form = {"csrf": token_of((await admin.get("/people")).text), "person": WHO["reader"].uid}
+        monkeypatch.setattr(
+            world.parts.sessions, "end_all", Mock(side_effect=Unavailable(Reason.APPROVALS_UNAVAILABLE))
+        )
+        assert (await admin.post("/people/end", data=form)).status_code == 503
+        assert (await reader.get("/approvals")).status_code == 200
+    first, second = world.log.records
+    assert (first.event_code, first.status) == (EventCode.ADMIN_SESSIONS_END, Outcome.SUCCEEDED)
+    assert (second.event_code, second.status, second.http_status) == (first.event_code, Outcome.FAILED, 503)
+    assert (second.actor, second.status_detail) == (first.actor, "approvals_unavailable")
+    assert second.detail == {"person": WHO["reader"].uid, "refused": "approvals_unavailable"}
 
 
 async def test_no_form_of_another_site_ends_a_session(world: World) -> None:

@@ -47,9 +47,37 @@ PLANTS = (
     Plant(
         "console people: sessions end without their record",
         "console/pages_people.py",
-        "    await parts.log.store(act.done(EventCode.ADMIN_SESSIONS_END, ",
-        "    str(act.done(EventCode.ADMIN_SESSIONS_END, ",
+        "    await parts.log.store(act.done(",
+        "    str(act.done(",
         PEOPLE + "test_an_admin_ends_the_sessions_of_one_person_and_that_is_recorded_first",
+    ),
+    Plant(
+        "console people: the store fails and the record says that sessions ended",
+        "console/pages_people.py",
+        "        await parts.log.store(act.failed(",
+        "        str(act.failed(",
+        PEOPLE + "test_sessions_that_the_store_keeps_from_ending_are_recorded_as_not_ended",
+    ),
+    Plant(
+        "console people: what kept sessions from ending is recorded as done",
+        "console/records.py",
+        "status=Outcome.FAILED, http_status=503",
+        "status=Outcome.SUCCEEDED, http_status=503",
+        PEOPLE + "test_sessions_that_the_store_keeps_from_ending_are_recorded_as_not_ended",
+    ),
+    Plant(
+        "console people: nobody learns how many sessions ended",
+        "console/templates/people.html",
+        "{% elif ended == 0 %}",
+        "{% elif ended == 1 %}",
+        PEOPLE + "test_the_page_says_how_many_sessions_ended",
+    ),
+    Plant(
+        "console: a command keeps success of sessions that did not end",
+        "cli/console.py",
+        "                record_failure(settings, EventCode.ADMIN_SESSIONS_END, _END_SESSIONS, said, error.reason)\n",
+        "",
+        COMMAND + "test_sessions_that_the_store_keeps_from_ending_are_recorded_as_not_ended",
     ),
     Plant(
         "console people: any reader ends sessions",
@@ -82,8 +110,8 @@ PLANTS = (
     Plant(
         "console: sessions end without their record",
         "cli/console.py",
-        "            record_act(\n                settings, EventCode.ADMIN_SESSIONS_END, ",
-        "            print(\n                settings, EventCode.ADMIN_SESSIONS_END, ",
+        "            record_act(settings, EventCode.ADMIN_SESSIONS_END, ",
+        "            print(settings, EventCode.ADMIN_SESSIONS_END, ",
         ENDED,
     ),
     Plant(
