@@ -161,7 +161,8 @@ def _case(policy: Policy, name: str, more: tuple[Path, ...]) -> tuple[DecisionIn
     from extproc.cli.policy_files import cases_or_exit  # noqa: PLC0415
     from extproc.core.document import quoted  # noqa: PLC0415
     from extproc.core.policy_case import build_case  # noqa: PLC0415
-    from extproc.core.policy_cases import CaseRunner, shown  # noqa: PLC0415
+    from extproc.core.policy_case_text import shown  # noqa: PLC0415
+    from extproc.core.policy_cases import CaseRunner  # noqa: PLC0415
     from extproc.core.schema import nearest  # noqa: PLC0415
 
     cases = [*map(build_case, policy.tests), *(case for file in more for case in cases_or_exit(file, policy))]

@@ -14,7 +14,8 @@ from extproc.core.document import DocumentInvalid
 from extproc.core.policy import Policy
 from extproc.core.policy_case import Case, build_case
 from extproc.core.policy_case_document import is_case_document, parse_cases
-from extproc.core.policy_cases import CaseResult, CaseRunner, shown
+from extproc.core.policy_case_text import shown
+from extproc.core.policy_cases import CaseResult, CaseRunner
 from extproc.core.policy_coverage import coverage
 from extproc.core.policy_document import parse_policy
 

@@ -12,7 +12,8 @@ from extproc.console.policy_view import PolicyView, view_policy
 from extproc.core.document import Problem
 from extproc.core.policy import Policy
 from extproc.core.policy_case import build_case
-from extproc.core.policy_cases import CaseRunner, shown
+from extproc.core.policy_case_text import shown
+from extproc.core.policy_cases import CaseRunner
 from extproc.core.policy_document import PolicyInvalid
 from extproc.edge.bounded_file import read_bounded, read_failure
 from extproc.edge.policy_file import MAX_PLACES, Fitness

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from extproc.core.policy import Condition, Obligations, Policy
 from extproc.core.policy_case import Case, build_case
-from extproc.core.policy_cases import CaseRunner, Outcome, shown
+from extproc.core.policy_case_difference import Outcome
+from extproc.core.policy_case_text import shown
+from extproc.core.policy_cases import CaseRunner
 
 NOTHING: Final = "(nothing)"
 _NO_MEANING: Final = frozenset({"digest", "name", "tests"})
