@@ -41,8 +41,9 @@ class Ttl(click.ParamType[int]):
         return int(match[1]) * _UNITS[match[2]]
 
 
-def _listed(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
+def _listed(options: tuple[str, ...]) -> list[str]:
+    """The names of all options, however many each holds."""
+    return [name.strip() for names in options for name in names.split(",") if name.strip()]
 
 
 @click.group("dev")
@@ -52,9 +53,11 @@ def command() -> None:
 
 @command.command()
 @click.option("--subject", required=True, help="The `sub` claim: who the token stands for.")
-@click.option("--groups", default="", metavar="G,H", help="The `groups` claim, separated by commas.")
+@click.option(
+    "--groups", multiple=True, metavar="G,H", help="The `groups` claim, separated by commas, or one option for each."
+)
 @click.option("--name", default="", help="The `name` claim: how people see them; the subject without it.")
-@click.option("--amr", default="", metavar="M,N", help="The `amr` claim: how they signed in, for example pwd,mfa.")
+@click.option("--amr", multiple=True, metavar="M,N", help="The `amr` claim: how they signed in, for example pwd,mfa.")
 @click.option("--auth-time", type=Ttl(), metavar="AGO", help="The `auth_time` claim: how long ago, for example 5m.")
 @click.option("--tenant", default="", help="The `tenant` claim.")
 @click.option("--audience", default="", help="The `aud` claim, instead of the issuer's.")
@@ -64,9 +67,9 @@ def command() -> None:
 def token(
     *,
     subject: str,
-    groups: str,
+    groups: tuple[str, ...],
     name: str,
-    amr: str,
+    amr: tuple[str, ...],
     auth_time: int | None,
     tenant: str,
     audience: str,

@@ -5,7 +5,7 @@ import base64
 import binascii
 import math
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -75,7 +75,8 @@ def read_query(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(said, kind, strict=False)
     except msgspec.ValidationError:
-        raise Refused(ProblemCode.PARAMETER_INVALID, field=_at_fault(said, kind, strict=False)) from None
+        field = _at_fault(said, kind, strict=False)
+        raise Refused(ProblemCode.PARAMETER_INVALID, field=field, detail=_taken(kind, field)) from None
 
 
 def _fields(kind: type[Any]) -> tuple[msgspec.structs.FieldInfo, ...]:
@@ -95,6 +96,15 @@ def _at_fault(said: object, kind: type[Any], *, strict: bool) -> str:
         except msgspec.ValidationError:
             return name
     return next((_named(name) for name in said if name not in fields), "")
+
+
+def _taken(kind: type[Any], parameter: str) -> str:
+    """What the documentation says of a parameter that `kind` has; of any other, which ones it has."""
+    fields = {field.encode_name: field.type for field in _fields(kind)}
+    if parameter not in fields:
+        return f"The parameters are: {', '.join(fields)}." if fields else "There are no parameters."
+    notes = (each for each in get_args(fields[parameter]) if isinstance(each, msgspec.Meta))
+    return next((each.description for each in notes if each.description), "")
 
 
 def _named(name: str) -> str:

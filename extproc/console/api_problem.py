@@ -35,7 +35,7 @@ class ProblemCode(StrEnum):
 PROBLEMS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.TOKEN_MISSING: (401, "A bearer token is required."),
     ProblemCode.TOKEN_INVALID: (401, "The token is not accepted."),
-    ProblemCode.TOO_MANY_FAILURES: (429, "This address failed too often; try again later."),
+    ProblemCode.TOO_MANY_FAILURES: (429, "This address or caller failed too often; try again later."),
     ProblemCode.ROLE_MISSING: (403, "None of the caller's groups has the role that this needs (`console.roles`)."),
     ProblemCode.NOT_FOUND: (404, "There is no such thing."),
     ProblemCode.METHOD_NOT_ALLOWED: (405, "This method does nothing here."),
@@ -65,15 +65,19 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     code: str
     field: Annotated[str, Meta(description="Which parameter, or field of the body, is at fault; else empty.")] = ""
+    detail: Annotated[str, Meta(description="What would be taken there, where that can be said; else empty.")] = ""
 
 
 class Refused(Exception):
     """An answer of the API that ends what was asked. Holds nothing of it but the name of a field (`named`)."""
 
-    def __init__(self, code: ProblemCode | TransitionCode, *, field: str = "", retry_after: int = 0) -> None:
+    def __init__(
+        self, code: ProblemCode | TransitionCode, *, field: str = "", detail: str = "", retry_after: int = 0
+    ) -> None:
         super().__init__(code.value)
         self.code = code
         self.field = field
+        self.detail = detail
         self.retry_after = retry_after
 
 
@@ -92,7 +96,9 @@ def problem(refused: Refused) -> Response:
     """The answer."""
     code, status = refused.code, status_of(refused.code)
     title = PROBLEMS[code][1] if isinstance(code, ProblemCode) else SENTENCES[code]
-    body = Problem(type=_URN + code.value, title=title, status=status, code=code.value, field=refused.field)
+    body = Problem(
+        type=_URN + code.value, title=title, status=status, code=code.value, field=refused.field, detail=refused.detail
+    )
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         error = ', error="invalid_token"' if code is ProblemCode.TOKEN_INVALID else ""  # RFC 6750 §3

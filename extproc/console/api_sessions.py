@@ -34,8 +34,8 @@ class SessionsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     effect: Effect | UnsetType = UNSET
     rule: str = ""
     finding: Annotated[str, Meta(description="A kind (`pan`), or of one direction (`request:pan`).")] = ""
-    since_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    until_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    since_ms: Annotated[int, Meta(ge=0, le=2**53, description="From then on, in Unix milliseconds.")] = 0
+    until_ms: Annotated[int, Meta(ge=0, le=2**53, description="Until before then, in Unix milliseconds; 0: now.")] = 0
     held: Literal["true", "false"] = "false"
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
     cursor: Annotated[str, Meta(description="`next` or `previous` of another page.")] = ""

@@ -65,6 +65,15 @@ def test_each_body_is_by_the_schema_of_the_readme(ask: Callable[..., ApprovalReq
         Draft202012Validator(closed(schema)).validate(said | {"version": 2})
 
 
+def test_a_body_says_how_many_people_are_needed_and_of_which_groups(ask: Callable[..., ApprovalRequest]) -> None:
+    approval = open_approval(replace(ask("apr-1"), quorum=3, each_of=("risk", "privacy", "privacy")))
+    telling = Telling(
+        Notification("ntf_1", "apr-1", Event.OPENED, "pending", 1000.0), "hook", approval, "p", "https://l"
+    )
+    said = json.loads(webhook_body(telling))["data"]["approval"]
+    assert (said["quorum"], said["each_of"]) == (3, ["risk", "privacy", "privacy"])
+
+
 def closed(schema: Any) -> Any:
     """The same, in which every field must be documented."""
     if isinstance(schema, list):

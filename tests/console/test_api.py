@@ -211,11 +211,29 @@ async def test_sessions_are_facts_of_the_index(api: Calls) -> None:
 async def test_a_wrong_parameter_is_named_and_never_what_it_said(api: Calls, asked: str, field: str) -> None:
     problem = (await api.client.get(asked, headers=api.headers("rita", "readers"))).json()
     assert (problem.pop("code"), problem.pop("field")) == ("parameter_invalid", field)
+    assert not any(said in problem["detail"] for said in ("nonsense", "red", "4111", "nodded", "\x1b"))
+    problem.pop("detail")
     assert problem == {
         "type": "urn:extproc:problem:parameter_invalid",
         "title": "A query parameter is unknown, stands twice or has no such value.",
         "status": 400,
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "detail"),
+    [
+        ("/sessions?from=2026-11-29T12:00", "from", "since_ms, until_ms"),
+        ("/sessions?since_ms=2026-11-29T12:00", "since_ms", "From then on, in Unix milliseconds."),
+        ("/sessions/none?x=1", "x", "There are no parameters."),
+    ],
+)  # fmt: skip
+async def test_what_a_parameter_takes_is_said_to_whoever_gave_something_else(
+    api: Calls, asked: str, field: str, detail: str
+) -> None:
+    problem = (await api.client.get(asked, headers=api.headers("rita", "readers"))).json()
+    assert (problem["code"], problem["field"]) == ("parameter_invalid", field)
+    assert detail in problem["detail"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,13 @@ PLANTS = (
         API + "test_a_wrong_field_of_a_body_is_named_and_never_what_it_said",
     ),
     Plant(
+        "the API does not say which parameters there are",
+        "console/api_asked.py",
+        "    if parameter not in fields:\n",
+        "    if parameter not in fields and not fields:\n",
+        API + "test_what_a_parameter_takes_is_said_to_whoever_gave_something_else",
+    ),
+    Plant(
         "the API does not name a field that is missing",
         "console/api_asked.py",
         "        if name not in said and field.required:\n            return name\n",

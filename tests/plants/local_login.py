@@ -37,6 +37,13 @@ PLANTS = (
         OWN + "test_run_says_where_an_edited_configuration_is_kept",
     ),
     Plant(
+        "a development token has the last of its groups alone",
+        "cli/dev.py",
+        "for names in options for name",
+        "for names in options[-1:] for name",
+        "tests/edge/identity/test_dev_issuer.py::test_dev_token_says_of_a_sign_in_what_it_is_told_and_nothing_else",
+    ),
+    Plant(
         "a development token has no name",
         "cli/dev.py",
         "name=name or subject,",

@@ -135,6 +135,13 @@ PLANTS = (
         SENT + "test_a_redirect_is_not_followed_and_an_answer_is_not_read",
     ),
     Plant(
+        "notify: a webhook names the groups that may decide as those that must",
+        NOTIFY + "webhook.py",
+        "list(approval.each_of)",
+        "list(approval.approver_groups)",
+        "tests/approvals/test_notify_readme.py::test_a_body_says_how_many_people_are_needed_and_of_which_groups",
+    ),
+    Plant(
         "notify: a signature does not cover the body",
         NOTIFY + "webhook.py",
         "body.decode())\n",

@@ -66,6 +66,7 @@ def _approval(approval: Approval, state: str) -> dict[str, Any]:
         "approver_groups": list(approval.approver_groups),
         "escalation_groups": list(approval.escalation_groups),
         "quorum": approval.quorum,
+        "each_of": list(approval.each_of),
         "created_at": instant(approval.created_at),
         "expires_at": instant(approval.expires_at),
     }

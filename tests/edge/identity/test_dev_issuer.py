@@ -116,6 +116,8 @@ def test_dev_token_says_of_a_sign_in_what_it_is_told_and_nothing_else(tmp_path: 
     assert (plain["name"], claims("--name", "Sue")["name"]) == ("s", "Sue")
     told = claims("--amr", "pwd, mfa", "--auth-time", "5m", "--tenant", "north", "--audience", "mine")
     assert (told["amr"], told["tenant"], told["aud"]) == (["pwd", "mfa"], "north", "mine")
+    several = claims("--groups", "a,b", "--groups", "c", "--amr", "pwd", "--amr", "otp")
+    assert (several["groups"], several["amr"]) == (["a", "b", "c"], ["pwd", "otp"])
     assert 300 <= told["iat"] - told["auth_time"] + 1 <= 302
 
 
