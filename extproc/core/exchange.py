@@ -22,6 +22,7 @@ from extproc.core.actions import (
     ForwardRequest,
     Respond,
     SetDeadline,
+    StoreRecord,
     VerifyToken,
 )
 from extproc.core.answer import Answer
@@ -152,10 +153,7 @@ class Exchange:
         if self._ledger.source == "unknown" and source:
             self._ledger.source = source
         withdrawn = self._withdrawal(at)
-        if self.phase in BEFORE_FORWARD and self.phase not in INTENDING:
-            stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
-        else:
-            stored = self._storing.end(at, Outcome.FAILED, reason)
+        stored = self._ended(at, Outcome.FAILED, reason)
         aborted = self._abort(reason)
         return (*self._settled(at), *withdrawn, stored, *aborted)
 
@@ -509,13 +507,9 @@ class Exchange:
             return self._abort(reason)
         if self.phase is Phase.RESPONDING and self._answer.headers_queued:
             return self._cut(reason, at)
-        if self.phase is Phase.FORWARDED:
+        if self.phase is Phase.FORWARDED or (self.phase is Phase.BODY and reason is Reason.DRAINING):
             # Envoy has no message of ours to answer: an immediate response would be spurious.
-            return (self._storing.end(at, Outcome.FAILED, reason), *self._abort(reason))
-        if self.phase is Phase.BODY and reason is Reason.DRAINING:
-            # Likewise: its headers are answered, and its body has not come.
-            stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.FAILED, reason)
-            return (stored, *self._abort(reason))
+            return (self._ended(at, Outcome.FAILED, reason), *self._abort(reason))
         return self._refuse(reason, at, text=self._answer.said)
 
     def _cut(self, reason: Reason, at: float) -> tuple[Action, ...]:
@@ -542,11 +536,14 @@ class Exchange:
         withdrawn = self._withdrawal(at)
         if self.phase in ENDING:  # its last record stands already
             return self._abort(Reason.CLIENT_GONE)
-        if self.phase in BEFORE_FORWARD and self.phase not in INTENDING:
-            stored = self._storing.refusal(EventCode.REQUEST_REFUSE, at, Outcome.ABANDONED, Reason.CLIENT_GONE)
-        else:
-            stored = self._storing.end(at, Outcome.ABANDONED, Reason.CLIENT_GONE)
+        stored = self._ended(at, Outcome.ABANDONED, Reason.CLIENT_GONE)
         return (SetDeadline(None), *withdrawn, stored, *self._abort(Reason.CLIENT_GONE))
+
+    def _ended(self, at: float, outcome: Outcome, reason: Reason) -> StoreRecord:
+        """The closing record of what ends without an answer: of a refusal, while nothing of it can have gone on."""
+        if self.phase in BEFORE_FORWARD and self.phase not in INTENDING:
+            return self._storing.refusal(EventCode.REQUEST_REFUSE, at, outcome, reason)
+        return self._storing.end(at, outcome, reason)
 
     def _abort(self, reason: Reason) -> tuple[Action, ...]:
         self.phase = Phase.OVER
