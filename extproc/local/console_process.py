@@ -1,8 +1,5 @@
 """`extproc console` as a process of its own beside the service: its configuration on one machine, and its start."""
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +8,8 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from extproc.edge.hardening import PARENT_VARIABLE
 from extproc.local.ports import free_port, is_free
-from extproc.local.service_process import READY_SECONDS, NotStarted, RunningService
+from extproc.local.service_process import READY_SECONDS, NotStarted, RunningService, start_command
 
 CLIENT_ID: Final = "extproc-console"
 ROLES: Final = {
@@ -62,14 +58,7 @@ class StartingConsole:
     """`extproc console` in a process of its own, which may not answer yet."""
 
     def __init__(self, config: Path, url: str, log: Path) -> None:
-        with log.open("ab") as file:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "extproc", "console", "--config", str(config)],
-                stdout=file,
-                stderr=file,
-                env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
-            )
-        self.running = RunningService(process, log)
+        self.running = start_command("console", config, log)
         self._url = url
 
     def wait_ready(self) -> RunningService:

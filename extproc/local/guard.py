@@ -156,7 +156,7 @@ class Guard:
     @property
     def console_url(self) -> str:
         """Where people look; empty where there is no console."""
-        return console_url(self.wanted.console_port) if self.wanted.console_port else ""
+        return self.settings.console.url if self.console and self.settings.console else ""
 
     @property
     def issuer_directory(self) -> Path:
@@ -238,9 +238,9 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) ->
     serving = StartingService(config, settings, directory / "service.log")
     undo.callback(serving.running.stop, 5.0)
     starting = None
-    if wanted.console_port:  # beside the workers: each takes seconds to import what it needs
+    if wanted.console_port and settings.console:  # beside the workers: each takes seconds to import what it needs
         serving.wait_keys()
-        starting = StartingConsole(config, console_url(wanted.console_port), directory / "console.log")
+        starting = StartingConsole(config, console_url(settings.console.port), directory / "console.log")
         undo.callback(starting.running.stop, 5.0)
     service = serving.wait_ready()
     envoy = start_envoy(

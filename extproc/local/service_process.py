@@ -25,7 +25,7 @@ class NotStarted(Exception):
 
 
 class RunningService:
-    """`extproc serve` in a process of its own."""
+    """A command of ours that runs until it is told to stop, in a process of its own."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.process = process
@@ -42,18 +42,23 @@ class RunningService:
             return self.process.wait()
 
 
+def start_command(command: str, config: Path, log: Path) -> RunningService:
+    """`extproc COMMAND --config CONFIG`, which ends with this process at the latest; what it says is added to `log`."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "extproc", command, "--config", str(config)],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+        )
+    return RunningService(process, log)
+
+
 class StartingService:
     """`extproc serve` in a process of its own, whose workers may not answer yet."""
 
     def __init__(self, config: Path, settings: Settings, log: Path) -> None:
-        with log.open("ab") as file:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "extproc", "serve", "--config", str(config)],
-                stdout=file,
-                stderr=file,
-                env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
-            )
-        self.running = RunningService(process, log)
+        self.running = start_command("serve", config, log)
         self._settings = settings
         self._deadline = time.monotonic() + READY_SECONDS
 

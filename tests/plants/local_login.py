@@ -16,6 +16,13 @@ PLANTS = (
         OWN + "test_what_a_person_wants_otherwise_counts_at_every_start",
     ),
     Plant(
+        "a console is awaited where the person's own settings do not put it",
+        "local/guard.py",
+        "console_url(settings.console.port), directory",
+        "console_url(wanted.console_port), directory",
+        OWN + "test_a_console_is_awaited_and_shown_where_ones_own_settings_put_it",
+    ),
+    Plant(
         "an edited configuration is lost",
         "local/own_settings.py",
         "    if lines[0] == f",

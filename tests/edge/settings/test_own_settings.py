@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -12,8 +13,9 @@ from extproc.cli import run
 from extproc.edge import stop_signals
 from extproc.edge.settings_file import load_settings
 from extproc.local import guard
-from extproc.local.guard import Wanted, write_config
+from extproc.local.guard import Guard, Wanted, start_guard, write_config
 from extproc.local.own_settings import keep_edited
+from extproc.local.ports import free_port
 from extproc.local.service_process import NotStarted
 
 ISSUER = "http://127.0.0.1:9"
@@ -113,3 +115,21 @@ def test_run_says_what_counts_instead_of_what_it_was_told(tmp_path: Path, capsys
     said = say()
     assert said.startswith("guarding http://127.0.0.1:6 at http://127.0.0.1:8/v1\n")
     assert f"settings   {own} " in said
+
+
+def test_a_console_is_awaited_and_shown_where_ones_own_settings_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_port = free_port()
+    (tmp_path / "config.own.yaml").write_text(
+        f"console: {{url: 'https://console.example.org', port: {own_port}}}\n", "utf-8"
+    )
+    starting = Mock(side_effect=NotStarted("far enough"))
+    monkeypatch.setattr(guard, "StartingService", Mock())
+    monkeypatch.setattr(guard, "StartingConsole", starting)
+    with pytest.raises(NotStarted, match="far enough"):
+        start_guard(Wanted(tmp_path, "http://127.0.0.1:9", workers=1, console_port=free_port()))
+    config, awaited, _ = starting.call_args.args
+    assert awaited == f"http://127.0.0.1:{own_port}"
+    running = Mock(spec=Guard, settings=load_settings(config), console=object())
+    assert cast("property", Guard.console_url).fget(running) == "https://console.example.org"  # type: ignore[misc]
