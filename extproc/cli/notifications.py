@@ -62,7 +62,7 @@ def list_(*, state: str, as_machine: bool, config: Path) -> None:
 @config_file_option
 def retry(*, notification_id: str | None, channel: str | None, every: bool, config: Path) -> None:
     """Try dead letters once more, for a day; recorded first. The console sends them at once."""
-    from extproc.approvals.notify.deliveries import DeliveryState, described  # noqa: PLC0415
+    from extproc.approvals.notify.deliveries import DeliveryState  # noqa: PLC0415
 
     if every == (notification_id is not None):
         raise click.UsageError(
@@ -77,9 +77,7 @@ def retry(*, notification_id: str | None, channel: str | None, every: bool, conf
                 for each in found
                 if notification_id in {None, each.notification.notification_id} and channel in {None, each.channel}
             ]
-            if wanted:
-                _record(settings, described(wanted))
-            done = sum(deliveries.retry(each.notification.notification_id, each.channel, now) for each in wanted)
+            done = _retry(settings, deliveries, wanted, now) if wanted else 0
             revived += done
             if not done or len(found) < MAX_LISTED:
                 break
@@ -89,16 +87,36 @@ def retry(*, notification_id: str | None, channel: str | None, every: bool, conf
     click.echo(f"{revived} to be told again.")
 
 
-def _record(settings: "Settings", detail: dict[str, str | int]) -> None:
-    """Durable, or the command ends and nothing more is told."""
-    from extproc.cli.acts import NotRecorded, record_act  # noqa: PLC0415
+def _retry(settings: "Settings", deliveries: "Deliveries", wanted: "list[Delivery]", now: float) -> int:
+    """How many are told again, recorded first; of what the store then keeps from it there is a second record.
+
+    Where that is not durable the command ends. Raises `Unavailable`.
+    """
+    from extproc.approvals.notify.deliveries import described  # noqa: PLC0415
+    from extproc.cli.acts import FailureNotRecorded, NotRecorded, record_act, record_failure  # noqa: PLC0415
+    from extproc.core.reasons import Unavailable  # noqa: PLC0415
     from extproc.core.record import EventCode  # noqa: PLC0415
 
+    code, operation, revived = EventCode.ADMIN_NOTIFY_RETRY, "approvals.notifications.retry", 0
     try:
-        record_act(settings, EventCode.ADMIN_NOTIFY_RETRY, "approvals.notifications.retry", {**detail})
+        record_act(settings, code, operation, {**described(wanted)})
+        for at, each in enumerate(wanted):
+            try:
+                revived += deliveries.retry(each.notification.notification_id, each.channel, now)
+            except Unavailable as error:
+                record_failure(settings, code, operation, {**described(wanted[at:])}, error.reason)
+                raise
+    except FailureNotRecorded as error:
+        click.echo(
+            f"Of {len(wanted)} only {revived} are told again, and that could not be recorded ({error}); say so in your "
+            "change records.",
+            err=True,
+        )
+        sys.exit(EXIT_INPUT)
     except NotRecorded as error:
         click.echo(f"Nothing more is told again, because that cannot be recorded ({error}).", err=True)
         sys.exit(EXIT_INPUT)
+    return revived
 
 
 @contextmanager

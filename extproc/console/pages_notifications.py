@@ -15,6 +15,7 @@ from extproc.console.parts import act_of, deployment_of, parts_of
 from extproc.console.reads import spend_step
 from extproc.console.records import actor_of
 from extproc.console.roles import Role
+from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode
 
 MAX_LISTED: Final = 200
@@ -62,7 +63,7 @@ async def notifications(request: Request) -> Response:
 async def retry(request: Request) -> Response:
     """Tell once more what was given up: one delivery, or every one; recorded first.
 
-    Raises `Unavailable` and `TooMany`: then nothing is told again.
+    Raises `Unavailable` and `TooMany`: then nothing is told again, or not what a second record says.
     """
     person = await require_role(request, Role.ADMIN)
     form = await read_own_form(request)
@@ -71,11 +72,15 @@ async def retry(request: Request) -> Response:
     dead = await asyncio.to_thread(deliveries.search, [DeliveryState.DEAD], MAX_LISTED)
     asked = (form.get("id", ""), form.get("channel", ""))
     wanted = [each for each in dead if form.get("every") or asked == (each.notification.notification_id, each.channel)]
+    act, actor, code = act_of(request, "notifications.retry"), actor_of(person, ""), EventCode.ADMIN_NOTIFY_RETRY
     if wanted:
-        act = act_of(request, "notifications.retry")
-        await parts.log.store(act.done(EventCode.ADMIN_NOTIFY_RETRY, actor_of(person, ""), 303, **described(wanted)))
-    for each in wanted:
-        await asyncio.to_thread(deliveries.retry, each.notification.notification_id, each.channel, parts.clock())
+        await parts.log.store(act.done(code, actor, 303, **described(wanted)))
+    for at, each in enumerate(wanted):
+        try:
+            await asyncio.to_thread(deliveries.retry, each.notification.notification_id, each.channel, parts.clock())
+        except Unavailable as error:
+            await parts.log.store(act.failed(code, actor, error.reason, **described(wanted[at:])))
+            raise
     return RedirectResponse("/notifications", 303)
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +19,7 @@ from extproc.audit.reading.reader import find_records
 from extproc.audit.stores.store import open_store
 from extproc.cli.approvals import command
 from extproc.core.approval import ApprovalRequest
+from extproc.core.reasons import REFUSALS, Reason, Unavailable
 from extproc.core.record import EventCode
 from extproc.edge.settings_file import load_settings
 from tests.audit.configured import write_config
@@ -88,3 +90,25 @@ def test_without_a_record_nothing_is_told_again(tmp_path: Path, dead: Deliveries
     assert kept.exit_code == 2
     assert "Nothing more is told again, because that cannot be recorded" in kept.output
     assert len(dead.search([DeliveryState.DEAD], 9)) == 3
+
+
+def test_what_the_store_keeps_from_being_told_again_is_on_the_record(
+    tmp_path: Path, dead: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Unavailable(Reason.APPROVALS_UNAVAILABLE)
+    monkeypatch.setattr(Deliveries, "retry", Mock(side_effect=[True, away]))
+    kept = run(tmp_path, "retry", "--all")
+    assert (kept.exit_code, kept.output) == (2, REFUSALS[Reason.APPROVALS_UNAVAILABLE].sentence + "\n")
+    settings = load_settings(tmp_path / "config.yaml").audit
+    holdings = Holdings.look(open_store(settings), settings.spool, settings.deployment)
+    records = [each.record for each in find_records(holdings)]
+    told = {each.status: each.detail for each in records if each.event_code is EventCode.ADMIN_NOTIFY_RETRY}
+    assert told == {
+        "succeeded": {"deliveries": 3},
+        "failed": {"deliveries": 2, "refused": "approvals_unavailable"},
+    }
+    monkeypatch.setattr(Deliveries, "retry", Mock(side_effect=[True, away]))
+    monkeypatch.setattr("extproc.cli.acts.record_act", Mock())
+    shutil.rmtree(tmp_path / "keys")
+    unrecorded = run(tmp_path, "retry", "--all")
+    assert (unrecorded.exit_code, "Of 3 only 1 are told again, and that" in unrecorded.output) == (2, True)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import insert
@@ -13,6 +14,7 @@ from extproc.approvals.notify.deliveries import Deliveries, DeliveryState, Notif
 from extproc.approvals.notify.events import Event
 from extproc.approvals.notify.tables import NOTIFICATIONS
 from extproc.console import log_pages
+from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import EventCode, Outcome
 from tests.audit.conftest import make_record, run_exchange
 from tests.console.conftest import World, token_of
@@ -287,6 +289,24 @@ async def test_nothing_is_told_again_that_cannot_be_recorded(pages: LogWorld) ->
         pages.world.log.broken = True
         assert (await browser.post("/notifications/retry", data=form)).status_code == 503
     assert deliveries.count_by_state()[DeliveryState.DEAD] == 1
+
+
+async def test_what_the_store_keeps_from_being_told_again_is_on_the_record(
+    pages: LogWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries, away = dead_letters(pages, "mail", "slack"), Unavailable(Reason.APPROVALS_UNAVAILABLE)
+    monkeypatch.setattr(Deliveries, "retry", Mock(side_effect=[True, away]))
+    async with await pages.browser("admin") as browser:
+        form = {"csrf": token_of((await browser.get("/notifications")).text), "every": "1"}
+        assert (await browser.post("/notifications/retry", data=form)).status_code == 503
+    first, second = (each for each in pages.world.log.records if each.event_code == "admin.notify_retry")
+    assert (first.status, dict(first.detail)) == ("succeeded", {"deliveries": 2})
+    last = deliveries.search([DeliveryState.DEAD], 9)[1]
+    assert (second.status, second.actor, dict(second.detail)) == (
+        "failed",
+        first.actor,
+        {"deliveries": 1, "notification": "ntf_1", "channel": last.channel, "refused": "approvals_unavailable"},
+    )
 
 
 @pytest.mark.parametrize(("path", "role"), [("/notifications/retry", "admin"), ("/policy/cases", "reader")])

@@ -38,10 +38,24 @@ PLANTS = (
         LOG + "test_a_session_begins_so_much_in_a_minute[/policy/cases-reader]",
     ),
     Plant(
+        "console: the store fails and the record says that all is told again",
+        "console/pages_notifications.py",
+        "            await parts.log.store(act.failed(",
+        "            str(act.failed(",
+        LOG + "test_what_the_store_keeps_from_being_told_again_is_on_the_record",
+    ),
+    Plant(
+        "notifications: a command keeps success of what is not told again",
+        "cli/notifications.py",
+        "                record_failure(",
+        "                print(",
+        NOTIFICATIONS + "test_what_the_store_keeps_from_being_told_again_is_on_the_record",
+    ),
+    Plant(
         "notifications: a command tells again and nobody knows",
         "cli/notifications.py",
-        "                _record(settings, described(wanted))\n",
-        "                pass\n",
+        "        record_act(settings, code, operation, {**described(wanted)})\n",
+        "",
         NOTIFICATIONS + "test_without_a_record_nothing_is_told_again",
     ),
     Plant(
