@@ -189,4 +189,25 @@ PLANTS = (
         "    mutation: HeaderMutation\n    body: Masked | None\n    changed: bool",
         PROMISES + "test_p5_no_account_data_in_records_or_reprs",
     ),
+    Plant(
+        "a stop is answered where nobody asks",
+        "core/exchange.py",
+        "        if self.phase is Phase.FORWARDED or (self.phase",
+        "        if (self.phase",
+        PATHS + "test_a_stop_while_the_model_has_not_answered_ends_it_without_an_answer_of_ours",
+    ),
+    Plant(
+        "a stop while the body arrives is answered where nobody asks",
+        "core/exchange.py",
+        " or (self.phase is Phase.BODY and reason is Reason.DRAINING):",
+        ":",
+        PATHS + "test_a_stop_while_the_body_arrives_is_recorded",
+    ),
+    Plant(
+        "what never went on is recorded as the end of an inference",
+        "core/exchange.py",
+        "        if self.phase in BEFORE_FORWARD and self.phase not in INTENDING:\n            return self._storing.refusal(",
+        "        if False:\n            return self._storing.refusal(",
+        PATHS + "test_a_stop_while_the_body_arrives_is_recorded",
+    ),
 )

@@ -449,6 +449,21 @@ def test_a_stop_while_the_body_arrives_is_recorded(play: Any) -> None:
     assert [(r.event_code, r.status_detail) for r in p.records] == [(EventCode.REQUEST_REFUSE, "draining")]
 
 
+def test_a_stop_while_the_model_has_not_answered_ends_it_without_an_answer_of_ours(play: Any) -> None:
+    """The request is with the model server, and Envoy has no message of ours to answer."""
+    p = play()
+    p.forwarded(CHAT)
+    p.feed(ev.Drained(p.tick()))
+    assert p.aborted
+    assert p.answers == []
+    ended = p.records[-1]
+    assert (ended.event_code, ended.status, ended.status_detail) == (
+        EventCode.INFERENCE_END,
+        Outcome.FAILED,
+        "draining",
+    )
+
+
 def test_a_stop_after_the_intent_ends_it_in_the_log(play: Any) -> None:
     p = play(auto_sync=False)
     p.forwarded(CHAT)
