@@ -1,13 +1,14 @@
 """`extproc policy check`. Exit codes: 0 every file is clean, 1 some have problems, 2 some cannot be read."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from extproc.cli.policy_files import print_problems, print_unreadable, read_file
+from extproc.core.held_terms import terms_of
 from extproc.core.masking.mask import label_of
 from extproc.core.masking.rule import Rule
 from extproc.core.masking.rule_catalogue import rules_of
@@ -15,6 +16,7 @@ from extproc.core.masking.rules import compile_rule
 from extproc.core.masking.settings import Side
 from extproc.core.policy import Effect, Policy
 from extproc.core.policy_document import PolicyInvalid
+from extproc.core.printable import printable_line
 from extproc.edge.policy_file import Fitness
 
 _CLEAN = 0
@@ -27,7 +29,7 @@ _UNREADABLE = 2
 @click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Check against this deployment, too: its longest hold, its mask keys, its connections.",
+    help="Check against this deployment, too: its longest hold, its mask keys, its connections, its console's roles.",
 )
 @click.option("--masking-rules", is_flag=True, help="Show every masking rule, and how much of a stream it holds back.")
 def check_command(files: tuple[Path, ...], config: Path | None, *, masking_rules: bool) -> None:
@@ -35,22 +37,28 @@ def check_command(files: tuple[Path, ...], config: Path | None, *, masking_rules
 
     Their tests are checked and not run: `extproc policy test` runs them. Exits 0 when all are clean, 1 when some have
     problems, 2 when some cannot be read. Of the policy's own masking rules those are shown that hold
-    back each word of a stream until its next piece.
+    back each word of a stream until its next piece. With `--config` also the groups that decide holds and have no
+    role for it in the console.
     """
-    fitness = Fitness()
+    fitness, approvers = Fitness(), None
     if config is not None:
         from extproc.cli.config import settings_or_exit  # noqa: PLC0415
 
-        fitness = Fitness.of(settings_or_exit(config))
+        settings = settings_or_exit(config)
+        fitness = Fitness.of(settings)
+        approvers = settings.console.roles.approver if settings.console else None
     shown = _every_rule if masking_rules else _own_rules_that_delay
-    codes = [_check(file, fitness, shown) for file in files]
+    codes = [_check(file, fitness, shown, approvers) for file in files]
     tally = Counter(codes)
     words = ((_CLEAN, "clean"), (_PROBLEMS, "with problems"), (_UNREADABLE, "unreadable"))
     click.echo(f"{len(files)} checked: " + ", ".join(f"{tally[code]} {word}" for code, word in words))
     raise SystemExit(max(codes))
 
 
-def _check(file: Path, fitness: Fitness, shown: Callable[[Policy], Iterable[Rule]]) -> int:
+def _check(
+    file: Path, fitness: Fitness, shown: Callable[[Policy], Iterable[Rule]], approvers: Collection[str] | None
+) -> int:
+    """`approvers` are the groups with that role in the console; None where there is no console."""
     try:
         policy = fitness.parse(read_file(file), datetime.now(UTC).date())
     except OSError as error:
@@ -60,7 +68,7 @@ def _check(file: Path, fitness: Fitness, shown: Callable[[Policy], Iterable[Rule
         print_problems(file, invalid.problems, err=False)
         return _PROBLEMS
     click.echo(f"{file}: {_summary(policy)}")
-    for line in (*_styles(policy), *map(_masking_rule, shown(policy))):
+    for line in (*_styles(policy), *map(_masking_rule, shown(policy)), *_without_role(policy, approvers)):
         click.echo(f"{file}: {line}")
     return _CLEAN
 
@@ -76,6 +84,17 @@ def _styles(policy: Policy) -> Iterator[str]:
     for side in Side:
         for kind, style in sorted(policy.masking.styles(side).items()):
             yield f"masking style of {kind} in a {side}: {style}"
+
+
+def _without_role(policy: Policy, approvers: Collection[str] | None) -> Iterator[str]:
+    """Who is in such a group alone is asked by a hold, and cannot answer where people are sent."""
+    terms = () if approvers is None else filter(None, terms_of(policy))
+    groups = {group for each in terms for group in (*each.approver_groups, *each.escalation_groups)}
+    for group in sorted(groups.difference(approvers or ())):
+        yield printable_line(
+            f"group {group} decides holds, and `console.roles.approver` has it not: its members need another group "
+            "of that role to decide in the console"
+        )
 
 
 def _every_rule(policy: Policy) -> Iterator[Rule]:

@@ -90,6 +90,20 @@ PLANTS = (
         CHECK + "test_without_being_asked_only_own_masking_rules_that_delay_a_stream_are_told",
     ),
     Plant(
+        "told: whom a hold escalates to may decide nowhere",
+        "cli/policy_check.py",
+        "(*each.approver_groups, *each.escalation_groups)",
+        "each.approver_groups",
+        "tests/edge/settings/test_policy_commands.py::test_check_tells_which_groups_decide_and_have_no_role_for_it",
+    ),
+    Plant(
+        "told: roles of the console are nothing to a policy",
+        "cli/policy_check.py",
+        "settings.console.roles.approver if settings.console else None",
+        "None",
+        "tests/edge/settings/test_policy_commands.py::test_check_tells_which_groups_decide_and_have_no_role_for_it",
+    ),
+    Plant(
         "told: a development token does not say when somebody signed in",
         "cli/dev.py",
         "            extra=more,\n",

@@ -280,6 +280,24 @@ def test_check_against_a_deployment(write: Any, put: Any, minimal: dict[str, Any
     ]
 
 
+def test_check_tells_which_groups_decide_and_have_no_role_for_it(write: Any, put: Any, minimal: dict[str, Any]) -> None:
+    """Those of rules and of budgets, who decide at once and who decide later; not who goes on in an emergency."""
+    hold = (
+        "  - {name: h, effect: hold, match: {}, hold: {approvers: [boss, risk], wait: 2s, expire: 1h,\n"
+        "     escalate: {after: 1m, to: [leads]}, emergency: {groups: [on-call]}}}\n"
+        "budgets: [{name: b, match: {}, per: person, window: 1d, count: exchanges,\n"
+        "  steps: [{at: 9, do: hold, hold: {approvers: [pay], wait: 2s, expire: 1h}}]}]\n"
+    )
+    file = write("p.yaml", POLICY.partition("tests:")[0] + hold)
+    console = {"url": "https://c.example", "keys": "console", "saml": {"metadata": "idp.xml"}}
+    for roles, told in (({"approver": ["boss"]}, ["leads", "pay", "risk"]), ({}, ["boss", "leads", "pay", "risk"])):
+        code, output = run("check", file, "--config", put({**minimal, "console": {**console, "roles": roles}}))
+        assert code == 0, output
+        assert [line.split(" ")[2] for line in output.splitlines() if "decides holds" in line] == told
+    for arguments in ((), ("--config", put(minimal))):
+        assert "decides holds" not in run("check", file, *arguments)[1]
+
+
 def test_check_says_that_a_shadow_is_over(write: Any) -> None:
     over = "  - {name: s, effect: deny, match: {}, mode: shadow, shadow_until: 2026-01-01}\n"
     code, output = run("check", write("p.yaml", POLICY.partition("tests:")[0] + over))
