@@ -1,7 +1,7 @@
 """News of approvals for browsers that wait for them: one look at the store for all of them, while there are any.
 
-A stream says which approvals changed, and nothing else of them: the pages are asked for anew, with the rights of who
-asks. It is no activity of a person: it keeps no session alive, and ends with it.
+A stream says which of the approvals that its person may see changed, and nothing else of them: the pages are asked for
+anew, with the rights of who asks. It is no activity of a person: it keeps no session alive, and ends with it.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Final
 
 from extproc.approvals.sessions import Sessions
 from extproc.approvals.store import ApprovalStore
+from extproc.core.approval import Approval
 from extproc.core.reasons import Unavailable
 
 LOOK_SECONDS: Final = 1.0
@@ -35,7 +36,7 @@ class Live:
     """The streams of one process. For one event loop; `close` ends them all, so that the process can end."""
 
     def __init__(self) -> None:
-        self._waiting: set[asyncio.Queue[Sequence[tuple[str, str]] | None]] = set()
+        self._waiting: set[asyncio.Queue[Sequence[Approval] | None]] = set()
         self._of_session: Counter[bytes] = Counter()
         self._wanted = asyncio.Event()
         self.closed = False
@@ -51,14 +52,14 @@ class Live:
                     changed = await asyncio.to_thread(store.changed_since, since, MAX_NEWS)
                     if changed:
                         since = changed[-1].revision
-                        self._tell([(each.approval_id, each.state.value) for each in changed])
+                        self._tell(changed)
             except Unavailable:
                 _log.warning("the approval store is away: browsers hear nothing new for now")
                 await asyncio.sleep(LOOK_SECONDS)
             if not self._waiting:
                 self._wanted.clear()
 
-    def _tell(self, news: Sequence[tuple[str, str]]) -> None:
+    def _tell(self, news: Sequence[Approval]) -> None:
         for queue in self._waiting:
             if queue.qsize() < 8:
                 queue.put_nowait(news)
@@ -74,12 +75,14 @@ class Live:
         room = len(self._waiting) < MAX_STREAMS and self._of_session.get(_digest(secret), 0) < MAX_OF_SESSION
         return room and not self.closed
 
-    async def stream(self, sessions: Sessions, secret: str, clock: Callable[[], float]) -> AsyncIterator[str]:
+    async def stream(
+        self, sessions: Sessions, secret: str, clock: Callable[[], float], may_see: Callable[[Approval], bool]
+    ) -> AsyncIterator[str]:
         """Server-sent events (WHATWG HTML §9.2) until the session is over, the browser goes, or the process ends."""
         if not self.may_begin(secret):  # others of this session were faster since it was answered
             yield f"retry: {_FULL_MILLISECONDS}\n\n"
             return
-        queue: asyncio.Queue[Sequence[tuple[str, str]] | None] = asyncio.Queue()
+        queue: asyncio.Queue[Sequence[Approval] | None] = asyncio.Queue()
         self._waiting.add(queue)
         self._of_session[_digest(secret)] += 1
         self._wanted.set()
@@ -94,8 +97,9 @@ class Live:
                     continue
                 if news is None:
                     return
-                data = json.dumps([{"id": approval_id, "state": state} for approval_id, state in news])
-                yield f"event: approvals\ndata: {data}\n\n"
+                seen = [{"id": each.approval_id, "state": each.state.value} for each in news if may_see(each)]
+                if seen:
+                    yield f"event: approvals\ndata: {json.dumps(seen)}\n\n"
             yield "event: over\ndata: the session is over\n\n"
         finally:
             self._waiting.discard(queue)

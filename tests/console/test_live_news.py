@@ -32,7 +32,7 @@ async def secret_of(world: World) -> str:
 
 
 def stream_of(world: World, secret: str) -> AsyncIterator[str]:
-    return world.parts.live.stream(world.parts.sessions, secret, world.parts.clock)
+    return world.parts.live.stream(world.parts.sessions, secret, world.parts.clock, lambda _: True)
 
 
 async def event_of(stream: AsyncIterator[str]) -> tuple[str, Any]:
@@ -56,6 +56,28 @@ async def test_a_browser_hears_which_approval_changed_and_nothing_else_of_it(wor
     looking.close()
     assert (await event_of(stream))[0] == "end"
     assert not looking.may_begin("any")
+
+
+async def test_whoever_has_no_role_hears_of_their_own_alone(world: World) -> None:
+    nina, mallory = person("nina", "sales"), person("mallory", "sales")
+    hers = asked(with_roles(world), number=1, requester_uid=nina.uid)
+    other = asked(world, number=3)
+    news, said = world.parts.live, []
+    async with (
+        await session_of(world, ANNA) as approver,
+        await session_of(world, nina) as requester,
+        await session_of(world, mallory) as stranger,
+    ):
+        listening = [asyncio.create_task(each.get("/live/approvals")) for each in (approver, requester, stranger)]
+        async with asyncio.timeout(20):
+            while len(news._waiting) < len(listening):
+                await asyncio.sleep(0.01)
+            news._tell([hers, other])
+            news.close()
+            said = [(await each).text for each in listening]
+    heard = [[each.approval_id for each in (hers, other) if each.approval_id in text] for text in said]
+    assert heard == [[hers.approval_id, other.approval_id], [hers.approval_id], []]
+    assert ["event: approvals" in text for text in said] == [True, True, False]
 
 
 async def test_listening_keeps_no_session_alive_and_ends_with_it(world: World, looking: Live) -> None:

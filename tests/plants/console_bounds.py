@@ -49,6 +49,20 @@ PLANTS = (
         OIDC + "test_answers_that_another_site_has_a_browser_ask_lock_nobody_out",
     ),
     Plant(
+        "live: whoever is logged in hears of all approvals",
+        "console/live_news.py",
+        "sees_all = bool(roles_of(person, parts.settings.roles))",
+        "sees_all = bool(roles_of)",
+        "tests/console/test_live_news.py::test_whoever_has_no_role_hears_of_their_own_alone",
+    ),
+    Plant(
+        "live: a requester without a role hears nothing",
+        "console/live_news.py",
+        "sees_all or is_own(approval, person)",
+        "sees_all",
+        "tests/console/test_live_news.py::test_whoever_has_no_role_hears_of_their_own_alone",
+    ),
+    Plant(
         "live: streams that begin at once are too many",
         "console/live.py",
         "        if not self.may_begin(secret):  # ",
