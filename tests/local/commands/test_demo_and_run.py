@@ -140,17 +140,23 @@ BUGS = {
 """By the step that must notice them: what it then says, and the bug."""
 
 
+def extproc(*arguments: str, seconds: float = 60, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """A command as it ended, with more in its environment than there is in ours."""
+    return subprocess.run(
+        [sys.executable, "-m", "extproc", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
 def test_the_demo_tells_the_whole_story_and_leaves_nothing_running(tmp_path: Path) -> None:
     """`make demo` runs exactly this. It computes for less than a minute in all its processes together."""
     before = {process.pid for process in psutil.process_iter()}
     computed = computed_by_children()
-    demo = subprocess.run(
-        [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path / "demo")],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    demo = extproc("demo", "--directory", str(tmp_path / "demo"), seconds=280)
     assert demo.returncode == 0, demo.stdout + demo.stderr
     check_story(demo.stdout)
     assert computed_by_children() - computed <= 60
@@ -168,19 +174,10 @@ def test_the_demo_fails_when_steps_are_not_as_they_should_be(tmp_path: Path) -> 
     for step in BUGS:
         (tmp_path / "plant" / f"bug_of_step_{step}.py").write_text(BUGS[step][1])
     (tmp_path / "plant" / "sitecustomize.py").write_text("".join(f"import bug_of_step_{step}\n" for step in BUGS))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{tmp_path / 'plant'}{os.pathsep}{ROOT}",
-        "PLANT_DIRECTORY": str(tmp_path / "demo"),
-    }
-    result = subprocess.run(
-        [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path / "demo")],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        env=environment,
-    )
+    result = extproc(
+        "demo", "--directory", str(tmp_path / "demo"), seconds=280,
+        PYTHONPATH=f"{tmp_path / 'plant'}{os.pathsep}{ROOT}", PLANT_DIRECTORY=str(tmp_path / "demo"),
+    )  # fmt: skip
     assert result.returncode == 1, result.stdout
     failed = failed_steps(result.stdout)
     assert set(failed) >= set(BUGS), result.stdout + result.stderr
@@ -213,13 +210,7 @@ def test_a_demo_that_is_kept_answers_its_own_curl_lines_until_ctrl_c(tmp_path: P
         assert "is removed, with the audit log" in said
         started = psutil.Process(demo.pid).children(recursive=True)
         assert len(started) >= 4, "the model server, Envoy, the service and its workers"
-        second = subprocess.run(
-            [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path / "the demo")],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        second = extproc("demo", "--directory", str(tmp_path / "the demo"))
         assert (second.returncode, second.stdout) == (2, ""), "it would have removed the first one's folder"
         assert "another demo runs in" in second.stderr
         (curl,) = [line for line in shown_commands(said) if line.startswith("curl ") and "card-please" in line]
@@ -304,12 +295,6 @@ def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Pa
     assert run.returncode == 0
     assert (directory / "policy.yaml").exists()
     assert not sockets.exists()
-
-
-def extproc(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "extproc", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 @pytest.mark.parametrize("upstream", ["ftp://nowhere", "127.0.0.1:8000", "http://127.0.0.1:8000/v1", "http://nowhere"])
@@ -446,13 +431,7 @@ def test_a_part_that_ends_is_named(tmp_path: Path) -> None:
 
 def test_the_demo_removes_no_folder_but_its_own(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep me")
-    result = subprocess.run(
-        [sys.executable, "-m", "extproc", "demo", "--directory", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = extproc("demo", "--directory", str(tmp_path))
     assert result.returncode == 2
     assert "--directory" in result.stderr
     assert (tmp_path / "mine").read_text() == "keep me"
