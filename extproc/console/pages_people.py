@@ -14,14 +14,14 @@ from extproc.approvals.sessions import LiveSession
 from extproc.console.access import require_role
 from extproc.console.csrf import read_own_form
 from extproc.console.pages import page, render
-from extproc.console.parts import act_of, parts_of
+from extproc.console.parts import Parts, act_of, parts_of
 from extproc.console.reads import kept, spend_step
-from extproc.console.records import actor_of
+from extproc.console.records import Act, actor_of
 from extproc.console.roles import Role, roles_of
 from extproc.console.session import end_sessions_of, person_of_session
 from extproc.core.principal import Principal, folded_uid
 from extproc.core.reasons import Unavailable
-from extproc.core.record import EventCode
+from extproc.core.record import Actor, EventCode
 
 MAX_LISTED: Final = 500
 """Sessions that are looked at, those that were used last."""
@@ -85,14 +85,21 @@ async def end(request: Request) -> Response:
     parts, uid = parts_of(request), form.get("person", "")
     if not 0 < len(uid) <= MAX_UID:
         return page(request, "Not understood", "The form names nobody: no session was ended.", 400)
-    act, actor, code = act_of(request, "console.end-sessions"), actor_of(person, ""), EventCode.ADMIN_SESSIONS_END
+    ending = _end_recorded(parts, act_of(request, "console.end-sessions"), actor_of(person, ""), uid)
+    # It goes on when who asked is gone: what is recorded is then done, too.
+    ended = await asyncio.shield(asyncio.create_task(ending))
+    return RedirectResponse(f"/people?ended={ended}", 303)
+
+
+async def _end_recorded(parts: Parts, act: Act, actor: Actor, uid: str) -> int:
+    """How many sessions of this person ended. Raises `Unavailable`."""
+    code = EventCode.ADMIN_SESSIONS_END
     await parts.log.store(act.done(code, actor, 303, person=kept(uid)))
     try:
-        ended = await asyncio.to_thread(end_sessions_of, parts.sessions, uid, parts.clock())
+        return await asyncio.to_thread(end_sessions_of, parts.sessions, uid, parts.clock())
     except Unavailable as error:
         await parts.log.store(act.failed(code, actor, error.reason, person=kept(uid)))
         raise
-    return RedirectResponse(f"/people?ended={ended}", 303)
 
 
 def _by_person(live: Iterable[LiveSession]) -> list[tuple[Principal, list[LiveSession]]]:

@@ -1,5 +1,6 @@
 """`/people`: an admin sees who is logged in and ends their sessions, and nobody else does either."""
 
+import asyncio
 import hashlib
 from unittest.mock import Mock
 
@@ -7,7 +8,7 @@ import pytest
 
 from extproc.console.session import SESSION_COOKIE
 from extproc.core.reasons import Reason, Unavailable
-from extproc.core.record import EventCode, Outcome
+from extproc.core.record import EventCode, Outcome, Record
 from tests.console.approving import person, session_of, with_roles
 from tests.console.conftest import World, token_of
 
@@ -111,6 +112,32 @@ async def test_sessions_that_the_store_keeps_from_ending_are_recorded_as_not_end
     assert (second.event_code, second.status, second.http_status) == (first.event_code, Outcome.FAILED, 503)
     assert (second.actor, second.status_detail) == (first.actor, "approvals_unavailable")
     assert second.detail == {"person": WHO["reader"].uid, "refused": "approvals_unavailable"}
+
+
+async def test_sessions_end_also_when_who_asked_is_gone_once_it_is_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on, store = asyncio.Event(), asyncio.Event(), world.log.store
+
+    async def slowly(record: Record) -> None:
+        begun.set()
+        await goes_on.wait()
+        await store(record)
+
+    async with await session_of(with_roles(world), WHO["reader"]) as reader, await session_of(world, ADA) as admin:
+        form = {"csrf": token_of((await admin.get("/people")).text), "person": WHO["reader"].uid}
+        monkeypatch.setattr(world.log, "store", slowly)
+        before = asyncio.all_tasks()
+        asking = asyncio.create_task(admin.post("/people/end", data=form))
+        async with asyncio.timeout(20):
+            await begun.wait()
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            goes_on.set()
+            await asyncio.gather(*(asyncio.all_tasks() - before - {asking}))
+        assert asking.cancelled()
+        assert (await reader.get("/approvals")).status_code == 303
+    assert [each.event_code for each in world.log.records] == [EventCode.ADMIN_SESSIONS_END]
 
 
 async def test_no_form_of_another_site_ends_a_session(world: World) -> None:

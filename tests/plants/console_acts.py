@@ -73,6 +73,13 @@ PLANTS = (
         PEOPLE + "test_sessions_that_the_store_keeps_from_ending_are_recorded_as_not_ended",
     ),
     Plant(
+        "console people: who leaves keeps recorded sessions from ending",
+        "console/pages_people.py",
+        "await asyncio.shield(asyncio.create_task(ending))",
+        "await ending",
+        PEOPLE + "test_sessions_end_also_when_who_asked_is_gone_once_it_is_recorded",
+    ),
+    Plant(
         "console people: what kept sessions from ending is recorded as done",
         "console/records.py",
         "status=Outcome.FAILED, http_status=503",
