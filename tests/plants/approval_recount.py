@@ -4,6 +4,7 @@ from tests.plants.plant import Plant
 
 BY_HAND = "tests/approvals/test_grants_by_hand.py::"
 RECOUNT = "tests/core/test_approval_recount.py::"
+TERMS = "tests/core/exchange/test_hold_terms.py::"
 NONE = RECOUNT + "test_what_people_cannot_have_granted_is_none"
 
 PLANTS = (
@@ -135,5 +136,26 @@ PLANTS = (
         "for each in guard.settings.connections",
         "for each in [guard.wanted]",
         "tests/edge/settings/test_own_settings.py::test_run_says_what_counts_instead_of_what_it_was_told",
+    ),
+    Plant(
+        "an emergency goes on by the use of what was none",
+        "core/hold.py",
+        "if approval.emergency is not self.emergency or not same_deciders",
+        "if not same_deciders",
+        TERMS + "test_an_emergency_goes_on_by_no_use_of_what_was_none",
+    ),
+    Plant(
+        "who brings a ticket is given another approval",
+        "core/hold.py",
+        "if self._seen or not self.opened_here or self.emergency",
+        "if self._seen or self.emergency",
+        TERMS + "test_only_what_is_opened_anew_is_given_another_approval[a ticket]",
+    ),
+    Plant(
+        "who waits on an approval is given another",
+        "core/hold.py",
+        "if self._seen or not self.opened_here or self.emergency",
+        "if not self.opened_here or self.emergency",
+        TERMS + "test_only_what_is_opened_anew_is_given_another_approval[its own]",
     ),
 )

@@ -288,6 +288,27 @@ def test_an_emergency_goes_on_by_nothing_but_its_own_use(monkeypatch: pytest.Mon
     assert not [action for action in made.actions if isinstance(action, ForwardRequest)]
 
 
+def test_an_emergency_goes_on_by_no_use_of_what_was_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, EMERGENCY, ON_CALL, x_extproc_emergency="the plant is down")
+    seen(made, replace(open_approval(asked(made)), emergency=False))
+    assert refused(made) == 403
+    assert not [action for action in made.actions if isinstance(action, ForwardRequest)]
+
+
+@pytest.mark.parametrize("brought", [{"x_extproc_approval": "apr-mine"}, {}], ids=["a ticket", "its own"])
+def test_only_what_is_opened_anew_is_given_another_approval(
+    monkeypatch: pytest.MonkeyPatch, brought: dict[str, str]
+) -> None:
+    """Whoever waits on one approval goes on by that one, or not."""
+    request = asked(play(monkeypatch, WINDOW))
+    made = play(monkeypatch, WINDOW, **brought)
+    if not brought:
+        seen(made, open_approval(asked(made)))
+    seen(made, other(request, state=ApprovalState.GRANTED))
+    assert refused(made) >= 400
+    assert not [action for action in made.actions if isinstance(action, ClaimGrant)]
+
+
 def test_a_window_serves_nobody_once_the_rule_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     request = asked(play(monkeypatch, WINDOW))
     made = play(monkeypatch, HOLD)
