@@ -158,4 +158,11 @@ PLANTS = (
         "if not self.opened_here or self.emergency",
         TERMS + "test_only_what_is_opened_anew_is_given_another_approval[its own]",
     ),
+    Plant(
+        "an approval that was refused is withdrawn as well",
+        "core/exchange.py",
+        "() if pending or reason in ENDED.values() else",
+        "() if pending else",
+        TERMS + "test_an_approval_that_has_ended_is_not_withdrawn_as_well",
+    ),
 )

@@ -309,6 +309,14 @@ def test_only_what_is_opened_anew_is_given_another_approval(
     assert not [action for action in made.actions if isinstance(action, ClaimGrant)]
 
 
+def test_an_approval_that_has_ended_is_not_withdrawn_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = play(monkeypatch, HOLD)
+    seen(made, replace(open_approval(asked(made)), state=ApprovalState.REFUSED))
+    assert refused(made) == 403
+    assert withdrawn(made) == []
+    assert "approval.withdraw" not in codes(made)
+
+
 def test_a_window_serves_nobody_once_the_rule_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     request = asked(play(monkeypatch, WINDOW))
     made = play(monkeypatch, HOLD)
