@@ -132,7 +132,11 @@ def _spawn(path: Path, directory: Path, concurrency: int) -> "subprocess.Popen[b
     wrapper = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(int(signal.SIGTERM)), str(os.getpid())]
     with _append(directory / "access.log") as access_log, _append(directory / "envoy.log") as log:
         return subprocess.Popen(  # noqa: S603
-            [*wrapper, *envoy, *options], stdin=subprocess.DEVNULL, stdout=access_log, stderr=log
+            [*wrapper, *envoy, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=access_log,
+            stderr=log,
+            process_group=0,  # as our own parts: the order in which they stop is ours
         )
 
 

@@ -43,13 +43,17 @@ class RunningService:
 
 
 def start_command(command: str, config: Path, log: Path) -> RunningService:
-    """`extproc COMMAND --config CONFIG`, which ends with this process at the latest; what it says is added to `log`."""
+    """`extproc COMMAND --config CONFIG`, which ends with this process at the latest; what it says is added to `log`.
+
+    A terminal's Ctrl-C is for this process, which stops its parts in their order: they are a group of their own.
+    """
     with log.open("ab") as file:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "extproc", command, "--config", str(config)],
             stdout=file,
             stderr=file,
             env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+            process_group=0,
         )
     return RunningService(process, log)
 

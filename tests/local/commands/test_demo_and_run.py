@@ -240,7 +240,10 @@ def llama(tmp_path: Path):
 
 
 def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Path) -> None:
-    """In a folder whose path is longer than a Unix socket's may be (107 bytes), as a CI's workspace can be."""
+    """In a folder whose path is longer than a Unix socket's may be (107 bytes), as a CI's workspace can be.
+
+    Ctrl-C reaches its whole process group, as a terminal sends it.
+    """
     port = free_port()
     directory = tmp_path / ("long-" * 20) / "run"
     run = subprocess.Popen(
@@ -258,6 +261,7 @@ def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Pa
         ],
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         said = ""
@@ -285,7 +289,7 @@ def test_run_guards_a_real_model_and_says_how_to_get_a_token(llama, tmp_path: Pa
         assert sockets.is_absolute()
         assert sockets.stat().st_mode & 0o777 == 0o700
     finally:
-        run.send_signal(signal.SIGINT)
+        os.killpg(run.pid, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             run.wait(60)
         run.kill()
