@@ -82,7 +82,7 @@ def retry(*, notification_id: str | None, channel: str | None, every: bool, conf
             if not done or len(found) < MAX_LISTED:
                 break
     if not revived:
-        click.echo("There is no such dead letter.", err=True)
+        click.echo("There are no dead letters." if every else "There is no such dead letter.", err=True)
         sys.exit(EXIT_FINDING)
     click.echo(f"{revived} to be told again.")
 

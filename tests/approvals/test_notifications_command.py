@@ -71,6 +71,8 @@ def test_dead_letters_are_tried_again_one_of_a_channel_or_all(tmp_path: Path, de
     assert run(tmp_path, "retry", "--all").output == "2 to be told again.\n"
     again = run(tmp_path, "retry", name)
     assert (again.exit_code, again.output) == (1, "There is no such dead letter.\n")
+    none_left = run(tmp_path, "retry", "--all")
+    assert (none_left.exit_code, none_left.output) == (1, "There are no dead letters.\n")
     assert run(tmp_path, "retry").exit_code == 2
     assert run(tmp_path, "retry", name, "--all").exit_code == 2
     settings = load_settings(tmp_path / "config.yaml").audit
