@@ -48,7 +48,7 @@ servers: dev ## install the real servers that tests run against (S3 with Object 
 test: servers ## run the tests, on the real components
 	@$(BIN)/python -m pytest --numprocesses $$(($$(nproc) + 1)) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
-plants: servers ## carry out all planted bugs (`make test` takes a sixteenth of them, another one for each commit)
+plants: servers ## carry out all planted bugs (`make test` takes one in 24 of them, others for each commit)
 	@PLANTS=all $(BIN)/python -m pytest tests/test_plants.py
 
 test-ceph: dev ## run the store tests on Ceph (Debian's ceph-mon, ceph-osd, radosgw: 290 MB, installed as root)

@@ -3,7 +3,7 @@
 Every plant changes one place in a copy of the package and runs the named test against the copy. A plant whose text is no
 longer found fails too: it moves with the code.
 
-`make test` looks for the places of all of them and carries out a sixteenth, another one for each commit; `make plants`, and
+`make test` looks for the places of all of them and carries out one in 24, another one for each commit; `make plants`, and
 `-k`, carry out all that are asked for.
 """
 
@@ -34,11 +34,11 @@ PLANTS: tuple[Plant, ...] = tuple(
 BY_NAME = {plant.name: plant for plant in PLANTS}
 SOUND = "without a plant"
 COPIES = 3
-SHARES = 16
+SHARES = 24
 
 
 def share_of(name: str) -> int:
-    return hashlib.sha256(name.encode()).digest()[0] % SHARES
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()) % SHARES
 
 
 def share_of_commit() -> int:
