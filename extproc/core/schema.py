@@ -20,6 +20,7 @@ from extproc.core.document import Path, Report, quoted
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
+    "number": "a number",
     "boolean": "`true` or `false`",
     "array": "a list",
     "object": "a mapping",

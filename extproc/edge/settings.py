@@ -13,6 +13,7 @@ from extproc.core.policy import Operation
 from extproc.core.snapshot import ANY_DIALECT, Connection, Limits
 from extproc.core.trust import Secret
 from extproc.edge.settings_console import ConsoleSettings
+from extproc.edge.settings_telemetry import TelemetrySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +69,6 @@ class ConnectionSettings:
             model_map=self.model_map,
             only_mapped=self.only_mapped,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class TelemetrySettings:
-    """`otlp_endpoint` is a gRPC endpoint (`http://127.0.0.1:4317`); empty: no export.
-
-    Worker i serves /metrics on `metrics_port + i`; 0: off.
-    """
-
-    otlp_endpoint: str = ""
-    metrics_address: str = "127.0.0.1"
-    metrics_port: int = 0
-    service_name: str = "extproc"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from extproc.edge.settings import (
     ListenerSettings,
     MaskKeySettings,
     Settings,
-    TelemetrySettings,
     TlsSettings,
 )
 from extproc.edge.settings_console import (
@@ -36,6 +35,7 @@ from extproc.edge.settings_console import (
     TokenSettings,
 )
 from extproc.edge.settings_notify import build_channels
+from extproc.edge.settings_telemetry import build_telemetry
 
 Values = Mapping[str, Any]
 
@@ -47,7 +47,7 @@ def absolute(folder: Path, name: str) -> Path:
 
 def build_settings(values: Values, folder: Path) -> Settings:
     """`values` have passed the schema and every check; `folder` is absolute."""
-    approvals, telemetry = values["approvals"], values.get("telemetry", {})
+    approvals = values["approvals"]
     limits = _limits(values.get("limits", {}), Limits())
     return Settings(
         deployment=values["deployment"],
@@ -77,7 +77,7 @@ def build_settings(values: Values, folder: Path) -> Settings:
         ),
         approvals_url=approvals.get("url", ""),
         audit=_audit(values["audit"], values["deployment"], folder),
-        telemetry=TelemetrySettings(**telemetry),
+        telemetry=build_telemetry(values.get("telemetry", {}), lambda name: absolute(folder, name)),
         limits=limits,
         console=_console(values["console"], folder) if "console" in values else None,
     )

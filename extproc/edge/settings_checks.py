@@ -18,6 +18,7 @@ from extproc.edge.identity_settings import check_identity
 from extproc.edge.settings_build import absolute
 from extproc.edge.settings_console_checks import check_console
 from extproc.edge.settings_notify import NOTIFY, check_notify
+from extproc.edge.settings_telemetry import check_telemetry
 
 MAX_SOCKET_PATH_BYTES = 99
 """`sun_path` has 108 bytes on Linux and 104 elsewhere, and gRPC wants some of them."""
@@ -51,9 +52,7 @@ def check_settings(report: Report, folder: Path) -> None:
     _check_audit(report, folder)
     _check_hold(report)
     check_console(report)
-    endpoint = report.sound(("telemetry", "otlp_endpoint"))
-    if endpoint and not is_origin(endpoint, {"http", "https"}):
-        report.add(("telemetry", "otlp_endpoint"), "must be `http://host:port`")
+    check_telemetry(report, is_origin)
 
 
 def _check_positive(report: Report) -> None:
@@ -92,6 +91,7 @@ def _check_ports(report: Report) -> None:
         (("listener", "port"), report.sound(("listener", "port")) or 8080, 1),
         (("envoy", "admin_port"), report.sound(("envoy", "admin_port")) or 0, 1),
         (("telemetry", "metrics_port"), metrics, workers),
+        (("telemetry", "supervisor_metrics_port"), report.sound(("telemetry", "supervisor_metrics_port")) or 0, 1),
     ):
         for port in range(first, first + count if first else first):
             if port > 65535:

@@ -17,6 +17,7 @@ from extproc.edge.settings import Settings
 from extproc.edge.settings_build import build_settings
 from extproc.edge.settings_checks import check_settings
 from extproc.edge.settings_notify import check_notify_files
+from extproc.edge.settings_telemetry import check_telemetry_files
 
 MIN_DIGEST_KEY_BYTES = 32
 """A SHA-256 block of entropy (RFC 2104 §3: no shorter than the digest)."""
@@ -107,6 +108,7 @@ def _check_files(report: Report, folder: Path) -> None:
     for each in report.items(("mask_keys",)):
         _try(report, (*each, "file"), folder, read_digest_key)
     check_notify_files(report, lambda name: folder / name)
+    check_telemetry_files(report, folder)
     _check_keys_differ(report, folder)
     _try(report, ("audit", "sealed_originals", "public_key"), folder, _read_custodian_key)
     for place in (("listener", "tls"), ("console", "tls"), ("console", "saml", "signing")):

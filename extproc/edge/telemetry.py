@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 
 from extproc.core.record import Summary
 from extproc.edge.metrics import Gauge, Metrics, Names
-from extproc.edge.settings import TelemetrySettings
+from extproc.edge.settings_telemetry import TelemetrySettings
 from extproc.edge.spans import Clock, CountedBatches, CountedExporter, Spans
 
 _SCOPE: Final = "extproc"

@@ -25,9 +25,9 @@ from extproc.edge.settings import (
     EnvoySettings,
     ListenerSettings,
     Settings,
-    TelemetrySettings,
     TlsSettings,
 )
+from extproc.edge.settings_telemetry import TelemetrySettings
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.ports import free_port
 from extproc.pb import ext_proc_pb2 as pb

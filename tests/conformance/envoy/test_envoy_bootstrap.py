@@ -13,9 +13,9 @@ from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
     ListenerSettings,
-    TelemetrySettings,
     TlsSettings,
 )
+from extproc.edge.settings_telemetry import TelemetrySettings
 
 GATE = "example-gate-secret-replaced-at-each-start"
 EXAMPLES = Path(__file__).parents[3] / "envoy"

@@ -10,7 +10,8 @@ from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.core.connections import CONNECTION_HEADER
 from extproc.core.snapshot import Limits
 from extproc.edge.bootstrap import render_bootstrap
-from extproc.edge.settings import ConnectionSettings, EnvoySettings, ListenerSettings, Settings, TelemetrySettings
+from extproc.edge.settings import ConnectionSettings, EnvoySettings, ListenerSettings, Settings
+from extproc.edge.settings_telemetry import TelemetrySettings
 
 CONNECTIONS = (
     ConnectionSettings("chat", "http://vllm.models.svc:8000", "/chat"),

@@ -23,10 +23,10 @@ from extproc.edge.settings import (
     ListenerSettings,
     MaskKeySettings,
     Settings,
-    TelemetrySettings,
     TlsSettings,
 )
 from extproc.edge.settings_file import SettingsInvalid, load_settings
+from extproc.edge.settings_telemetry import TelemetrySettings
 
 Put = Callable[[dict[str, Any]], Path]
 
@@ -120,6 +120,7 @@ def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> Non
         "approvals.notify",
         "console",
         "connections.opaque",
+        *(f"telemetry.{key}" for key in ("otlp_protocol", "otlp_ca_file", "otlp_headers_file", "sampling")),
     }
 
     def missing(schema: dict[str, Any], value: Any, at: str) -> list[str]:

@@ -22,7 +22,7 @@ from extproc.core.record import (
     Resource,
     Summary,
 )
-from extproc.edge.settings import TelemetrySettings
+from extproc.edge.settings_telemetry import TelemetrySettings
 from extproc.edge.telemetry import Telemetry
 from extproc.local import ports
 
