@@ -1,6 +1,6 @@
 """What the approval store is told at start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from extproc.approvals.notify.settings import Channel
@@ -15,9 +15,9 @@ class Migrate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSettings:
-    """`database` is an SQLAlchemy URL (`sqlite:////var/lib/extproc/approvals.db`)."""
+    """`database` is an SQLAlchemy URL (`sqlite:////var/lib/extproc/approvals.db`), perhaps with a password."""
 
-    database: str
+    database: str = field(repr=False)
     poll_seconds: float = 0.25
     """How often one worker asks the store, once for all that wait, where the store cannot wake it."""
     channels: tuple[Channel, ...] = ()

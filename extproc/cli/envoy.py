@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from extproc.edge.bootstrap_check import EnvoyRefused, validate_bootstrap, write_private
+from extproc.edge.bootstrap_check import EnvoyMissing, EnvoyRefused, validate_bootstrap, write_private
 
 _REFUSED = 1
 _WRONG_INPUT = 2
@@ -26,7 +26,8 @@ def command() -> None:
     help="The deployment's settings (default: $EXTPROC_CONFIG).",
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there instead (mode 0600).")
-def config(config_path: Path, output: Path | None) -> None:
+@click.option("--unchecked", is_flag=True, help="Do not ask an Envoy on this machine: the one that starts on it says.")
+def config(config_path: Path, output: Path | None, *, unchecked: bool) -> None:
     """Render the bootstrap that Envoy runs on, once Envoy has accepted it. It holds the gate secret."""
     # Slow to import (0.7 s): Envoy's configuration classes.
     from extproc.cli.config import settings_or_exit  # noqa: PLC0415
@@ -38,7 +39,8 @@ def config(config_path: Path, output: Path | None) -> None:
         text = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
     except (ValueError, OSError) as error:
         _fail(str(error), _WRONG_INPUT)
-    _validate(text)
+    if not unchecked:
+        _validate(text, "; `--unchecked` renders without one")
     if output is None:
         click.echo(text, nl=False)
         return
@@ -60,9 +62,11 @@ def validate(file: Path) -> None:
     click.echo(f"{file}: accepted", err=True)
 
 
-def _validate(text: str) -> None:
+def _validate(text: str, without: str = "") -> None:
     try:
         validate_bootstrap(text)
+    except EnvoyMissing as error:
+        _fail(f"{error}{without}", _REFUSED)
     except EnvoyRefused as error:
         _fail(str(error), _REFUSED)
 

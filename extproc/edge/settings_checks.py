@@ -34,6 +34,7 @@ _POSITIVE: tuple[Place, ...] = (
     ("audit", "content_retention"),
     *(("limits", key) for key in ("max_header", "max_body", "max_response", "max_event", "max_unreleased")),
 )
+DATABASE_KEYS = ("database", "database_file")
 _FORBIDDEN_HEADERS = {"host", "content-length", "content-type", "connection", "transfer-encoding", "te", "upgrade"}
 
 
@@ -80,7 +81,12 @@ def _check_sockets(report: Report, folder: Path) -> None:
 
 
 def _check_ports(report: Report) -> None:
-    for place in (("listener", "address"), ("telemetry", "metrics_address")):
+    for place in (
+        ("listener", "address"),
+        ("health", "address"),
+        ("envoy", "status_address"),
+        ("telemetry", "metrics_address"),
+    ):
         text = report.sound(place)
         if text is not None and not _is_address(text):
             report.add(place, "must be an IP address")
@@ -90,6 +96,8 @@ def _check_ports(report: Report) -> None:
     for place, first, count in (
         (("listener", "port"), report.sound(("listener", "port")) or 8080, 1),
         (("envoy", "admin_port"), report.sound(("envoy", "admin_port")) or 0, 1),
+        (("envoy", "status_port"), report.sound(("envoy", "status_port")) or 0, 1),
+        (("health", "port"), report.sound(("health", "port")) or 0, 1),
         (("telemetry", "metrics_port"), metrics, workers),
         (("telemetry", "supervisor_metrics_port"), report.sound(("telemetry", "supervisor_metrics_port")) or 0, 1),
     ):
@@ -189,8 +197,10 @@ def _seconds(report: Report, place: Place) -> float | None:
 
 def _check_approvals(report: Report) -> None:
     place = ("approvals", "database")
+    if report.clean(("approvals",)) and sum((*place[:1], key) in report.places for key in DATABASE_KEYS) != 1:
+        report.add(("approvals",), "needs exactly one of `database` and `database_file`")
     database = report.sound(place)
-    if database is not None and not _is_database(database):
+    if database is not None and not is_database(database):
         # The URL may hold a password: it is not quoted.
         report.add(
             place, "must be `sqlite:///FILE` or a `postgresql` URL", "a file, not memory: a hold outlives a restart"
@@ -202,7 +212,8 @@ def _check_approvals(report: Report) -> None:
             report.add(("approvals", "url"), "must be an http or https URL with `{id}` in it")
 
 
-def _is_database(text: str) -> bool:
+def is_database(text: str) -> bool:
+    """A URL of an engine that we know, which keeps what it is given."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):

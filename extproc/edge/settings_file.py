@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from extproc.audit.refusal import AuditRefused
 from extproc.core.document import DocumentInvalid, Problem, Report, quoted, written
@@ -15,7 +16,7 @@ from extproc.edge.bounded_file import read_bounded, read_failure
 from extproc.edge.identity_settings import ISSUER_FILES
 from extproc.edge.settings import Settings
 from extproc.edge.settings_build import build_settings
-from extproc.edge.settings_checks import check_settings
+from extproc.edge.settings_checks import check_settings, is_database
 from extproc.edge.settings_notify import check_notify_files
 from extproc.edge.settings_telemetry import check_telemetry_files
 
@@ -46,7 +47,7 @@ def load_settings(path: Path) -> Settings:
         _check_files(report, folder)
     if report.problems:
         raise SettingsInvalid(report.problems)
-    return build_settings(report.value, folder)
+    return build_settings(_with_database(report.value, folder), folder)
 
 
 def read_credential(path: Path) -> Secret:
@@ -59,6 +60,25 @@ def read_credential(path: Path) -> Secret:
     if line != line.strip() or not all(0x20 <= byte < 0x7F for byte in line):
         raise _invalid(path, "the file holds characters that no header carries, or blanks around the line")
     return Secret(line.decode("ascii"))
+
+
+def read_database_url(path: Path) -> Secret:
+    """The URL of the approval store, the one line of a file. Raises `SettingsInvalid`, which quotes nothing of it."""
+    url = read_credential(path)
+    if not is_database(url.value):
+        raise _invalid(path, "the file does not hold a `postgresql` URL or `sqlite:///FILE`")
+    return url
+
+
+def _with_database(values: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """`values` with the URL itself, wherever it stands."""
+    approvals = values["approvals"]
+    if "database_file" not in approvals:
+        return values
+    return {
+        **values,
+        "approvals": {**approvals, "database": read_database_url(folder / approvals["database_file"]).value},
+    }
 
 
 def read_digest_key(path: Path) -> Secret:
@@ -105,6 +125,7 @@ def _check_files(report: Report, folder: Path) -> None:
         for key in ISSUER_FILES:
             _try(report, (*issuer, key), folder, _read_key)
     _try(report, ("digest_key",), folder, read_digest_key)
+    _try(report, ("approvals", "database_file"), folder, read_database_url)
     for each in report.items(("mask_keys",)):
         _try(report, (*each, "file"), folder, read_digest_key)
     check_notify_files(report, lambda name: folder / name)

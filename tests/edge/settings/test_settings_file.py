@@ -20,6 +20,7 @@ from extproc.core.snapshot import Limits
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
+    HealthSettings,
     ListenerSettings,
     MaskKeySettings,
     Settings,
@@ -97,6 +98,7 @@ def test_the_example_means_what_it_says(example: Path, folder: Path) -> None:
         digest_key_file=folder / "secrets/digest.key",
         mask_keys=(MaskKeySettings("k1", folder / "secrets/mask.key"),),
         approvals=ApprovalSettings(f"sqlite:///{folder}/approvals.db"),
+        health=HealthSettings("127.0.0.1", 9465),
         approvals_url="https://console.example.org/approvals/{id}",
         audit=AuditSettings("example", folder / "spool", folder / "keys", DirectoryStore(folder / "store")),
         telemetry=TelemetrySettings(),
@@ -117,6 +119,7 @@ def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> Non
         "identity.issuers.jwks_file",
         "identity.issuers.ca_file",
         "identity.issuers.token_file",
+        "approvals.database_file",
         "approvals.notify",
         "console",
         "connections.opaque",
@@ -158,6 +161,9 @@ GOOD: list[tuple[str, object, Callable[[Settings], object], object]] = [
     ("limits.max_scan_steps", 100000, lambda s: s.limits.max_scan_steps, 100000),
     ("listener", {"address": "::", "port": 443}, lambda s: s.listener, ListenerSettings("::", 443)),
     ("telemetry.metrics_port", 9000, lambda s: s.telemetry.metrics_port, 9000),
+    ("health", {"address": "0.0.0.0", "port": 9465}, lambda s: s.health, HealthSettings("0.0.0.0", 9465)),
+    ("envoy.status_port", 9902, lambda s: (s.envoy.status_address, s.envoy.status_port), ("127.0.0.1", 9902)),
+    ("envoy.status_address", "::", lambda s: (s.envoy.status_address, s.envoy.status_port), ("::", 0)),
     ("approvals.poll", "50ms", lambda s: s.approvals.poll_seconds, 0.05),
     (
         "approvals.database",
@@ -347,6 +353,12 @@ BAD: list[tuple[str, object, str, str]] = [
         "mask_keys[1].id",
         "already",
     ),
+    ("health", {"address": "127.0.0.1"}, "health.port", "missing"),
+    ("health", {"port": 8080}, "health.port", "takes port 8080, which `listener.port` has"),
+    ("health", {"address": "localhost", "port": 1}, "health.address", "must be an IP address"),
+    ("envoy.status_port", 8080, "envoy.status_port", "takes port 8080, which `listener.port` has"),
+    ("envoy.status_address", "pod", "envoy.status_address", "must be an IP address"),
+    ("approvals", {"migrate": "manual"}, "approvals", "exactly one of `database` and `database_file`"),
     ("approvals.database", "sqlite://", "approvals.database", "sqlite:///FILE"),
     ("approvals.database", "sqlite:///:memory:", "approvals.database", "sqlite:///FILE"),
     ("approvals.database", "mysql://u:hunter2@h/d", "approvals.database", "sqlite:///FILE"),
@@ -396,6 +408,31 @@ def test_each_wrong_setting_is_told_with_its_place(
     assert {problem.path for problem in found} == {place}
     assert message in found[0].message
     assert found[0].line > 1
+    assert "hunter2" not in str(found)
+
+
+def test_the_url_of_the_approval_store_may_stand_in_a_file(minimal: dict[str, Any], put: Put, folder: Path) -> None:
+    minimal["approvals"] = {"database_file": "secrets/database.url"}
+    secret = folder / "secrets" / "database.url"
+    secret.write_text("postgresql+psycopg://u:hunter2@db/approvals\n", "ascii")
+    settings = load_settings(put(minimal))
+    assert settings.approvals.database == "postgresql+psycopg://u:hunter2@db/approvals"
+    assert "hunter2" not in repr(settings)
+    secret.write_text("sqlite:///approvals.db", "ascii")
+    assert load_settings(put(minimal)).approvals.database == f"sqlite:///{folder}/approvals.db"
+    minimal["approvals"]["database"] = "sqlite:///other.db"
+    assert [problem.path for problem in problems(put(minimal))] == ["approvals"]
+
+
+@pytest.mark.parametrize("text", ["", "mysql://u:hunter2@db/a", "sqlite://", "hunter2\nhunter2\n", None])
+def test_a_file_without_a_url_of_the_approval_store_is_refused_and_not_quoted(
+    text: str | None, minimal: dict[str, Any], put: Put, folder: Path
+) -> None:
+    minimal["approvals"] = {"database_file": "secrets/database.url"}
+    if text is not None:
+        (folder / "secrets" / "database.url").write_text(text, "ascii")
+    found = problems(put(minimal))
+    assert [problem.path for problem in found] == ["approvals.database_file"]
     assert "hunter2" not in str(found)
 
 
