@@ -53,6 +53,8 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/.well-known/openid-configuration", published.discovery),
     Route("/.well-known/oauth-authorization-server", published.discovery),
     Route("/healthz", published.health),
+    Route("/readyz", published.health),
+    Route("/livez", published.alive),
 )
 """Each module of pages has its own `ROUTES`, which stand here."""
 

@@ -11,8 +11,8 @@ import grpc
 from extproc.console.changes import Changes
 from extproc.console.grpc_bodies import CheckedBodies
 from extproc.console.grpc_service import ApprovalsService
+from extproc.console.own_certificate import OwnCertificate
 from extproc.console.parts import Parts
-from extproc.edge.settings_console import ConsoleSettings
 from extproc.pb import approvals_pb2_grpc as pb_grpc
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -37,8 +37,9 @@ _log = logging.getLogger("extproc.console")
 class GrpcServer:
     """`open` before anything else may fail; `run` belongs beside the console's server."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, certificate: OwnCertificate | None) -> None:
         self._settings = parts.settings
+        self._certificate = certificate
         self._changes = Changes(parts.approvals)
         self._server = grpc.aio.server(
             interceptors=[CheckedBodies()], options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS
@@ -53,9 +54,8 @@ class GrpcServer:
         where = f"[{settings.address}]" if ":" in settings.address else settings.address
         address = f"{where}:{settings.grpc_port}"
         try:
-            credentials = _credentials(settings)
-            if credentials is not None:
-                self.port = self._server.add_secure_port(address, credentials)
+            if self._certificate is not None:
+                self.port = self._server.add_secure_port(address, self._certificate.grpc_credentials())
             elif ipaddress.ip_address(settings.address).is_loopback:
                 self.port = self._server.add_insecure_port(address)
         except (RuntimeError, ValueError):
@@ -73,10 +73,3 @@ class GrpcServer:
         finally:
             watching.cancel()
             await self._server.stop(_GRACE_SECONDS)
-
-
-def _credentials(settings: ConsoleSettings) -> grpc.ServerCredentials | None:
-    if settings.tls is None:
-        return None
-    pair = (settings.tls.key.read_bytes(), settings.tls.certificate.read_bytes())
-    return grpc.ssl_server_credentials([pair])

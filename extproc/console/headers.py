@@ -22,7 +22,7 @@ _ALWAYS: Final = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-_ANY_HOST: Final = frozenset({"/healthz"})
+_ANY_HOST: Final = frozenset({"/healthz", "/livez", "/readyz"})
 """Asked by address, by whatever watches the process."""
 
 _SHARED: Final = "/static/"

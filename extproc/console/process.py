@@ -37,6 +37,7 @@ from extproc.console.key_tending import KeyTending
 from extproc.console.live import Live
 from extproc.console.metrics import ConsoleMetrics
 from extproc.console.oidc_provider import OidcProvider
+from extproc.console.own_certificate import OwnCertificate
 from extproc.console.parts import Parts
 from extproc.console.provider_file import ProviderFile
 from extproc.console.records import ConsoleLog, deliver_to
@@ -106,8 +107,9 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
         deployment=Deployment.of(settings, audit_keys, database),
         authenticator=authenticator,
     )
+    certificate = OwnCertificate(console.tls) if console.tls else None
     try:
-        calls = _grpc(parts)
+        calls = _grpc(parts, certificate)
         with _shipping(settings.audit, audit_keys):
             follower = Follower(open_store(settings.audit), settings.audit.deployment, IndexWriter(database))
             beside = (
@@ -117,7 +119,7 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
                 authenticator.run(),
                 *calls,
             )
-            whole = await _serve(parts, journal, tending, metrics, beside)
+            whole = await _serve(parts, journal, tending, metrics, beside, certificate=certificate)
             await asyncio.to_thread(journal.close)
     finally:
         await asyncio.to_thread(journal.close)
@@ -127,11 +129,11 @@ async def run_console(settings: Settings, console: ConsoleSettings) -> int:
     return 0 if whole and not journal.failed else 1
 
 
-def _grpc(parts: Parts) -> list[Coroutine[Any, Any, None]]:
+def _grpc(parts: Parts, certificate: OwnCertificate | None) -> list[Coroutine[Any, Any, None]]:
     """What serves programs, where they are served; its port is ours already. Raises `OSError`."""
     if not parts.settings.grpc_port:
         return []
-    server = GrpcServer(parts)
+    server = GrpcServer(parts, certificate)
     server.open()
     return [server.run()]
 
@@ -185,6 +187,8 @@ async def _serve(
     tending: KeyTending | None,
     metrics: ConsoleMetrics,
     others: Iterable[Coroutine[Any, Any, None]],
+    *,
+    certificate: OwnCertificate | None,
 ) -> bool:
     """Whether nothing beside the server failed, `others` among it."""
     settings = parts.settings
@@ -195,6 +199,7 @@ async def _serve(
             port=settings.port,
             ssl_certfile=_text(settings.tls.certificate) if settings.tls else None,
             ssl_keyfile=_text(settings.tls.key) if settings.tls else None,
+            ssl_context_factory=certificate.context if certificate else None,
             http=protocol_for(settings.proxies),
             ws="none",
             lifespan="off",
@@ -213,6 +218,8 @@ async def _serve(
     works.append(parts.live.run(parts.approvals))
     if parts.oidc is not None:
         works.append(parts.oidc.run())
+    if certificate is not None:
+        works.append(certificate.run())
     beside = [server.beside(each) for each in works]
     try:
         await server.serve()

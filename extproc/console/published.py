@@ -1,4 +1,4 @@
-"""What verifiers of our tokens read: a JWK set and the two documents that name it."""
+"""What anybody may read: a JWK set with the two documents that name it, and how the console is."""
 
 import json
 
@@ -41,3 +41,8 @@ async def health(request: Request) -> Response:
     """Whether anything new may begin: without the log nobody is let in."""
     ready = parts_of(request).log.accepting()
     return Response(json.dumps({"ready": ready}), status_code=200 if ready else 503, media_type=_JSON)
+
+
+async def alive(_: Request) -> Response:
+    """That the process answers at all: what it needs may be away, and starting it again would not bring that back."""
+    return Response(json.dumps({"alive": True}), media_type=_JSON)

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from extproc.edge.bootstrap_certificates import write_secret_configs
 from extproc.edge.bootstrap_check import EnvoyRefused, validate_bootstrap
 from extproc.edge.bootstrap_classes import Struct, bootstrap, core, downstream_connections, overload, pack, plain
 from extproc.edge.bootstrap_clusters import collector_cluster, model_cluster, worker_cluster
@@ -12,7 +13,7 @@ from extproc.edge.bootstrap_listener import edge_listener
 from extproc.edge.gate import parse_gate
 from extproc.edge.settings import Settings
 
-__all__ = ["EnvoyRefused", "render_bootstrap", "validate_bootstrap"]
+__all__ = ["EnvoyRefused", "render_bootstrap", "validate_bootstrap", "write_secret_configs"]
 
 _MAX_DOWNSTREAM_CONNECTIONS = 10_000
 _GRPC_CLIENT_IDLE = timedelta(days=30)
@@ -27,6 +28,8 @@ _RUNTIME = {
 
 def render_bootstrap(settings: Settings, gate_secret: str) -> str:
     """The whole bootstrap as YAML, the same text for the same arguments. Keep it private: it holds the gate secret.
+
+    With TLS, Envoy also wants the files of `write_secret_configs`.
 
     Raises `ValueError` for an address no cluster can be made of and for a gate secret that is none.
     """

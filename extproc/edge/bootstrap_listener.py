@@ -6,6 +6,7 @@ from typing import Any
 
 from extproc.core.connections import CONNECTION_HEADER
 from extproc.edge import gate
+from extproc.edge.bootstrap_certificates import CERTIFICATE, CLIENT_CA, secret_config
 from extproc.edge.bootstrap_classes import (
     Struct,
     access_file,
@@ -75,7 +76,7 @@ def edge_listener(settings: Settings, gate_secret: str) -> Any:
         address=core.Address(socket_address=core.SocketAddress(address=where.address, port_value=where.port)),
         filter_chains=[
             listener.FilterChain(
-                filters=[manager], transport_socket=_downstream_tls(where.tls) if where.tls is not None else None
+                filters=[manager], transport_socket=_downstream_tls(settings, where.tls) if where.tls else None
             )
         ],
         per_connection_buffer_limit_bytes=_CONNECTION_BUFFER_BYTES,
@@ -93,23 +94,15 @@ def _tcp_keepalive() -> Any:
     )
 
 
-def _downstream_tls(settings: TlsSettings) -> Any:
-    validation = None
-    if settings.client_ca is not None:
-        validation = tls.CertificateValidationContext(trusted_ca=core.DataSource(filename=str(settings.client_ca)))
+def _downstream_tls(settings: Settings, where: TlsSettings) -> Any:
     context = tls.DownstreamTlsContext(
         common_tls_context=tls.CommonTlsContext(
             tls_params=tls.TlsParameters(tls_minimum_protocol_version=tls.TlsParametersTlsProtocol.TLSv1_2),
-            tls_certificates=[
-                tls.TlsCertificate(
-                    certificate_chain=core.DataSource(filename=str(settings.certificate)),
-                    private_key=core.DataSource(filename=str(settings.key)),
-                )
-            ],
-            validation_context=validation,
+            tls_certificate_sds_secret_configs=[secret_config(settings, CERTIFICATE)],
+            validation_context_sds_secret_config=secret_config(settings, CLIENT_CA) if where.client_ca else None,
             alpn_protocols=["h2", "http/1.1"],
         ),
-        require_client_certificate=settings.client_ca is not None,
+        require_client_certificate=where.client_ca is not None,
     )
     return core.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 

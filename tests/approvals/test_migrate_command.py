@@ -64,3 +64,23 @@ def test_a_newer_database_is_wrong_input_for_migrate_too(tmp_path: Path) -> None
     for arguments in (["migrate"], ["migrate", "--check"]):
         ran = run(tmp_path, *arguments)
         assert (ran.exit_code, "not older than the one that migrated it" in ran.output) == (2, True)
+
+
+def test_the_urls_file_alone_is_enough(tmp_path: Path) -> None:
+    """A Job that migrates holds no other secret of the service."""
+    address = f"sqlite:///{tmp_path}/alone.db"
+    at_0003(address)
+    (tmp_path / "url").write_text(address + "\n")
+    ran = [
+        CliRunner().invoke(command, ["migrate", *more, "--database-file", str(tmp_path / "url")])
+        for more in (["--check"], [])
+    ]
+    assert [each.exit_code for each in ran] == [1, 0]
+    assert read_revision(address) == NEWEST
+
+
+def test_a_file_that_holds_no_url_is_told_without_a_word_of_it(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://u:hunter2@db/x\nmore")
+    for arguments in (["--database-file", str(tmp_path / "url")], ["--database-file", str(tmp_path / "none")], []):
+        ran = CliRunner().invoke(command, ["migrate", *arguments], env={"EXTPROC_CONFIG": ""})
+        assert (ran.exit_code, "hunter2" in ran.output) == (2, False)

@@ -31,7 +31,7 @@ async def api(world: World, dev_issuer: tuple[Path, RunningIssuer]) -> AsyncIter
 @pytest.fixture
 async def address(api: Calls) -> AsyncIterator[str]:
     """Of a server on a free port of loopback, in plain text."""
-    server = GrpcServer(api.parts)
+    server = GrpcServer(api.parts, None)
     server.open()
     running = asyncio.create_task(server.run())
     yield f"127.0.0.1:{server.port}"
@@ -188,7 +188,7 @@ async def test_who_has_no_role_watches_their_own(api: Calls, stub: Any) -> None:
 
 async def test_a_watch_ends_with_its_token(api: Calls, stub: Any) -> None:
     late = replace(api.parts, clock=lambda: 4e9)
-    server = GrpcServer(late)
+    server = GrpcServer(late, None)
     server.open()
     running = asyncio.create_task(server.run())
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
@@ -229,8 +229,8 @@ async def test_what_goes_wrong_says_nothing_of_what_it_met(
 async def test_plain_text_is_for_loopback_only(api: Calls) -> None:
     settings = replace(api.parts.settings, address="192.0.2.1")
     with pytest.raises(OSError, match="for gRPC"):
-        GrpcServer(replace(api.parts, settings=settings)).open()
-    taken = GrpcServer(api.parts)
+        GrpcServer(replace(api.parts, settings=settings), None).open()
+    taken = GrpcServer(api.parts, None)
     taken.open()
     with pytest.raises(OSError, match="for gRPC"):
-        GrpcServer(replace(api.parts, settings=replace(api.parts.settings, grpc_port=taken.port))).open()
+        GrpcServer(replace(api.parts, settings=replace(api.parts.settings, grpc_port=taken.port)), None).open()

@@ -19,7 +19,7 @@ from extproc.core.dialects.routing import normalize_path
 from extproc.core.reasons import Malformed
 from extproc.core.snapshot import Connection, Limits
 from extproc.edge import gate
-from extproc.edge.bootstrap import render_bootstrap
+from extproc.edge.bootstrap import render_bootstrap, write_secret_configs
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
@@ -291,6 +291,7 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEdge]:
         if live_workers:
             server = serve_toy(service, [directory / f"worker-{index}.sock" for index in range(live_workers)])
             stops.append(lambda: server.stop(0).wait())
+        write_secret_configs(settings)
         envoy = start_envoy(render_bootstrap(settings, GATE), directory / "envoy", ready_timeout_seconds=20)
         stops.append(envoy.stop)
         return Edge(settings, service, model, envoy, directory)

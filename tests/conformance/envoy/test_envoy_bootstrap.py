@@ -146,9 +146,9 @@ def test_a_broken_lock_does_not_validate(make_settings: Any) -> None:
         validate_bootstrap(text)
 
 
-def test_an_absent_certificate_does_not_validate(make_settings: Any, tmp_path: Path) -> None:
+def test_tls_without_the_files_that_name_the_certificates_does_not_validate(make_settings: Any, tmp_path: Path) -> None:
     tls = TlsSettings(tmp_path / "tls.crt", tmp_path / "tls.key")
-    with pytest.raises(EnvoyRefused, match=r"tls\.key"):
+    with pytest.raises(EnvoyRefused, match=r"certificate\.yaml"):
         validate_bootstrap(render_bootstrap(make_settings(listener=ListenerSettings(tls=tls)), GATE))
 
 
