@@ -154,6 +154,7 @@ class Worker:
                 services,
                 socket_path(settings, self._index),
                 max_body_bytes=settings.limits.max_body_bytes,
+                port=settings.ext_proc,
             )
             self._observe(telemetry, server, authenticator, budgets)
             await server.start()

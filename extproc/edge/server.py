@@ -1,7 +1,8 @@
-"""The gRPC server of one worker: ext_proc and health on one Unix socket."""
+"""The gRPC server of one worker: ext_proc and health on one Unix socket, and on a port for another gateway's Envoy."""
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from extproc.edge.gateway_callers import GatewayCallers
 from extproc.edge.services import Services
 from extproc.edge.session import Session
+from extproc.edge.settings import ExtProcSettings
 from extproc.pb import ext_proc_pb2 as pb
 
 _SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
@@ -18,6 +21,7 @@ _MESSAGE_SLACK_BYTES = 1024 * 1024
 """Headers and framing around a whole buffered body; gRPC's own default of 4 MiB would refuse larger prompts."""
 _LAST_WORDS_SECONDS = 2.0
 """Between the end of the drain and the end of the server: for records and last answers."""
+STRANGER_SENTENCE = "this certificate names no gateway that may call"
 _CLOSE_SECONDS = 0.2
 """After the last exchange: for its status to leave. Health watches, which never end by themselves, are ended then."""
 
@@ -30,8 +34,13 @@ def _serialize(message: Any) -> bytes:
 class ExtProcServer:
     """Serves until `stop`. Live streams may finish; nothing new is taken while draining."""
 
-    def __init__(self, services: Services, socket: Path, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, services: Services, socket: Path, *, max_body_bytes: int, port: ExtProcSettings | None = None
+    ) -> None:
+        """`port` is shared with the other workers: the kernel gives each connection to one of them."""
         self._services = services
+        self._foreign = replace(services, gate_secret="")
+        self._callers = GatewayCallers(port) if port else None
         self._socket = socket
         self._sessions: set[Session] = set()
         self._empty = asyncio.Event()
@@ -44,6 +53,7 @@ class ExtProcServer:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.max_ping_strikes", 0),
+                ("grpc.so_reuseport", 1),
             ]
         )
         method = grpc.stream_stream_rpc_method_handler(
@@ -61,7 +71,10 @@ class ExtProcServer:
         return sum(1 for session in self._sessions if session.held)
 
     async def _serve(self, _: object, context: Any) -> None:
-        session = Session(self._services, context)
+        own = context.peer().startswith("unix:")
+        if not own and (self._callers is None or not self._callers.welcome(context.auth_context())):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, STRANGER_SENTENCE)
+        session = Session(self._services if own else self._foreign, context)
         self._sessions.add(session)
         try:
             await session.run()
@@ -79,10 +92,12 @@ class ExtProcServer:
                     await self._empty.wait()
 
     async def start(self) -> None:
-        """Bind the socket (0600) and say SERVING."""
+        """Bind the socket (0600) and the port, and say SERVING. Raises `OSError` when the port cannot be had."""
         with contextlib.suppress(FileNotFoundError):
             self._socket.unlink()
         self._server.add_insecure_port(f"unix:{self._socket}")
+        if self._callers is not None:
+            self._callers.bind(self._server)
         await self._server.start()
         self._socket.chmod(0o600)
         await self.set_serving(serving=True)

@@ -27,6 +27,7 @@ class Services:
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     """Starts work that outlives its stream."""
     gate_secret: str
+    """Empty towards a foreign gateway: nothing there would take the marker off before the client sees it."""
 
 
 def new_exchange_id() -> str:

@@ -35,6 +35,27 @@ class ListenerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayTls:
+    """TLS towards another gateway's Envoy, always mutual. `clients` are the names that may call, DNS or URI of the
+    certificate, compared whole: an authority vouches for many that are no gateway."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path
+    clients: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtProcSettings:
+    """Where another gateway's Envoy calls, besides the workers' sockets; all workers share the port. Without TLS it is
+    an address of loopback."""
+
+    port: int
+    address: str = "127.0.0.1"
+    tls: GatewayTls | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionSettings:
     """A model server. `upstream` is `http://host:port` (no path). `credential_file` holds its key, one line.
 
@@ -136,3 +157,4 @@ class Settings:
     mask_keys: tuple[MaskKeySettings, ...] = ()
     """The first makes tokens; the others were the first once, and are kept for `extproc mask-tokens`."""
     console: ConsoleSettings | None = None
+    ext_proc: ExtProcSettings | None = None

@@ -19,6 +19,8 @@ from extproc.edge.identity_settings import ISSUER_FILES, build_dpop, build_issue
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
+    ExtProcSettings,
+    GatewayTls,
     HealthSettings,
     ListenerSettings,
     MaskKeySettings,
@@ -82,6 +84,7 @@ def build_settings(values: Values, folder: Path) -> Settings:
         telemetry=build_telemetry(values.get("telemetry", {}), lambda name: absolute(folder, name)),
         limits=limits,
         console=_console(values["console"], folder) if "console" in values else None,
+        ext_proc=_ext_proc(values["ext_proc"], folder) if "ext_proc" in values else None,
     )
 
 
@@ -113,6 +116,16 @@ def _listener(values: Values, folder: Path) -> ListenerSettings:
         client_ca=_path(folder, tls, "client_ca"),
     )
     return ListenerSettings(**_plain(values, "address", "port"), tls=settings)
+
+
+def _ext_proc(values: Values, folder: Path) -> ExtProcSettings:
+    tls = values.get("tls")
+    if tls is None:
+        return ExtProcSettings(**values)
+    files = {key: absolute(folder, tls[key]) for key in ("certificate", "key", "client_ca")}
+    return ExtProcSettings(
+        **_plain(values, "address", "port"), tls=GatewayTls(**files, clients=frozenset(tls["clients"]))
+    )
 
 
 def _envoy(values: Values, folder: Path) -> EnvoySettings:

@@ -43,6 +43,7 @@ def check_settings(report: Report, folder: Path) -> None:
     _check_positive(report)
     _check_sockets(report, folder)
     _check_ports(report)
+    _check_ext_proc(report)
     _check_connections(report)
     check_identity(report)
     _check_unique(report, ("identity", "issuers"), "issuer")
@@ -86,6 +87,7 @@ def _check_ports(report: Report) -> None:
         ("health", "address"),
         ("envoy", "status_address"),
         ("telemetry", "metrics_address"),
+        ("ext_proc", "address"),
     ):
         text = report.sound(place)
         if text is not None and not _is_address(text):
@@ -100,6 +102,7 @@ def _check_ports(report: Report) -> None:
         (("health", "port"), report.sound(("health", "port")) or 0, 1),
         (("telemetry", "metrics_port"), metrics, workers),
         (("telemetry", "supervisor_metrics_port"), report.sound(("telemetry", "supervisor_metrics_port")) or 0, 1),
+        (("ext_proc", "port"), report.sound(("ext_proc", "port")) or 0, 1),
     ):
         for port in range(first, first + count if first else first):
             if port > 65535:
@@ -109,6 +112,15 @@ def _check_ports(report: Report) -> None:
                 report.add(place, f"takes port {port}, which `{taken[port]}` has")
                 break
             taken[port] = ".".join(place)
+
+
+def _check_ext_proc(report: Report) -> None:
+    """Whoever may call decides nothing, but reads what is sent on: nobody does so unasked, over a network."""
+    address = report.sound(("ext_proc", "address"))
+    if not address or not _is_address(address) or ipaddress.ip_address(address).is_loopback:
+        return
+    if _lacks(report, ("ext_proc", "tls")):
+        report.add(("ext_proc", "address"), "is not loopback and has no `tls`", "give it `ext_proc.tls`")
 
 
 def _is_address(text: str) -> bool:

@@ -132,7 +132,7 @@ def _check_files(report: Report, folder: Path) -> None:
     check_telemetry_files(report, folder)
     _check_keys_differ(report, folder)
     _try(report, ("audit", "sealed_originals", "public_key"), folder, _read_custodian_key)
-    for place in (("listener", "tls"), ("console", "tls"), ("console", "saml", "signing")):
+    for place in (("listener", "tls"), ("ext_proc", "tls"), ("console", "tls"), ("console", "saml", "signing")):
         for key in ("certificate", "key", "client_ca"):
             _try(report, (*place, key), folder, _read_key)
         tls = report.sound(place)

@@ -15,7 +15,7 @@ from extproc.core.events import Attributes
 from extproc.core.headers import Headers
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.trust import Masked, Passed
-from extproc.edge.gate import ALLOW, DECISION, DENY, GATE_HEADER, NAMESPACE
+from extproc.edge.gate import ALLOW, ANSWER, DECISION, DENY, GATE_HEADER, JUDGED, NAMESPACE
 from extproc.pb import ext_proc_pb2 as pb
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -194,10 +194,13 @@ def _body_answers(data: Passed, *, end_of_stream: bool, outer: bytes) -> list[by
 def response_headers_answer(
     mutation: HeaderMutation, gate_secret: str, extra: Iterable[tuple[str, bytes]]
 ) -> pb.ProcessingResponse:
-    """Release response headers, with the marker that the response lock demands and strips."""
+    """Release response headers, with the marker that the response lock demands and strips; without a secret, with
+    dynamic metadata in its place."""
     message = pb.ProcessingResponse()
-    marker = ((GATE_HEADER, gate_secret.encode()), *extra)
-    _fill_headers(message.response_headers.response.header_mutation, mutation, marker)
+    marker = ((GATE_HEADER, gate_secret.encode()),) if gate_secret else ()
+    if not gate_secret:
+        message.dynamic_metadata.fields[NAMESPACE].struct_value.fields[ANSWER].string_value = JUDGED
+    _fill_headers(message.response_headers.response.header_mutation, mutation, (*marker, *extra))
     return message
 
 
