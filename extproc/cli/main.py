@@ -17,6 +17,7 @@ _GROUPS = {
     "mask": ("extproc.cli.mask", "Mask files or standard input, and say what was where, and why."),
     "mask-tokens": ("extproc.cli.mask_tokens", "Print the tokens that stand for given values in records."),
     "policy": ("extproc.cli.policy", "Check, test and replay policies."),
+    "probe": ("extproc.cli.probe", "Plant a test card number through a live gateway, and check what became of it."),
     "run": ("extproc.cli.run", "Guard a model server on this machine: Envoy, workers, development issuer."),
     "serve": ("extproc.cli.serve", "The data plane beside one Envoy."),
 }

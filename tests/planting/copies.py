@@ -18,7 +18,7 @@ from tests.plants.plant import Plant
 
 ROOT = Path(__file__).parents[2]
 WARM = Path(__file__).with_name("warm.py")
-PARTS = ("approvals", "core", "edge", "audit", "console", "servers", "conftest.py", "test_app.py")
+PARTS = ("approvals", "core", "edge", "audit", "console", "live", "servers", "conftest.py", "test_app.py")
 """Of `tests/`, what is copied."""
 
 
