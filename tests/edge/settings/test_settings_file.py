@@ -20,6 +20,8 @@ from extproc.core.snapshot import Limits
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
+    ExtProcSettings,
+    GatewayTls,
     HealthSettings,
     ListenerSettings,
     MaskKeySettings,
@@ -58,6 +60,15 @@ def test_the_example_means_what_it_says(example: Path, folder: Path) -> None:
         drain_seconds=30.0,
         listener=ListenerSettings(
             tls=TlsSettings(folder / "tls/server.crt", folder / "tls/server.key", folder / "tls/clients.crt")
+        ),
+        ext_proc=ExtProcSettings(
+            port=9443,
+            tls=GatewayTls(
+                folder / "tls/server.crt",
+                folder / "tls/server.key",
+                folder / "tls/clients.crt",
+                frozenset({"gateway.envoy-gateway-system.svc"}),
+            ),
         ),
         envoy=EnvoySettings(),
         connections=(
