@@ -10,6 +10,8 @@ from extproc.edge.bootstrap_check import EnvoyRefused, validate_bootstrap
 from extproc.edge.bootstrap_classes import Struct, bootstrap, core, downstream_connections, overload, pack, plain
 from extproc.edge.bootstrap_clusters import collector_cluster, model_cluster, worker_cluster
 from extproc.edge.bootstrap_listener import edge_listener
+from extproc.edge.bootstrap_status import RUNTIME as STATUS_RUNTIME
+from extproc.edge.bootstrap_status import admin, admin_cluster, has_admin, status_listener
 from extproc.edge.gate import parse_gate
 from extproc.edge.settings import Settings
 
@@ -19,7 +21,7 @@ _MAX_DOWNSTREAM_CONNECTIONS = 10_000
 _GRPC_CLIENT_IDLE = timedelta(days=30)
 """Longer than any exchange. Envoy 1.40 drops a gRPC client 50 s after the last new stream, also when an older stream
 still uses it; with the graceful close below, that stream's end then reads freed memory and Envoy crashes."""
-_RUNTIME = {
+_RUNTIME: dict[str, bool | int] = {
     # Envoy half-closes the gRPC stream and waits a second: a worker reads the end of the stream and is not cancelled
     # in the middle of something. Measured in envoy/README.md.
     "envoy.reloadable_features.ext_proc_graceful_grpc_close": True,
@@ -36,29 +38,25 @@ def render_bootstrap(settings: Settings, gate_secret: str) -> str:
     clusters = [worker_cluster(settings), *(model_cluster(connection) for connection in settings.connections)]
     if settings.telemetry.otlp_endpoint:
         clusters.append(collector_cluster(settings.telemetry.otlp_endpoint))
+    listeners, runtime = [edge_listener(settings, parse_gate(gate_secret))], dict(_RUNTIME)
+    if settings.envoy.status_port:
+        listeners.append(status_listener(settings))
+        clusters.append(admin_cluster(settings))
+        runtime |= STATUS_RUNTIME
     message = bootstrap.Bootstrap(
         # The OpenTelemetry tracer and the statistics name this node.
         node=core.Node(id=settings.deployment, cluster="extproc"),
-        static_resources=bootstrap.BootstrapStaticResources(
-            listeners=[edge_listener(settings, parse_gate(gate_secret))], clusters=clusters
-        ),
+        static_resources=bootstrap.BootstrapStaticResources(listeners=listeners, clusters=clusters),
         layered_runtime=bootstrap.LayeredRuntime(
-            layers=[bootstrap.RuntimeLayer(name="static", static_layer=Struct.from_dict(_RUNTIME))]
+            layers=[bootstrap.RuntimeLayer(name="static", static_layer=Struct.from_dict(runtime))]
         ),
         grpc_async_client_manager_config=bootstrap.BootstrapGrpcAsyncClientManagerConfig(
             max_cached_entry_idle_duration=_GRPC_CLIENT_IDLE
         ),
         overload_manager=_overload(),
-        admin=_admin(settings.envoy.admin_port) if settings.envoy.admin_port else None,
+        admin=admin(settings) if has_admin(settings) else None,
     )
     return yaml.dump(plain(message), Dumper=_Dumper, sort_keys=False, width=120)
-
-
-def _admin(port: int) -> Any:
-    return bootstrap.Admin(
-        address=core.Address(socket_address=core.SocketAddress(address="127.0.0.1", port_value=port)),
-        ignore_global_conn_limit=True,
-    )
 
 
 def _overload() -> Any:

@@ -73,6 +73,8 @@ def edge_listener(settings: Settings, gate_secret: str) -> Any:
     )
     return listener.Listener(
         name="edge",
+        # `/drain_listeners?inboundonly` closes this one, and leaves the one that probes ask.
+        traffic_direction=core.TrafficDirection.INBOUND,
         address=core.Address(socket_address=core.SocketAddress(address=where.address, port_value=where.port)),
         filter_chains=[
             listener.FilterChain(

@@ -105,12 +105,14 @@ class EnvoySettings:
     """`admin_port` 0: no admin listener. `access_log` is a file path; empty: standard output.
 
     `status_port` 0: no status listener. With one, and without an admin port, the admin listens on a Unix socket in the
-    run directory.
+    run directory. `ends_with_service`: told to stop, the service has Envoy take no new connections, and end when it has
+    ended itself.
     """
 
     admin_port: int = 0
     status_address: str = "127.0.0.1"
     status_port: int = 0
+    ends_with_service: bool = False
     access_log: str = ""
     concurrency: int = 1
     max_hold_seconds: float = 900.0

@@ -132,7 +132,7 @@ def _envoy(values: Values, folder: Path) -> EnvoySettings:
     log = values.get("access_log", "")
     return EnvoySettings(
         access_log=str(absolute(folder, log)) if log else "",
-        **_plain(values, "admin_port", "status_address", "status_port", "concurrency"),
+        **_plain(values, "admin_port", "status_address", "status_port", "ends_with_service", "concurrency"),
         **_seconds(values, "max_hold"),
     )
 

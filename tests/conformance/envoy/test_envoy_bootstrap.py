@@ -57,6 +57,8 @@ def test_envoy_accepts_one_to_four_workers(make_settings: Any, workers: int) -> 
         {"telemetry": TelemetrySettings(otlp_endpoint="http://127.0.0.1:4317")},
         {"telemetry": TelemetrySettings(otlp_endpoint="http://collector.observability.svc:4317")},
         {"envoy": EnvoySettings(admin_port=9901, access_log="/dev/stdout", max_hold_seconds=0.5)},
+        {"envoy": EnvoySettings(status_address="::", status_port=9902)},
+        {"envoy": EnvoySettings(admin_port=9901, status_port=9902)},
         {"listener": ListenerSettings(address="::", port=8443)},
         {"limits": Limits(max_header_bytes=10_000_000, max_body_bytes=1)},
     ],
@@ -169,7 +171,7 @@ def example(name: str, make_settings: Any) -> str:
         run_directory=run,
         workers=4,
         listener=ListenerSettings("0.0.0.0", 8443, tls),
-        envoy=EnvoySettings(admin_port=9901),
+        envoy=EnvoySettings(status_address="0.0.0.0", status_port=9902, ends_with_service=True),
         connections=TWO,
         telemetry=TelemetrySettings(otlp_endpoint="http://collector.observability.svc:4317"),
     )
