@@ -117,7 +117,7 @@ def test_a_plant_is_known_by_its_name() -> None:
 
 
 def test_every_plant_finds_its_place_once() -> None:
-    texts = {plant.file: (ROOT / "extproc" / plant.file).read_text("utf-8") for plant in PLANTS}
+    texts = {plant.file: plant.path(ROOT).read_text("utf-8") for plant in PLANTS}
     assert [plant.name for plant in PLANTS if texts[plant.file].count(plant.old) != 1] == []
 
 

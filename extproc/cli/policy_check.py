@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import click
 
 from extproc.cli.policy_files import print_problems, print_unreadable, read_file
+from extproc.cli.policy_manifests import manifests_option, manifests_or_exit
 from extproc.core.held_terms import terms_of
 from extproc.core.masking.mask import label_of
 from extproc.core.masking.rule import Rule
@@ -25,22 +28,30 @@ _UNREADABLE = 2
 
 
 @click.command("check")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="[FILE...]", nargs=-1, type=click.Path(path_type=Path))
+@manifests_option
 @click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Check against this deployment, too: its longest hold, its mask keys, its connections, its console's roles.",
 )
 @click.option("--masking-rules", is_flag=True, help="Show every masking rule, and how much of a stream it holds back.")
-def check_command(files: tuple[Path, ...], config: Path | None, *, masking_rules: bool) -> None:
+def check_command(
+    files: tuple[Path, ...], manifests: IO[bytes] | None, config: Path | None, *, masking_rules: bool
+) -> None:
     """Print every problem of the policies as FILE:LINE:COLUMN: PATH: MESSAGE (HINT), and a tally.
 
     Their tests are checked and not run: `extproc policy test` runs them. Exits 0 when all are clean, 1 when some have
     problems, 2 when some cannot be read. Of the policy's own masking rules those are shown that hold
     back each word of a stream until its next piece. With `--config` also the groups that decide holds and have no
-    role for it in the console.
+    role for it in the console. The policies of `--manifests` are checked against the settings that stand beside them.
     """
+    if not files and manifests is None:
+        raise click.UsageError("name a policy's file, or `--manifests`")
     fitness, approvers = Fitness(), None
+    rendered = manifests_or_exit(manifests) if manifests is not None else None
+    if rendered is not None and rendered.fitness is not None:
+        fitness = rendered.fitness
     if config is not None:
         from extproc.cli.config import settings_or_exit  # noqa: PLC0415
 
@@ -48,19 +59,26 @@ def check_command(files: tuple[Path, ...], config: Path | None, *, masking_rules
         fitness = Fitness.of(settings)
         approvers = settings.console.roles.approver if settings.console else None
     shown = _every_rule if masking_rules else _own_rules_that_delay
-    codes = [_check(file, fitness, shown, approvers) for file in files]
+    texts: list[tuple[Path, Callable[[], bytes]]] = [(file, partial(read_file, file)) for file in files]
+    if rendered is not None:
+        texts += ((each.policy, partial(bytes, each.data[each.policy])) for each in rendered.policies)
+    codes = [_check(file, read, fitness, shown, approvers) for file, read in texts]
     tally = Counter(codes)
     words = ((_CLEAN, "clean"), (_PROBLEMS, "with problems"), (_UNREADABLE, "unreadable"))
-    click.echo(f"{len(files)} checked: " + ", ".join(f"{tally[code]} {word}" for code, word in words))
+    click.echo(f"{len(codes)} checked: " + ", ".join(f"{tally[code]} {word}" for code, word in words))
     raise SystemExit(max(codes))
 
 
 def _check(
-    file: Path, fitness: Fitness, shown: Callable[[Policy], Iterable[Rule]], approvers: Collection[str] | None
+    file: Path,
+    read: Callable[[], bytes],
+    fitness: Fitness,
+    shown: Callable[[Policy], Iterable[Rule]],
+    approvers: Collection[str] | None,
 ) -> int:
     """`approvers` are the groups with that role in the console; None where there is no console."""
     try:
-        policy = fitness.parse(read_file(file), datetime.now(UTC).date())
+        policy = fitness.parse(read(), datetime.now(UTC).date())
     except OSError as error:
         print_unreadable(file, error)
         return _UNREADABLE

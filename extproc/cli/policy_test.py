@@ -1,15 +1,16 @@
 """`extproc policy test`, `coverage`. Exit codes: 0 as it should be, 1 a case fails or is missing, 2 wrong input."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from extproc.cli.config import EXIT_FINDING, EXIT_INPUT
 from extproc.cli.policy_files import print_problems, print_unreadable, read_file
+from extproc.cli.policy_manifests import manifests_option, manifests_or_exit
 from extproc.core.document import DocumentInvalid
 from extproc.core.policy import Policy
 from extproc.core.policy_case import Case, build_case
@@ -19,7 +20,7 @@ from extproc.core.policy_cases import CaseResult, CaseRunner
 from extproc.core.policy_coverage import coverage
 from extproc.core.policy_document import parse_policy
 
-_files = click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+_files = click.argument("files", metavar="[FILE...]", nargs=-1, type=click.Path(path_type=Path))
 _cases = click.option(
     "--cases", "more", metavar="FILE", multiple=True, type=click.Path(path_type=Path), help="A file of further cases."
 )
@@ -41,14 +42,17 @@ class _Suite:
 @click.command("test")
 @_files
 @_cases
+@manifests_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def test_command(files: tuple[Path, ...], more: tuple[Path, ...], as_json: bool) -> None:
+def test_command(files: tuple[Path, ...], more: tuple[Path, ...], manifests: IO[bytes] | None, as_json: bool) -> None:
     """Run the cases of policies, and those of files of kind PolicyTests, which hold for each of the policies.
 
     Prints FAIL - FILE - CASE with what differs, and a tally. Exits 0 when all hold, 1 when some fail, 2 when a file
     cannot be read or has problems, or has no case.
     """
-    suites = _suites_or_exit(files, more)
+    suites = _suites_or_exit(files, more) if files or more or manifests is None else []
+    for each in manifests_or_exit(manifests).policies if manifests is not None else ():
+        suites += _suites_of(each.data, [each.policy], each.cases)
     runs = [(suite, suite.run()) for suite in suites]
     without = [suite.file for suite in suites if not suite.cases]
     total = sum(len(results) for _, results in runs)
@@ -103,6 +107,11 @@ def _suites_or_exit(files: tuple[Path, ...], more: tuple[Path, ...]) -> list[_Su
     if not policies:
         click.echo("no policy is given; name the file of the policy that the cases are for", err=True)
         raise SystemExit(EXIT_INPUT)
+    return _suites_of(data, policies, beside)
+
+
+def _suites_of(data: dict[Path, bytes], policies: Sequence[Path], beside: Sequence[Path]) -> list[_Suite]:
+    """Each of the policies with its own cases and those beside it."""
     suites, failed = [], False
     for file in policies:
         try:

@@ -24,6 +24,7 @@ MIN_DIGEST_KEY_BYTES = 32
 """A SHA-256 block of entropy (RFC 2104 §3: no shorter than the digest)."""
 MAX_KEY_FILE_BYTES = 64 * 1024
 """Larger than any key; a file beyond it is some other file."""
+UNREAD_DATABASE = "postgresql://unread/unread"
 
 
 class SettingsInvalid(DocumentInvalid):
@@ -48,6 +49,21 @@ def load_settings(path: Path) -> Settings:
     if report.problems:
         raise SettingsInvalid(report.problems)
     return build_settings(_with_database(report.value, folder), folder)
+
+
+def build_unread(data: bytes, folder: Path) -> Settings:
+    """The settings that `data` says of a deployment elsewhere: no file that they name is looked for.
+
+    The approval store's URL is `UNREAD_DATABASE` where a file holds it. Raises `SettingsInvalid`.
+    """
+    report = parse_document(data)
+    if report.value is not None or not report.problems:
+        check_schema(report, "config")
+        check_settings(report, folder)
+    if report.problems:
+        raise SettingsInvalid(report.problems)
+    approvals = {"database": UNREAD_DATABASE, **report.value["approvals"]}
+    return build_settings({**report.value, "approvals": approvals}, folder)
 
 
 def read_credential(path: Path) -> Secret:

@@ -18,7 +18,7 @@ from tests.plants.plant import Plant
 
 ROOT = Path(__file__).parents[2]
 WARM = Path(__file__).with_name("warm.py")
-PARTS = ("approvals", "core", "edge", "audit", "console", "live", "servers", "conftest.py", "test_app.py")
+PARTS = ("helm", "approvals", "core", "edge", "audit", "console", "live", "servers", "conftest.py", "test_app.py")
 """Of `tests/`, what is copied."""
 
 
@@ -49,6 +49,7 @@ def compile_by_digest(copy: Path) -> None:
 def make_copy(folder: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "extproc", folder / "extproc", ignore=ignored)
+    shutil.copytree(ROOT / "helm", folder / "helm")
     for part in PARTS:
         source, target = ROOT / "tests" / part, folder / "tests" / part
         target.parent.mkdir(exist_ok=True)
@@ -61,7 +62,7 @@ def make_copy(folder: Path) -> Path:
 
 @contextmanager
 def planted(copy: Path, plant: Plant) -> Iterator[None]:
-    path = copy / "extproc" / plant.file
+    path = plant.path(copy)
     text = path.read_text("utf-8")
     assert text.count(plant.old) == 1, "the plant's place has moved"
     path.write_text(text.replace(plant.old, plant.new), "utf-8")
