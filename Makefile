@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run test fuzz check lint types imports proto bench locks servers clean
-.PHONY: plants test-ceph bench-detect fuzz-atheris locks-bench
+.PHONY: chart plants test-ceph bench-detect fuzz-atheris locks-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -79,6 +79,10 @@ proto: dev ## generate extproc/pb from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I extproc/pb=proto/extproc/approvals/v1 --python_out=. --pyi_out=. --grpc_python_out=. proto/extproc/approvals/v1/*.proto
 	@$(BIN)/python -m extproc.audit.records.line_schema > proto/extproc/audit/v2/line.schema.json
 	@$(BIN)/python -m extproc.audit.evidence.pack_schema > proto/extproc/evidence/v1/pack.schema.json
+
+chart: dev ## write what the chart generates: schema and table of its values
+	@$(BIN)/python -m tests.helm.values_schema
+	@$(BIN)/python -m tests.helm.values_table
 
 bench: dev ## measure against the no-op floor: a table and bench/out/bench.json
 	@$(BIN)/python -m bench.run
