@@ -56,6 +56,14 @@ class ExtProcSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """Paths of a model server that probes and scrapes may GET at Envoy's status listener, unread; empty: none."""
+
+    health: str = ""
+    metrics: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionSettings:
     """A model server. `upstream` is `http://host:port` (no path). `credential_file` holds its key, one line.
 
@@ -74,6 +82,7 @@ class ConnectionSettings:
     opaque: frozenset[tuple[Operation, Side]] = frozenset()
     model_map: Mapping[str, str] = field(default_factory=dict)
     only_mapped: bool = False
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
 
     def served(self, credential: Secret | None) -> Connection:
         """The connection as exchanges see it."""

@@ -24,6 +24,7 @@ from extproc.edge.settings import (
     HealthSettings,
     ListenerSettings,
     MaskKeySettings,
+    ProbeSettings,
     Settings,
     TlsSettings,
 )
@@ -144,6 +145,7 @@ def _connection(values: Values, folder: Path, limits: Limits) -> ConnectionSetti
         hosts=tuple(values.get("hosts", ())),
         models=tuple(values.get("models", ())),
         limits=_limits(values["limits"], limits) if "limits" in values else None,
+        probe=ProbeSettings(**values.get("probe", {})),
         opaque=frozenset((Operation(name), Side(side)) for name, sides in opaque.items() for side in sides),
         **_plain(values, "name", "upstream", "path_prefix", "credential_header", "dialect", "model_map", "only_mapped"),
     )

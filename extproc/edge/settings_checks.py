@@ -142,6 +142,8 @@ def _check_connections(report: Report) -> None:
         if prefix is not None and not _is_normal_prefix(prefix):
             report.add(path_place, "must be `/` or like `/one/two`", "no empty, `.` or `..` segment, no `/` at the end")
         _check_credential_header(report, connection)
+        if not _lacks(report, (*connection, "probe")) and not report.sound(("envoy", "status_port")):
+            report.add_key((*connection, "probe"), "has no effect without `envoy.status_port`")
     check_choices(report)
 
 

@@ -134,6 +134,7 @@ def test_the_example_shows_every_key_that_the_schema_knows(example: Path) -> Non
         "approvals.notify",
         "console",
         "connections.opaque",
+        "connections.probe",
         *(f"telemetry.{key}" for key in ("otlp_protocol", "otlp_ca_file", "otlp_headers_file", "sampling")),
     }
 
