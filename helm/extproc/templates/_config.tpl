@@ -43,6 +43,11 @@
 {{- $_ := set $own "console" (include "extproc.consoleConfig" $root | fromYaml) -}}
 {{- else -}}
 {{- $_ := unset $user "console" -}}
+{{- if eq $values.mode "attach" -}}
+{{- $_ := unset $own.listener "tls" -}}
+{{- $_ := set $own.listener "address" "127.0.0.1" -}}
+{{- $_ := set $own "ext_proc" (include "extproc.attach.config" $root | fromJson) -}}
+{{- end -}}
 {{- $_ := unset ($user.approvals | default dict) "notify" -}}
 {{- end -}}
 {{- /* JSON in between: YAML would write 2000000 as 2e+06, which is no integer. */ -}}

@@ -13,18 +13,6 @@
 {{- .Values.attach.serverName | default (printf "%s.%s.svc" (include "extproc.attach.service" .) .Release.Namespace) -}}
 {{- end }}
 
-{{/* Seconds of a duration such as `90s`, `15m` or `1h`. */}}
-{{- define "extproc.attach.seconds" -}}
-{{- $text := . -}}
-{{- if hasSuffix "ms" $text -}}0
-{{- else if hasSuffix "s" $text -}}{{ trimSuffix "s" $text | int64 }}
-{{- else if hasSuffix "m" $text -}}{{ mul (trimSuffix "m" $text | int64) 60 }}
-{{- else if hasSuffix "h" $text -}}{{ mul (trimSuffix "h" $text | int64) 3600 }}
-{{- else if hasSuffix "d" $text -}}{{ mul (trimSuffix "d" $text | int64) 86400 }}
-{{- else -}}{{ fail (printf "%s is no duration such as 90s, 15m or 1h" $text) }}
-{{- end -}}
-{{- end }}
-
 {{/* The Service of a connection's `upstream`, as `name/namespace/port`: a gateway's routes know Services, no addresses. */}}
 {{- define "extproc.attach.backend" -}}
 {{- $root := .root -}}
@@ -46,12 +34,13 @@
 {{/* Everything that one of the two controllers cannot do, said before anything is rendered. Each `fail` is one line of
      the table in the README. */}}
 {{- define "extproc.attach.checks" -}}
+{{- include "extproc.checks" . -}}
 {{- $attach := .Values.attach -}}
 {{- $istio := eq $attach.controller "istio" -}}
 {{- $connections := .Values.config.connections | default list -}}
-{{- $hold := include "extproc.attach.seconds" (dig "envoy" "max_hold" "15m" .Values.config) | int64 -}}
-{{- $margin := include "extproc.attach.seconds" (dig "limits" "hold_margin" "5s" .Values.config) | int64 -}}
-{{- $idle := include "extproc.attach.seconds" $attach.timeouts.streamIdle | int64 -}}
+{{- $hold := include "extproc.seconds" (dig "envoy" "max_hold" "15m" .Values.config) | int64 -}}
+{{- $margin := include "extproc.seconds" (dig "limits" "hold_margin" "5s" .Values.config) | int64 -}}
+{{- $idle := include "extproc.seconds" $attach.timeouts.streamIdle | int64 -}}
 {{- if le $idle (add $hold $margin) -}}
 {{- fail (printf "attach: a held client gets 504 from the gateway after attach.timeouts.streamIdle (%s), before the longest hold ends (config.envoy.max_hold and limits.hold_margin: %ds). Raise the first or lower the second." $attach.timeouts.streamIdle (add $hold $margin)) -}}
 {{- end -}}
@@ -60,6 +49,9 @@
 {{- end -}}
 {{- if and (not $attach.routes.enabled) (not $istio) (not (has "request-lock" $attach.accept)) -}}
 {{- fail "attach: under Envoy Gateway the request lock is the routes that this chart renders. With attach.routes.enabled false there is none: a bug of the service that ends its stream cleanly lets requests on unread. Say so in attach.accept: [request-lock]." -}}
+{{- end -}}
+{{- if and (not $istio) (not $attach.clientTrafficPolicy) (not (has "request-lock" $attach.accept)) -}}
+{{- fail "attach: without attach.clientTrafficPolicy your own ClientTrafficPolicy must take x-extproc-connection off requests early, or a client opens the request lock, and its streamIdleTimeout must outlast holds. Say that it does, or that you accept the loss, in attach.accept: [request-lock]." -}}
 {{- end -}}
 {{- if and (not $attach.responseLock) (not (has "response-lock" $attach.accept)) -}}
 {{- fail "attach: without attach.responseLock an answer that the service never judged reaches the client. Say so in attach.accept: [response-lock]." -}}
@@ -78,8 +70,11 @@
 {{- end -}}
 {{- if not .Values.secrets.tls.existingSecret -}}
 {{- if not .Values.certManager.enabled -}}
-{{- fail "attach: the gateway calls over a network, so the service needs a certificate: secrets.tls.existingSecret (tls.crt, tls.key, ca.crt) or certManager.enabled." -}}
+{{- fail "attach: the gateway calls over a network, so the service needs a certificate: secrets.tls.existingSecret (tls.crt, tls.key) or certManager.enabled." -}}
 {{- end -}}
+{{- end -}}
+{{- if not .Values.secrets.tls.clientAuthority -}}
+{{- fail "attach: secrets.tls.clientAuthority is the key, such as ca.crt, of the tls Secret with the authority of the gateway's client certificate." -}}
 {{- end -}}
 {{- if dig "identity" "spiffe" false .Values.config -}}
 {{- fail "attach: identity.spiffe needs the client's certificate verified by our own listener; here the gateway ends TLS. Use tokens." -}}
@@ -114,4 +109,32 @@
 - response.flags
 - upstream.address
 - xds.route_name
+{{- end }}
+
+{{/* What is written over config.yaml in this mode: where the gateway calls. Nothing listens for clients. */}}
+{{- define "extproc.attach.config" -}}
+{{- $files := "/etc/extproc/secrets/tls" -}}
+{{- $tls := dict
+    "certificate" (printf "%s/tls.crt" $files)
+    "key" (printf "%s/tls.key" $files)
+    "client_ca" (printf "%s/%s" $files .Values.secrets.tls.clientAuthority)
+    "clients" .Values.attach.clients
+-}}
+{{- dict "address" "0.0.0.0" "port" 9443 "tls" $tls | toJson -}}
+{{- end }}
+
+{{/* The listeners that an EnvoyFilter changes; with `router`, a place before it. (dict "istio" $ "router" true) */}}
+{{- define "extproc.attach.istioListener" -}}
+context: {{ .istio.context }}
+listener:
+  {{- with .istio.port }}
+  portNumber: {{ . }}
+  {{- end }}
+  filterChain:
+    filter:
+      name: envoy.filters.network.http_connection_manager
+      {{- if .router }}
+      subFilter:
+        name: envoy.filters.http.router
+      {{- end }}
 {{- end }}
