@@ -20,6 +20,7 @@ from extproc.edge.bootstrap_classes import (
     route,
     router,
 )
+from extproc.edge.bootstrap_probes import probe_routes
 from extproc.edge.settings import Settings
 
 ADMIN: Final = "envoy_admin"
@@ -71,7 +72,7 @@ def status_listener(settings: Settings) -> Any:
     manager = hcm.HttpConnectionManager(
         stat_prefix=STATUS,
         codec_type=hcm.HttpConnectionManagerCodecType.AUTO,
-        route_config=route.RouteConfiguration(name=STATUS, virtual_hosts=[_host()]),
+        route_config=route.RouteConfiguration(name=STATUS, virtual_hosts=[_host(settings)]),
         http_filters=[hcm.HttpFilter(name="envoy.filters.http.router", typed_config=pack(router.Router()))],
         use_remote_address=True,
         server_name="extproc",
@@ -99,7 +100,7 @@ def status_listener(settings: Settings) -> Any:
     )
 
 
-def _host() -> Any:
+def _host(settings: Settings) -> Any:
     by_get = [route.HeaderMatcher(name=":method", string_match=matcher.StringMatcher(exact="GET"))]
     asked = [
         route.Route(
@@ -109,4 +110,4 @@ def _host() -> Any:
         for path in STATUS_PATHS
     ]
     nothing = route.Route(match=route.RouteMatch(prefix="/"), direct_response=route.DirectResponseAction(status=404))
-    return route.VirtualHost(name=STATUS, domains=["*"], routes=[*asked, nothing])
+    return route.VirtualHost(name=STATUS, domains=["*"], routes=[*asked, *probe_routes(settings), nothing])
