@@ -1,6 +1,6 @@
 """Routes of the status listener to model servers: the paths that a connection's `probe` names, and nothing else.
 
-A model server beside Envoy listens on loopback, so that nobody passes by: no kubelet and no Prometheus reaches it there.
+A model server beside Envoy listens on loopback, so that nobody passes by: neither kubelet nor Prometheus reaches it.
 """
 
 from datetime import timedelta
