@@ -80,9 +80,10 @@ proto: dev ## generate extproc/pb from proto/
 	@$(BIN)/python -m extproc.audit.records.line_schema > proto/extproc/audit/v2/line.schema.json
 	@$(BIN)/python -m extproc.audit.evidence.pack_schema > proto/extproc/evidence/v1/pack.schema.json
 
-chart: dev ## write what the chart generates: schema and table of its values
+chart: dev ## write what the chart generates: schema and table of its values, and what it renders for each case
 	@$(BIN)/python -m tests.helm.values_schema
 	@$(BIN)/python -m tests.helm.values_table
+	@$(BIN)/python -m tests.helm.rendering
 
 bench: dev ## measure against the no-op floor: a table and bench/out/bench.json
 	@$(BIN)/python -m bench.run

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.helm.pods import ENDING, Pod
+from tests.helm.pod_templates import ENDING, Pod
 from tests.helm.restricted import Control, effective, security
 
 UID = 65532

@@ -14,8 +14,8 @@ from referencing import Registry, Resource
 
 SCHEMAS = Path(__file__).with_name("schemas")
 BUNDLED = Path(kubernetes_validate.__file__).with_name("kubernetes-json-schema")
-OLDEST, NEWEST = "1.29.0", kubernetes_validate.latest_version()
-"""Native sidecars are on by default since the first of them."""
+OLDEST, NEWEST = "1.30.0", kubernetes_validate.latest_version()
+"""The first is the oldest that the chart takes: `preStop.sleep` is on by default since."""
 
 
 @cache

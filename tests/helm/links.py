@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tests.helm.pods import TEMPLATES, Pod, find_pods
+from tests.helm.pod_templates import TEMPLATES, Pod, find_pods
 
 Document = dict[str, Any]
 LABELS = (

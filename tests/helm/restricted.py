@@ -6,7 +6,7 @@ Each control looks at a pod and yields what breaks it. A pod that runs on Linux 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.helm.pods import Pod
+from tests.helm.pod_templates import Pod
 
 Control = Callable[[Pod], Iterator[str]]
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}

@@ -9,7 +9,7 @@ import pytest
 from tests.helm.hardened import RULES
 from tests.helm.kinds import complaints
 from tests.helm.links import broken
-from tests.helm.pods import Pod
+from tests.helm.pod_templates import Pod
 from tests.helm.restricted import CONTROLS
 
 SOUND: dict[str, Any] = {
