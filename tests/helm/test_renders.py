@@ -10,7 +10,7 @@ from tests.helm.hardened import RULES
 from tests.helm.kinds import complaints
 from tests.helm.links import broken
 from tests.helm.pod_templates import find_pods
-from tests.helm.rendering import CASES, expected, expects_refusal, lint, names, render
+from tests.helm.rendering import expected, expects_refusal, lint, names, render
 from tests.helm.restricted import CONTROLS
 
 RENDERED = [name for name in names() if not expects_refusal(name)]
