@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run test fuzz check lint types imports proto bench locks servers clean
-.PHONY: chart plants test-ceph bench-detect fuzz-atheris locks-bench
+.PHONY: chart image image-check plants test-ceph bench-detect fuzz-atheris locks-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -107,6 +107,13 @@ fuzz-atheris: dev .fuzz-env/.installed ## drive scanner, JSON and dialects with 
 	@for target in scanner json request response; do \
 	  PYTHONPATH=.fuzz-env $(BIN)/python -m tests.fuzz.drive $$target $(SECONDS) || exit 1; done
 
+image: ## build the image with docker, podman or buildah (BUILD_IMAGE, PYTHON_IMAGE: with digest; PIP_CONFIG: a pip.conf)
+	@sh helm/image/build.sh
+
+image-check: dev ## build the image without a registry and look into it (buildah, as root; about five minutes)
+	@sh tests/image/install_buildah.sh
+	@$(BIN)/python -m pytest -n 0 tests/image/image_build.py
+
 locks-bench: dev ## write the lock files of what is measured beside us and of the fuzzer
 	@$(PIP) install --quiet uv
 	@for name in detect fuzz; do $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
@@ -116,6 +123,10 @@ locks: dev ## write the lock files again (hashes, no registry addresses)
 	@$(PIP) install --quiet uv
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra demo pyproject.toml build.in -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --extra demo --extra dev -c requirements.lock pyproject.toml build.in -o requirements-dev.lock
+	@cd helm/image && for lock in "-c ../../requirements.lock ../../pyproject.toml -o extproc.lock" \
+	  "-c ../../requirements.lock postgres.in -o postgres.lock" "-c ../../requirements-dev.lock build.in -o build.lock"; do \
+	  ../../$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 \
+	    $$lock || exit 1; done
 
 clean: ## remove what was installed and made
 	@rm -rf $(VENV) .bench-env .fuzz-env .fuzz .demo .run .servers bench/out .mypy_cache .ruff_cache .hypothesis
