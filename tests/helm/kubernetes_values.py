@@ -15,6 +15,12 @@ def _closed(required: list[str] | None = None, **properties: Any) -> dict[str, A
     return schema | ({"required": required} if required else {})
 
 
+_BLOCK: Final = _closed(
+    ["cidr"], cidr={"type": "string"}, **{"except": {"type": "array", "items": {"type": "string"}}}
+)
+_SELECTOR: Final = _closed(matchLabels=_STRINGS, matchExpressions={"type": "array", "items": _PLAIN})
+_PORT: Final = {"type": "integer", "minimum": 1, "maximum": 65535}
+
 DEFINITIONS: Final[dict[str, Any]] = {
     "strings": _STRINGS,
     "reference": _closed(["name"], name={"type": "string", "minLength": 1}),
@@ -41,12 +47,20 @@ DEFINITIONS: Final[dict[str, Any]] = {
         readOnly={"type": "boolean"},
         subPath={"type": "string"},
     ),
-    "labelSelector": _closed(matchLabels=_STRINGS, matchExpressions={"type": "array", "items": _PLAIN}),
+    "labelSelector": _SELECTOR,
+    # One of `podSelector`, which may not be empty, and `ipBlock`: a policy on all pods would cut off strangers.
+    "model": _closed(
+        ["port"],
+        namespace={"type": "string"},
+        podSelector=_SELECTOR | {"minProperties": 1},
+        ipBlock=_BLOCK,
+        port=_PORT,
+        metricsPort=_PORT,
+    )
+    | {"oneOf": [{"required": ["podSelector"]}, {"required": ["ipBlock"]}]},
     "peer": _closed(
         podSelector={"$ref": "#/definitions/labelSelector"},
         namespaceSelector={"$ref": "#/definitions/labelSelector"},
-        ipBlock=_closed(
-            ["cidr"], cidr={"type": "string"}, **{"except": {"type": "array", "items": {"type": "string"}}}
-        ),
+        ipBlock=_BLOCK,
     ),
 }

@@ -50,8 +50,19 @@
 {{- end -}}
 {{- $_ := unset ($user.approvals | default dict) "notify" -}}
 {{- end -}}
-{{- /* JSON in between: YAML would write 2000000 as 2e+06, which is no integer. */ -}}
-{{- mergeOverwrite $user $own | toPrettyJson -}}
+{{- include "extproc.document" (mergeOverwrite $user $own) -}}
+{{- end }}
+
+{{/* A document as our readers take it. Not by `toYaml`: it writes 2000000 as 2e+06, which is no integer. JSON is YAML, and its
+     escapes of `<`, `>` and `&` are taken back where people read them, twice for two in a row. */}}
+{{- define "extproc.document" -}}
+{{- $text := toPrettyJson . -}}
+{{- range list 1 2 -}}
+{{- range $code, $sign := dict "003c" "<" "003e" ">" "0026" "&" -}}
+{{- $text = regexReplaceAll (printf `([^\\](?:\\\\)*)\\u%s` $code) $text (printf "${1}%s" $sign) -}}
+{{- end -}}
+{{- end -}}
+{{- $text -}}
 {{- end }}
 
 {{/* What the chart sets in `config.console`. */}}
