@@ -97,6 +97,11 @@ class Answer:
         return self._masker.held_characters_max
 
     @property
+    def held_characters(self) -> int:
+        """Held back by masking now, in all channels."""
+        return self._masker.held_characters
+
+    @property
     def waiting_bytes(self) -> int:
         """What waits for its record."""
         return self._outbox.waiting_bytes

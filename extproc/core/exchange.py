@@ -68,6 +68,7 @@ from extproc.core.responding import Responding
 from extproc.core.response_rules import watch_response
 from extproc.core.snapshot import Snapshot
 from extproc.core.storing import Storing
+from extproc.core.timing import Clock
 from extproc.core.trust import Masked
 
 _NOTHING = Masked(b"")
@@ -85,12 +86,16 @@ class Exchange:
         started_at: float,
         accepting: bool,
         trace_id: str = "",
+        clock: Clock | None = None,
     ) -> None:
-        """`accepting`: the audit log has room for a new exchange; otherwise it is refused, and that recorded."""
+        """`accepting`: the audit log has room for a new exchange; otherwise it is refused, and that recorded.
+
+        `clock` only measures: monotonic seconds, as the events have them.
+        """
         self.phase = Phase.START
         self._accepting = accepting
         self._snapshot = snapshot
-        self._ledger = Ledger(exchange_id, trace_id, started_unix, started_at)
+        self._ledger = Ledger(exchange_id, trace_id, started_unix, started_at, clock)
         self._ledger.policy_in_force(snapshot.policy.digest)
         self._incoming = Incoming(snapshot, self._ledger)
         self._judgement: Judgement | None = None
@@ -262,8 +267,8 @@ class Exchange:
 
     def _decide(self, at: float) -> tuple[Action, ...]:
         """Carry out what is decided, unless the budgets have to be asked first."""
-        self._since = at
         self._judgement = judgement = self._judging.decide(at)
+        self._decided(at)
         asked = self._budgeting.ask(judgement)
         if asked is None:
             return self._carry_out(judgement, at)
@@ -275,8 +280,8 @@ class Exchange:
         if self._judgement is None or not self._budgeting.answered_by(event.counts):
             return self._fail(Reason.INTERNAL, event.at)
         self._ledger.phase("budgets", self._since, event.at)
-        self._since = event.at
         judgement = self._budgeting.judge(self._judgement, event.counts)
+        self._decided(event.at)
         effect = judgement.decision.effect
         goes_on = effect is Effect.ALLOW or (effect is Effect.HOLD and self.phase is Phase.CHARGING)
         if goes_on and self._budgeting.asks_others(event.counts):
@@ -290,6 +295,11 @@ class Exchange:
         self._ledger.judged(judgement.decision, judgement.given)
         self._ledger.carried_out(judgement.done.obligations)
         return self._carry_out(judgement, event.at)
+
+    def _decided(self, at: float) -> None:
+        """What began at `at` is decided now."""
+        self._since = self._ledger.now(at)
+        self._ledger.phase("decision", at, self._since)
 
     def _carry_out(self, judgement: Judgement, at: float) -> tuple[Action, ...]:
         """Go on, wait, or refuse."""
@@ -362,9 +372,7 @@ class Exchange:
             return self._fail(Reason.INTERNAL, at)
         held = self.phase is Phase.CLAIMING
         self.phase = Phase.RECORDING
-        if not held:
-            self._ledger.phase("decision", self._since, at)
-        self._since = at
+        self._since = max(self._since, at)
         used = (self._storing.record(EventCode.APPROVAL_USE, at, Outcome.SUCCEEDED),) if held else ()
         intent = self._storing.intent(at, self._judgement.done.told)
         content = self._storing.request(self._judgement.forward.body, self._judgement.sealed, at)

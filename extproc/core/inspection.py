@@ -19,6 +19,7 @@ from extproc.core.policy import DecisionInput, Facts, Operation
 from extproc.core.reasons import Malformed, Reason
 from extproc.core.record import OPAQUE_REQUEST
 from extproc.core.snapshot import Connection, Snapshot
+from extproc.core.timing import Lap, no_lap
 from extproc.core.trust import Masked, Uninspected
 
 
@@ -83,8 +84,13 @@ def carries_finding(scanner: Scanner, text: str) -> bool:
     return bool(scanner.masker().mask_text(text) != text)
 
 
-def inspect(snapshot: Snapshot, request: WholeRequest, scanner: Scanner, aliases: Aliases) -> Inspected:
-    """Parse and mask it, body and headers. Raises `Malformed` for what cannot be judged or must not go on."""
+def inspect(
+    snapshot: Snapshot, request: WholeRequest, scanner: Scanner, aliases: Aliases, lap: Lap = no_lap
+) -> Inspected:
+    """Parse and mask it, body and headers. Raises `Malformed` for what cannot be judged or must not go on.
+
+    `lap` hears when it is parsed (`parse`) and masked (`mask`).
+    """
     masker, limits = scanner.masker(Side.REQUEST, aliases), snapshot.limits_of(request.candidates.first)
     parsed: ParsedRequest | FormRequest | None = None
     facts, masked, changed = Facts(), None, False
@@ -96,6 +102,7 @@ def inspect(snapshot: Snapshot, request: WholeRequest, scanner: Scanner, aliases
         facts, not_inspected = Facts(body_bytes=len(body)), {OPAQUE_REQUEST: 1} if body else {}
     elif body or needs_body(request.operation):
         parsed = parse_request(request.operation, headers.content_type(), body, limits, scanner.settings.media)
+        lap("parse")
         facts, not_inspected = parsed.facts, parsed.not_inspected
         if carries_finding(scanner, facts.model):
             raise Malformed(Reason.BODY_NOT_INSPECTABLE)
@@ -122,7 +129,10 @@ def inspect(snapshot: Snapshot, request: WholeRequest, scanner: Scanner, aliases
         opaque=opaque,
         model_sent="" if sent == facts.model else sent,
     )
-    return _renamed(inspected) if inspected.model_sent else inspected
+    if inspected.model_sent:
+        inspected = _renamed(inspected)
+    lap("mask")
+    return inspected
 
 
 def _renamed(inspected: Inspected) -> Inspected:

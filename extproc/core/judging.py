@@ -38,8 +38,10 @@ class Judging:
         if self.principal is None:
             raise ExchangeError(Reason.INTERNAL)
         request = self._incoming.take_whole(self.principal, at)
-        inspected = inspect(self._snapshot, request, self._snapshot.scanner, self.aliases)
+        laps = self._ledger.laps()
+        inspected = inspect(self._snapshot, request, self._snapshot.scanner, self.aliases, laps.lap)
         judgement, sent = judge(self._snapshot, self._ledger.exchange_id, inspected)
+        laps.lap("decide")
         self._note(judgement, sent)
         return judgement
 

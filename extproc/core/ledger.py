@@ -24,6 +24,7 @@ from extproc.core.principal import with_masked_words
 from extproc.core.reasons import Reason
 from extproc.core.record import Actor, ApprovalRef, EventCode, Measures, Outcome, PolicyRef, Record, Resource, Summary
 from extproc.core.recorded import actor_of, approval_of, decision_of, obligations_of, response_of
+from extproc.core.timing import Clock, Laps, Waits
 from extproc.core.trust import Passed, Secret
 
 _MAX_FINISH_REASONS = 16
@@ -55,7 +56,10 @@ def digest_request(key: Secret, connection: str, operation: Operation, path: str
 class Ledger:
     """Grows as the exchange does. Holds no content and no credential, so every record made of it is safe to store."""
 
-    def __init__(self, exchange_id: str, trace_id: str, started_unix: float, started_at: float) -> None:
+    def __init__(
+        self, exchange_id: str, trace_id: str, started_unix: float, started_at: float, clock: Clock | None = None
+    ) -> None:
+        """`clock` times what happens between two events; None: nothing does."""
         self.exchange_id = exchange_id
         self.trace_id = trace_id
         self.started_unix = started_unix
@@ -76,7 +80,11 @@ class Ledger:
         self.model_sent = ""
         """What the model is called on the server, where that is another name."""
         self.request_digest = ""
+        self.opened_by = ""
+        """The exchange that opened its approval."""
         self.phases: list[tuple[str, float, float]] = []
+        self.waits = Waits()
+        self._clock = clock
         self.request_bytes = 0
         self.response_bytes = 0
         self.recorded_bytes = 0
@@ -89,6 +97,14 @@ class Ledger:
     def now_unix(self, at: float) -> float:
         """The `now` of a decision at monotonic `at`: to the millisecond, as its record has it."""
         return int(self.unix(at) * 1000) / 1000
+
+    def now(self, at: float) -> float:
+        """Monotonic seconds, where an event at `at` has been worked at for a while."""
+        return at if self._clock is None else max(at, self._clock())
+
+    def laps(self) -> Laps:
+        """Times the steps of a computation that begins now."""
+        return Laps(self._clock, self.phase)
 
     def peer_seen(self, spiffe_id: str, certificate_subject: str) -> None:
         """What the proxy says of the client's certificate, masked; known before, and without, a token."""
@@ -134,6 +150,7 @@ class Ledger:
             request_digest=approval.request_digest,
             decided_by=approval.decided_by_uid,
         )
+        self.opened_by = approval.exchange_id
 
     def phase(self, name: str, start: float, end: float) -> None:
         self.phases.append((name, start, end))
@@ -227,4 +244,11 @@ class Ledger:
         )
 
     def summary(self, record: Record) -> Summary:
-        return Summary(record=record, phases=tuple(self.phases), stream=self.facts.stream)
+        return Summary(
+            record=record,
+            phases=tuple(self.phases),
+            stream=self.facts.stream,
+            held_seconds=self.waits.held_seconds,
+            stored_seconds=max(self.waits.stored_seconds, self.spent_ms("record") / 1000),
+            opened_by=self.opened_by,
+        )

@@ -246,3 +246,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     record: Record
     phases: tuple[tuple[str, float, float], ...]
     stream: bool = False
+    held_seconds: float = 0.0
+    """The longest time that masking kept characters of the answer back."""
+    stored_seconds: float = 0.0
+    """The longest time that anything of it waited to be durable."""
+    opened_by: str = ""
+    """The exchange that opened its approval."""

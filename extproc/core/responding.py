@@ -37,6 +37,7 @@ class Responding:
     def feed(self, event: ResponseBody) -> tuple[Action, ...]:
         """Mask, record, queue. Raises `Malformed`, also where a response rule cuts the answer."""
         out = self._answer.feed(event.data, end_of_stream=event.end_of_stream)
+        self._ledger.waits.holds(self._answer.held_characters, event.at)
         if self._answer.watch is not None:
             self._answer.judge(out, event.at)
         if event.end_of_stream:
@@ -45,6 +46,7 @@ class Responding:
             return ()
         stored = self._storing.answered(out, event.at)
         self._answer.queue(self._storing.ticket, out, end_of_stream=False)
+        self._ledger.waits.queued(self._storing.ticket, event.at)
         if self._answer.opaque:  # nothing of it is stored, so there is nothing to wait for
             return tuple(self.release(Stored(self._storing.ticket, event.at)))
         return stored
@@ -52,11 +54,13 @@ class Responding:
     def end_with_trailers(self, at: float) -> tuple[Action, ...]:
         """They end the body, whose last bytes then do not. Raises as `feed` does."""
         last = self._answer.feed(b"", end_of_stream=True)
+        self._ledger.waits.holds(self._answer.held_characters, at)
         self._answer.judge(last, at)
         content = self._storing.answered(last, at)
         end = self._storing.end(at, Outcome.COMPLETED)
         self._answer.queue(self._storing.ticket, last, end_of_stream=False)
         self._answer.queue_trailers(self._storing.ticket)
+        self._ledger.waits.queued(self._storing.ticket, at)
         return (*content, end)
 
     def close(self, last: Masked, at: float, *, reason: Reason | None = None) -> tuple[Action, ...]:
@@ -64,10 +68,12 @@ class Responding:
         content = self._storing.answered(last, at)
         end = self._storing.end(at, Outcome.CUT if reason else Outcome.COMPLETED, reason)
         self._answer.queue(self._storing.ticket, last, end_of_stream=True)
+        self._ledger.waits.queued(self._storing.ticket, at)
         return (*content, end)
 
     def release(self, event: Stored) -> list[Action]:
         """What may leave, now that this is durable."""
+        self._ledger.waits.stored(event.ticket, event.at)
         first = not self._answer.headers_released
         actions = self._answer.release(event.ticket)
         if actions and first:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from extproc.edge.labels import withhold_numbers
-from extproc.edge.spans import parse_traceparent
+from extproc.edge.traceparent import parse_traceparent
 
 _OURS: Final = "extproc"
 _MAX_FRAMES = 20
@@ -31,7 +31,7 @@ def bind_trace(traceparent: str, exchange_id: str) -> None:
     ids = {"exchange_id": exchange_id}
     parent = parse_traceparent(traceparent)
     if parent is not None:
-        ids |= {"trace_id": f"{parent.trace_id:032x}", "span_id": f"{parent.span_id:016x}"}
+        ids |= {"trace_id": parent.trace_id, "span_id": parent.span_id}
     _trace.set(ids)
 
 
@@ -50,7 +50,7 @@ def setup_logging(service_name: str, worker: int, *, level: str = "INFO") -> Non
 
 
 class JsonFormatter(logging.Formatter):
-    """A log record as one line of JSON. Values are numbers, booleans and strings; anything else shows its type."""
+    """A log record as one line of JSON, with the process that wrote it."""
 
     def __init__(self, service_name: str, worker: int) -> None:
         super().__init__()
@@ -58,23 +58,27 @@ class JsonFormatter(logging.Formatter):
         self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _message(record),
-            "service": self._service,
-            "worker": self._worker,
-            **(_trace.get() or {}),
-        }
-        for name, value in vars(record).items():
-            if name not in _STANDARD and name not in line:
-                line[name] = _plain(value)
-        if record.levelno >= logging.WARNING:
-            line["at"] = f"{record.module}:{record.lineno} {record.funcName}"
-        if record.exc_info and record.exc_info[1] is not None:
-            line["exception"] = describe_exception(record.exc_info[1])
+        line = {**line_of(record), "service": self._service, "worker": self._worker}
         return json.dumps(line, separators=(",", ":"))
+
+
+def line_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What may leave of a log record. Values are numbers, booleans and strings; anything else shows its type."""
+    line: dict[str, Any] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": _message(record),
+        **(_trace.get() or {}),
+    }
+    for name, value in vars(record).items():
+        if name not in _STANDARD and name not in line:
+            line[name] = _plain(value)
+    if record.levelno >= logging.WARNING:
+        line["at"] = f"{record.module}:{record.lineno} {record.funcName}"
+    if record.exc_info and record.exc_info[1] is not None:
+        line["exception"] = describe_exception(record.exc_info[1])
+    return line
 
 
 def describe_exception(error: BaseException) -> list[dict[str, Any]]:

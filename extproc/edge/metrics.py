@@ -1,61 +1,61 @@
 """The instruments of one worker. Counters move once, at the end of an exchange; gauges are read when somebody asks.
 
 Labels have bounded cardinality: operations, effects, outcomes and reasons are closed sets, rules and kinds come from
-the policy, a model name counts only where the policy let the request through.
+the policy, connections from the configuration, a model name counts only where the policy let the request through.
 """
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Counter, Meter, Observation
 
+from extproc.core import conventions
 from extproc.core.approval import ApprovalState
 from extproc.core.policy import Effect, Operation
 from extproc.core.reasons import Reason
-from extproc.core.record import EventCode, Measures, Record
+from extproc.core.record import EventCode, Measures, Record, Summary
+from extproc.edge import metric_table as table
+from extproc.edge.distributions import Distribution, Example
 from extproc.edge.labels import OTHER, BoundedNames
 
 MAX_MODELS: Final = 64
 MAX_RULES: Final = 512
 MAX_KINDS: Final = 128
 MAX_CONTROLS: Final = 64
-UNKNOWN_REASON: Final = "_OTHER"
-"""What the conventions call an `error.type` that has no name."""
+MAX_CONNECTIONS: Final = 256
+UNKNOWN_REASON: Final = conventions.OTHER_METHOD
 _NO_MEASURES = Measures()
 _OPERATIONS = frozenset(operation.value for operation in Operation)
 _EFFECTS = frozenset(effect.value for effect in Effect)
 _STATES = frozenset(state.value for state in ApprovalState)
 _REASONS = frozenset(reason.value for reason in Reason)
+_ADDING: Final = frozenset({"identity", "decision", "budgets", "record"})
+"""Phases in which a request waits for us and for nobody else."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _FINE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_PHASE_SECONDS = (*_FINE_SECONDS, 5.0, 30.0, 120.0, 600.0)
 _HOLD_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
 
 
 class Gauge(StrEnum):
     """What other parts of the worker offer by `Telemetry.observe`."""
 
-    LIVE = "extproc.exchanges.live"
-    HOLDS_WAITING = "extproc.holds.waiting"
-    AUDIT_LAG = "extproc.audit.lag"
-    SPOOL_BYTES = "extproc.audit.log.spool.used"
-    SPOOL_LIMIT = "extproc.audit.log.spool.limit"
-    KEY_AGE = "extproc.identity.keys.age"
-    BUDGET_CHARGES_LOST = "extproc.budget.charges.lost"
+    LIVE = table.LIVE.name
+    HOLDS_WAITING = table.HOLDS_WAITING.name
+    AUDIT_LAG = table.AUDIT_LAG.name
+    AUDIT_ACCEPTING = table.AUDIT_ACCEPTING.name
+    SPOOL_BYTES = table.SPOOL_USED.name
+    SPOOL_LIMIT = table.SPOOL_LIMIT.name
+    KEY_AGE = table.KEY_AGE.name
+    BUDGET_CHARGES_LOST = table.BUDGET_CHARGES_LOST.name
 
 
-_GAUGES: Mapping[Gauge, tuple[str, str]] = {
-    Gauge.LIVE: ("{exchange}", "Exchanges under way."),
-    Gauge.HOLDS_WAITING: ("{exchange}", "Exchanges that wait for an approval on an open connection."),
-    Gauge.AUDIT_LAG: ("s", "Age of the oldest record that is durable here and not yet in the audit store."),
-    Gauge.SPOOL_BYTES: ("By", "Bytes in the audit spool."),
-    Gauge.SPOOL_LIMIT: ("By", "Bytes in the audit spool at which new requests are refused."),
-    Gauge.KEY_AGE: ("s", "Age of the oldest set of identity provider's keys in use."),
-    Gauge.BUDGET_CHARGES_LOST: ("{charge}", "What answers cost budgets and the approval store never took."),
-}
+_BY_NAME: Final = {metric.name: metric for metric in table.TABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Names:
         self.models = BoundedNames(MAX_MODELS)
         self.rules = BoundedNames(MAX_RULES)
         self.kinds = BoundedNames(MAX_KINDS)
-        self.controls = BoundedNames(MAX_CONTROLS)
+        self.connections = BoundedNames(MAX_CONNECTIONS)
 
     @staticmethod
     def operation(record: Record) -> str:
@@ -104,17 +104,29 @@ class Names:
         return self.models(record.resource.model) if record.resource.model else ""
 
 
+def method(record: Record) -> str:
+    """`http.request.method`: what the record calls its protocol, such as `HTTP POST`."""
+    said = record.resource.protocol.rpartition(" ")[2]
+    return said if said in conventions.METHODS else conventions.OTHER_METHOD
+
+
 class Tally:
     """A counter that costs one addition, read when somebody collects: the SDK's own costs 5 us a reader."""
 
-    def __init__(self, meter: Meter, name: str, unit: str, description: str, labels: tuple[str, ...]) -> None:
-        self._labels = labels
+    def __init__(self, meter: Meter, metric: table.Metric) -> None:
+        self._labels = metric.labels
         self._counts: dict[tuple[str, ...], int] = {}
-        meter.create_observable_counter(name, [self._read], unit, description)
+        self._lock = threading.Lock()
+        meter.create_observable_counter(metric.name, [self._read], metric.unit, metric.description)
 
     def add(self, count: int, *values: str) -> None:
         """`values` in the order of the labels. From one thread only."""
         self._counts[values] = self._counts.get(values, 0) + count
+
+    def add_from_any_thread(self, count: int, *values: str) -> None:
+        """As `add`; all of one tally then come by this."""
+        with self._lock:
+            self.add(count, *values)
 
     def _read(self, _: CallbackOptions) -> Iterable[Observation]:
         return [
@@ -122,119 +134,166 @@ class Tally:
         ]
 
 
+class Controls:
+    """Which controls (PCI DSS 10.7) fail, and how often one began to."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._failing: dict[str, bool] = {}
+        self._names = BoundedNames(MAX_CONTROLS)
+        self._failures = Tally(meter, table.CONTROL_FAILURES)
+        observe(meter, table.CONTROL_FAILING, self._read)
+
+    def tell(self, control: str, *, failing: bool) -> None:
+        """One that has not failed is told too, so that it is counted from 0."""
+        name = self._names(control)
+        self._failures.add(int(failing and not self._failing.get(name, False)), name)
+        self._failing[name] = failing
+
+    def _read(self) -> Iterable[Observation]:
+        return [Observation(int(failing), {"control": name}) for name, failing in list(self._failing.items())]
+
+
+def observe(meter: Meter, metric: table.Metric, read: Callable[[], Iterable[Observation]]) -> None:
+    """A gauge that asks `read` whenever somebody collects."""
+    meter.create_observable_gauge(metric.name, [lambda _: read()], metric.unit, metric.description)
+
+
+def counter(meter: Meter, metric: table.Metric) -> Counter:
+    """The SDK's own, for any thread and for what happens seldom."""
+    return meter.create_counter(metric.name, metric.unit, metric.description)
+
+
 class Metrics:
     def __init__(self, meter: Meter, names: Names) -> None:
         self._names = names
         self._policy: _PolicyInForce | None = None
         self._observed: dict[Gauge, Callable[[], float]] = {}
-        self._failing: dict[str, bool] = {}
-        self._open_histograms(meter)
+        self._open_distributions()
         self._open_tallies(meter)
-        # Spans are lost in the exporting thread, hence not a `Tally`.
-        self._dropped = meter.create_counter(
-            "extproc.telemetry.spans.dropped", "{span}", "Spans that were not exported."
-        )
-        meter.create_observable_gauge("extproc.control.failing", [self._read_controls], "1", "1 while a control fails.")
-        meter.create_observable_gauge("extproc.policy.info", [self._read_policy], "1", "The policy in force.")
-        meter.create_observable_gauge(
-            "extproc.policy.age", [self._read_policy_age], "s", "Since the policy was loaded."
-        )
-        for gauge, (unit, description) in _GAUGES.items():
-            meter.create_observable_gauge(gauge.value, [self._reader(gauge)], unit, description)
+        self._controls = Controls(meter)
+        observe(meter, table.POLICY_INFO, self._read_policy)
+        observe(meter, table.POLICY_AGE, self._read_policy_age)
+        for gauge in Gauge:
+            observe(meter, _BY_NAME[gauge.value], self._reader(gauge))
 
-    def _open_histograms(self, meter: Meter) -> None:
-        self._duration = _histogram(meter, "extproc.exchange.duration", "The whole exchange, holds included.", _SECONDS)
-        self._decision = _histogram(
-            meter, "extproc.decision.duration", "Parsing, masking and judging a request.", _FINE_SECONDS
-        )
-        self._first_chunk = _histogram(
-            meter, "extproc.time_to_first_chunk", "From the request's arrival to the first byte released.", _SECONDS
-        )
-        self._hold = _histogram(
-            meter, "extproc.hold.wait", "Time on an open connection for an approval.", _HOLD_SECONDS
-        )
+    def _open_distributions(self) -> None:
+        self._duration = Distribution(table.DURATION, _SECONDS)
+        self._added = Distribution(table.ADDED, _FINE_SECONDS)
+        self._decision = Distribution(table.DECISION, _FINE_SECONDS)
+        self._phase = Distribution(table.PHASE, _PHASE_SECONDS)
+        self._first_chunk = Distribution(table.FIRST_CHUNK, _SECONDS)
+        self._hold = Distribution(table.HOLD, _HOLD_SECONDS)
+        self._held = Distribution(table.HELD, _FINE_SECONDS)
+        self._audit_wait = Distribution(table.AUDIT_WAIT, _FINE_SECONDS)
+        self._model_duration = Distribution(table.MODEL_DURATION, conventions.DURATION_BUCKETS)
+        self._model_first = Distribution(table.MODEL_FIRST_TOKEN, conventions.FIRST_TOKEN_BUCKETS)
+        self._model_per_token = Distribution(table.MODEL_PER_TOKEN, conventions.PER_TOKEN_BUCKETS)
+        self._usage = Distribution(table.TOKEN_USAGE, conventions.TOKEN_BUCKETS)
+
+    @property
+    def distributions(self) -> tuple[Distribution, ...]:
+        return tuple(value for value in vars(self).values() if isinstance(value, Distribution))
 
     def _open_tallies(self, meter: Meter) -> None:
-        self._tokens = Tally(
-            meter, "extproc.tokens", "{token}", "Tokens as the model server reported them.", ("type", "model")
-        )
-        self._findings = Tally(
-            meter, "extproc.findings", "{finding}", "What the detectors found.", ("kind", "direction")
-        )
-        self._decisions = Tally(
-            meter, "extproc.decisions", "{decision}", "Decisions by determining rule.", ("rule", "effect")
-        )
-        self._budgets = Tally(
-            meter, "extproc.budget.logged", "{exchange}", "Exchanges that met a step `log` of a budget.", ("rule",)
-        )
-        self._refusals = Tally(
-            meter, "extproc.refusals", "{exchange}", "Exchanges that ended early, by reason.", ("reason",)
-        )
-        self._failures = Tally(
-            meter, "extproc.control.failures", "{failure}", "Controls that began to fail.", ("control",)
-        )
+        self._exchanges = Tally(meter, table.EXCHANGES)
+        self._tokens = Tally(meter, table.TOKENS)
+        self._findings = Tally(meter, table.FINDINGS)
+        self._decisions = Tally(meter, table.DECISIONS)
+        self._budgets = Tally(meter, table.BUDGET_LOGGED)
+        self._refusals = Tally(meter, table.REFUSALS)
 
-    def count(self, record: Record) -> None:
-        """Everything that one finished exchange adds."""
-        measures = record.measures or _NO_MEASURES
-        names, operation = self._names, self._names.operation(record)
-        effect, reason = names.effect(record), names.reason(record)
-        self._duration.record(
-            measures.duration_ms / 1000,
-            {"operation": operation, "effect": effect or "none", "outcome": record.status.value},
-        )
-        if measures.decision_ms:
-            self._decision.record(measures.decision_ms / 1000, {"operation": operation})
-        if measures.first_byte_ms:
-            self._first_chunk.record(measures.first_byte_ms / 1000, {"operation": operation})
+    def count(self, summary: Summary, started_at: float, example: Example | None) -> None:
+        """Everything that one finished exchange adds. `example`: its span, where it is to be an exemplar.
+
+        `started_at`: monotonic seconds, as its phases have them.
+        """
+        record, names = summary.record, self._names
+        measures, operation = record.measures or _NO_MEASURES, names.operation(record)
+        effect, reason, outcome = names.effect(record), names.reason(record), record.status.value
+        status = f"{record.http_status // 100}xx" if record.http_status else "none"
+        self._exchanges.add(1, names.connections(record.resource.connection), operation, outcome, status)
+        self._duration.record(measures.duration_ms / 1000, example, operation, effect or "none", outcome)
         if measures.hold_ms:
-            self._hold.record(measures.hold_ms / 1000, {"state": names.approval_state(record) or "none"})
+            self._hold.record(measures.hold_ms / 1000, example, names.approval_state(record) or "none")
         if record.policy is not None and effect:
             self._decisions.add(1, names.rules(record.policy.rule), effect)
         for rule in record.decision.logging if record.decision is not None else ():
             self._budgets.add(1, names.rules(rule))
-        if measures.input_tokens or measures.output_tokens:
-            model = names.model(record) or OTHER
-            self._tokens.add(measures.input_tokens, "input", model)
-            self._tokens.add(measures.output_tokens, "output", model)
         for direction, findings in (("request", record.findings_request), ("response", record.findings_response)):
             for kind, count in findings.items():
                 self._findings.add(count, names.kinds(kind), direction)
         if reason:
             self._refusals.add(1, reason)
+        self._count_times(summary, measures, example, operation)
+        first = started_at + measures.first_byte_ms / 1000 if measures.first_byte_ms else 0.0
+        self._count_model(summary, measures, example, operation, first)
 
-    def spans_dropped(self, count: int, why: str) -> None:
-        self._dropped.add(count, {"why": why})
+    def _count_times(self, summary: Summary, measures: Measures, example: Example | None, operation: str) -> None:
+        added, forwarded = 0.0, False
+        for name, start, end in summary.phases:
+            if name in _ADDING:
+                added += end - start
+                forwarded = forwarded or name == "record"
+            if name not in ("decision", "response"):
+                self._phase.record(end - start, example, name)
+        if forwarded:
+            self._added.record(added, example, operation)
+        if measures.decision_ms:
+            self._decision.record(measures.decision_ms / 1000, example, operation)
+        if measures.first_byte_ms:
+            self._first_chunk.record(measures.first_byte_ms / 1000, example, operation)
+        if summary.stored_seconds:
+            self._audit_wait.record(summary.stored_seconds, example, operation)
+        if summary.held_seconds:
+            self._held.record(summary.held_seconds, example, operation)
+
+    def _count_model(
+        self, summary: Summary, measures: Measures, example: Example | None, operation: str, first: float
+    ) -> None:
+        """What the conventions call the server's, for an exchange that reached its model server.
+
+        `first`: when the first byte was released, 0 where none was.
+        """
+        sent = next((start for name, start, _ in summary.phases if name == "model"), None)
+        name = conventions.CONVENTION_OPERATIONS.get(operation, "")
+        model = self._names.model(summary.record)
+        if measures.input_tokens or measures.output_tokens:
+            provider = self._names.connections(summary.record.resource.connection)
+            for kind, count in (("input", measures.input_tokens), ("output", measures.output_tokens)):
+                self._tokens.add(count, kind, model or OTHER)
+                if name:
+                    self._usage.record(count, example, name, provider, model, kind)
+        if sent is None or not name:
+            return
+        provider = self._names.connections(summary.record.resource.connection)
+        last, reason = summary.phases[-1][2], self._names.reason(summary.record)
+        self._model_duration.record(max(0.0, last - sent), example, name, provider, model, reason)
+        if not summary.stream or not first or reason:
+            return
+        self._model_first.record(max(0.0, first - sent), example, name, provider, model)
+        if measures.output_tokens > 1:
+            spent = max(0.0, last - first) / (measures.output_tokens - 1)
+            self._model_per_token.record(spent, example, name, provider, model)
 
     def policy_in_force(self, digest: str, loaded_unix: float) -> None:
         """Replaces the policy shown before: one at a time is in force."""
         self._policy = _PolicyInForce(digest, loaded_unix)
 
     def control_failure(self, control: str, *, failing: bool) -> None:
-        """One that has not failed is told too, so that it is counted from 0."""
-        name = self._names.controls(control)
-        self._failures.add(int(failing and not self._failing.get(name, False)), name)
-        self._failing[name] = failing
+        self._controls.tell(control, failing=failing)
 
     def observe(self, gauge: Gauge, read: Callable[[], float]) -> None:
         self._observed[gauge] = read
 
-    def _reader(self, gauge: Gauge) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def read(_: CallbackOptions) -> Iterable[Observation]:
+    def _reader(self, gauge: Gauge) -> Callable[[], Iterable[Observation]]:
+        def read() -> Iterable[Observation]:
             offered = self._observed.get(gauge)
             return () if offered is None else (Observation(offered()),)
 
         return read
 
-    def _read_controls(self, _: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(int(failing), {"control": name}) for name, failing in list(self._failing.items())]
-
-    def _read_policy(self, _: CallbackOptions) -> Iterable[Observation]:
+    def _read_policy(self) -> Iterable[Observation]:
         return () if self._policy is None else (Observation(1, {"digest": self._policy.digest}),)
 
-    def _read_policy_age(self, _: CallbackOptions) -> Iterable[Observation]:
+    def _read_policy_age(self) -> Iterable[Observation]:
         return () if self._policy is None else (Observation(max(0.0, time.time() - self._policy.loaded_unix)),)
-
-
-def _histogram(meter: Meter, name: str, description: str, bounds: tuple[float, ...]) -> Histogram:
-    return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=bounds)

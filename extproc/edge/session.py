@@ -23,7 +23,7 @@ from extproc.edge.dialogue import Dialogue
 from extproc.edge.logs import bind_trace
 from extproc.edge.outgoing import Outgoing
 from extproc.edge.services import Services, new_exchange_id
-from extproc.edge.spans import parse_traceparent
+from extproc.edge.traceparent import parse_traceparent
 from extproc.pb import ext_proc_pb2 as pb
 
 INTERNAL_SENTENCE = "the exchange could not be completed"
@@ -189,7 +189,8 @@ class Session:
             started_unix=self._started_unix,
             started_at=self._started_at,
             accepting=self._services.journal.accepting(),
-            trace_id=f"{parent.trace_id:032x}" if parent else "",
+            trace_id=parent.trace_id if parent else "",
+            clock=time.monotonic,
         )
         self._source = wire.read_attributes(message).source_address
         self._dialogue = Dialogue(message, self._outgoing.put)

@@ -1,7 +1,7 @@
 """What the console counts, and that nothing of a person is in it."""
 
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.resources import Resource
 
 from extproc.console.client_address import Client
 from extproc.console.metrics import ConsoleMetrics
@@ -20,7 +20,7 @@ def read(reader: InMemoryMetricReader) -> dict[str, dict[tuple[str, ...], float]
 
 def test_records_are_counted_by_event_and_code_and_controls_are_shown() -> None:
     reader = InMemoryMetricReader()
-    metrics = ConsoleMetrics([reader], Resource.get_empty())
+    metrics = ConsoleMetrics(MeterProvider([reader]).get_meter("tests"), lambda _: None)
     act = Act("saml.login", "POST", Client("192.0.2.7", "192.0.2.7:1"))
     for _ in range(2):
         metrics.count(act.refused("replayed", 403, Actor(uid="i|anna")))
@@ -36,7 +36,7 @@ def test_records_are_counted_by_event_and_code_and_controls_are_shown() -> None:
 
 def test_attempts_to_tell_people_are_counted_and_what_is_untold_is_shown() -> None:
     reader = InMemoryMetricReader()
-    metrics = ConsoleMetrics([reader], Resource.get_empty())
+    metrics = ConsoleMetrics(MeterProvider([reader]).get_meter("tests"), lambda _: None)
     for outcome in ("failed", "sent", "sent"):
         metrics.told("slack", outcome)
     metrics.untold(3, 1)

@@ -39,7 +39,7 @@ from extproc.audit.records.ocsf import (
 from extproc.audit.records.ocsf_kind import classify
 from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.core import record as core
-from extproc.core.genai import CONVENTION_OPERATIONS, SCHEMA_URL
+from extproc.core.conventions import CONVENTION_OPERATIONS, GEN_AI_SCHEMA_URL
 from extproc.core.record import EventCode, Record
 
 LINE_VERSION = "3"
@@ -238,7 +238,7 @@ def _gen_ai(record: Record) -> GenAi | None:
     ):
         return None
     return GenAi(
-        schema_url=SCHEMA_URL,
+        schema_url=GEN_AI_SCHEMA_URL,
         operation_name=operation,
         request_model=record.resource.model,
         input_tokens=measures.input_tokens,

@@ -37,9 +37,9 @@ class Channel:
 
     def _take(self, delta: str, final: bool) -> str:
         found: list[Found] = []
-        was_idle = self._tape.idle
+        was_idle, held = self._tape.idle, self._tape.held
         text = self._tape.take(delta, found, final)
-        self._masks.note_held(self._tape.held)
+        self._masks.note_held(self._tape.held, held)
         if found:
             return self._masks.replace(text, found)
         return delta if was_idle and len(text) == len(delta) else text

@@ -77,13 +77,15 @@ class JsonChannel:
         ):
             self._tape.pass_by(delta)
             return delta
+        held = self.held
         self._read(delta)
-        self._masks.note_held(self.held)
+        self._masks.note_held(self.held, held)
         out = self._given_out()
         return delta if out == delta else out
 
     def finish(self) -> str:
         """The rest, masked."""
+        self._masks.note_held(0, self.held)
         match self._state:
             case State.NUMBER if match_whole_number(self._number) is None:
                 self._give_up(self._number, final=True)

@@ -60,7 +60,7 @@ def split_blank(text: str) -> tuple[str, str]:
 class Masks:
     """The masks of one exchange and direction. Counts findings. Prints no digits."""
 
-    __slots__ = ("_aliases", "_styles", "effort", "findings", "held_max")
+    __slots__ = ("_aliases", "_styles", "effort", "findings", "held_max", "held_now")
 
     def __init__(self, styles: Styles, aliases: Aliases, effort: Effort) -> None:
         self._styles = styles
@@ -68,6 +68,7 @@ class Masks:
         self.effort = effort
         self.findings: dict[str, int] = {}
         self.held_max = 0
+        self.held_now = 0
 
     def mask(self, found: Found, text: str = "") -> str:
         """The mask for one finding, which is counted. `text` is what it replaces, in plain characters."""
@@ -108,8 +109,10 @@ class Masks:
         blank, rest = split_blank(text)
         return text if not rest or rest == LABELS[kind] else blank + self.mask(Found(0, 0, kind))
 
-    def note_held(self, count: int) -> None:
+    def note_held(self, count: int, before: int) -> None:
+        """A channel that held back `before` holds back `count`."""
         self.held_max = max(self.held_max, count)
+        self.held_now += count - before
 
 
 def _may_be_pan(kind: str, value: str) -> bool:

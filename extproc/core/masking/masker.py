@@ -43,6 +43,11 @@ class Masker:
         """Most characters that any channel of this masker ever held back."""
         return self._masks.held_max
 
+    @property
+    def held_characters(self) -> int:
+        """What all channels of this masker hold back now."""
+        return self._masks.held_now
+
     def renew(self) -> None:
         """Another piece of a stream begins: `max_steps` are for each."""
         self._masks.effort.renew()

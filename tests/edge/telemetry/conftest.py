@@ -1,14 +1,17 @@
 """An OTLP collector of our own: a real gRPC server that keeps what it is sent."""
 
+import gzip
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
@@ -30,36 +33,61 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_ID = "00f067aa0ba902b7"
 
 
-class Sink(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grpc.MetricsServiceServicer):
-    """Keeps every span and metric, and the bytes of every request."""
+class Sink(
+    trace_service_pb2_grpc.TraceServiceServicer,
+    metrics_service_pb2_grpc.MetricsServiceServicer,
+    logs_service_pb2_grpc.LogsServiceServicer,
+):
+    """Keeps every span, metric and log line, and the bytes and headers of every request."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
         self.metrics: dict[str, Any] = {}
+        self.logs: list[Any] = []
         self.resources: list[dict[str, Any]] = []
+        self.scopes: list[Any] = []
         self.raw: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
         self._arrived = threading.Condition()
 
     def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's method
+        self.keep(request, {key: str(value) for key, value in context.invocation_metadata()})
+        return ANSWERS[type(request)]()
+
+    def keep(self, request: Any, headers: dict[str, str]) -> None:
         with self._arrived:
             self.raw.append(request.SerializeToString())
-            if isinstance(request, trace_service_pb2.ExportTraceServiceRequest):
-                for resource in request.resource_spans:
-                    self.resources.append(attributes(resource.resource))
-                    for scope in resource.scope_spans:
-                        self.spans.extend(scope.spans)
-            else:
-                for resource in request.resource_metrics:
-                    for scope in resource.scope_metrics:
-                        self.metrics |= {metric.name: metric for metric in scope.metrics}
+            self.headers.append(headers)
+            match request:
+                case trace_service_pb2.ExportTraceServiceRequest():
+                    for resource in request.resource_spans:
+                        self.resources.append(attributes(resource.resource))
+                        for scope in resource.scope_spans:
+                            self.scopes.append(scope)
+                            self.spans.extend(scope.spans)
+                case metrics_service_pb2.ExportMetricsServiceRequest():
+                    for resource in request.resource_metrics:
+                        for scope in resource.scope_metrics:
+                            self.metrics |= {metric.name: metric for metric in scope.metrics}
+                case logs_service_pb2.ExportLogsServiceRequest():
+                    for resource in request.resource_logs:
+                        for scope in resource.scope_logs:
+                            self.logs.extend(scope.log_records)
             self._arrived.notify_all()
-        if isinstance(request, trace_service_pb2.ExportTraceServiceRequest):
-            return trace_service_pb2.ExportTraceServiceResponse()
-        return metrics_service_pb2.ExportMetricsServiceResponse()
 
     def span(self, name: str) -> Any:
         (found,) = [span for span in self.spans if span.name == name]
         return found
+
+
+ANSWERS: dict[type, type] = {
+    trace_service_pb2.ExportTraceServiceRequest: trace_service_pb2.ExportTraceServiceResponse,
+    metrics_service_pb2.ExportMetricsServiceRequest: metrics_service_pb2.ExportMetricsServiceResponse,
+    logs_service_pb2.ExportLogsServiceRequest: logs_service_pb2.ExportLogsServiceResponse,
+}
+PATHS: dict[str, type] = {
+    f"/v1/{name}": request for name, request in zip(("traces", "metrics", "logs"), ANSWERS, strict=True)
+}
 
 
 def attributes(of: Any) -> dict[str, Any]:
@@ -83,10 +111,38 @@ def collector(sink: Sink) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(4))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(sink, server)
     metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(sink, server)
+    logs_service_pb2_grpc.add_LogsServiceServicer_to_server(sink, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"http://127.0.0.1:{port}"
     server.stop(0).wait()
+
+
+@pytest.fixture
+def http_collector(sink: Sink) -> Iterator[str]:
+    """The same, by HTTP/protobuf."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            kind = PATHS[self.path]
+            sink.keep(kind.FromString(body), {key.lower(): value for key, value in self.headers.items()})  # type: ignore[attr-defined]
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 @pytest.fixture
@@ -158,11 +214,12 @@ def record_exchange() -> Callable[..., tuple[float, float]]:
         traceparent: str = f"00-{TRACE_ID}-{PARENT_ID}-01",
         offsets: tuple[tuple[str, float, float], ...] = (),
         stream: bool = True,
+        **more: Any,
     ) -> tuple[float, float]:
         unix, monotonic = time.time(), time.monotonic()
         phases = tuple((name, monotonic + start, monotonic + end) for name, start, end in offsets)
         telemetry.record_exchange(
-            Summary(record=record, phases=phases, stream=stream),
+            Summary(record=record, phases=phases, stream=stream, **more),
             traceparent=traceparent,
             started_unix=unix,
             started_monotonic=monotonic,

@@ -193,12 +193,12 @@ def test_a_dead_collector_costs_an_exchange_nothing_and_dropped_spans_are_counte
         lost: dict[Any, float] = {}
         while len(lost) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
-            lost = values(scrape(free_port), "extproc_telemetry_spans_dropped_total")
+            lost = values(scrape(free_port), "extproc_telemetry_dropped_total")
         began = time.monotonic()
         telemetry.stop(0.5)
         assert time.monotonic() - began < 4.0
-    assert lost[(("why", "queue"),)] >= 200 - 64 - 16
-    assert lost[(("why", "collector"),)] > 0
+    assert lost[(("signal", "spans"), ("why", "queue"))] >= 200 - 64 - 16
+    assert lost[(("signal", "spans"), ("why", "collector"))] > 0
 
 
 def test_label_values_are_names_of_bounded_number() -> None:

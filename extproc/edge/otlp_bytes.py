@@ -1,0 +1,121 @@
+"""Spans in the bytes that OTLP has for them, put together from parts that are made once.
+
+By the protobuf classes an attribute costs 0.8 us and a child span 2.5 us; by these parts a fifth. Field numbers are
+those of `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`; a test reads everything back.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+_VARINT, _FIXED64, _BYTES = 0, 1, 2
+_SPAN_ATTRIBUTES, _SPANS = 9, 2
+_KEY, _VALUE = 1, 2
+_STRING, _INT, _DOUBLE = 1, 3, 4
+_SMALL: Final = 1024
+_PACK_DOUBLE: Final = struct.Struct("<d").pack
+
+
+def varint(number: int) -> bytes:
+    """Protobuf's, of a number that is not negative."""
+    if number < 0x80:
+        return bytes((number,))
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def field(number: int, payload: bytes) -> bytes:
+    """A field of bytes, text or a message."""
+    return varint(number << 3 | _BYTES) + varint(len(payload)) + payload
+
+
+def _tag(number: int, wire: int) -> bytes:
+    return varint(number << 3 | wire)
+
+
+def text_attribute(name: str) -> Callable[[str], bytes]:
+    """Makes the attribute `name` of a span, of text: an id, so that few lengths occur."""
+    key = field(_KEY, name.encode())
+    starts: dict[int, bytes] = {}
+
+    def make(value: str) -> bytes:
+        data = value.encode()
+        start = starts.get(len(data))
+        if start is None:
+            whole = field(_SPAN_ATTRIBUTES, key + field(_VALUE, field(_STRING, data)))
+            start = starts[len(data)] = whole[: len(whole) - len(data)]
+        return start + data
+
+    return make
+
+
+def int_attribute(name: str) -> Callable[[int], bytes]:
+    """Makes the attribute `name` of a span, of a number that is not negative. Small ones are made once."""
+    key, tag = field(_KEY, name.encode()), _tag(_INT, _VARINT)
+    made: dict[int, bytes] = {}
+
+    def make(value: int) -> bytes:
+        known = made.get(value)
+        if known is None:
+            known = field(_SPAN_ATTRIBUTES, key + field(_VALUE, tag + varint(value)))
+            if value < _SMALL:
+                made[value] = known
+        return known
+
+    return make
+
+
+def double_attribute(name: str) -> Callable[[float], bytes]:
+    """Makes the attribute `name` of a span. All of them are of one length, so all but the number is made once."""
+    start = field(_SPAN_ATTRIBUTES, field(_KEY, name.encode()) + field(_VALUE, _tag(_DOUBLE, _FIXED64) + bytes(8)))[:-8]
+
+    def make(value: float) -> bytes:
+        return start + _PACK_DOUBLE(value)
+
+    return make
+
+
+def child_span(name: str, flags: int) -> Callable[[bytes, bytes, bytes, int, int], bytes]:
+    """Makes internal spans called `name`, of trace id, own and parent's span id, start and end in Unix nanoseconds."""
+    rest = b"".join(
+        (
+            *(field(5, name.encode()), _tag(6, _VARINT), varint(1)),
+            *(_tag(16, 5), struct.pack("<I", flags)),
+        )
+    )
+    body = 18 + 10 + 10 + 9 + 9 + len(rest)
+    start = varint(_SPANS << 3 | _BYTES) + varint(body) + rest
+    pack = struct.Struct("<2s16s2s8s2s8scQcQ").pack
+    trace, own, parent = (_tag(number, _BYTES) + varint(length) for number, length in ((1, 16), (2, 8), (4, 8)))
+    begin, end = _tag(7, _FIXED64), _tag(8, _FIXED64)
+
+    def make(trace_id: bytes, span_id: bytes, parent_id: bytes, started_ns: int, ended_ns: int) -> bytes:
+        return start + pack(trace, trace_id, own, span_id, parent, parent_id, begin, started_ns, end, ended_ns)
+
+    return make
+
+
+def server_span(flags: int, remote_flags: int) -> Callable[[bytes, bytes, bytes, int, int], bytes]:
+    """Makes the beginning of a server span, to which name and attributes are added: `as_span` closes it.
+
+    Its arguments are those of a child; an empty parent makes a root.
+    """
+    root_flags, child_flags = (_tag(16, 5) + struct.pack("<I", of) for of in (flags, remote_flags))
+    pack = struct.Struct("<2s16s2s8scQcQ").pack
+    trace, own, parent = (_tag(number, _BYTES) + varint(length) for number, length in ((1, 16), (2, 8), (4, 8)))
+    begin, end = _tag(7, _FIXED64), _tag(8, _FIXED64)
+
+    def make(trace_id: bytes, span_id: bytes, parent_id: bytes, started_ns: int, ended_ns: int) -> bytes:
+        head = pack(trace, trace_id, own, span_id, begin, started_ns, end, ended_ns)
+        return head + (child_flags + parent + parent_id if parent_id else root_flags)
+
+    return make
+
+
+def as_span(body: bytes) -> bytes:
+    """The fields of a span as one of the spans of a `ScopeSpans`."""
+    return field(_SPANS, body)
