@@ -25,7 +25,6 @@ from extproc.audit.keys.first_keys import first_keys
 from extproc.audit.keys.keys import APPROVALS, AuditKeys
 from extproc.audit.keys.seal import open_bytes, seal_bytes
 from extproc.audit.log.journal import Journal
-from extproc.audit.log.spool import measure
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.retention.sealed import Sealer, fingerprint, load_custodian_key
 from extproc.core.connections import only_by_model
@@ -41,7 +40,6 @@ from extproc.edge.hardening import die_with_parent, forbid_core_dumps
 from extproc.edge.identity_control import IdentityControl, identity_terms
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.kubernetes_events import Cluster, KubernetesEvents
-from extproc.edge.metrics import Gauge
 from extproc.edge.policy_control import PolicyControl
 from extproc.edge.policy_in_force import PolicyInForce, own_record
 from extproc.edge.policy_status import status_path, tell_status
@@ -52,6 +50,7 @@ from extproc.edge.settings import Settings
 from extproc.edge.settings_file import read_digest_key, read_mask_keys
 from extproc.edge.shadow_control import ShadowControl
 from extproc.edge.telemetry import Telemetry
+from extproc.edge.worker_gauges import offer_audit_gauges, offer_gauges
 
 JOURNAL_WATCH_SECONDS = 0.5
 LAST_CHARGES_SECONDS = 5.0
@@ -156,7 +155,8 @@ class Worker:
                 max_body_bytes=settings.limits.max_body_bytes,
                 port=settings.ext_proc,
             )
-            self._observe(telemetry, server, authenticator, budgets)
+            offer_gauges(telemetry, settings, server, authenticator, budgets)
+            offer_audit_gauges(telemetry, settings, journal, keys)
             await server.start()
             background.append(tasks.create_task(self._follow(journal, server, telemetry)))
             gc.collect()
@@ -204,18 +204,6 @@ class Worker:
         except Unavailable:
             _log.error("the approval store is not available; requests that need an approval are refused")
         return store
-
-    def _observe(
-        self, telemetry: Telemetry, server: ExtProcServer, authenticator: Authenticator, budgets: BudgetDesk
-    ) -> None:
-        audit = self._settings.audit
-        telemetry.observe(Gauge.LIVE, lambda: server.live)
-        telemetry.observe(Gauge.HOLDS_WAITING, lambda: server.held)
-        telemetry.observe(Gauge.BUDGET_CHARGES_LOST, lambda: budgets.lost)
-        telemetry.observe(Gauge.AUDIT_LAG, lambda: measure(audit.spool, time.time()).oldest_pending_seconds)
-        telemetry.observe(Gauge.SPOOL_BYTES, lambda: measure(audit.spool, time.time()).used_bytes)
-        telemetry.observe(Gauge.SPOOL_LIMIT, lambda: audit.max_spool_bytes)
-        telemetry.observe(Gauge.KEY_AGE, lambda: max(authenticator.key_age_seconds().values(), default=0.0))
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from opentelemetry.metrics import Meter, Observation
 
 from extproc.core.record import Record
 from extproc.edge import metric_table as table
-from extproc.edge.metrics import Controls, counter, observe
+from extproc.edge.instruments import Controls, counter, observe
 from extproc.edge.pipeline import Pipeline
 from extproc.edge.settings import Settings
 

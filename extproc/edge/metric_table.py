@@ -130,6 +130,9 @@ LIVE: Final = _gauge("extproc.exchanges.live", "{exchange}", "", "Exchanges unde
 HOLDS_WAITING: Final = _gauge(
     "extproc.holds.waiting", "{exchange}", "", "Exchanges that wait for an approval on an open connection."
 )
+HOLDS_OLDEST: Final = _gauge(
+    "extproc.holds.oldest", "s", "", "How long the exchange has waited that waits longest on an open connection."
+)
 AUDIT_LAG: Final = _gauge(
     "extproc.audit.lag",
     "s",
@@ -137,6 +140,15 @@ AUDIT_LAG: Final = _gauge(
     "Age of the oldest record that is durable here and not yet in the audit store.",
     WORKER,
     SUPERVISOR,
+)
+AUDIT_LAG_LIMIT: Final = _gauge(
+    "extproc.audit.lag.limit", "s", "", "`audit.max_lag`: beyond it new requests are refused.", WORKER, SUPERVISOR
+)
+AUDIT_PAUSED: Final = _gauge(
+    "extproc.audit.paused",
+    "1",
+    "cause",
+    "1 while new exchanges are refused for this: `spool_full`, `disk_full`, `store_lags`, `store_diverges`, `clock`.",
 )
 AUDIT_ACCEPTING: Final = _gauge(
     "extproc.audit.accepting", "1", "", "1 while new exchanges can be recorded; 0: they are refused."
@@ -147,6 +159,9 @@ SPOOL_LIMIT: Final = _gauge(
 )
 KEY_AGE: Final = _gauge(
     "extproc.identity.keys.age", "s", "", "Age of the oldest set of identity provider's keys in use."
+)
+KEY_EXPIRES: Final = _gauge(
+    "extproc.key.expires", "s", "purpose", "To the end of the cryptoperiod of the key in use that ends first."
 )
 BUDGET_CHARGES_LOST: Final = _gauge(
     "extproc.budget.charges.lost",

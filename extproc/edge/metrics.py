@@ -4,35 +4,23 @@ Labels have bounded cardinality: operations, effects, outcomes and reasons are c
 the policy, connections from the configuration, a model name counts only where the policy let the request through.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from opentelemetry.metrics import CallbackOptions, Counter, Meter, Observation
+from opentelemetry.metrics import Meter, Observation
 
 from extproc.core import conventions
-from extproc.core.approval import ApprovalState
-from extproc.core.policy import Effect, Operation
-from extproc.core.reasons import Reason
-from extproc.core.record import EventCode, Measures, Record, Summary
+from extproc.core.record import Measures, Summary
 from extproc.edge import metric_table as table
 from extproc.edge.distributions import Distribution, Example
-from extproc.edge.labels import OTHER, BoundedNames
+from extproc.edge.instruments import Controls, Tally, observe
+from extproc.edge.labels import OTHER
+from extproc.edge.names import Names
 
-MAX_MODELS: Final = 64
-MAX_RULES: Final = 512
-MAX_KINDS: Final = 128
-MAX_CONTROLS: Final = 64
-MAX_CONNECTIONS: Final = 256
-UNKNOWN_REASON: Final = conventions.OTHER_METHOD
 _NO_MEASURES = Measures()
-_OPERATIONS = frozenset(operation.value for operation in Operation)
-_EFFECTS = frozenset(effect.value for effect in Effect)
-_STATES = frozenset(state.value for state in ApprovalState)
-_REASONS = frozenset(reason.value for reason in Reason)
 _ADDING: Final = frozenset({"identity", "decision", "budgets", "record"})
 """Phases in which a request waits for us and for nobody else."""
 
@@ -53,6 +41,14 @@ class Gauge(StrEnum):
     SPOOL_LIMIT = table.SPOOL_LIMIT.name
     KEY_AGE = table.KEY_AGE.name
     BUDGET_CHARGES_LOST = table.BUDGET_CHARGES_LOST.name
+    HOLDS_OLDEST = table.HOLDS_OLDEST.name
+    AUDIT_LAG_LIMIT = table.AUDIT_LAG_LIMIT.name
+    AUDIT_PAUSED = table.AUDIT_PAUSED.name
+    KEY_EXPIRES = table.KEY_EXPIRES.name
+
+
+Reading = float | Mapping[str, float]
+"""What a gauge shows: one number, or one for each value of its label."""
 
 
 _BY_NAME: Final = {metric.name: metric for metric in table.TABLE}
@@ -64,110 +60,11 @@ class _PolicyInForce:
     loaded_unix: float
 
 
-class Names:
-    """What spans and metrics call things: values of a closed set, or names on one bounded budget."""
-
-    def __init__(self) -> None:
-        self.models = BoundedNames(MAX_MODELS)
-        self.rules = BoundedNames(MAX_RULES)
-        self.kinds = BoundedNames(MAX_KINDS)
-        self.connections = BoundedNames(MAX_CONNECTIONS)
-
-    @staticmethod
-    def operation(record: Record) -> str:
-        operation = record.resource.operation
-        return operation if operation in _OPERATIONS else Operation.UNKNOWN.value
-
-    @staticmethod
-    def effect(record: Record) -> str:
-        """Empty where nothing was decided."""
-        effect = record.policy.effect if record.policy else ""
-        return effect if effect in _EFFECTS else ""
-
-    @staticmethod
-    def reason(record: Record) -> str:
-        """A `Reason` code; empty where the exchange was completed."""
-        return record.status_detail if record.status_detail in _REASONS or not record.status_detail else UNKNOWN_REASON
-
-    @staticmethod
-    def approval_state(record: Record) -> str:
-        """Empty where there was no approval."""
-        state = record.approval.state if record.approval else ""
-        return state if state in _STATES or not state else OTHER
-
-    def model(self, record: Record) -> str:
-        """The model's name where the request was let through; `OTHER` where anybody chose it; empty without one."""
-        effect = self.effect(record)
-        allowed = effect == Effect.ALLOW or (effect == Effect.HOLD and record.event_code is EventCode.INFERENCE_END)
-        if not allowed:
-            return OTHER
-        return self.models(record.resource.model) if record.resource.model else ""
-
-
-def method(record: Record) -> str:
-    """`http.request.method`: what the record calls its protocol, such as `HTTP POST`."""
-    said = record.resource.protocol.rpartition(" ")[2]
-    return said if said in conventions.METHODS else conventions.OTHER_METHOD
-
-
-class Tally:
-    """A counter that costs one addition, read when somebody collects: the SDK's own costs 5 us a reader."""
-
-    def __init__(self, meter: Meter, metric: table.Metric) -> None:
-        self._labels = metric.labels
-        self._counts: dict[tuple[str, ...], int] = {}
-        self._lock = threading.Lock()
-        meter.create_observable_counter(metric.name, [self._read], metric.unit, metric.description)
-
-    def add(self, count: int, *values: str) -> None:
-        """`values` in the order of the labels. From one thread only."""
-        self._counts[values] = self._counts.get(values, 0) + count
-
-    def add_from_any_thread(self, count: int, *values: str) -> None:
-        """As `add`; all of one tally then come by this."""
-        with self._lock:
-            self.add(count, *values)
-
-    def _read(self, _: CallbackOptions) -> Iterable[Observation]:
-        return [
-            Observation(count, dict(zip(self._labels, key, strict=True))) for key, count in list(self._counts.items())
-        ]
-
-
-class Controls:
-    """Which controls (PCI DSS 10.7) fail, and how often one began to."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._failing: dict[str, bool] = {}
-        self._names = BoundedNames(MAX_CONTROLS)
-        self._failures = Tally(meter, table.CONTROL_FAILURES)
-        observe(meter, table.CONTROL_FAILING, self._read)
-
-    def tell(self, control: str, *, failing: bool) -> None:
-        """One that has not failed is told too, so that it is counted from 0."""
-        name = self._names(control)
-        self._failures.add(int(failing and not self._failing.get(name, False)), name)
-        self._failing[name] = failing
-
-    def _read(self) -> Iterable[Observation]:
-        return [Observation(int(failing), {"control": name}) for name, failing in list(self._failing.items())]
-
-
-def observe(meter: Meter, metric: table.Metric, read: Callable[[], Iterable[Observation]]) -> None:
-    """A gauge that asks `read` whenever somebody collects."""
-    meter.create_observable_gauge(metric.name, [lambda _: read()], metric.unit, metric.description)
-
-
-def counter(meter: Meter, metric: table.Metric) -> Counter:
-    """The SDK's own, for any thread and for what happens seldom."""
-    return meter.create_counter(metric.name, metric.unit, metric.description)
-
-
 class Metrics:
     def __init__(self, meter: Meter, names: Names) -> None:
         self._names = names
         self._policy: _PolicyInForce | None = None
-        self._observed: dict[Gauge, Callable[[], float]] = {}
+        self._observed: dict[Gauge, Callable[[], Reading]] = {}
         self._open_distributions()
         self._open_tallies(meter)
         self._controls = Controls(meter)
@@ -282,13 +179,18 @@ class Metrics:
     def control_failure(self, control: str, *, failing: bool) -> None:
         self._controls.tell(control, failing=failing)
 
-    def observe(self, gauge: Gauge, read: Callable[[], float]) -> None:
+    def observe(self, gauge: Gauge, read: Callable[[], Reading]) -> None:
         self._observed[gauge] = read
 
     def _reader(self, gauge: Gauge) -> Callable[[], Iterable[Observation]]:
+        labels = _BY_NAME[gauge.value].labels
+
         def read() -> Iterable[Observation]:
             offered = self._observed.get(gauge)
-            return () if offered is None else (Observation(offered()),)
+            said = {} if offered is None else offered()
+            if isinstance(said, Mapping):
+                return [Observation(number, {labels[0]: value}) for value, number in said.items()]
+            return (Observation(said),)
 
         return read
 

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from extproc.edge import metric_table
 from extproc.edge.distributions import Distribution, ScrapedDistributions, WithDistributions
 from extproc.edge.exporting import SCOPE, make_resource, open_metric_exporter, open_sender
-from extproc.edge.metrics import Tally
+from extproc.edge.instruments import Tally
 from extproc.edge.otel_environment import Signal, read_environment
 from extproc.edge.otlp_logs import LogExport
 from extproc.edge.settings_telemetry import TelemetrySettings

@@ -68,7 +68,12 @@ class ExtProcServer:
 
     @property
     def held(self) -> int:
-        return sum(1 for session in self._sessions if session.held)
+        return sum(1 for session in list(self._sessions) if session.held)
+
+    @property
+    def oldest_held_seconds(self) -> float:
+        """How old the oldest exchange is that waits for an approval; 0 where none does."""
+        return max((session.age_seconds for session in list(self._sessions) if session.held), default=0.0)
 
     async def _serve(self, _: object, context: Any) -> None:
         own = context.peer().startswith("unix:")

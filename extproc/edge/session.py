@@ -63,6 +63,10 @@ class Session:
     def held(self) -> bool:
         return self._exchange is not None and self._exchange.phase is Phase.HELD
 
+    @property
+    def age_seconds(self) -> float:
+        return time.monotonic() - self._started_at
+
     # -- the stream ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

@@ -8,7 +8,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from extproc.core import conventions
 from extproc.core.record import Measures, Summary
 from extproc.edge.labels import identifier, plain_name
-from extproc.edge.metrics import Names, method
+from extproc.edge.names import Names, method
 from extproc.edge.otlp_bytes import double_attribute, int_attribute, text_attribute
 from extproc.edge.sampling import FAILED
 

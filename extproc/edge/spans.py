@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from extproc.core.record import Summary
 from extproc.edge.distributions import Example
 from extproc.edge.exporting import SCOPE
-from extproc.edge.metrics import Names
+from extproc.edge.names import Names
 from extproc.edge.otlp_bytes import as_span, child_span, server_span
 from extproc.edge.sampling import Sampling, kept_for
 from extproc.edge.span_attributes import SpanAttributes

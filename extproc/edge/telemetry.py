@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from extproc.core.record import Summary
 from extproc.edge.batches import Batches
 from extproc.edge.exporting import Sender, open_sender
-from extproc.edge.metrics import Gauge, Metrics, Names
+from extproc.edge.metrics import Gauge, Metrics, Reading
+from extproc.edge.names import Names
 from extproc.edge.otel_environment import ExemplarFilter, SamplingTerms, Signal
 from extproc.edge.pipeline import Pipeline
 from extproc.edge.sampling import Sampling
@@ -68,7 +69,7 @@ class Telemetry:
         """A control (PCI DSS 10.7) fails, or works again."""
         self._metrics.control_failure(control, failing=failing)
 
-    def observe(self, name: Gauge | str, read: Callable[[], float]) -> None:
+    def observe(self, name: Gauge | str, read: Callable[[], Reading]) -> None:
         """Ask `read` for a gauge at each scrape, from another thread. Raises `ValueError` for an unknown name."""
         self._metrics.observe(Gauge(name), read)
 

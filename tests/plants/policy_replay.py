@@ -56,9 +56,9 @@ PLANTS = (
     ),
     Plant(
         "spans: a rule in shadow that agrees is named as one that would change something",
-        "edge/spans.py",
-        "for each in record.decision.shadow if each.would_change]",
-        "for each in record.decision.shadow]",
+        "edge/span_attributes.py",
+        "for each in record.decision.shadow if each.would_change)",
+        "for each in record.decision.shadow)",
         SPANS + "test_every_span_names_the_policy_in_force_and_the_rules_in_shadow_that_would_change_something",
     ),
     Plant(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from extproc.audit.keys.keys import AuditKeys, transcripts_of
-from extproc.audit.log.alarms import Control
+from extproc.audit.log.alarms import Cause, Control
 from extproc.audit.log.clock import ClockWatch, ask_kernel
 from extproc.audit.log.content import ContentLog
 from extproc.audit.log.frames import Kind
@@ -147,6 +147,11 @@ class Journal:
     def accepting(self) -> bool:
         """False: refuse new exchanges. The spool is full but for its reserve, the store lags, or the disk failed."""
         return self._queue.accepting() and self._keeper.healthy()
+
+    @property
+    def paused(self) -> frozenset[Cause]:
+        """Why no new exchange is taken, as far as that is recorded."""
+        return self._keeper.paused
 
     @property
     def failing(self) -> frozenset[Control]:

@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from extproc.audit.log.alarms import Alarms, Change, Control, Sight
+from extproc.audit.log.alarms import Alarms, Cause, Change, Control, Sight
 from extproc.audit.log.clock import ClockWatch, Synchronised, ask_kernel
 from extproc.audit.log.own_records import Detail, log_record
 from extproc.audit.log.queue import CommitQueue
@@ -61,6 +61,11 @@ class Keeper:
         """Sealing works, the store neither lags nor diverges, the reserve is whole, the clock holds where it must, and
         the log is not paused."""
         return not (self._failed or self._barred or self._reserve_spent or self._alarms.paused)
+
+    @property
+    def paused(self) -> frozenset[Cause]:
+        """Why no new exchange is taken, as far as that is recorded."""
+        return self._alarms.paused
 
     @property
     def failing(self) -> frozenset[Control]:
