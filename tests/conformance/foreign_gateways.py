@@ -120,7 +120,7 @@ def envoy_gateway(
         for route in _routes(document, documents)
     ]
     routes.sort(key=_precedence, reverse=True)
-    clusters = [cluster(service, port) for service, port in ports.items() if service != backend["name"]]
+    clusters = [cluster(service, where) for service, where in ports.items() if service != backend["name"]]
     tls = upstream_tls(caller, server_name)
     clusters.append(
         cluster(name, ports[backend["name"]], transport_socket=tls, typed_extension_protocol_options=http2())
@@ -244,28 +244,83 @@ def _client_traffic(manager: Document, spec: Document) -> None:
 # -- Istio ---------------------------------------------------------------------------------------------------------------
 
 
-def istio(manager: Document, clusters: list[Document], envoy_filter: Document) -> None:
-    """Apply an EnvoyFilter's patches in their order, as istiod does: to the one listener and its routes."""
-    for patch in envoy_filter["spec"]["configPatches"]:
-        where, operation, value = patch["applyTo"], patch["patch"]["operation"], patch["patch"]["value"]
-        match (where, operation):
-            case "CLUSTER", "ADD":
-                clusters.append(value)
-            case "HTTP_FILTER", "INSERT_BEFORE":
-                name = patch["match"]["listener"]["filterChain"]["filter"]["subFilter"]["name"]
-                at = next(i for i, each in enumerate(manager["http_filters"]) if each["name"] == name)
-                manager["http_filters"].insert(at, value)
-            case "NETWORK_FILTER", "MERGE":
-                _merge(manager, value["typed_config"])
-            case "VIRTUAL_HOST", "MERGE":
-                for host in manager["route_config"]["virtual_hosts"]:
-                    _merge(host, value)
-            case "HTTP_ROUTE", "MERGE":
-                for host in manager["route_config"]["virtual_hosts"]:
-                    for route in host["routes"]:
-                        _merge(route, value)
-            case _:
-                raise AssertionError(f"no such patch is known here: {where} {operation}")
+def istio(documents: list[Document], ports: Mapping[str, int], caller: Caller) -> tuple[Document, list[Document]]:
+    """A gateway's connection manager with the routes of the VirtualService, and the patches of the EnvoyFilter on both.
+
+    Names and files are those of the documents; what DNS and volumes say of them, `ports` and `caller` say.
+    """
+    service = only(documents, "VirtualService")["spec"]
+    manager: Document = {
+        "@type": HCM,
+        "stat_prefix": "gateway",
+        "use_remote_address": True,
+        "stream_idle_timeout": "300s",
+        "route_config": {
+            "name": "http.8080",
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [_istio_route(r) for r in service["http"]]}],
+        },
+        "http_filters": [
+            {
+                "name": "istio.alpn",
+                "typed_config": {"@type": f"{TYPE}.extensions.filters.http.grpc_stats.v3.FilterConfig"},
+            },
+            {
+                "name": "envoy.filters.http.cors",
+                "typed_config": {"@type": f"{TYPE}.extensions.filters.http.cors.v3.Cors"},
+            },
+            ROUTER,
+        ],
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+    }
+    clusters = [cluster(name, port) for name, port in ports.items()]
+    for patch in only(documents, "EnvoyFilter")["spec"]["configPatches"]:
+        _apply(manager, clusters, patch)
+    added = clusters[-1]
+    added["type"] = "STATIC"
+    address = added["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]
+    address |= {"address": "127.0.0.1", "port_value": ports[address["address"].split(".")[0]]}
+    tls = added["transport_socket"]["typed_config"]["common_tls_context"]
+    (pair,) = tls["tls_certificates"]
+    pair["certificate_chain"]["filename"], pair["private_key"]["filename"] = str(caller.certificate), str(caller.key)
+    tls["validation_context"]["trusted_ca"]["filename"] = str(caller.authority)
+    return manager, clusters
+
+
+def _istio_route(rule: Document) -> Document:
+    if "directResponse" in rule:
+        direct = rule["directResponse"]
+        body = {"inline_string": direct["body"]["string"]}
+        return {"match": {"prefix": "/"}, "direct_response": {"status": direct["status"], "body": body}}
+    (match,) = rule["match"]
+    ((kind, value),) = match["uri"].items()
+    where: Document = {"prefix": value} if kind == "prefix" else {"safe_regex": {"regex": value}}
+    where["headers"] = [
+        {"name": name, "string_match": {"exact": header["exact"]}} for name, header in match["headers"].items()
+    ]
+    (target,) = rule["route"]
+    action: Document = {"cluster": target["destination"]["host"].split(".")[0], "timeout": _duration(rule["timeout"])}
+    if rule["retries"]["attempts"]:
+        action["retry_policy"] = {"retry_on": "unavailable", "num_retries": rule["retries"]["attempts"]}
+    if "rewrite" in rule:
+        rewrite = rule["rewrite"]["uriRegexRewrite"]
+        action["regex_rewrite"] = {"pattern": {"regex": rewrite["match"]}, "substitution": rewrite["rewrite"]}
+    return {"match": where, "route": action, "request_headers_to_remove": rule["headers"]["request"]["remove"]}
+
+
+def _apply(manager: Document, clusters: list[Document], patch: Document) -> None:
+    """As istiod does, to the one listener."""
+    value = patch["patch"]["value"]
+    match patch["applyTo"], patch["patch"]["operation"]:
+        case "CLUSTER", "ADD":
+            clusters.append(value)
+        case "HTTP_FILTER", "INSERT_BEFORE":
+            name = patch["match"]["listener"]["filterChain"]["filter"]["subFilter"]["name"]
+            at = next(i for i, each in enumerate(manager["http_filters"]) if each["name"] == name)
+            manager["http_filters"].insert(at, value)
+        case "NETWORK_FILTER", "MERGE":
+            _merge(manager, value["typed_config"])
+        case other:
+            raise AssertionError(f"no such patch is known here: {other}")
 
 
 def _merge(target: Document, value: Document) -> None:
