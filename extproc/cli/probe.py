@@ -44,6 +44,9 @@ _url = click.option("--gateway", "gateway_url", required=True, metavar="URL", he
 @click.option(
     "--console", "console_url", metavar="URL", help="The console as `console.url` names it: look for the record."
 )
+@click.option(
+    "--console-address", default="", metavar="HOST:PORT", help="Where to reach it, if not where its name leads."
+)
 @click.option("--wait", "wait_seconds", type=click.IntRange(1, 600), default=120, show_default=True, metavar="SECONDS")
 def command(  # noqa: PLR0917 - the options
     gateway_url: str,
@@ -52,6 +55,7 @@ def command(  # noqa: PLR0917 - the options
     echo_port: int | None,
     ca_file: Path | None,
     console_url: str | None,
+    console_address: str,
     wait_seconds: int,
 ) -> None:
     """Plant a test card number through a gateway that runs, and check mask, record and trace."""
@@ -79,7 +83,9 @@ def command(  # noqa: PLR0917 - the options
             except OSError as error:
                 _leave(f"port {echo_port} cannot be used: {error.strerror}")
         gateway = Gateway(gateway_url.rstrip("/"), token, model, http, float(wait_seconds))
-        console = Console(console_url.rstrip("/"), token, http, float(wait_seconds)) if console_url else None
+        console = None
+        if console_url:
+            console = Console(console_url.rstrip("/"), token, http, float(wait_seconds), console_address)
         states = []
         for check in _checks(gateway, echo, console):
             click.echo(check.line())

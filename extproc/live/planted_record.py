@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,13 +17,25 @@ _NO_ROLE: Final = "give a group of the probe's identity the role `reader` in `co
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Where its API is; `url` has no slash at its end."""
+    """Where its API is. `url` is its own name for itself, which it alone answers to; no slash at its end."""
 
     url: str
     token: str = field(repr=False)
     http: httpx.Client = field(repr=False)
     wait_seconds: float = 120.0
     """A record is found once its segment is sealed and shipped (`audit.segment_interval`)."""
+    address: str = ""
+    """`host:port` where it is reached from here, where that is not where its name leads."""
+
+    def get(self, path: str) -> httpx.Response:
+        """Raises `httpx.HTTPError`."""
+        named = urlsplit(self.url)
+        url = f"{named.scheme}://{self.address}" if self.address else self.url
+        return self.http.get(
+            f"{url}{path}",
+            headers={"authorization": f"Bearer {self.token}", "host": named.netloc},
+            extensions={"sni_hostname": named.hostname or ""},
+        )
 
 
 def check_recorded(console: Console, found: Exchanged, *, echoed: bool) -> Check:
@@ -33,10 +46,7 @@ def check_recorded(console: Console, found: Exchanged, *, echoed: bool) -> Check
     why = "the exchange is not among the console's sessions"
     while True:
         try:
-            answer = console.http.get(
-                f"{console.url}/api/v1/sessions/{found.exchange_id}",
-                headers={"authorization": f"Bearer {console.token}"},
-            )
+            answer = console.get(f"/api/v1/sessions/{found.exchange_id}")
         except httpx.HTTPError as error:
             why = f"the console does not answer ({type(error).__name__})"
         else:

@@ -15,9 +15,7 @@ def _closed(required: list[str] | None = None, **properties: Any) -> dict[str, A
     return schema | ({"required": required} if required else {})
 
 
-_BLOCK: Final = _closed(
-    ["cidr"], cidr={"type": "string"}, **{"except": {"type": "array", "items": {"type": "string"}}}
-)
+_BLOCK: Final = _closed(["cidr"], cidr={"type": "string"}, **{"except": {"type": "array", "items": {"type": "string"}}})
 _SELECTOR: Final = _closed(matchLabels=_STRINGS, matchExpressions={"type": "array", "items": _PLAIN})
 _PORT: Final = {"type": "integer", "minimum": 1, "maximum": 65535}
 
@@ -58,6 +56,15 @@ DEFINITIONS: Final[dict[str, Any]] = {
         metricsPort=_PORT,
     )
     | {"oneOf": [{"required": ["podSelector"]}, {"required": ["ipBlock"]}]},
+    "parent": _closed(
+        ["name"],
+        group={"type": "string"},
+        kind={"type": "string"},
+        name={"type": "string"},
+        namespace={"type": "string"},
+        sectionName={"type": "string"},
+        port={"type": "integer"},
+    ),
     "peer": _closed(
         podSelector={"$ref": "#/definitions/labelSelector"},
         namespaceSelector={"$ref": "#/definitions/labelSelector"},

@@ -29,6 +29,8 @@ def test_the_schema_is_closed() -> None:
 
 
 OPEN = [
+    "values.anchor.properties.extraVolumes.items",
+    "values.console.properties.extraVolumes.items",
     "values.gateway.properties.autoscaling.properties.behavior",
     "values.gateway.properties.autoscaling.properties.metrics.items",
     "values.gateway.properties.extraVolumes.items",

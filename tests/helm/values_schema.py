@@ -39,8 +39,8 @@ OWNED: Final = {
     "console.port": "leave it out: console.service.port says it",
     "console.metrics_port": "leave it out: it is 9469",
     "console.grpc_port": "leave it out",
-    "console.keys": "leave it out: secrets.console names their Secret",
-    "console.tls": "leave it out: an Ingress or HTTPRoute ends TLS",
+    "console.keys": "leave it out: secrets.consoleKeys names their Secret, or console.keys.persistence keeps them",
+    "console.tls": "leave it out: secrets.consoleTls names its Secret, or certManager makes it",
 }
 """What the chart sets in config.yaml, and the words with which a user's own is refused."""
 
@@ -79,6 +79,7 @@ def _config() -> dict[str, Any]:
         # An `enum` with one word is what helm shows to whoever wrote another.
         section["properties"][key] = {"enum": [f"the chart sets it, {words}"]}
     del schema["required"]
+    schema["properties"]["console"]["required"].remove("url")  # `console.host` says it as well
     return schema
 
 

@@ -20,6 +20,8 @@ class FaultyGateway:
     model: str = ""
     fault: str = ""
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked_as: list[str] = field(default_factory=list)
+    """By which names its console was asked."""
 
     def __enter__(self) -> Self:
         handler = type("Handler", (_Handler,), {"gateway": self})
@@ -90,6 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, text, headers)
 
     def do_GET(self) -> None:
+        self.gateway.asked_as.append(self.headers["host"])
         session = self.gateway.sessions.get(self.path.rpartition("/")[2])
         if self.gateway.fault == "no role":
             self._send(403, "{}")

@@ -79,6 +79,12 @@ def test_a_refusal_is_named_and_says_what_to_do(gateway: FaultyGateway, tmp_path
     assert "the gateway answered 403, policy_denied (is `model` led" in run(gateway, tmp_path).output
 
 
+def test_the_console_is_asked_by_its_own_name_wherever_it_is(gateway: FaultyGateway, tmp_path: Path) -> None:
+    where = ("--console", "http://console.example.org", "--console-address", gateway.url.removeprefix("http://"))
+    ran = run(gateway, tmp_path, *where)
+    assert (ran.exit_code, set(gateway.asked_as)) == (0, {"console.example.org"}), ran.output
+
+
 def test_nobody_there_is_a_failure(gateway: FaultyGateway, tmp_path: Path) -> None:
     gateway.url = f"http://127.0.0.1:{free_port()}"
     ran = run(gateway, tmp_path)

@@ -37,6 +37,9 @@
 {{- with $values.secrets.tls.clientAuthority }}{{ $_ := set $files "client_ca" (printf "/etc/extproc/secrets/tls/%s" .) }}{{ end -}}
 {{- $_ := set $own.listener "tls" $files -}}
 {{- end -}}
+{{- if and $values.console.enabled (not (dig "approvals" "url" "" $user)) -}}
+{{- $_ := set $own.approvals "url" (printf "%s/approvals/{id}" (include "extproc.console.url" $root)) -}}
+{{- end -}}
 {{- if eq $component "console" -}}
 {{- $_ := unset $own.listener "tls" -}}
 {{- range $user.connections }}{{ $_ := unset . "credential_file" }}{{ $_ := unset . "credential_header" }}{{ end -}}
@@ -63,14 +66,6 @@
 {{- end -}}
 {{- end -}}
 {{- $text -}}
-{{- end }}
-
-{{/* What the chart sets in `config.console`. */}}
-{{- define "extproc.consoleConfig" -}}
-address: 0.0.0.0
-port: 8090
-metrics_port: 9469
-keys: /etc/extproc/secrets/console
 {{- end }}
 
 {{- define "extproc.listenerPort" -}}

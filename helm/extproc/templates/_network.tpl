@@ -12,6 +12,29 @@
 {{- end }}
 {{- end }}
 
+{{/* Names, and a few of the destinations of `networkPolicy.egress`. (dict "root" $ "names" (list "database") "ports" list) */}}
+{{- define "extproc.network.some" -}}
+{{- $egress := .root.Values.networkPolicy.egress -}}
+- to: {{- toYaml $egress.dns | nindent 4 }}
+  ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- range .names }}
+{{- $each := get $egress . }}
+# {{ . }}
+- ports:
+    {{- range concat $each.ports ($.ports | default list) | uniq }}
+    - port: {{ . }}
+      protocol: TCP
+    {{- end }}
+  {{- with $each.to }}
+  to: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Names, and what the configuration speaks to by TCP; each of them at named ports alone. */}}
 {{- define "extproc.network.egress" -}}
 {{- $egress := .Values.networkPolicy.egress -}}
