@@ -65,6 +65,15 @@ DEFINITIONS: Final[dict[str, Any]] = {
         sectionName={"type": "string"},
         port={"type": "integer"},
     ),
+    "relabeling": _closed(
+        sourceLabels={"type": "array", "items": {"type": "string"}},
+        separator={"type": "string"},
+        regex={"type": "string"},
+        modulus={"type": "integer"},
+        targetLabel={"type": "string"},
+        replacement={"type": "string"},
+        action={"type": "string"},
+    ),
     "peer": _closed(
         podSelector={"$ref": "#/definitions/labelSelector"},
         namespaceSelector={"$ref": "#/definitions/labelSelector"},
