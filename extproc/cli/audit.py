@@ -9,7 +9,7 @@ import click
 from extproc.cli.audit_anchor import anchor_command
 from extproc.cli.audit_export import export_command
 from extproc.cli.audit_inspect import inspect_command
-from extproc.cli.audit_keys import keys_command, rotate_command
+from extproc.cli.audit_keys import keys_command, make_command, rotate_command
 from extproc.cli.audit_list import list_command, show_command
 from extproc.cli.audit_reindex import reindex_command
 from extproc.cli.audit_replay import replay_command
@@ -32,6 +32,7 @@ command.add_command(list_command)
 command.add_command(open_sealed_command)
 command.add_command(reindex_command)
 command.add_command(replay_command)
+command.add_command(make_command)
 command.add_command(rotate_command)
 command.add_command(sealed_key_command)
 command.add_command(show_command)

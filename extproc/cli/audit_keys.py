@@ -95,6 +95,45 @@ def _record_rotation(settings: Settings) -> None:
         fail(f"the keys are rotated, and that could not be recorded ({error}); say so in your change records")
 
 
+@click.command("make-keys")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--digest-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="The file of `digest_key`: since when it is used stands in keys.json, too.",
+)
+@click.option(
+    "--mask-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="A file of `mask_keys`, likewise.",
+)
+def make_command(*, folder: Path, digest_key: tuple[Path, ...], mask_key: tuple[Path, ...]) -> None:
+    """Make the files of `audit.keys` for a Secret: the service makes none where it can only read.
+
+    What is there stays: over a copy of a Secret it adds the keys that keys.json does not know yet.
+    """
+    from extproc.audit.keys.keys import AuditKeys, locked  # noqa: PLC0415
+    from extproc.audit.keys.register import KeyRegister, secret_fingerprint  # noqa: PLC0415
+    from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
+
+    try:
+        AuditKeys.load_or_create(folder)
+        with locked(folder):
+            register, now_ms = KeyRegister(folder), int(time.time() * 1000)
+            for file in (*digest_key, *mask_key):
+                register.created_ms(secret_fingerprint(file.read_bytes()), now_ms)
+    except (AuditRefused, OSError) as error:
+        fail(f"the keys cannot be made ({error})")
+    files = sorted(path.name for path in folder.iterdir() if path.suffix in {".key", ".pub", ".json"})
+    say(f"In {folder}: {', '.join(files)}. Put all into one Secret, and keep a copy where no cluster can lose it:")
+    say(
+        "kubectl create secret generic extproc-audit-keys " + " ".join(f"--from-file={folder / each}" for each in files)
+    )
+    say("Give the anchor, and whoever verifies, deployment.pub alone.")
+
+
 @click.command("rotate-keys")
 @config_option
 def rotate_command(*, config: Path | None) -> None:

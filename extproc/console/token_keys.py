@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import ECAlgorithm
 
 from extproc.audit.files import erase, write_new
+from extproc.audit.keys.given import forbidden_bits, said_mode
 from extproc.audit.keys.keys import locked
 from extproc.edge.settings_console import MAX_TOKEN_SECONDS, TokenSettings
 
@@ -143,8 +144,9 @@ def _is_over(key: TokenKey, keys: tuple[TokenKey, ...], now: float) -> bool:
 
 def _load(path: Path) -> TokenKey:
     match = _NAME.fullmatch(path.name)
-    if match is None or stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise TokenKeysUnfit(f"{path} is accessible to group or others; it must have mode 0600")
+    if match is None or stat.S_IMODE(path.stat().st_mode) & forbidden_bits(path.parent):
+        must = said_mode(path.parent)
+        raise TokenKeysUnfit(f"{path} is accessible to group or others; it must have mode {must}")
     try:
         private = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError):

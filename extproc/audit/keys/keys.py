@@ -18,6 +18,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from extproc.audit.files import TEMPORARY, erase, erase_name, replace, replace_erased, write_new
+from extproc.audit.keys.given import forbidden_bits, is_given, said_mode
 from extproc.audit.keys.public_keys import PUBLIC_KEY, algorithm_of, load_public_key, pin_public_key
 from extproc.audit.keys.register import (
     DAY_MS,
@@ -116,6 +117,11 @@ class AuditKeys:
         with locked(directory):
             finish_rotation(directory)
             if not any((directory / name).exists() for name in _BEGUN):
+                if is_given(directory):
+                    raise AuditRefused(
+                        f"there are no keys in {directory}, and none can be made there: put what `extproc audit "
+                        "make-keys` makes into its Secret"
+                    )
                 if not (directory / CONTENT_KEY).exists():
                     write_new(directory / CONTENT_KEY, os.urandom(KEY_BYTES), mode=0o600)
                 write_new(directory / SIGNING_KEY, os.urandom(KEY_BYTES), mode=0o600)
@@ -178,7 +184,10 @@ def open_or_make_keys(settings: AuditSettings) -> AuditKeys:
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Alone in the folder of the keys, which is made when it is missing."""
+    """Alone in the folder of the keys, which is made when it is missing. In one that is given nobody changes any."""
+    if is_given(directory):
+        yield
+        return
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -276,13 +285,14 @@ def _file_facts(directory: Path, content: FileContentKeys, cryptoperiod_days: in
 
 def read_secret(path: Path) -> bytes:
     """The bytes of a key file of ours. Raises `AuditRefused`."""
+    itself = 0 if is_given(path.parent) else os.O_NOFOLLOW
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | itself)
     except OSError as error:
         raise AuditRefused(f"{path} is missing or not readable, while its companion exists") from error
     try:
-        if stat.S_IMODE(os.fstat(fd).st_mode) & 0o077:
-            raise AuditRefused(f"{path} is accessible to group or others; it must have mode 0600")
+        if stat.S_IMODE(os.fstat(fd).st_mode) & forbidden_bits(path.parent):
+            raise AuditRefused(f"{path} is accessible to group or others; it must have mode {said_mode(path.parent)}")
         data = os.read(fd, KEY_BYTES + 1)
     finally:
         os.close(fd)

@@ -15,6 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from extproc.audit.files import replace
+from extproc.audit.keys.given import is_given
 from extproc.audit.refusal import NOT_PARSED, AuditRefused
 from extproc.audit.signed import PublicKey
 
@@ -120,6 +121,12 @@ class KeyRegister:
         self.pin_content_key(key_id)
 
     def _write(self) -> None:
+        """A key whose age nobody knows would never come to its end, so in a folder that is given it must be known."""
+        if is_given(self._path.parent):
+            raise AuditRefused(
+                f"{self._path} does not know every key that is used here, and cannot be written: run `extproc audit "
+                "make-keys` over a copy of its Secret, and put the new keys.json there"
+            )
         replace(self._path, msgspec.json.format(msgspec.json.encode(self._register)))
 
 

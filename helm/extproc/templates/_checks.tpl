@@ -11,7 +11,7 @@
 {{- fail "config.audit.store is missing: records would end with the pod. Write `config: {audit: {store: {s3: {bucket: NAME, region: REGION}}}}`, a bucket with Object Lock." -}}
 {{- end -}}
 {{- $missing := list -}}
-{{- range $purpose, $what := dict "digestKey" "digest.key, 32 random bytes: head -c 32 /dev/urandom" "database" "url, a line `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`" "auditKeys" "the files that `extproc audit keys` makes" -}}
+{{- range $purpose, $what := dict "digestKey" "digest.key, 32 random bytes: head -c 32 /dev/urandom" "database" "url, a line `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`" "auditKeys" "the files that `extproc audit make-keys` makes" -}}
 {{- if not (get $.Values.secrets $purpose).existingSecret -}}
 {{- $missing = append $missing (printf "secrets.%s.existingSecret (%s)" $purpose $what) -}}
 {{- end -}}
