@@ -24,6 +24,8 @@ from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
 from extproc.edge.shipping_pace import SHIP_SECONDS, ShippingPace
 from extproc.edge.stop_signals import set_on_signal
+from extproc.edge.supervisor_facts import SupervisorFacts
+from extproc.edge.supervisor_metrics import open_supervisor_metrics
 
 RESTART_SECONDS = 1.0
 """Between a worker's death and its next start, doubled while it keeps dying at once."""
@@ -31,6 +33,7 @@ MAX_RESTART_SECONDS = 30.0
 STABLE_SECONDS = 30.0
 ADOPT_SECONDS = 5.0
 """Between two looks for dead writers whose epochs were not finished when they died."""
+LAST_TELEMETRY_SECONDS = 2.0
 LAST_TRIES = 100
 LAST_TRY_SECONDS = 0.1
 """How often, and at which distance, the last records are shipped anew while the console ships from the same spool."""
@@ -61,6 +64,7 @@ class Supervisor:
         self._pace = ShippingPace()
         self._ship_at = clock()
         self._another_ships = False
+        self.facts = SupervisorFacts(workers_wanted=settings.workers)
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
@@ -71,6 +75,18 @@ class Supervisor:
         lock = self._take_run_directory()
         if lock is None or not self._policy_is_good() or not self._keys_are_in_time() or not self._store_is_fit():
             return 2
+        try:
+            pipeline = open_supervisor_metrics(self._settings, self.facts)
+        except (OSError, ValueError) as error:
+            _log.critical("telemetry cannot start", extra={"failure": type(error).__name__})
+            return 2
+        try:
+            return self._watch()
+        finally:
+            pipeline.stop(LAST_TELEMETRY_SECONDS)
+
+    def _watch(self) -> int:
+        """The life of the workers."""
         self._adopt()
         children = [self._start(index) for index in range(self._settings.workers)]
         shipping = threading.Thread(target=self._ship, name="shipper", daemon=True)
@@ -78,6 +94,7 @@ class Supervisor:
         while not self._stopping.wait(0.2):
             for child in children:
                 self._keep_alive(child)
+            self.facts.workers_live = sum(child.process.poll() is None for child in children)
         return self._stop(children, shipping)
 
     def _take_run_directory(self) -> int | None:
@@ -136,6 +153,7 @@ class Supervisor:
             child.deaths = 1 if now - child.started_at > STABLE_SECONDS else child.deaths + 1
             delay = min(RESTART_SECONDS * 2 ** (child.deaths - 1), MAX_RESTART_SECONDS)
             child.start_at = now + delay
+            self.facts.deaths[child.index] += 1
             _log.error("a worker died", extra={"worker": child.index, "status": child.process.returncode})
             self._adopt()
         if now >= child.start_at:
@@ -146,8 +164,10 @@ class Supervisor:
         """Finish the journals of dead workers. A failure stays on the disk and is tried at the next death or start."""
         try:
             for adopted in adopt_orphans(self._settings.audit, self._keys):
+                self.facts.adoptions += 1
                 _log.warning("a journal was adopted", extra={"origin": adopted.origin})
         except Exception as error:  # noqa: BLE001 - a boundary: one broken epoch must not end the service
+            self.facts.adoption_failures += 1
             _log.error("journals could not be adopted", extra={"failure": type(error).__name__})
 
     def _ship(self) -> None:
@@ -172,12 +192,18 @@ class Supervisor:
             failed = error if isinstance(error, ShippingFailed) else ShippingFailed(Fault.OTHER)
             self._pace.failed(failed)
             self._alarm.failed(failed)
+            self.facts.shipping_failures[failed.fault.value] += 1
+            self.facts.shipped += failed.shipped
+            self.facts.fail(self._alarm.controls)
             return False
         self._another_ships = result.by_another
+        self.facts.shipped += result.shipped
         if result.by_another:  # whether the store is back is for that one to say
             return result.oldest_pending_age_seconds == 0.0
         self._pace.worked()
         self._alarm.over()
+        self.facts.fail(self._alarm.controls)
+        self.facts.shipped_unix = time.time()
         return True
 
     def _stop(self, children: list[_Child], shipping: threading.Thread) -> int:

@@ -39,6 +39,11 @@ class StoreAlarm:
     def failing(self) -> bool:
         return bool(self._failing)
 
+    @property
+    def controls(self) -> frozenset[str]:
+        """Those that fail."""
+        return frozenset(self._failing)
+
     def failed(self, failed: ShippingFailed) -> None:
         """One more pass that did not ship everything. A divergence is told even while the store fails otherwise."""
         control = CLOCK if failed.fault is Fault.CLOCK else STORE
