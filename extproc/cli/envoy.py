@@ -1,5 +1,6 @@
 """`extproc envoy`: render and validate Envoy's bootstrap. Exit codes: 0 accepted, 1 Envoy refuses, 2 wrong input."""
 
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,12 +32,12 @@ def config(config_path: Path, output: Path | None, *, unchecked: bool) -> None:
     """Render the bootstrap that Envoy runs on, once Envoy has accepted it. It holds the gate secret."""
     # Slow to import (0.7 s): Envoy's configuration classes.
     from extproc.cli.config import settings_or_exit  # noqa: PLC0415
-    from extproc.edge.bootstrap import render_bootstrap, write_secret_configs  # noqa: PLC0415
+    from extproc.edge.bootstrap import render_here, write_secret_configs  # noqa: PLC0415
     from extproc.edge.gate import read_or_create_gate  # noqa: PLC0415
 
     settings = settings_or_exit(config_path)
     try:
-        text = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
+        text = render_here(settings, read_or_create_gate(settings.run_directory), os.environ)
         write_secret_configs(settings)
     except (ValueError, OSError) as error:
         _fail(str(error), _WRONG_INPUT)

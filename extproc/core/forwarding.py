@@ -101,19 +101,36 @@ def _names_a_finding(name: str, masker: Masker) -> bool:
     return not name.startswith((":", "x-envoy-")) and masker.mask_text(name) != name
 
 
-def mutate_request(headers: Headers, connection: Connection, masker: Masker) -> HeaderMutation:
-    """Take away the caller's credentials and claims, mask the rest, add the model server's own credential."""
+def _permitted(baggage: bytes, keys: frozenset[str]) -> bytes:
+    """The members of W3C `baggage` that a model server may see, as they were written, with their properties."""
+    members = (member.strip() for member in baggage.split(b","))
+    return b",".join(one for one in members if one.partition(b"=")[0].strip().decode("latin-1") in keys)
+
+
+def mutate_request(
+    headers: Headers, connection: Connection, masker: Masker, baggage_keys: frozenset[str] = frozenset()
+) -> HeaderMutation:
+    """Take away the caller's credentials and claims, mask the rest, add the model server's own credential.
+
+    Of `baggage`, what `baggage_keys` name goes on, masked.
+    """
+    baggage = _permitted(b",".join(headers.all("baggage")), baggage_keys) if baggage_keys else b""
+    if baggage:
+        kept = ((name, value) for name, value in headers.pairs if name != "baggage")
+        headers = Headers((*kept, ("baggage", baggage)))
     names = dict.fromkeys(headers.names())
     repeated = _repeats(headers, caller_secrets(headers))
     remove = tuple(
         name
         for name in names
-        if _withheld_from_model(name)
+        if (_withheld_from_model(name) and not (baggage and name == "baggage"))
         or _names_a_finding(name, masker)
         or (name in repeated and name[:1] != ":")
         or (name == "traceparent" and names_a_number(headers.text(name), masker))
     )
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
+    if baggage and "baggage" not in (*remove, *dict(changed)):
+        changed.append(("baggage", baggage))
     changed.append((CONNECTION_HEADER, connection.name.encode()))
     if connection.credential is not None:
         key = connection.credential.value.encode()

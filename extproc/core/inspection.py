@@ -123,7 +123,7 @@ def inspect(
         changed=changed,
         stripped=stripped,
         not_inspected=not_inspected,
-        mutation=mutate_request(headers, connection, masker),
+        mutation=mutate_request(headers, connection, masker, snapshot.forward_baggage),
         findings=dict(masker.findings),
         holds_pan=holds_pan,
         opaque=opaque,

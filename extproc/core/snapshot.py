@@ -84,6 +84,8 @@ class Snapshot:
     """Those of the policy's masking profiles, by name."""
     mfa_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The `acr` values that an issuer gives for several factors, by issuer."""
+    forward_baggage: frozenset[str] = frozenset()
+    """Keys of W3C `baggage` that model servers get."""
     approvals_url: str = ""
     """Where an approval is looked at, with `{id}` for its id; empty: a client that waits is told none."""
 

@@ -1,5 +1,7 @@
 """Envoy's bootstrap from our settings: what Envoy may do is decided here, and Envoy itself checks the text."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +15,10 @@ from extproc.edge.bootstrap_listener import edge_listener
 from extproc.edge.bootstrap_status import RUNTIME as STATUS_RUNTIME
 from extproc.edge.bootstrap_status import admin, admin_cluster, has_admin, status_listener
 from extproc.edge.gate import parse_gate
+from extproc.edge.otel_environment import for_envoy, resource_of
 from extproc.edge.settings import Settings
 
-__all__ = ["EnvoyRefused", "render_bootstrap", "validate_bootstrap", "write_secret_configs"]
+__all__ = ["EnvoyRefused", "render_bootstrap", "render_here", "validate_bootstrap", "write_secret_configs"]
 
 _MAX_DOWNSTREAM_CONNECTIONS = 10_000
 _GRPC_CLIENT_IDLE = timedelta(days=30)
@@ -28,8 +31,10 @@ _RUNTIME: dict[str, bool | int] = {
 }
 
 
-def render_bootstrap(settings: Settings, gate_secret: str) -> str:
+def render_bootstrap(settings: Settings, gate_secret: str, resource: Mapping[str, str] | None = None) -> str:
     """The whole bootstrap as YAML, the same text for the same arguments. Keep it private: it holds the gate secret.
+
+    `resource` is what Envoy's spans are of, beside the deployment.
 
     With TLS, Envoy also wants the files of `write_secret_configs`.
 
@@ -37,8 +42,8 @@ def render_bootstrap(settings: Settings, gate_secret: str) -> str:
     """
     clusters = [worker_cluster(settings), *(model_cluster(connection) for connection in settings.connections)]
     if settings.telemetry.otlp_endpoint:
-        clusters.append(collector_cluster(settings.telemetry.otlp_endpoint))
-    listeners, runtime = [edge_listener(settings, parse_gate(gate_secret))], dict(_RUNTIME)
+        clusters.append(collector_cluster(settings.telemetry))
+    listeners, runtime = [edge_listener(settings, parse_gate(gate_secret), resource or {})], dict(_RUNTIME)
     if settings.envoy.status_port:
         listeners.append(status_listener(settings))
         clusters.append(admin_cluster(settings))
@@ -57,6 +62,12 @@ def render_bootstrap(settings: Settings, gate_secret: str) -> str:
         admin=admin(settings) if has_admin(settings) else None,
     )
     return yaml.dump(plain(message), Dumper=_Dumper, sort_keys=False, width=120)
+
+
+def render_here(settings: Settings, gate_secret: str, environ: Mapping[str, str]) -> str:
+    """As `render_bootstrap`, with what the `OTEL_*` variables of this process say: Envoy reads none of them."""
+    telemetry = for_envoy(settings.telemetry, environ)
+    return render_bootstrap(replace(settings, telemetry=telemetry), gate_secret, resource_of(environ))
 
 
 def _overload() -> Any:

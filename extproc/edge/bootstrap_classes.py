@@ -27,6 +27,8 @@ with warnings.catch_warnings():
     from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
     from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import v3 as early_mutation
     from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import v3 as downstream_connections
+    from envoy_data_plane.envoy.extensions.tracers.opentelemetry.resource_detectors import v3 as resource_detectors
+    from envoy_data_plane.envoy.extensions.tracers.opentelemetry.samplers import v3 as samplers
     from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
     from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstream_http
     from envoy_data_plane.envoy.type import v3 as types
@@ -58,8 +60,10 @@ __all__ = [
     "plain",
     "rbac",
     "rbac_filter",
+    "resource_detectors",
     "route",
     "router",
+    "samplers",
     "tls",
     "trace",
     "tracing_tags",

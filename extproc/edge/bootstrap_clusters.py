@@ -3,11 +3,13 @@
 import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from extproc.edge.bootstrap_classes import cluster, core, endpoint, pack, upstream_http
+from extproc.edge.bootstrap_classes import cluster, core, endpoint, matcher, pack, tls, upstream_http
 from extproc.edge.settings import ConnectionSettings, Settings
+from extproc.edge.settings_telemetry import Protocol, TelemetrySettings
 
 WORKERS = "extproc"
 COLLECTOR = "otlp"
@@ -16,6 +18,8 @@ _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _MAX_IN_FLIGHT = 20_000
 """Envoy's default of 1024 counts a held request for as long as its approval takes."""
 _BUFFER_BYTES = 256 * 1024
+_SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+"""Where Debian, and Envoy's own image, have them: Envoy trusts nobody unless it is told whom."""
 _WORKER_WINDOW_BYTES = 256 * 1024
 """What may be under way to a worker per exchange. Envoy's default of 16 MiB is as much memory per slow exchange."""
 _MODEL_IDLE_SECONDS = 4
@@ -98,10 +102,35 @@ def model_cluster(connection: ConnectionSettings) -> Any:
     )
 
 
-def collector_cluster(endpoint_url: str) -> Any:
-    where = parse_http_address(endpoint_url, "telemetry: otlp_endpoint", 4317)
-    explicit = upstream_http.HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=core.Http2ProtocolOptions())
-    return _http_cluster(COLLECTOR, where, explicit, None)
+def collector_cluster(telemetry: TelemetrySettings) -> Any:
+    """By HTTP/2 for gRPC, else by HTTP/1.1; an `https` endpoint must show a certificate of its own name."""
+    scheme, separator, rest = telemetry.otlp_endpoint.partition("://")
+    encrypted = scheme == "https"
+    plain = f"http{separator}{rest}" if encrypted else telemetry.otlp_endpoint
+    where = parse_http_address(plain, "telemetry: otlp_endpoint", 4317)
+    by_http = telemetry.otlp_protocol is Protocol.HTTP
+    options = (
+        {"http_protocol_options": core.Http1ProtocolOptions()}
+        if by_http
+        else {"http2_protocol_options": core.Http2ProtocolOptions()}
+    )
+    made = _http_cluster(COLLECTOR, where, upstream_http.HttpProtocolOptionsExplicitHttpConfig(**options), None)
+    if encrypted:
+        made.transport_socket = _upstream_tls(where, telemetry.otlp_ca_file or _SYSTEM_AUTHORITIES)
+    return made
+
+
+def _upstream_tls(where: HostPort, authorities: Path) -> Any:
+    kind = tls.SubjectAltNameMatcherSanType.IP_ADDRESS if where.is_literal else tls.SubjectAltNameMatcherSanType.DNS
+    matcher_of_name = tls.SubjectAltNameMatcher(san_type=kind, matcher=matcher.StringMatcher(exact=where.host))
+    validation = tls.CertificateValidationContext(
+        trusted_ca=core.DataSource(filename=str(authorities)), match_typed_subject_alt_names=[matcher_of_name]
+    )
+    context = tls.UpstreamTlsContext(
+        common_tls_context=tls.CommonTlsContext(validation_context=validation),
+        sni="" if where.is_literal else where.host,
+    )
+    return core.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
 def _http_cluster(name: str, where: HostPort, explicit: Any, common: Any) -> Any:

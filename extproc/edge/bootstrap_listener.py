@@ -1,6 +1,7 @@
-"""The listener of the bootstrap: TLS, the connection manager as an edge wants it, tracing and the access log."""
+"""The listener of the bootstrap: TLS, the connection manager as an edge wants it, and the access log."""
 
 import math
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -20,13 +21,10 @@ from extproc.edge.bootstrap_classes import (
     mutation_rules,
     pack,
     tls,
-    trace,
-    tracing_tags,
-    types,
 )
-from extproc.edge.bootstrap_clusters import COLLECTOR
 from extproc.edge.bootstrap_filters import EXT_PROC_FILTER, http_filters
 from extproc.edge.bootstrap_routes import routes
+from extproc.edge.bootstrap_tracing import CLIENT_TRACE, tracing
 from extproc.edge.settings import Settings, TlsSettings
 
 _CONNECTION_BUFFER_BYTES = 64 * 1024
@@ -64,12 +62,12 @@ ACCESS_LOG = {
 """No path, no query, no header a client writes: any of them may carry card data. `x-request-id` is Envoy's own."""
 
 
-def edge_listener(settings: Settings, gate_secret: str) -> Any:
-    """One listener, one filter chain: there is no way in past the filters."""
+def edge_listener(settings: Settings, gate_secret: str, resource: Mapping[str, str]) -> Any:
+    """One listener, one filter chain: there is no way in past the filters. `resource` is what Envoy's spans are of."""
     where = settings.listener
     manager = listener.Filter(
         name="envoy.filters.network.http_connection_manager",
-        typed_config=pack(_connection_manager(settings, gate_secret)),
+        typed_config=pack(_connection_manager(settings, gate_secret, resource)),
     )
     return listener.Listener(
         name="edge",
@@ -109,13 +107,13 @@ def _downstream_tls(settings: Settings, where: TlsSettings) -> Any:
     return core.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
-def _connection_manager(settings: Settings, gate_secret: str) -> Any:
+def _connection_manager(settings: Settings, gate_secret: str, resource: Mapping[str, str]) -> Any:
     escaped = hcm.HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST
     return hcm.HttpConnectionManager(
         stat_prefix="edge",
         codec_type=hcm.HttpConnectionManagerCodecType.AUTO,
         route_config=routes(settings),
-        early_header_mutation_extensions=[_without_choice()],
+        early_header_mutation_extensions=[_without(_not_a_clients(settings))],
         http_filters=http_filters(settings, gate_secret),
         # What the policy matches is what the model server gets.
         normalize_path=True,
@@ -146,13 +144,19 @@ def _connection_manager(settings: Settings, gate_secret: str) -> Any:
         stream_idle_timeout=_IDLE,
         access_log=[_access_log(settings)],
         local_reply_config=_local_replies(),
-        tracing=_tracing(settings) if settings.telemetry.otlp_endpoint else None,
+        tracing=tracing(settings, resource),
     )
 
 
-def _without_choice() -> Any:
-    """Before a route is looked for: which model server a request is for is not the client's to say."""
-    mutation = early_mutation.HeaderMutation(mutations=[mutation_rules.HeaderMutation(remove=CONNECTION_HEADER)])
+def _not_a_clients(settings: Settings) -> tuple[str, ...]:
+    """Which model server a request is for is not the client's to say; nor is, for a stranger, what trace it is of."""
+    return (CONNECTION_HEADER, *(() if settings.telemetry.trust_client_trace else CLIENT_TRACE))
+
+
+def _without(headers: tuple[str, ...]) -> Any:
+    """Before a trace is begun and a route is looked for."""
+    removed = [mutation_rules.HeaderMutation(remove=name) for name in headers]
+    mutation = early_mutation.HeaderMutation(mutations=removed)
     return core.TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation", typed_config=pack(mutation)
     )
@@ -216,23 +220,4 @@ def _access_log(settings: Settings) -> Any:
     return accesslog.AccessLog(
         name="envoy.access_loggers.stdout",
         typed_config=pack(access_stream.StdoutAccessLog(log_format=log_format)),
-    )
-
-
-def _tracing(settings: Settings) -> Any:
-    """Spans carry nothing a client writes freely: those tags are overwritten, and the path is cut to nothing."""
-    tracer = trace.OpenTelemetryConfig(
-        grpc_service=core.GrpcService(
-            envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=COLLECTOR), timeout=timedelta(seconds=1)
-        ),
-        service_name=f"{settings.telemetry.service_name}-envoy",
-    )
-    return hcm.HttpConnectionManagerTracing(
-        random_sampling=types.Percent(value=100),
-        max_path_tag_length=0,
-        custom_tags=[
-            tracing_tags.CustomTag(tag=name, literal=tracing_tags.CustomTagLiteral(value="-"))
-            for name in ("http.url", "user_agent", "downstream_cluster")
-        ],
-        provider=trace.TracingHttp(name="envoy.tracers.opentelemetry", typed_config=pack(tracer)),
     )

@@ -6,9 +6,10 @@ variable asks for and cannot have is told by `unmet`, so that it can be said in 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from extproc.edge.settings_telemetry import Protocol, TelemetrySettings
 
@@ -176,6 +177,28 @@ def read_environment(settings: TelemetrySettings, environ: Mapping[str, str]) ->
         metric_interval_millis=reader.number("OTEL_METRIC_EXPORT_INTERVAL", 60_000, least=1),
         unmet=tuple(dict.fromkeys(reader.unmet)),
     )
+
+
+def for_envoy(settings: TelemetrySettings, environ: Mapping[str, str]) -> TelemetrySettings:
+    """The settings as Envoy's tracer needs them, which reads no environment: with what the variables say of traces."""
+    environment = read_environment(settings, environ)
+    traces = environment.exports[Signal.TRACES]
+    named = [settings.otlp_endpoint, *(environ.get(name, "") for name in _both(Signal.TRACES, "ENDPOINT"))]
+    parts = urlsplit(next((each for each in named if each), ""))
+    wanted = traces.way is Way.OTLP and parts.port is not None and not environment.sampling.off
+    return replace(
+        settings,
+        otlp_endpoint=f"{parts.scheme}://{parts.netloc}" if wanted else "",
+        otlp_protocol=traces.protocol,
+        service_name=environment.service_name,
+        sampling=environment.sampling.ratio,
+    )
+
+
+def resource_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """`OTEL_RESOURCE_ATTRIBUTES`: `name=value` pairs, percent-encoded (W3C baggage). What is malformed is left out."""
+    pairs = (pair.partition("=") for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    return {name.strip(): unquote(value.strip()) for name, equals, value in pairs if equals and name.strip()}
 
 
 def _export(reader: _Reader, signal: Signal, settings: TelemetrySettings) -> Export:

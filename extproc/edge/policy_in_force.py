@@ -45,6 +45,7 @@ class PolicyInForce:
             digest_key=self.digest_key,
             seal=self.seal,
             approvals_url=self.settings.approvals_url,
+            forward_baggage=frozenset(self.settings.telemetry.forward_baggage),
         )
 
     def serve(self, connections: tuple[Connection, ...]) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from extproc.edge.bootstrap import render_bootstrap, write_secret_configs
+from extproc.edge.bootstrap import render_here, write_secret_configs
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
@@ -234,7 +234,7 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) ->
     settings = load_settings(config)
     policy = load_policy(settings.policy_file, Fitness.of(settings))
     settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    bootstrap = render_bootstrap(settings, read_or_create_gate(settings.run_directory))
+    bootstrap = render_here(settings, read_or_create_gate(settings.run_directory), os.environ)
     write_secret_configs(settings)
     serving = StartingService(config, settings, directory / "service.log")
     undo.callback(serving.running.stop, 5.0)

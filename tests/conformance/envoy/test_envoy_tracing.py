@@ -1,8 +1,11 @@
 """Envoy's spans reach the collector, join the client's trace, and carry no content."""
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,7 +13,7 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from extproc.edge.settings_telemetry import TelemetrySettings
+from extproc.edge.settings_telemetry import Protocol, TelemetrySettings
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -45,6 +48,44 @@ def collector() -> Iterator[tuple[Collector, int]]:
     server.stop(0).wait()
 
 
+class HttpCollector(Collector):
+    """The same, by HTTP/protobuf, with the headers of each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers: list[dict[str, str]] = []
+
+
+@pytest.fixture
+def http_collector() -> Iterator[tuple[HttpCollector, int]]:
+    sink = HttpCollector()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/v1/traces"
+            body = b""
+            while size := int(self.rfile.readline(), 16):  # Envoy sends it in chunks
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            sink.headers.append({key.lower(): value for key, value in self.headers.items()})
+            sink.Export(trace_service_pb2.ExportTraceServiceRequest.FromString(body), None)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield sink, server.server_address[1]
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
 CARD = "4111111111111111"
 
 
@@ -73,3 +114,52 @@ def test_spans_join_the_trace_and_carry_no_content(start_edge: Any, collector: t
     sent = edge.model.received[0].headers["traceparent"]
     assert sent.split("-")[1] == TRACE
     assert sent.split("-")[2] != PARENT
+
+
+def test_by_http_the_spans_come_with_the_headers_of_the_file_and_with_the_deployment(
+    start_edge: Any, http_collector: tuple[HttpCollector, int], tmp_path: Path
+) -> None:
+    sink, port = http_collector
+    (tmp_path / "otlp.headers").write_text("x-tenant=guard\nauthorization=Basic 100%\n")
+    edge = start_edge(
+        telemetry=TelemetrySettings(
+            otlp_endpoint=f"http://127.0.0.1:{port}",
+            otlp_protocol=Protocol.HTTP,
+            otlp_headers_file=tmp_path / "otlp.headers",
+        )
+    )
+    assert httpx.post(f"{edge.url}/alpha", content=b"{}").status_code == 200
+    assert sink.wait(3)
+    assert (sink.headers[0]["x-tenant"], sink.headers[0]["authorization"]) == ("guard", "Basic 100%")
+    said = {pair.key: pair.value.string_value for pair in sink.resources[0].resource.attributes}
+    assert (said["service.name"], said["service.namespace"]) == ("extproc-envoy", edge.settings.deployment)
+
+
+def test_a_stranger_can_neither_join_a_trace_nor_force_one(start_edge: Any, collector: tuple[Collector, int]) -> None:
+    sink, port = collector
+    edge = start_edge(
+        telemetry=TelemetrySettings(otlp_endpoint=f"http://127.0.0.1:{port}", trust_client_trace=False, sampling=0.0)
+    )
+    theirs = {
+        "traceparent": f"00-{TRACE}-{PARENT}-01",
+        "tracestate": "vendor=1",
+        "x-client-trace-id": "1",
+        "x-envoy-force-trace": "true",
+    }
+    assert httpx.post(f"{edge.url}/alpha", content=b"{}", headers=theirs).status_code == 200
+    sent = edge.model.received[0].headers
+    assert sent["traceparent"].split("-")[1] != TRACE
+    assert sent["traceparent"].endswith("-00")
+    assert sent.get("tracestate", "") == ""
+    time.sleep(0.2)
+    assert sink.spans() == []
+
+
+def test_a_trusted_callers_state_goes_on(start_edge: Any, collector: tuple[Collector, int]) -> None:
+    _, port = collector
+    edge = start_edge(telemetry=TelemetrySettings(otlp_endpoint=f"http://127.0.0.1:{port}", sampling=0.0))
+    theirs = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
+    assert httpx.post(f"{edge.url}/alpha", content=b"{}", headers=theirs).status_code == 200
+    sent = edge.model.received[0].headers
+    assert (sent["traceparent"].split("-")[1], sent["traceparent"][-2:]) == (TRACE, "01")
+    assert sent["tracestate"] == "vendor=1"
