@@ -42,10 +42,12 @@ def not_privileged(pod: Pod) -> Iterator[str]:
 
 
 def user_and_group(pod: Pod) -> Iterator[str]:
-    """One user and group for all containers: they share a socket and a spool."""
+    """One user and group for all containers: they share a socket and a spool. A model server in the same pod has another."""
+    guarded = any(container["name"] == "extproc" for container in pod.spec.get("initContainers") or [])
+    guests = {container["name"] for container in pod.spec["containers"]} if guarded else set()
     for field in ("runAsUser", "runAsGroup"):
         for name, said in effective(pod, field):
-            if said != UID:
+            if (said == UID) is (name in guests):
                 yield f"{name} {field}"
     if (pod.spec.get("securityContext") or {}).get("fsGroup") != UID:
         yield "fsGroup"

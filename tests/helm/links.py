@@ -59,7 +59,14 @@ def pod_labels(documents: list[Document]) -> Iterator[tuple[str, dict[str, str],
             holder = document
             for part in path[:-1]:
                 holder = holder[part]
-            yield document["metadata"]["name"], holder.get("metadata", {}).get("labels") or {}, holder["spec"]
+            spec = holder[path[-1]]
+            # KServe's predictor is specification and labels in one.
+            labels = (
+                spec.get("labels")
+                if document["kind"] == "InferenceService"
+                else holder.get("metadata", {}).get("labels")
+            )
+            yield document["metadata"]["name"], labels or {}, spec
 
 
 def _selected(documents: list[Document], selector: dict[str, str]) -> list[dict[str, Any]]:
@@ -134,7 +141,9 @@ def _routed(spec: dict[str, Any], documents: list[Document]) -> Iterator[str]:
         for path in (rule.get("http") or {}).get("paths") or []:
             service = path["backend"]["service"]
             wanted.append((service["name"], service["port"].get("name", service["port"].get("number"))))
-        wanted += [(backend["name"], backend["port"]) for backend in rule.get("backendRefs") or []]
+        # One with a namespace is somebody else's.
+        refs = [backend for backend in rule.get("backendRefs") or [] if "namespace" not in backend]
+        wanted += [(backend["name"], backend["port"]) for backend in refs]
     for name, port in wanted:
         service = find(documents, "Service", name)
         ports = (service or {"spec": {"ports": []}})["spec"]["ports"]

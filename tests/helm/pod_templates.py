@@ -12,6 +12,7 @@ TEMPLATES = {
     "ReplicaSet": ("spec", "template", "spec"),
     "Job": ("spec", "template", "spec"),
     "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+    "InferenceService": ("spec", "predictor"),
 }
 ENDING = {"Job", "CronJob"}
 """Kinds whose pods end by themselves: nobody sends them traffic, so nothing probes them."""

@@ -22,6 +22,10 @@ command: [extproc]
 args: [serve]
 env: {{- include "extproc.env" . | nindent 2 }}
 ports:
+  {{- if eq $root.Values.mode "attach" }}
+  - name: grpc
+    containerPort: 9443
+  {{- end }}
   - name: health
     containerPort: 9465
   - name: metrics

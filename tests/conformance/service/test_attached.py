@@ -25,7 +25,7 @@ from tests.conformance.planted_ends import PLANT
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "tests" / "helm" / "cases"
 SERVICE = "guard-extproc-grpc"
-SERVER_NAME = "guard-extproc-grpc.models.svc"
+SERVER_NAME = "guard-extproc-grpc.inference.svc"
 GATEWAY_NAME = "gateway.envoy-gateway-system"
 CONTROLLERS = {"envoy-gateway": envoy_gateway, "istio": istio}
 CONNECTIONS = [

@@ -22,11 +22,15 @@ KINDS = {
     ("gateway.envoyproxy.io/v1alpha1", "EnvoyPatchPolicy"): "envoy-gateway",
     ("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy"): "envoy-gateway",
     ("gateway.envoyproxy.io/v1alpha1", "Backend"): "envoy-gateway",
+    ("gateway.envoyproxy.io/v1alpha1", "ClientTrafficPolicy"): "envoy-gateway",
+    ("gateway.envoyproxy.io/v1alpha1", "HTTPRouteFilter"): "envoy-gateway",
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): "gateway-api",
     ("gateway.networking.k8s.io/v1", "BackendTLSPolicy"): "gateway-api",
     ("gateway.networking.k8s.io/v1", "ReferenceGrant"): "gateway-api",
+    ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"): "gateway-api",
     ("networking.istio.io/v1alpha3", "EnvoyFilter"): "istio",
     ("networking.istio.io/v1", "DestinationRule"): "istio",
+    ("networking.istio.io/v1", "VirtualService"): "istio",
     ("security.istio.io/v1", "PeerAuthentication"): "istio",
     ("security.istio.io/v1", "AuthorizationPolicy"): "istio",
     ("monitoring.coreos.com/v1", "ServiceMonitor"): "prometheus-operator",
@@ -69,6 +73,7 @@ def convert(node: Path, folder: Path, version: str, kind: str, package: str) -> 
     root = definitions[f"I{kind}"]
     root["properties"] |= {"apiVersion": {"const": version}, "kind": {"const": kind}}
     root["required"] = sorted({*root.get("required", []), "apiVersion", "kind", "metadata"})
+    open_objects(definitions)
     source = json.loads((folder / "node_modules" / module / "package.json").read_text("utf-8"))
     return {
         "$schema": document["$schema"],
@@ -76,6 +81,15 @@ def convert(node: Path, folder: Path, version: str, kind: str, package: str) -> 
         "$ref": f"#/definitions/I{kind}",
         "definitions": definitions,
     }
+
+
+def open_objects(schema: Any) -> None:
+    """`{}` is whatever one likes (the value of a patch), and comes out as an object that may have nothing."""
+    for part in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(part, dict | list):
+            open_objects(part)
+    if isinstance(schema, dict) and schema.get("additionalProperties") is False and not schema.get("properties"):
+        del schema["additionalProperties"]
 
 
 def file_of(version: str, kind: str) -> Path:
