@@ -57,7 +57,11 @@ def test_envoy_accepts_one_to_four_workers(make_settings: Any, workers: int) -> 
         {"telemetry": TelemetrySettings(otlp_endpoint="http://127.0.0.1:4317")},
         {"telemetry": TelemetrySettings(otlp_endpoint="http://collector.observability.svc:4317")},
         {"telemetry": TelemetrySettings(otlp_endpoint="https://collector:4318", otlp_protocol=Protocol.HTTP)},
-        {"telemetry": TelemetrySettings(otlp_endpoint="https://127.0.0.1:4317", trust_client_trace=False, sampling=0.1)},
+        {
+            "telemetry": TelemetrySettings(
+                otlp_endpoint="https://127.0.0.1:4317", trust_client_trace=False, sampling=0.1
+            )
+        },
         {"envoy": EnvoySettings(admin_port=9901, access_log="/dev/stdout", max_hold_seconds=0.5)},
         {"envoy": EnvoySettings(status_address="::", status_port=9902)},
         {"envoy": EnvoySettings(admin_port=9901, status_port=9902)},
