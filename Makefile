@@ -83,6 +83,7 @@ proto: dev ## generate extproc/pb from proto/
 chart: dev ## write what the chart generates: schema and table of its values, and what it renders for each case
 	@$(BIN)/python -m tests.helm.values_schema
 	@$(BIN)/python -m tests.helm.values_table
+	@$(BIN)/python -m tests.monitoring.dashboards
 	@$(BIN)/python -m tests.helm.rendering
 
 bench: dev ## measure against the no-op floor: a table and bench/out/bench.json
