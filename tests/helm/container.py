@@ -58,7 +58,7 @@ class Security:
         return cls(
             both.get("runAsUser", 0),
             both.get("runAsGroup", 0),
-            tuple([*general.get("supplementalGroups", []), *fs_group]),
+            (*general.get("supplementalGroups", []), *fs_group),
             own.get("readOnlyRootFilesystem", False),
             own.get("allowPrivilegeEscalation") is False,
             "ALL" in (own.get("capabilities") or {}).get("drop", []),
@@ -73,6 +73,17 @@ class Security:
         if self.drops_all:
             options += ["--bounding-set=-all", "--inh-caps=-all"]
         return ["/usr/bin/setpriv", *options]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a container is started with. `hosts` is its `/etc/hosts`."""
+
+    command: list[str]
+    environment: dict[str, str]
+    mounts: list[Mount]
+    security: Security
+    hosts: str = HOSTS
 
 
 def _image_parts() -> list[Mount]:
@@ -99,10 +110,9 @@ IMAGE_ENVIRONMENT = {"PATH": PATH, "PYTHONPATH": "/opt/source:/opt/driver", "HOM
 """What stands for the environment of the image."""
 
 
-def _script(
-    root: Path, command: list[str], environment: dict[str, str], mounts: list[Mount], security: Security, hosts: str
-) -> str:
+def _script(root: Path, start: Start) -> str:
     """Makes the root, enters it and becomes the command."""
+    command = [BINARIES.get(start.command[0], start.command[0]), *start.command[1:]]
     quote = shlex.quote
     lines = ["set -eu", "umask 022", f"mount -t tmpfs -o mode=755 tmpfs {quote(str(root))}", f"cd {quote(str(root))}"]
     lines += ["mkdir -p proc dev/shm etc opt/bin tmp home/nonroot root run var/lib"]
@@ -113,12 +123,12 @@ def _script(
     lines += ["ln -s /proc/self/fd dev/fd", "for n in 0 1 2; do ln -s /proc/self/fd/$n dev/std$n; done"]
     lines += ["mv dev/std0 dev/stdin; mv dev/std1 dev/stdout; mv dev/std2 dev/stderr"]
     lines += ["mount -o remount,ro dev", "mount -t tmpfs -o mode=1777,size=64m tmpfs dev/shm"]
-    for name, text in {**ETC, "hosts": hosts}.items():
+    for name, text in {**ETC, "hosts": start.hosts}.items():
         lines.append(f"printf %s {quote(text)} > etc/{name}")
     for name, text in COMMANDS.items():
         lines.append(f"printf %s {quote(text)} > opt/bin/{name}; chmod 755 opt/bin/{name}")
     lines += ["cp /etc/ld.so.cache etc/", "mkdir -p etc/ssl"]
-    parts = [*_image_parts(), Mount(Path("/etc/ssl"), "/etc/ssl", True), *mounts]
+    parts = [*_image_parts(), Mount(Path("/etc/ssl"), "/etc/ssl", True), *start.mounts]
     for mount in sorted(parts, key=lambda mount: mount.target):
         target = quote("." + mount.target)
         source = quote(str(mount.source))
@@ -126,36 +136,24 @@ def _script(
         lines += [make, f"mount --bind {source} {target}"]
         if mount.read_only:
             lines.append(f"mount -o remount,bind,ro {target}")
-    if security.read_only_root:
+    if start.security.read_only_root:
         lines.append("mount -o remount,ro .")
-    inside = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in environment.items()), *command]
-    lines.append("exec chroot . " + shlex.join([*security.wrap(), *inside]))
+    inside = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in start.environment.items()), *command]
+    lines.append("exec chroot . " + shlex.join([*start.security.wrap(), *inside]))
     return "\n".join(lines) + "\n"
 
 
 class Container:
     """One start of a container. Ended only through its handle; it dies with the process that started it."""
 
-    def __init__(
-        self,
-        name: str,
-        command: list[str],
-        environment: dict[str, str],
-        mounts: list[Mount],
-        security: Security,
-        folder: Path,
-        hosts: str = HOSTS,
-    ) -> None:
+    def __init__(self, name: str, start: Start, folder: Path) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        self._environment = environment
-        self._security = security
+        self._start = start
         root = folder / f"{name}.root"
         root.mkdir(exist_ok=True)
         script = folder / f"{name}.sh"
-        script.write_text(
-            _script(root, [BINARIES.get(command[0], command[0]), *command[1:]], environment, mounts, security, hosts)
-        )
+        script.write_text(_script(root, start))
         outer = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -193,9 +191,13 @@ class Container:
     def run(self, command: list[str], seconds: float = 30) -> subprocess.CompletedProcess[str]:
         """Another command inside, as the same user."""
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--root", "--wd"]
-        inside = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in self._environment.items()), *command]
+        inside = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in self._start.environment.items()), *command]
         return subprocess.run(
-            [*enter, *self._security.wrap(), *inside], capture_output=True, text=True, check=False, timeout=seconds
+            [*enter, *self._start.security.wrap(), *inside],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
         )
 
     def memory_bytes(self) -> int:

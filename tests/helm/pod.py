@@ -5,6 +5,7 @@ servers, issuers and clients of a test are threads that have `entered` it.
 """
 
 import re
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.helm.container import ENTRYPOINTS, HOSTS, IMAGE_ENVIRONMENT, Container, Mount, Security
+from tests.helm.container import ENTRYPOINTS, HOSTS, IMAGE_ENVIRONMENT, Container, Mount, Security, Start
 from tests.helm.network import Network
 from tests.helm.pod_templates import find_pods
 from tests.helm.rendering import NAMESPACE
@@ -74,8 +75,8 @@ class RunningPod:
                 container = self._start(spec)
                 if spec.get("restartPolicy") == "Always":
                     self._wait_started(spec)
-                elif container.wait(START_SECONDS) != 0:
-                    raise PodFailed(f"{spec['name']}: {self.log(spec['name'])}")
+                else:
+                    self._wait_done(container)
             for spec in self.pod.spec["containers"]:
                 self._start(spec)
             for spec in self.pod.serving:
@@ -88,10 +89,13 @@ class RunningPod:
     def run_to_end(self, seconds: float = START_SECONDS) -> dict[str, int]:
         """For pods that end by themselves: the exit code of each container."""
         for spec in self.pod.spec.get("initContainers") or []:
-            if self._start(spec).wait(seconds) != 0:
-                raise PodFailed(f"{spec['name']}: {self.log(spec['name'])}")
+            self._wait_done(self._start(spec))
         started = [self._start(spec) for spec in self.pod.spec["containers"]]
         return {container.name: container.wait(seconds) for container in started}
+
+    def _wait_done(self, container: Container) -> None:
+        if container.wait(START_SECONDS) != 0:
+            raise PodFailed(f"{container.name}: {self.log(container.name)}")
 
     def spec(self, name: str) -> Document:
         return next(spec for spec in self.pod.containers if spec["name"] == name)
@@ -107,9 +111,8 @@ class RunningPod:
         ]
         security = Security.of(self.pod.spec, spec)
         with self.network.entered():
-            container = Container(
-                spec["name"], command, IMAGE_ENVIRONMENT | environment, mounts, security, self.folder, self._hosts
-            )
+            start = Start(command, IMAGE_ENVIRONMENT | environment, mounts, security, self._hosts)
+            container = Container(spec["name"], start, self.folder)
         self.containers[spec["name"]] = container
         return container
 
@@ -148,8 +151,6 @@ class RunningPod:
                     return False
                 return 200 <= answer.status_code < 400
             case {"tcpSocket": {"port": port}}:
-                import socket
-
                 try:
                     with self.network.entered():
                         socket.create_connection(("127.0.0.1", self._port(spec, port)), timeout=1).close()
