@@ -105,14 +105,21 @@ def _points_at(document: Document, documents: list[Document]) -> Iterator[str]:
         elif "replicas" in scaled["spec"]:
             yield "the replicas that it sets are set by the other one as well"
     elif kind == "NetworkPolicy":
-        if document["metadata"].get("annotations", {}).get("extproc/selects") != "others":
-            selected = _selected(documents, spec["podSelector"].get("matchLabels") or {})
-            if not selected:
-                yield "it selects no pod"
+        if not any(_selected(documents, selector) for selector in _meant(spec)):
+            yield "it is about no pod of ours"
     elif kind in ("ServiceMonitor", "PodMonitor"):
         yield from _monitored(document, documents)
     elif kind in ("Ingress", "HTTPRoute"):
         yield from _routed(spec, documents)
+
+
+def _meant(policy: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Whom a NetworkPolicy selects, and whom it lets in: the model servers' own lets in the gateway."""
+    yield policy["podSelector"].get("matchLabels") or {}
+    for rule in policy.get("ingress") or []:
+        for peer in rule.get("from") or []:
+            if labels := (peer.get("podSelector") or {}).get("matchLabels"):
+                yield labels
 
 
 def _monitored(document: Document, documents: list[Document]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from tests.helm.hardened import RULES
 from tests.helm.kinds import complaints
 from tests.helm.links import broken
 from tests.helm.pod_templates import find_pods
-from tests.helm.rendering import expected, expects_refusal, lint, names, render
+from tests.helm.rendering import CASES, expected, expects_refusal, lint, names, render
 from tests.helm.restricted import CONTROLS
 
 RENDERED = [name for name in names() if not expects_refusal(name)]
@@ -31,6 +31,11 @@ def test_a_case_comes_out_as_it_was_reviewed(name: str) -> None:
     rendered = render(name)
     assert rendered.refused is expects_refusal(name), rendered.text
     assert rendered.text == expected(name).read_text("utf-8")
+
+
+def test_no_expectation_is_left_without_its_case() -> None:
+    beside = {path.name for path in CASES.iterdir() if not path.name.endswith(".in.yaml")}
+    assert beside == {expected(name).name for name in names()}
 
 
 @pytest.mark.parametrize("name", RENDERED)
