@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.helm.pod_templates import TEMPLATES, Pod, find_pods
+from tests.helm.rendering import NAMESPACE
 
 Document = dict[str, Any]
 LABELS = (
@@ -105,7 +106,10 @@ def _points_at(document: Document, documents: list[Document]) -> Iterator[str]:
         elif "replicas" in scaled["spec"]:
             yield "the replicas that it sets are set by the other one as well"
     elif kind == "NetworkPolicy":
-        if not any(_selected(documents, selector) for selector in _meant(spec)):
+        if document["metadata"]["namespace"] != NAMESPACE:
+            if not all(rule.get("from") and all(rule["from"]) for rule in spec.get("ingress") or []):
+                yield "it lets everybody in"
+        elif not any(_selected(documents, selector) for selector in _meant(spec)):
             yield "it is about no pod of ours"
     elif kind in ("ServiceMonitor", "PodMonitor"):
         yield from _monitored(document, documents)
