@@ -109,19 +109,32 @@ def _record_rotation(settings: Settings) -> None:
     multiple=True,
     help="A file of `mask_keys`, likewise.",
 )
-def make_command(*, folder: Path, digest_key: tuple[Path, ...], mask_key: tuple[Path, ...]) -> None:
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of the signing key of `audit.kms`, PEM: it stands first in deployment.pub, and no key file is made.",
+)
+def make_command(
+    *, folder: Path, digest_key: tuple[Path, ...], mask_key: tuple[Path, ...], public_key: Path | None
+) -> None:
     """Make the files of `audit.keys` for a Secret: the service makes none where it can only read.
 
     What is there stays: over a copy of a Secret it adds the keys that keys.json does not know yet.
     """
     from extproc.audit.keys.keys import AuditKeys, locked  # noqa: PLC0415
-    from extproc.audit.keys.register import KeyRegister, secret_fingerprint  # noqa: PLC0415
+    from extproc.audit.keys.public_keys import load_public_key, put_first  # noqa: PLC0415
+    from extproc.audit.keys.register import KeyRegister, public_fingerprint, secret_fingerprint  # noqa: PLC0415
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
 
     try:
-        AuditKeys.load_or_create(folder)
+        if public_key is None:
+            AuditKeys.load_or_create(folder)
         with locked(folder):
             register, now_ms = KeyRegister(folder), int(time.time() * 1000)
+            if public_key is not None:
+                first = next(iter(load_public_key(public_key)))
+                put_first(folder, first)
+                register.created_ms(public_fingerprint(first), now_ms)
             for file in (*digest_key, *mask_key):
                 register.created_ms(secret_fingerprint(file.read_bytes()), now_ms)
     except (AuditRefused, OSError) as error:

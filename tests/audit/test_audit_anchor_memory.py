@@ -311,3 +311,14 @@ def test_a_store_for_copies_that_fails_leaves_the_pass_to_the_next(store, grow, 
     assert len(read_anchored(witness.directory, key).remembered.heads) == 2
     copied = b"".join(path.read_bytes() for path in sorted((tmp_path / "copies").rglob("*.jsonl")))
     assert copied == (witness.directory / "log.jsonl").read_bytes()
+
+
+def test_an_anchor_that_began_before_the_first_segment_goes_on(log, exchange, witness):
+    """A CronJob may run in the first seconds of a gateway: the epoch is registered, and nothing of it is sealed."""
+    journal = log.open()
+    log.ship()
+    assert witness.watch(log.store).exit_code == 0
+    exchange(journal, "x")
+    journal.close()
+    log.ship()
+    assert (witness.watch(log.store).exit_code, alarms(witness.watch(log.store))) == (0, [])

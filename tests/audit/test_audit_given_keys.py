@@ -127,3 +127,10 @@ def test_made_keys_stay_and_the_words_say_where_they_belong(tmp_path: Path) -> N
     assert first["deployment.key"].hex() not in ran.output
     with locked(tmp_path / "made"):
         pass
+
+
+def test_of_a_kms_key_only_its_public_half_is_in_the_secret(tmp_path: Path) -> None:
+    public = made(tmp_path / "other")["deployment.pub"]
+    (tmp_path / "kms.pub").write_bytes(public)
+    files = made(tmp_path / "made", "--public-key", str(tmp_path / "kms.pub"))
+    assert (set(files), files["deployment.pub"]) == ({"deployment.pub", "keys.json"}, public)

@@ -12,6 +12,13 @@ CLI = "tests/audit/test_audit_anchor_cli.py::"
 
 PLANTS = (
     Plant(
+        "anchor: one that began before the first segment never goes on",
+        "audit/anchor/memory.py",
+        "memory.ledger.size == 0 and not memory.heads",
+        "memory.ledger.size == 0",
+        MEMORY + "test_an_anchor_that_began_before_the_first_segment_goes_on",
+    ),
+    Plant(
         "p4: an adopter begins the epoch's tree anew",
         "audit/log/segment.py",
         "return MerkleTree(self.first_seq - 1, [bytes.fromhex(peak) for peak in self.epoch_peaks])",

@@ -208,7 +208,9 @@ def _opened(directory: Path, database: sqlite3.Connection, ledger: Ledger) -> Me
     except (sqlite3.Error, *NOT_PARSED, AuditRefused) as error:
         what = error if isinstance(error, AuditRefused) else type(error).__name__
         raise AuditRefused(f"the anchor's memory in {directory} is refused: {what}; restore it from a copy") from error
-    if memory.ledger.size == 0 and (left := [each for each in GIVEN_OUT if (directory / each).exists()]):
+    # An epoch without a segment yet is remembered, and nothing is said of it: then the log is empty, and not forgotten.
+    nothing = memory.ledger.size == 0 and not memory.heads
+    if nothing and (left := [each for each in GIVEN_OUT if (directory / each).exists()]):
         raise AuditRefused(f"{directory} has {left[0]} and no memory of it; restore it, or begin in an empty directory")
     if (memory.ledger.name, memory.ledger.deployment) != (ledger.name, ledger.deployment):
         raise AuditRefused(f"{directory} is the memory of {memory.ledger.name} for {memory.ledger.deployment}")
