@@ -121,8 +121,8 @@ OVERVIEW = Dashboard(
                     "Of one core, by process.",
                 ),
                 Panel(
-                    "First certificate to end", "d", (Target(now("min", "envoy_server_days_until_first_cert_expiring"), "days"),),
-                    "Of those that Envoy uses.", alert="ExtprocCertificateNearExpiry",
+                    "First certificate to end", "d", (Target(f"{now('min', 'envoy_server_days_until_first_cert_expiring')} < 36500", "days"),),
+                    "Of those that Envoy uses; nothing where it uses none.", alert="ExtprocCertificateNearExpiry",
                 ),
                 Panel(
                     "Memory", "bytes", (Target(now("sum", "process_resident_memory_bytes", "instance"), "{{instance}}"),),
@@ -156,7 +156,7 @@ LATENCY = Dashboard(
                     "identity, parse, mask, decide, budgets, record.", exemplars=True,
                 ),
                 Panel(
-                    "Phases, share of the time", "s",
+                    "Phases, mean", "s",
                     (
                         Target(f"{PHASES} / on () group_left () {rate('extproc_exchange_duration_seconds_count')}", "{{phase}}"),
                     ),

@@ -145,6 +145,11 @@ MODELS = Dashboard(
                 Panel("Time to the first token", "s", quantiles("gen_ai_server_time_to_first_token_seconds", "gen_ai_request_model", GEN_AI_MODEL, at=(0.5, 0.95)), "Of streamed answers.", exemplars=True),
                 Panel("Time an output token", "s", quantiles("gen_ai_server_time_per_output_token_seconds", "gen_ai_request_model", GEN_AI_MODEL, at=(0.5, 0.95)), "After the first, of streamed answers.", exemplars=True),
                 Panel(
+                    "Errors of the model servers", "reqps",
+                    (Target(rate("envoy_cluster_upstream_rq_xx", "envoy_cluster_name", 'envoy_response_code_class="5"', 'envoy_cluster_name=~"model_.+"'), "{{envoy_cluster_name}}"),),
+                    "Answers of the class 5xx, by model server.", alert="ExtprocModelServerErrors",
+                ),
+                Panel(
                     "Connections that failed", "cps", (Target(rate("envoy_cluster_upstream_cx_connect_fail", "envoy_cluster_name", 'envoy_cluster_name=~"model_.+"'), "{{envoy_cluster_name}}"),),
                     "By model server.", thresholds=((0.01, RED),), alert="ExtprocModelServerDown",
                 ),

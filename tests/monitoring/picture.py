@@ -5,6 +5,7 @@ A page of HTML and SVG a dashboard, with Grafana's grid, units, thresholds and l
 
 import html
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +79,7 @@ def _points(values: list[list[Any]]) -> Points:
 def _legend(text: str, labels: dict[str, str]) -> str:
     for name in ("gen_ai_request_model", "error_type", "envoy_cluster_name", *labels):
         text = text.replace("{{" + name + "}}", labels.get(name, ""))
-    return text
+    return re.sub(r"\{\{\w+\}\}", "", text).strip()
 
 
 def _body(panel: dict[str, Any], series: list[tuple[str, Points]]) -> str:
@@ -112,6 +113,7 @@ def _shown(unit: str) -> Callable[[float], str]:
 def _lines(panel: dict[str, Any], series: list[tuple[str, Points]], shown: Callable[[float], str]) -> str:
     wide, high = panel["gridPos"]["w"] * COLUMN - 260, panel["gridPos"]["h"] * ROW - 50
     stacked = panel["fieldConfig"]["defaults"].get("custom", {}).get("stacking", {}).get("mode") == "normal"
+    latest = [points[-1][1] for _, points in series]
     if stacked:
         series = _stack(series)
     every = [point for _, points in series for point in points]
@@ -126,7 +128,7 @@ def _lines(panel: dict[str, Any], series: list[tuple[str, Points]], shown: Calla
         )
         lines.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{path}"/>')
         legend.append(
-            f'<tr><td style="color:{colour}">■</td><td>{html.escape(name)}</td><td>{shown(points[-1][1])}</td></tr>'
+            f'<tr><td style="color:{colour}">■</td><td>{html.escape(name)}</td><td>{shown(latest[number])}</td></tr>'
         )
     axis = "".join(
         f'<text x="0" y="{high - part * (high - 8) + 4:.0f}" fill="#889" font-size="9">{shown(top * part)}</text>'

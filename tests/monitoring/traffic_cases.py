@@ -11,6 +11,7 @@ DAYS = f"envoy_server_days_until_first_cert_expiring{{{POD}}}"
 FAST = f'extproc_added_duration_seconds_bucket{{operation="chat",le="0.025",{POD}}}'
 ADDED = f'extproc_added_duration_seconds_count{{operation="chat",{POD}}}'
 CONNECT = f'envoy_cluster_upstream_cx_connect_fail{{envoy_cluster_name="%s",{POD}}}'
+ANSWERS = f'envoy_cluster_upstream_rq_xx{{envoy_response_code_class="%s",envoy_cluster_name="model_chat",{POD}}}'
 HOUR, DAY = 60, 1440
 
 
@@ -113,6 +114,15 @@ TRAFFIC = (
         "A model server cannot be connected to (model_chat, prod).",
         labels={**PROD, "envoy_cluster_name": "model_chat"},
         early=5,
+    ),
+    Case(
+        "ExtprocModelServerErrors",
+        30,
+        {ANSWERS % "2": "0+94x30", ANSWERS % "5": "0+6x30"},
+        {ANSWERS % "2": "0+95x30", ANSWERS % "5": "0+5x30"},
+        "6% of a model server's answers are errors (model_chat, prod).",
+        labels={**PROD, "envoy_cluster_name": "model_chat"},
+        early=10,
     ),
     Case(
         "ExtprocCertificateNearExpiry",
