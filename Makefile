@@ -86,6 +86,17 @@ chart: dev ## write what the chart generates: schema and table of its values, an
 	@$(BIN)/python -m tests.monitoring.dashboards
 	@$(BIN)/python -m tests.helm.rendering
 
+.servers/checkov/.installed: tests/helm/scan.lock
+	@echo "installing checkov into .servers/checkov (265 MB) ..."
+	@rm -rf .servers/checkov
+	@mkdir -p .servers
+	@$(PYTHON) -m venv --without-pip .servers/checkov
+	@$(PIP) --python .servers/checkov install --quiet --require-hashes -r tests/helm/scan.lock
+	@touch $@
+
+chart-scan: dev .servers/checkov/.installed ## scan what the chart renders with checkov; each finding has a reason or fails
+	@$(BIN)/python -m tests.helm.scan
+
 bench: dev ## measure against the no-op floor: a table and bench/out/bench.json
 	@$(BIN)/python -m bench.run
 

@@ -51,6 +51,7 @@ class RunningPod:
         (self.pod,) = [pod for pod in find_pods(documents) if str(pod) == workload]
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.folder = folder
+        self.documents = documents
         self.network = network
         self.volumes = Volumes(folder / "volumes", self.pod.spec, documents, secrets)
         self.containers: dict[str, Container] = {}

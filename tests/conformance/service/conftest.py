@@ -207,7 +207,8 @@ def answer_chat(handler: _Handler, body: bytes) -> None:
     handler.whole(200, "application/json", json.dumps(answer).encode())
 
 
-def run_upstream() -> tuple[Upstream, ThreadingHTTPServer]:
+def run_upstream(port: int = 0) -> tuple[Upstream, ThreadingHTTPServer]:
+    """`port` 0: any free one."""
     upstream = Upstream()
     handler = type("Handler", (_Handler,), {"upstream": upstream})
 
@@ -218,7 +219,7 @@ def run_upstream() -> tuple[Upstream, ThreadingHTTPServer]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that left is part of the tests."""
 
-    server = Server(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", port), handler)
     upstream.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return upstream, server

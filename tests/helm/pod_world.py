@@ -1,0 +1,139 @@
+"""A rendered pod in the world of the conformance tests: an issuer, a model server under the test's thumb, and clients.
+
+All of them are in the pod's network. What the pod writes is looked at through its volumes.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from click.testing import CliRunner
+
+from extproc.cli.main import main
+from extproc.edge.settings import Settings
+from extproc.edge.settings_file import load_settings
+from extproc.local.guard import AUDIENCE, Guard
+from extproc.local.issuer import RunningIssuer, start_issuer
+from tests.conformance.service.conftest import POLICY, Upstream, World, run_upstream
+from tests.helm.network import Network
+from tests.helm.pod import RunningPod
+from tests.helm.rendering import CASES, render_values
+
+MODEL_PORT, ISSUER_PORT = 8000, 8001
+STORE = "/var/lib/extproc/store"
+VALUES: dict[str, Any] = {
+    "config": {
+        "deployment": "pod",
+        "drain": "5s",
+        "connections": [
+            {
+                "name": "chat",
+                "upstream": f"http://127.0.0.1:{MODEL_PORT}",
+                "credential_file": "/etc/extproc/secrets/credentials/chat.key",
+            }
+        ],
+        "identity": {
+            "issuers": [
+                {
+                    "issuer": f"http://127.0.0.1:{ISSUER_PORT}",
+                    "discovery": True,
+                    "audiences": [AUDIENCE],
+                    "algorithms": ["ES256", "RS256", "EdDSA"],
+                }
+            ]
+        },
+        "audit": {"store": {"directory": STORE}},
+    },
+    "policy": {"document": yaml.safe_load(POLICY)},
+    "secrets": {"credentials": {"existingSecret": "credentials"}},
+    "migrations": {"enabled": False},
+    "gateway": {
+        "extraVolumes": [{"name": "store", "emptyDir": {"sizeLimit": "256Mi"}}],
+        "extraVolumeMounts": [{"name": "store", "mountPath": STORE}],
+    },
+}
+"""Over `gateway.in.yaml`: what is outside of the pod stands on loopback, and a folder for the bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodGuard:
+    """What the conformance tests ask of a guard, of a pod. Paths are those of the volumes."""
+
+    url: str
+    settings: Settings
+    config: Path
+    issuer: RunningIssuer
+    issuer_directory: Path
+    pod: RunningPod
+
+
+@contextmanager
+def pod_world(more: dict[str, Any] | None = None) -> Iterator[World]:
+    """The gateway's pod, ready. Whoever uses it has entered its network: `world.guard.pod.network`."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="pod-"))  # the user of the pod has to get through to it
+        stack.callback(shutil.rmtree, folder)
+        folder.chmod(0o755)
+        network = Network()
+        stack.callback(network.close)
+        upstream, issuer = _start_outside(stack, network, folder)
+        values = [CASES / "gateway.in.yaml", folder / "values.yaml", folder / "more.yaml"]
+        values[1].write_text(yaml.safe_dump(VALUES))
+        values[2].write_text(yaml.safe_dump(more or {}))
+        rendered = render_values(*values)
+        digest_key = os.urandom(32)
+        secrets = {
+            "guard-digest": {"digest.key": digest_key},
+            "guard-audit-keys": audit_keys(folder, digest_key),
+            "guard-database": {"url": f"sqlite:///{STORE}/approvals.db".encode()},
+            "credentials": {"chat.key": b"model-key-of-ours"},
+        }
+        pod = RunningPod(
+            rendered.documents, "Deployment/guard-extproc", folder / "pod", secrets=secrets, network=network
+        )
+        pod.start()
+        stack.callback(pod.kill)
+        config = _config_of_host(pod)
+        guard = PodGuard("http://127.0.0.1:8080", load_settings(config), config, issuer, folder / "issuer", pod)
+        yield World(cast("Guard", guard), upstream, folder)
+
+
+def _start_outside(stack: ExitStack, network: Network, folder: Path) -> tuple[Upstream, RunningIssuer]:
+    (folder / "issuer").mkdir()
+    with network.entered():
+        issuer = start_issuer(folder / "issuer", ISSUER_PORT, audience=AUDIENCE)
+        stack.callback(issuer.stop)
+        upstream, server = run_upstream(MODEL_PORT)
+    stack.callback(server.server_close)
+    stack.callback(server.shutdown)
+    return upstream, issuer
+
+
+def audit_keys(folder: Path, digest_key: bytes) -> dict[str, bytes]:
+    """As the chart's README has them made."""
+    (folder / "digest.key").write_bytes(digest_key)
+    command = ["audit", "make-keys", str(folder / "keys"), "--digest-key", str(folder / "digest.key")]
+    ran = CliRunner().invoke(main, command)
+    assert ran.exit_code == 0, ran.output
+    return {path.name: path.read_bytes() for path in (folder / "keys").iterdir() if path.name != "lock"}
+
+
+def _config_of_host(pod: RunningPod) -> Path:
+    """The rendered config.yaml with the volumes' own paths: commands of a test read what the pod reads."""
+    document = yaml.safe_load((pod.volumes.path("config") / "config.yaml").read_text("utf-8"))
+    text = yaml.safe_dump(document)
+    mounts = [mount for spec in pod.pod.containers for mount in spec["volumeMounts"]]
+    for mount in sorted(mounts, key=lambda mount: -len(mount["mountPath"])):
+        text = text.replace(mount["mountPath"] + "/", f"{pod.volumes.path(mount['name'])}/")
+        text = text.replace(mount["mountPath"] + "\n", f"{pod.volumes.path(mount['name'])}\n")
+    document = yaml.safe_load(text)
+    document["approvals"] = {"database": f"sqlite:///{pod.volumes.path('store')}/approvals.db"}
+    path = pod.folder / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
