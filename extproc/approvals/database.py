@@ -179,6 +179,16 @@ def read_revision(address: str) -> str:
             return find_revision(connection)
 
 
+def read_clock(address: str) -> float | None:
+    """The server's clock, in Unix seconds; None where the database has none of its own. Raises `Unavailable`."""
+    with unavailable():
+        url = make_url(address)
+        if url.get_backend_name() == "sqlite":
+            return None
+        with _create_engine(url, poolclass=NullPool, hide_parameters=True).connect() as connection:
+            return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+
 def _create_engine(url: URL, **options: Any) -> Engine:
     try:
         return create_engine(url, **options)

@@ -36,8 +36,20 @@ def inspect_command(*, config: Path | None, as_json: bool) -> None:
     Exit 0: all that matters is enforced. 1: something is not. 2: something could not be asked.
     """
     from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
-    from extproc.audit.stores.inspect import BEGUN, STATE  # noqa: PLC0415
     from extproc.audit.stores.store import StoreFailed  # noqa: PLC0415
+
+    try:
+        inspection = inspect_recorded(config)
+    except (StoreFailed, AuditRefused, FileNotFoundError) as error:
+        fail(f"the audit store could not be asked ({error})")
+    _print(inspection, as_json=as_json)
+    sys.exit(inspection.exit_code)
+
+
+def inspect_recorded(config: Path | None) -> Inspection:
+    """What the configured store enforces, recorded before it is asked and after. Ends the command when it cannot be
+    recorded; raises `StoreFailed`, `AuditRefused` or FileNotFoundError when nothing can be asked."""
+    from extproc.audit.stores.inspect import BEGUN, STATE  # noqa: PLC0415
     from extproc.core.record import EventCode  # noqa: PLC0415
 
     where = find_configured(config)
@@ -46,13 +58,9 @@ def inspect_command(*, config: Path | None, as_json: bool) -> None:
     where.record(
         EventCode.STORE_INSPECT, operation, {STATE: BEGUN}, "the inspection could not be recorded, so nothing is asked"
     )
-    try:
-        inspection = _inspect(where.settings.store)
-    except (StoreFailed, AuditRefused, FileNotFoundError) as error:
-        fail(f"the audit store could not be asked ({error})")
+    inspection = _inspect(where.settings.store)
     where.record(EventCode.STORE_INSPECT, operation, inspection.detail(), "what was found could not be recorded")
-    _print(inspection, as_json=as_json)
-    sys.exit(inspection.exit_code)
+    return inspection
 
 
 def _inspect(store: DirectoryStore | S3Store) -> Inspection:

@@ -5,9 +5,10 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """`LEFT`: it could not be asked with what was given, which is no failure."""
+    """`WARN`: it works, and somebody should look. `LEFT`: it could not be asked with what was given: no failure."""
 
     OK = "OK"
+    WARN = "WARN"
     FAIL = "FAIL"
     LEFT = "-"
 
@@ -23,12 +24,16 @@ class Check:
 
     def line(self) -> str:
         """For people."""
-        mend = f" ({self.mend})" if self.mend and self.state is State.FAIL else ""
+        mend = f" ({self.mend})" if self.mend and self.state in (State.FAIL, State.WARN) else ""
         return f"{self.state:<4} {self.name}: {self.said}{mend}"
 
 
 def passed(name: str, said: str) -> Check:
     return Check(name, State.OK, said)
+
+
+def warned(name: str, said: str, mend: str = "") -> Check:
+    return Check(name, State.WARN, said, mend)
 
 
 def failed(name: str, said: str, mend: str = "") -> Check:
