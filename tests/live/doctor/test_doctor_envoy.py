@@ -1,0 +1,233 @@
+"""What the doctor says of Envoy: of dumps of the real one that are changed in one place, and of real ones that are."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from extproc.edge.settings import Settings
+from extproc.live import envoy_guard
+from extproc.live.check import State
+from extproc.live.envoy_checks import OLDEST, check_envoy
+from extproc.live.envoy_differences import find_differences
+from extproc.live.envoy_dump import Dump, dump_of_bootstrap, parse_dump
+from extproc.live.envoy_ways import guarded_listeners, model_addresses, unguarded_ways
+from extproc.local.ports import free_port
+from tests.conformance.service.conftest import AnotherEnvoy, Bootstrap, World
+
+EXT_PROC = "envoy.filters.http.ext_proc"
+
+
+@pytest.fixture(scope="module")
+def told(patient: World) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of the real Envoy."""
+    base = f"http://127.0.0.1:{patient.guard.settings.envoy.admin_port}"
+    return httpx.get(f"{base}/server_info").json(), httpx.get(f"{base}/config_dump?include_eds").json()
+
+
+def _altered(told: tuple[dict[str, Any], dict[str, Any]], change: Callable[[Bootstrap], None]) -> Dump:
+    """As the same Envoy would tell it, were it started on the changed bootstrap."""
+    info, dump = copy.deepcopy(told)
+    whole = Bootstrap(json.dumps(dump["configs"][0]["bootstrap"]))
+    change(whole)
+    static = whole.document["static_resources"]
+    return Dump(
+        parse_dump(info, dump).version, whole.document, tuple(static["listeners"]), (), tuple(static["clusters"])
+    )
+
+
+def _filter(of: Bootstrap, name: str) -> dict[str, Any]:
+    return next(each for each in of.filters if each["name"] == name)
+
+
+def _without(name: str) -> Callable[[Bootstrap], None]:
+    return lambda of: of.filters.remove(_filter(of, name))
+
+
+def _decision_of_others(of: Bootstrap) -> None:
+    principal = _filter(of, "envoy.filters.http.rbac")["typed_config"]["rules"]["policies"]["decided"]["principals"][0]
+    principal["sourced_metadata"]["metadata_matcher"]["value"]["string_match"]["exact"] = "deny"
+
+
+def _last(name: str) -> Callable[[Bootstrap], None]:
+    """Right before the router, behind the locks."""
+
+    def change(of: Bootstrap) -> None:
+        moved = _filter(of, name)
+        of.filters.remove(moved)
+        of.filters.insert(len(of.filters) - 1, moved)
+
+    return change
+
+
+ASPECTS = (
+    ("modes", envoy_guard.faults_of_modes, lambda of: of.ext_proc["processing_mode"].update(request_body_mode="STREAMED"), "STREAMED"),
+    ("answers", envoy_guard.faults_of_modes, lambda of: of.ext_proc["processing_mode"].update(response_body_mode="NONE"), "NONE"),
+    ("headers", envoy_guard.faults_of_modes, lambda of: of.ext_proc["processing_mode"].update(response_header_mode="SKIP"), "headers"),
+    ("watching", envoy_guard.faults_of_modes, lambda of: of.ext_proc.update(observability_mode=True), "observability_mode"),
+    ("silent", envoy_guard.faults_of_modes, lambda of: of.ext_proc.update(disable_immediate_response=True), "disable_immediate_response"),
+    ("open", envoy_guard.faults_of_failure_mode, lambda of: of.ext_proc.update(failure_mode_allow=True), "unjudged"),
+    ("override", envoy_guard.faults_of_overrides, lambda of: of.ext_proc.update(allow_mode_override=True), "allow_mode_override"),
+    ("route", envoy_guard.faults_of_overrides, lambda of: of.routes[0].update(typed_per_filter_config={EXT_PROC: {"disabled": True}}), "of its own"),
+    ("request lock", envoy_guard.faults_of_request_lock, _without("envoy.filters.http.rbac"), "no RBAC filter"),
+    ("another decision", envoy_guard.faults_of_request_lock, _decision_of_others, "no RBAC filter"),
+    ("late change", envoy_guard.faults_of_request_lock, _last("envoy.filters.http.header_mutation"), "not judged"),
+    ("response lock", envoy_guard.faults_of_response_lock, _without("envoy.filters.http.lua"), "gate secret"),
+    ("retries", envoy_guard.faults_of_retries, lambda of: of.routes[0]["route"].update(retry_policy={"retry_on": "5xx"}), "retries"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("faults", "change", "said"), [each[1:] for each in ASPECTS], ids=[each[0] for each in ASPECTS]
+)
+def test_each_promise_that_is_broken_is_named_and_only_there(
+    told: tuple[dict[str, Any], dict[str, Any]],
+    faults: Callable[[Any], Any],
+    change: Callable[[Bootstrap], None],
+    said: str,
+) -> None:
+    (well,) = [each for each in parse_dump(*told).managers() if envoy_guard.ext_proc_of(each)]
+    assert list(faults(well)) == []
+    dump = _altered(told, change)
+    (manager,) = [each for each in dump.managers() if envoy_guard.ext_proc_of(each)]
+    (fault,) = faults(manager)
+    assert said in fault
+    assert find_differences(dump.bootstrap, parse_dump(*told).bootstrap) != ()
+
+
+def test_a_filter_that_is_switched_off_is_none(told: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    dump = _altered(told, lambda of: _filter(of, EXT_PROC).update(disabled=True))
+    assert not [each for each in dump.managers() if envoy_guard.ext_proc_of(each)]
+
+
+@pytest.mark.parametrize("key", ["timeout", "idle_timeout"])
+def test_a_route_that_ends_before_a_hold_is_named(
+    told: tuple[dict[str, Any], dict[str, Any]], settings: Settings, key: str
+) -> None:
+    dump = _altered(told, lambda of: of.routes[0]["route"].update({key: "30s"}))
+    (manager,) = [each for each in dump.managers() if envoy_guard.ext_proc_of(each)]
+    assert ["30 s" in fault for fault in envoy_guard.faults_of_timeouts(manager, settings)] == [True]
+
+
+def test_a_message_timeout_below_the_longest_hold_is_named(
+    told: tuple[dict[str, Any], dict[str, Any]], settings: Settings
+) -> None:
+    dump = _altered(told, lambda of: of.ext_proc.update(max_message_timeout="60s"))
+    (manager,) = [each for each in dump.managers() if envoy_guard.ext_proc_of(each)]
+    (fault,) = envoy_guard.faults_of_timeouts(manager, settings)
+    assert "max_message_timeout" in fault
+
+
+def test_an_envoy_that_is_too_old_is_named(told: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    info = {**told[0], "version": "0123/1.38.4/Clean/RELEASE/BoringSSL"}
+    assert parse_dump(info, told[1]).version == (1, 38, 4)
+    assert (1, 38, 4) < OLDEST <= parse_dump(*told).version
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "not json", '{"configs": 1}'])
+def test_somebody_else_at_the_port_is_no_envoy(settings: Settings, text: str) -> None:
+    """And neither is one that says nothing."""
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, text=text))
+    from extproc.live.envoy_dump import DumpFailed, fetch_dump
+
+    with httpx.Client(transport=answer, base_url="http://admin") as client, pytest.raises(DumpFailed):
+        fetch_dump(client)
+
+
+def test_an_admin_that_is_away_is_a_failure(settings: Settings) -> None:
+    (check,) = check_envoy(settings, f"http://127.0.0.1:{free_port()}")
+    assert (check.state, check.name) == (State.FAIL, "envoy")
+
+
+def test_without_an_admin_nothing_is_asked(settings: Settings) -> None:
+    (check,) = check_envoy(replace(settings, envoy=replace(settings.envoy, admin_port=0, status_port=0)), "")
+    assert check.state is State.LEFT
+
+
+def test_a_real_envoy_with_ways_around_and_an_open_filter_is_seen_through(
+    patient: World, settings: Settings, another_envoy: AnotherEnvoy
+) -> None:
+    """A second listener without ext_proc, one that only forwards bytes, and failure_mode_allow: all by the real one."""
+    ports = free_port(), free_port()
+
+    def change(of: Bootstrap) -> None:
+        of.ext_proc["failure_mode_allow"] = True
+        listeners = of.document["static_resources"]["listeners"]
+        del listeners[1:]
+        bare = copy.deepcopy(of.listener)
+        bare["name"] = "bare"
+        bare["address"]["socket_address"]["port_value"] = ports[0]
+        manager = bare["filter_chains"][0]["filters"][0]["typed_config"]
+        manager["http_filters"] = [
+            each for each in manager["http_filters"] if each["name"] == "envoy.filters.http.router"
+        ]
+        raw = copy.deepcopy(bare)
+        raw["name"] = "raw"
+        raw["address"]["socket_address"]["port_value"] = ports[1]
+        kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+        raw["filter_chains"][0]["filters"] = [
+            {"name": "tcp", "typed_config": {"@type": kind, "stat_prefix": "raw", "cluster": "model_model"}}
+        ]
+        listeners += [bare, raw]
+
+    another_envoy(patient, change)
+    found = {each.name: each for each in check_envoy(settings, f"http://127.0.0.1:{another_envoy.admin_port}")}
+    wrong = {name for name, check in found.items() if check.state is State.FAIL}
+    assert wrong == {"envoy, bootstrap", "envoy, failure mode", "envoy, ways in"}
+    assert (
+        "listener bare, route models/model leads to cluster model_model without ext_proc"
+        in found["envoy, ways in"].said
+    )
+    assert "listener raw leads to cluster model_model as TCP" in found["envoy, ways in"].said
+    assert "static_resources.listeners" in found["envoy, bootstrap"].said
+    gate = (patient.directory / "run" / "gate").read_text().strip()
+    assert not [each for each in found.values() if gate in each.line()]
+
+
+def test_a_second_judged_listener_and_a_mirror_are_seen(
+    told: tuple[dict[str, Any], dict[str, Any]], settings: Settings
+) -> None:
+    models = model_addresses(settings)
+
+    def second(of: Bootstrap) -> None:
+        more = copy.deepcopy(of.listener)
+        more["name"] = "more"
+        of.document["static_resources"]["listeners"].append(more)
+
+    dump = _altered(told, second)
+    assert guarded_listeners(dump, models) == ("edge", "more")
+    assert list(unguarded_ways(dump, models)) == []
+
+    def mirror(of: Bootstrap) -> None:
+        of.filters[:] = [_filter(of, "envoy.filters.http.router")]
+        of.routes[:] = [{"match": {"prefix": "/"}, "route": {"cluster": "extproc", "request_mirror_policies": [{"cluster": "model_model"}]}}]  # fmt: skip
+
+    assert ["model_model" in way for way in unguarded_ways(_altered(told, mirror), models)] == [True]
+
+
+def test_a_cluster_that_goes_anywhere_is_a_way(told: tuple[dict[str, Any], dict[str, Any]], settings: Settings) -> None:
+    def change(of: Bootstrap) -> None:
+        of.filters[:] = [_filter(of, "envoy.filters.http.router")]
+        of.cluster("model_model").update(type="ORIGINAL_DST", load_assignment={})
+
+    assert len(list(unguarded_ways(_altered(told, change), model_addresses(settings)))) == 1
+
+
+def test_probes_of_model_servers_that_the_configuration_asks_for_are_no_way_around(
+    patient: World, settings: Settings, another_envoy: AnotherEnvoy, tmp_path: Path
+) -> None:
+    from extproc.edge.bootstrap import render_bootstrap
+    from extproc.edge.settings import ProbeSettings
+    from extproc.live.envoy_checks import _check_ways
+
+    probed = tuple(replace(each, probe=ProbeSettings(health="/health")) for each in settings.connections)
+    asked = replace(settings, connections=probed)
+    text = render_bootstrap(asked, (settings.run_directory / "gate").read_text().strip())
+    dump = dump_of_bootstrap(Bootstrap(text).document)
+    assert _check_ways(asked, dump).state is State.OK
+    assert _check_ways(settings, dump).state is State.FAIL
