@@ -3,6 +3,9 @@
 `helm template … | extproc policy check --manifests -`, and the same with `test`.
 """
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from extproc.cli.policy import command
-from tests.helm.rendering import CASES, expected, expects_refusal, names, render_values
+from tests.helm.rendering import CASES, HELM, ROOT, expected, expects_refusal, names, render_values
 
 CASE: dict[str, Any] = {
     "apiVersion": "extproc/v1",
@@ -98,3 +101,26 @@ def test_a_bad_policy_in_values_is_told_with_its_line(
     place, line_number, *_ = line.split(":")
     assert place == "ConfigMap/guard-extproc-policy/policy.yaml"
     assert int(line_number) > 1
+
+
+def test_the_pipelines_of_the_page_end_well(tmp_path: Path) -> None:
+    page = (ROOT / "extproc" / "core" / "POLICY.md").read_text("utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("helm template")]
+    assert [line.partition("| ")[2] for line in lines] == [
+        f"extproc policy {what} --manifests -" for what in ("check", "test")
+    ]
+    values = yaml.safe_load((CASES / "gateway.in.yaml").read_text("utf-8"))
+    values["policy"] = {"document": {"name": "ours", "rules": RULES}, "cases": {"staff": CASE}}
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    shutil.copytree(ROOT / "helm", tmp_path / "helm")
+    environment = {**os.environ, "PATH": f"{HELM.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    for line in lines:
+        ran = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
