@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -22,8 +23,12 @@ rules:
 """
 
 
-def start_extproc(stack: ExitStack, upstream_port: int, folder: Path) -> Variant | None:
+def start_extproc(
+    stack: ExitStack, upstream_port: int, folder: Path, telemetry: dict[str, Any] | None = None
+) -> Variant | None:
     """Envoy with the service in front of the upstream on `upstream_port`, stopped when `stack` ends.
+
+    `telemetry` is its section of the configuration; None: nothing is pushed or scraped.
 
     Everything on: token verified, policy, masking in both directions, records durable on disk, one worker.
     """
@@ -33,7 +38,7 @@ def start_extproc(stack: ExitStack, upstream_port: int, folder: Path) -> Variant
     guard = start_guard(
         Wanted(
             directory=folder / "guard", upstream=f"http://127.0.0.1:{upstream_port}", workers=1, policy=policy,
-            drain_seconds=1,
+            drain_seconds=1, overrides={"telemetry": telemetry} if telemetry else None,
         )
     )  # fmt: skip
     stack.callback(guard.stop)

@@ -25,6 +25,7 @@ from bench.row import Row
 from bench.sealing import measure_full_segment, sealing_rows
 from bench.sessions import session_rows
 from bench.stored import log_rows, measure_log
+from bench.telemetry import telemetry_rows
 from bench.variants import EXTPROC, FLOOR, PLAIN, Variant, start_child, start_floor, start_plain
 
 ROUNDS = 5
@@ -241,6 +242,8 @@ def main() -> int:
     rows = [*compare(samples), *policy_rows(), *replay_rows(), *audit_rows, *sessions]
     console.log("many held requests")
     rows += held_rows()
+    console.log("with telemetry and without")
+    rows += telemetry_rows(console.log)
     console.print(render(rows, facts))
     write_report(rows, samples, audit, facts)
     console.print(f"written: {OUT}")

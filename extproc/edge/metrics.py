@@ -23,6 +23,7 @@ from extproc.edge.names import Names
 _NO_MEASURES = Measures()
 _ADDING: Final = frozenset({"identity", "decision", "budgets", "record"})
 """Phases in which a request waits for us and for nobody else."""
+_TIMED: Final = frozenset({"identity", "parse", "mask", "decide", "budgets", "hold", "record", "model"})
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _FINE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
@@ -131,7 +132,7 @@ class Metrics:
             if name in _ADDING:
                 added += end - start
                 forwarded = forwarded or name == "record"
-            if name not in ("decision", "response"):
+            if name in _TIMED:
                 self._phase.record(end - start, example, name)
         if forwarded:
             self._added.record(added, example, operation)
