@@ -136,7 +136,10 @@ class Worker:
                 budgets.run(),
                 policies.run(),
                 self._events.run(),
-                tell_status(status_path(settings.run_directory, self._index), lambda: in_force.status(policies.file)),
+                tell_status(
+                    status_path(settings.run_directory, self._index),
+                    lambda: in_force.status(policies.file, telemetry.failing),
+                ),
             )
             background = [tasks.create_task(work) for work in works]
             services = Services(

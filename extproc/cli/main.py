@@ -12,6 +12,7 @@ _GROUPS = {
     "demo": ("extproc.cli.demo", "Show the whole story on this machine."),
     "dev": ("extproc.cli.dev", "Development tokens and issuer."),
     "doctor": ("extproc.cli.doctor", "Say what is wrong with an installation that runs, and how to mend it."),
+    "drain": ("extproc.cli.drain", "Have a running service finish and end."),
     "envoy": ("extproc.cli.envoy", "Render and validate Envoy's bootstrap."),
     "evidence": ("extproc.cli.evidence", "Write the assessor's pack of a period."),
     "identity": ("extproc.cli.identity", "Show whom a token names, or why it is refused."),

@@ -5,7 +5,6 @@ socket of the owner's; past the machine reach only the exact paths below, by GET
 """
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from extproc.edge.bootstrap_classes import (
@@ -21,6 +20,7 @@ from extproc.edge.bootstrap_classes import (
     router,
 )
 from extproc.edge.bootstrap_probes import probe_routes
+from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.settings import Settings
 
 ADMIN: Final = "envoy_admin"
@@ -30,11 +30,6 @@ _TIMEOUT = timedelta(seconds=5)
 _MAX_CONNECTIONS = 64
 """Probes and scrapes of a few; a crowd is not to cost Envoy its file descriptors."""
 RUNTIME: Final = {f"envoy.resource_limits.listener.{STATUS}.connection_limit": _MAX_CONNECTIONS}
-
-
-def admin_socket(run_directory: Path) -> Path:
-    """Where the admin listens when it has no port."""
-    return run_directory / "envoy-admin.sock"
 
 
 def has_admin(settings: Settings) -> bool:

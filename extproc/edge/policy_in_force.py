@@ -58,14 +58,15 @@ class PolicyInForce:
             raise RuntimeError("no policy was loaded")
         return self.snapshot
 
-    def status(self, file: PolicyFile) -> PolicyStatus:
-        """With what is known of `file`, which is watched for the next one."""
+    def status(self, file: PolicyFile, controls: tuple[str, ...] = ()) -> PolicyStatus:
+        """With what is known of `file`, which is watched for the next one, and which `controls` fail."""
         return PolicyStatus(
             digest=self.get().policy.digest,
             since_unix=self.since_unix,
             looked_unix=file.looked_unix,
             failing=file.failing,
             problems=places_of(file.problems),
+            controls=controls,
         )
 
 

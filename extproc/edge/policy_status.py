@@ -25,7 +25,7 @@ FRESH_SECONDS: Final = 10.0
 class PolicyStatus(msgspec.Struct, frozen=True):
     """`digest` is of the policy in force since `since_unix`; `problems` are those of the file as it is now.
 
-    `looked_unix`: when the file was looked at last. Unix seconds.
+    `looked_unix`: when the file was looked at last. Unix seconds. `controls`: names of those that fail in this worker.
     """
 
     digest: str
@@ -33,6 +33,7 @@ class PolicyStatus(msgspec.Struct, frozen=True):
     looked_unix: float
     failing: bool = False
     problems: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
 
 
 def status_path(run_directory: Path, index: int) -> Path:

@@ -1,6 +1,5 @@
 """The parent of the workers: adopts what dead ones left, ships what live ones sealed, starts them again."""
 
-import fcntl
 import logging
 import os
 import subprocess
@@ -18,11 +17,14 @@ from extproc.audit.log.store_alarm import StoreAlarm
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.stores.store import Fault, StoreFailed, open_store
 from extproc.core.policy_document import PolicyInvalid
+from extproc.edge import run_lock
+from extproc.edge.envoy_admin import EnvoyAdmin
 from extproc.edge.hardening import end_with_parent
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.policy_file import Fitness, load_policy
 from extproc.edge.settings import Settings
 from extproc.edge.shipping_pace import SHIP_SECONDS, ShippingPace
+from extproc.edge.standing import Standing
 from extproc.edge.stop_signals import set_on_signal
 from extproc.edge.supervisor_facts import SupervisorFacts
 from extproc.edge.supervisor_metrics import open_supervisor_metrics
@@ -31,6 +33,10 @@ RESTART_SECONDS = 1.0
 """Between a worker's death and its next start, doubled while it keeps dying at once."""
 MAX_RESTART_SECONDS = 30.0
 STABLE_SECONDS = 30.0
+HOPELESS_DEATHS = 6
+"""A minute of deaths at once, one after the other."""
+STUCK_SECONDS = 60.0
+"""The supervisor looks at its workers five times a second; what it does for a dead one may take a while."""
 ADOPT_SECONDS = 5.0
 """Between two looks for dead writers whose epochs were not finished when they died."""
 LAST_TELEMETRY_SECONDS = 2.0
@@ -65,6 +71,8 @@ class Supervisor:
         self._ship_at = clock()
         self._another_ships = False
         self.facts = SupervisorFacts(workers_wanted=settings.workers)
+        self._children: list[_Child] = []
+        self._turned_at: float | None = None
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
@@ -73,7 +81,9 @@ class Supervisor:
             return 0
         self._settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._take_run_directory()
-        if lock is None or not self._policy_is_good() or not self._keys_are_in_time() or not self._store_is_fit():
+        if lock is None or not self._answers_probes():
+            return 2
+        if not self._policy_is_good() or not self._keys_are_in_time() or not self._store_is_fit():
             return 2
         try:
             pipeline = open_supervisor_metrics(self._settings, self.facts)
@@ -88,25 +98,48 @@ class Supervisor:
     def _watch(self) -> int:
         """The life of the workers."""
         self._adopt()
-        children = [self._start(index) for index in range(self._settings.workers)]
+        self._children = children = [self._start(index) for index in range(self._settings.workers)]
         shipping = threading.Thread(target=self._ship, name="shipper", daemon=True)
         shipping.start()
         while not self._stopping.wait(0.2):
             for child in children:
                 self._keep_alive(child)
             self.facts.workers_live = sum(child.process.poll() is None for child in children)
+            self._turned_at = self._clock()
         return self._stop(children, shipping)
 
     def _take_run_directory(self) -> int | None:
-        """Held until the process ends. Two services on one folder would take each other's sockets."""
-        lock = os.open(self._settings.run_directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+        lock = run_lock.take(self._settings.run_directory)
+        if lock is None:
             _log.critical("another service runs in %s; give each its own run_directory", self._settings.run_directory)
-            return None
         return lock
+
+    def _answers_probes(self) -> bool:
+        health = self._settings.health
+        if health is None:
+            return True
+        # gRPC is for those who are asked; a tenth of a second.
+        from extproc.edge.health import HealthEndpoint  # noqa: PLC0415
+        from extproc.edge.worker_health import WorkersHealth  # noqa: PLC0415
+
+        workers = WorkersHealth(self._settings.run_directory, self._settings.workers)
+        try:
+            HealthEndpoint(health, workers, self.standing).start()
+        except OSError as error:
+            _log.critical("no probe can be answered at port %d: %s", health.port, error.strerror)
+            return False
+        return True
+
+    def standing(self) -> Standing:
+        """What probes are told; from any thread."""
+        stuck = self._turned_at is not None and self._clock() - self._turned_at > STUCK_SECONDS
+        hopeless = bool(self._children) and all(self._is_hopeless(child) for child in self._children)
+        draining = self._stopping.is_set()
+        return Standing(draining or not (stuck or hopeless), draining, tuple(sorted(self._alarm.controls)))
+
+    def _is_hopeless(self, child: _Child) -> bool:
+        dead_or_young = child.start_at > 0.0 or self._clock() - child.started_at <= STABLE_SECONDS
+        return child.deaths >= HOPELESS_DEATHS and dead_or_young
 
     def _policy_is_good(self) -> bool:
         """At start a bad policy ends the service with every problem said; later the last good one stays."""
@@ -207,6 +240,9 @@ class Supervisor:
         return True
 
     def _stop(self, children: list[_Child], shipping: threading.Thread) -> int:
+        envoy = EnvoyAdmin(self._settings) if self._settings.envoy.ends_with_service else None
+        if envoy is not None:
+            envoy.drain()
         for child in children:
             if child.process.poll() is None:
                 child.process.terminate()
@@ -219,7 +255,10 @@ class Supervisor:
                 child.process.wait()
         shipping.join()
         self._adopt()
-        return 0 if self._ship_last() else 1
+        shipped = self._ship_last()
+        if envoy is not None:
+            envoy.quit()
+        return 0 if shipped else 1
 
     def _ship_last(self) -> bool:
         """That the store came back just now is itself a record, and goes along."""

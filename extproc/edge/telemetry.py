@@ -25,6 +25,8 @@ class Telemetry:
 
     def __init__(self, settings: TelemetrySettings, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self.failing: tuple[str, ...] = ()
+        """The controls that fail now."""
         names = Names()
         self._metrics = Metrics(pipeline.meter, names)
         pipeline.distributions += self._metrics.distributions
@@ -67,6 +69,7 @@ class Telemetry:
 
     def control_failure(self, control: str, failing: bool) -> None:
         """A control (PCI DSS 10.7) fails, or works again."""
+        self.failing = tuple(sorted({*self.failing, control} if failing else {*self.failing} - {control}))
         self._metrics.control_failure(control, failing=failing)
 
     def observe(self, name: Gauge | str, read: Callable[[], Reading]) -> None:

@@ -7,7 +7,8 @@ import httpx
 import yaml
 
 from extproc.edge.bootstrap import render_bootstrap
-from extproc.edge.bootstrap_status import admin_socket, has_admin
+from extproc.edge.bootstrap_status import has_admin
+from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.gate import GATE_FILE, parse_gate
 from extproc.edge.settings import Settings
 from extproc.live import envoy_guard

@@ -12,7 +12,7 @@ import h2.connection
 import h2.events
 import pytest
 
-from extproc.edge.bootstrap_status import admin_socket
+from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.settings import EnvoySettings
 from extproc.local.ports import free_port
 
