@@ -163,8 +163,8 @@ PLANTS = (
     Plant(
         "p5: a span says what the model server calls its end",
         "edge/span_attributes.py",
-        "[plain_name(one) for one in record.finish_reasons[:_MAX_FINISH_REASONS]]",
-        "list(record.finish_reasons)",
+        "plain_name(one) for one in record.finish_reasons[:_MAX_FINISH_REASONS]",
+        "one for one in record.finish_reasons",
         SPANS + "test_no_content_can_appear_in_a_span",
     ),
     Plant(

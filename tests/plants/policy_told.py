@@ -49,7 +49,7 @@ PLANTS = (
     ),
     Plant(
         "told: a control that has not failed has no counter",
-        "edge/metrics.py",
+        "edge/instruments.py",
         "        self._failures.add(int(failing and not self._failing.get(name, False)), name)\n",
         "        if failing and not self._failing.get(name, False):\n            self._failures.add(1, name)\n",
         METRICS + "test_a_control_that_has_not_failed_is_counted_from_0",

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
@@ -18,12 +19,17 @@ WORD = "quokka"
 CHAT_PATH = "/v1/chat/completions"
 
 
-class Sink(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grpc.MetricsServiceServicer):
+class Sink(
+    trace_service_pb2_grpc.TraceServiceServicer,
+    metrics_service_pb2_grpc.MetricsServiceServicer,
+    logs_service_pb2_grpc.LogsServiceServicer,
+):
     """An OTLP collector that keeps what it is sent."""
 
     def __init__(self) -> None:
         self.raw: list[bytes] = []
         self.spans: list[tuple[str, Any]] = []
+        self.lines: list[tuple[str, Any]] = []
         self._arrived = threading.Condition()
 
     def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's method
@@ -33,9 +39,15 @@ class Sink(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grpc
             for resource in request.resource_spans if traces else ():
                 service = attributes(resource.resource)["service.name"]
                 self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
+            if isinstance(request, logs_service_pb2.ExportLogsServiceRequest):
+                for resource in request.resource_logs:
+                    service = attributes(resource.resource)["service.name"]
+                    self.lines += [(service, line) for scope in resource.scope_logs for line in scope.log_records]
             self._arrived.notify_all()
         if traces:
             return trace_service_pb2.ExportTraceServiceResponse()
+        if isinstance(request, logs_service_pb2.ExportLogsServiceRequest):
+            return logs_service_pb2.ExportLogsServiceResponse()
         return metrics_service_pb2.ExportMetricsServiceResponse()
 
     def trace(self, trace_id: str, wanted: Callable[["Trace"], bool]) -> "Trace":
@@ -80,6 +92,7 @@ def sink() -> Iterator[tuple[Sink, str]]:
     collected = Sink()
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collected, server)
     metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(collected, server)
+    logs_service_pb2_grpc.add_LogsServiceServicer_to_server(collected, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield collected, f"http://127.0.0.1:{port}"
@@ -144,6 +157,26 @@ def test_30_the_trace_reaches_the_model_and_baggage_does_not(traced: Any, sink: 
     assert trace.find(bytes.fromhex(sent_span))[0] == "extproc-envoy"
     assert sent_span != span_id
     assert "baggage" not in seen.headers
+    assert seen.headers["tracestate"] == "vendor=1"
+
+
+def test_what_was_refused_is_kept_though_its_caller_did_not_sample_it(traced: Any, sink: Any) -> None:
+    trace_id, _, traceparent = parent(0xC1)
+    headers = {**traced.headers(), "traceparent": traceparent[:-1] + "0"}
+    answer = httpx.post(traced.guard.url + "/v1/load_lora_adapter", json={}, headers=headers, timeout=30)
+    trace = sink[0].trace(trace_id, lambda trace: bool(trace.by("extproc")))
+    assert trace.by("extproc-envoy") == []
+    got = attributes(trace.ours())
+    assert (got["extproc.sampled_for"], got["error.type"]) == ("denied", "policy_denied")
+    assert got["extproc.exchange_id"] == answer.headers["x-extproc-exchange"]
+
+
+def test_log_lines_of_workers_and_supervisor_arrive(traced: Any, sink: Any) -> None:
+    until = time.monotonic() + 10
+    while not any(service == "extproc" for service, _ in sink[0].lines) and time.monotonic() < until:
+        time.sleep(0.05)
+    said = {line.body.string_value: line for service, line in sink[0].lines if service == "extproc"}
+    assert attributes(said["serving"])["policy_digest"].startswith("sha256:")
 
 
 def test_30_without_a_parent_envoy_begins_the_trace(traced: Any, sink: Any) -> None:
@@ -193,6 +226,11 @@ def test_a_span_says_what_happened(traced: Any, sink: Any) -> None:
     }  # fmt: skip
     assert {name: got.get(name) for name in expected} == expected
     assert 0 < got["gen_ai.response.time_to_first_chunk"] < 10
+    assert got["extproc.sampled_for"] == "found"
+    for name in ("identity", "parse", "mask", "decide", "record", "upstream_first_byte"):
+        assert 0 < got[f"extproc.phase.{name}_ms"] < 10_000
+    assert 40 < got["extproc.held_ms"] < 10_000  # a card in two pieces, 50 ms apart
+    assert 0 < got["extproc.audit_wait_ms"] < 10_000
     assert ours.end_time_unix_nano > ours.start_time_unix_nano
 
 
