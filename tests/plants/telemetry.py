@@ -12,7 +12,7 @@ EXEMPLARS = f"{HERE}test_exemplars.py::"
 DOWN = f"{HERE}test_collector_down.py::"
 SPANS = f"{HERE}test_spans.py::"
 TIMING = "tests/core/exchange/test_timing.py::"
-ENVOY = "tests/conformance/envoy/test_envoy_tracing.py::"
+ENVOY = "tests/edge/settings/test_envoy_tracer.py::"
 
 PLANTS: tuple[Plant, ...] = (
     Plant(
@@ -76,7 +76,7 @@ PLANTS: tuple[Plant, ...] = (
         "edge/span_attributes.py",
         "*(resource, policy, record.actor.kind,",
         "*(resource, record.actor.kind,",
-        SPANS + "test_every_span_names_the_policy_in_force_and_the_rules_in_shadow_that_would_change_something",
+        SPANS + "test_exchanges_alike_but_for_one_thing_differ_in_it",
     ),
     Plant(
         "export: headers of the file stay here",
@@ -286,20 +286,20 @@ PLANTS: tuple[Plant, ...] = (
         "edge/bootstrap_listener.py",
         "*(() if settings.telemetry.trust_client_trace else CLIENT_TRACE)",
         "*(CLIENT_TRACE if settings.telemetry.trust_client_trace else ())",
-        ENVOY + "test_a_stranger_can_neither_join_a_trace_nor_force_one",
+        ENVOY + "test_a_strangers_trace_is_taken_off_before_one_is_begun",
     ),
     Plant(
         "envoy: the share thins what a caller has sampled",
         "edge/bootstrap_tracing.py",
         "random_sampling=types.Percent(value=100),",
         "random_sampling=types.Percent(value=100 * (telemetry.sampling or 0)),",
-        ENVOY + "test_a_trusted_callers_state_goes_on",
+        ENVOY + "test_the_share_is_the_samplers_who_first_hears_the_caller",
     ),
     Plant(
         "envoy: by HTTP the collector's headers are missing",
         "edge/bootstrap_tracing.py",
         "core.HeaderValueOption(header=core.HeaderValue(key=name, value=_literal(value))) for name, value in headers",
         "core.HeaderValueOption(header=core.HeaderValue(key=name, value=_literal(value))) for name, value in ()",
-        ENVOY + "test_by_http_the_spans_come_with_the_headers_of_the_file_and_with_the_deployment",
+        ENVOY + "test_by_http_spans_have_the_path_and_the_headers_of_the_file",
     ),
 )

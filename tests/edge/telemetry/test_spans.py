@@ -163,6 +163,30 @@ def test_every_span_names_the_policy_in_force_and_the_rules_in_shadow_that_would
     assert (first["extproc.shadow"], first["extproc.principal_kind"]) == (["dry", "other"], "service")
 
 
+def test_exchanges_alike_but_for_one_thing_differ_in_it(world: Any) -> None:
+    """What exchanges have in common is encoded once."""
+    telemetry = world.start(otlp_endpoint=world.collector)
+    changes: tuple[tuple[dict[str, Any], str, Any], ...] = (
+        ({}, "extproc.rule", "analysts-may-chat"),
+        ({"policy": PolicyRef(digest=f"sha256:{'ab' * 32}", effect="allow", rule="other")}, "extproc.rule", "other"),
+        ({"policy": PolicyRef(digest=f"sha256:{'cd' * 32}", effect="allow", rule="analysts-may-chat")},
+         "extproc.policy_digest", f"sha256:{'cd' * 32}"),
+        ({"actor": Actor(uid="x", kind="person")}, "extproc.principal_kind", "person"),
+        ({"http_status": 201}, "http.response.status_code", 201),
+        ({"status_detail": "response_rule"}, "error.type", "response_rule"),
+        ({"finish_reasons": ("length",)}, "gen_ai.response.finish_reasons", ["length"]),
+        ({"resource": Resource(connection="b", operation="chat", protocol="HTTP POST", model="llama-3")},
+         "gen_ai.provider.name", "b"),
+        ({"findings_request": {}, "findings_response": {}}, "extproc.sampled_for", None),
+    )  # fmt: skip
+    for changed, _, _ in changes * 2:
+        world.record_exchange(telemetry, world.make_record(**changed))
+    spans = [world.read_attributes(span) for span in exported(telemetry, world.sink)]
+    assert [span.get(name) for span, (_, name, _) in zip(spans, changes * 2, strict=True)] == [
+        value for _, _, value in changes * 2
+    ]
+
+
 def test_a_refusal_has_its_reason_as_error_type_and_no_model_of_the_callers_choice(world: Any) -> None:
     telemetry = world.start(otlp_endpoint=world.collector)
     denied = world.make_record(
