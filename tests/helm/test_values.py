@@ -35,6 +35,8 @@ OPEN = [
     "values.gateway.properties.autoscaling.properties.metrics.items",
     "values.gateway.properties.extraVolumes.items",
     "values.global",
+    "values.networkPolicy.properties.egress.properties.extra.items",
+    "values.sidecar.properties.pod",
 ]
 
 
