@@ -7,6 +7,7 @@ ENVOY_CLI = "tests/edge/settings/test_envoy_unchecked.py::"
 STATUS = "tests/edge/settings/test_status_listener.py::"
 HEALTH = "tests/edge/test_health.py::"
 STANDING = "tests/edge/test_standing.py::"
+REPLICAS = "tests/audit/test_audit_replicas.py::"
 
 PLANTS = (
     Plant(
@@ -120,5 +121,12 @@ PLANTS = (
         "        return False  # nobody holds it: what the file says is of a process that has ended\n",
         "        said = os.pread(lock, 32, 0).strip()\n",
         STANDING + "test_the_service_that_has_the_lock_is_told_to_end",
+    ),
+    Plant(
+        "spools of several pods are one in the register",
+        "audit/log/registry.py",
+        "os.urandom(16).hex()",
+        '"0" * 32',
+        REPLICAS + "test_pods_with_a_spool_each_write_one_log_that_holds",
     ),
 )
