@@ -102,8 +102,10 @@ def check_spool(settings: Settings) -> Iterator[Check]:
     if free < needed:
         said = f"{_mib(free)} are free, and it may yet grow by {_mib(needed)}"
         yield failed("spool, room", said, "give the volume as much as `audit.max_spool`, or lower that")
+    elif state.used_bytes >= audit.max_spool_bytes - audit.reserve_bytes:
+        yield failed("spool, room", f"full with {_mib(state.used_bytes)}: new requests are refused", _REACH)
     elif state.used_bytes > _ALARM * audit.max_spool_bytes:
-        yield failed("spool, room", f"{_mib(state.used_bytes)} wait, of {_mib(audit.max_spool_bytes)}", _REACH)
+        yield warned("spool, room", f"{_mib(state.used_bytes)} wait, of {_mib(audit.max_spool_bytes)}", _REACH)
     else:
         yield passed(
             "spool, room", f"{_mib(state.used_bytes)} used of {_mib(audit.max_spool_bytes)}, {_mib(free)} free"

@@ -1,19 +1,22 @@
-"""One world for the doctor: the real Envoy with its admin, workers, console and an issuer, all well."""
+"""Installations for the doctor: one that runs, and one on paper, of files and addresses alone."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
+from extproc.audit.keys.keys import open_or_make_keys
+from extproc.edge.gate import read_or_create_gate
 from extproc.edge.settings import Settings
-from extproc.live.check import Check, State
-from extproc.live.examination import Terms, examine
+from extproc.edge.settings_file import load_settings
+from extproc.local.guard import AUDIENCE, Wanted, write_config
+from extproc.local.issuer import start_issuer
 from extproc.local.ports import free_port
-from tests.conformance.service.conftest import AnotherEnvoy, World, build_world
+from tests.conformance.service.conftest import POLICY, World, build_world, run_upstream
 
 
 @pytest.fixture(scope="session")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The real Envoy with its admin, two workers, console and issuer, all well."""
     ports = [free_port() for _ in range(8)]
     overrides = {"envoy": {"admin_port": ports[4], "status_port": ports[5]}, "audit": {"segment_interval": "1s"}}
     world, stop = build_world(
@@ -28,28 +31,24 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     stop()
 
 
-@pytest.fixture
-def settings(patient: World) -> Settings:
-    return patient.guard.settings
+@pytest.fixture(scope="session")
+def on_paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Configuration, policy, keys and gate, a model server and an issuer; no worker, no Envoy."""
+    folder = tmp_path_factory.mktemp("paper")
+    (folder / "policy.yaml").write_text(POLICY, "utf-8")
+    upstream, server = run_upstream()
+    with start_issuer(folder / "issuer", audience=AUDIENCE) as issuer:
+        wanted = Wanted(directory=folder, upstream=upstream.url, policy=folder / "policy.yaml", credential="model-key")
+        settings = load_settings(write_config(wanted, issuer.url, free_port()))
+        read_or_create_gate(settings.run_directory)
+        open_or_make_keys(settings.audit)
+        for each in (settings.audit.spool, settings.audit.store.directory):  # type: ignore[union-attr]
+            each.mkdir(mode=0o700)
+        yield settings
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
-def another_envoy(tmp_path: Path) -> Iterator[AnotherEnvoy]:
-    """Envoys with other bootstraps before the same workers."""
-    start = AnotherEnvoy(tmp_path)
-    yield start
-    for envoy in start.running:
-        envoy.stop()
-
-
-Diagnosis = Callable[..., dict[str, Check]]
-
-
-@pytest.fixture
-def diagnose() -> Diagnosis:
-    """All checks that are not well, by name."""
-
-    def look(settings: Settings, **terms: object) -> dict[str, Check]:
-        return {each.name: each for each in examine(settings, Terms(**terms)) if each.state in (State.FAIL, State.WARN)}  # type: ignore[arg-type]
-
-    return look
+def settings(on_paper: Settings) -> Settings:
+    return on_paper

@@ -2,38 +2,79 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 
-from extproc.edge.settings import Settings
+from extproc.edge.bootstrap import render_bootstrap
+from extproc.edge.gate import read_or_create_gate
+from extproc.edge.settings import ProbeSettings, Settings
 from extproc.live import envoy_guard
 from extproc.live.check import State
-from extproc.live.envoy_checks import OLDEST, check_envoy
+from extproc.live.envoy_checks import OLDEST, _check_ways, check_envoy
 from extproc.live.envoy_differences import find_differences
-from extproc.live.envoy_dump import Dump, dump_of_bootstrap, parse_dump
+from extproc.live.envoy_dump import Dump, DumpFailed, dump_of_bootstrap, fetch_dump, parse_dump
 from extproc.live.envoy_ways import guarded_listeners, model_addresses, unguarded_ways
+from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.ports import free_port
-from tests.conformance.service.conftest import AnotherEnvoy, Bootstrap, World
+from tests.conformance.service.conftest import Bootstrap
 
 EXT_PROC = "envoy.filters.http.ext_proc"
 
 
+Told = tuple[dict[str, Any], dict[str, Any]]
+
+
+class Envoys:
+    """Real ones, each on a bootstrap of ours that was changed; nobody answers them. The last one's admin is `admin`."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self._running: list[RunningEnvoy] = []
+        self.admin = ""
+
+    def start(self, change: Callable[[Bootstrap], None] = lambda _: None) -> None:
+        listener = replace(self._settings.listener, port=free_port())
+        envoy = replace(self._settings.envoy, admin_port=free_port())
+        secret = read_or_create_gate(self._settings.run_directory)
+        self.settings = replace(self._settings, listener=listener, envoy=envoy)
+        bootstrap = Bootstrap(render_bootstrap(self.settings, secret))
+        change(bootstrap)
+        folder = self._folder / f"envoy-{len(self._running)}"
+        self._running.append(start_envoy(yaml.safe_dump(bootstrap.document), folder, ready_timeout_seconds=30))
+        self.admin = f"http://127.0.0.1:{envoy.admin_port}"
+
+    def stop(self) -> None:
+        for each in self._running:
+            each.stop()
+
+
 @pytest.fixture(scope="module")
-def told(patient: World) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of the real Envoy."""
-    base = f"http://127.0.0.1:{patient.guard.settings.envoy.admin_port}"
-    return httpx.get(f"{base}/server_info").json(), httpx.get(f"{base}/config_dump?include_eds").json()
+def envoys(on_paper: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoys]:
+    found = Envoys(on_paper, tmp_path_factory.mktemp("envoys"))
+    yield found
+    found.stop()
 
 
-def _altered(told: tuple[dict[str, Any], dict[str, Any]], change: Callable[[Bootstrap], None]) -> Dump:
+@pytest.fixture(scope="module")
+def told(envoys: Envoys) -> Told:
+    """By a real Envoy on what is rendered."""
+    envoys.start()
+    assert {check.state for check in check_envoy(envoys.settings, "")} == {State.OK}
+    with httpx.Client(base_url=envoys.admin, trust_env=False) as client:
+        return client.get("/server_info").json(), client.get("/config_dump?include_eds").json()
+
+
+def _altered(told: Told, change: Callable[[Bootstrap], None]) -> Dump:
     """As the same Envoy would tell it, were it started on the changed bootstrap."""
     info, dump = copy.deepcopy(told)
-    whole = Bootstrap(json.dumps(dump["configs"][0]["bootstrap"]))
+    bootstrap = {**dump["configs"][0]["bootstrap"], "node": {}}  # which lists every extension of Envoy
+    whole = Bootstrap(json.dumps(bootstrap))
     change(whole)
     static = whole.document["static_resources"]
     return Dump(
@@ -86,7 +127,7 @@ ASPECTS = (
     ("faults", "change", "said"), [each[1:] for each in ASPECTS], ids=[each[0] for each in ASPECTS]
 )
 def test_each_promise_that_is_broken_is_named_and_only_there(
-    told: tuple[dict[str, Any], dict[str, Any]],
+    told: Told,
     faults: Callable[[Any], Any],
     change: Callable[[Bootstrap], None],
     said: str,
@@ -100,30 +141,26 @@ def test_each_promise_that_is_broken_is_named_and_only_there(
     assert find_differences(dump.bootstrap, parse_dump(*told).bootstrap) != ()
 
 
-def test_a_filter_that_is_switched_off_is_none(told: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_a_filter_that_is_switched_off_is_none(told: Told) -> None:
     dump = _altered(told, lambda of: _filter(of, EXT_PROC).update(disabled=True))
     assert not [each for each in dump.managers() if envoy_guard.ext_proc_of(each)]
 
 
 @pytest.mark.parametrize("key", ["timeout", "idle_timeout"])
-def test_a_route_that_ends_before_a_hold_is_named(
-    told: tuple[dict[str, Any], dict[str, Any]], settings: Settings, key: str
-) -> None:
+def test_a_route_that_ends_before_a_hold_is_named(told: Told, settings: Settings, key: str) -> None:
     dump = _altered(told, lambda of: of.routes[0]["route"].update({key: "30s"}))
     (manager,) = [each for each in dump.managers() if envoy_guard.ext_proc_of(each)]
     assert ["30 s" in fault for fault in envoy_guard.faults_of_timeouts(manager, settings)] == [True]
 
 
-def test_a_message_timeout_below_the_longest_hold_is_named(
-    told: tuple[dict[str, Any], dict[str, Any]], settings: Settings
-) -> None:
+def test_a_message_timeout_below_the_longest_hold_is_named(told: Told, settings: Settings) -> None:
     dump = _altered(told, lambda of: of.ext_proc.update(max_message_timeout="60s"))
     (manager,) = [each for each in dump.managers() if envoy_guard.ext_proc_of(each)]
     (fault,) = envoy_guard.faults_of_timeouts(manager, settings)
     assert "max_message_timeout" in fault
 
 
-def test_an_envoy_that_is_too_old_is_named(told: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_an_envoy_that_is_too_old_is_named(told: Told) -> None:
     info = {**told[0], "version": "0123/1.38.4/Clean/RELEASE/BoringSSL"}
     assert parse_dump(info, told[1]).version == (1, 38, 4)
     assert (1, 38, 4) < OLDEST <= parse_dump(*told).version
@@ -133,8 +170,6 @@ def test_an_envoy_that_is_too_old_is_named(told: tuple[dict[str, Any], dict[str,
 def test_somebody_else_at_the_port_is_no_envoy(settings: Settings, text: str) -> None:
     """And neither is one that says nothing."""
     answer = httpx.MockTransport(lambda _: httpx.Response(200, text=text))
-    from extproc.live.envoy_dump import DumpFailed, fetch_dump
-
     with httpx.Client(transport=answer, base_url="http://admin") as client, pytest.raises(DumpFailed):
         fetch_dump(client)
 
@@ -149,9 +184,7 @@ def test_without_an_admin_nothing_is_asked(settings: Settings) -> None:
     assert check.state is State.LEFT
 
 
-def test_a_real_envoy_with_ways_around_and_an_open_filter_is_seen_through(
-    patient: World, settings: Settings, another_envoy: AnotherEnvoy
-) -> None:
+def test_a_real_envoy_with_ways_around_and_an_open_filter_is_seen_through(settings: Settings, envoys: Envoys) -> None:
     """A second listener without ext_proc, one that only forwards bytes, and failure_mode_allow: all by the real one."""
     ports = free_port(), free_port()
 
@@ -175,8 +208,8 @@ def test_a_real_envoy_with_ways_around_and_an_open_filter_is_seen_through(
         ]
         listeners += [bare, raw]
 
-    another_envoy(patient, change)
-    found = {each.name: each for each in check_envoy(settings, f"http://127.0.0.1:{another_envoy.admin_port}")}
+    envoys.start(change)
+    found = {each.name: each for each in check_envoy(envoys.settings, envoys.admin)}
     wrong = {name for name, check in found.items() if check.state is State.FAIL}
     assert wrong == {"envoy, bootstrap", "envoy, failure mode", "envoy, ways in"}
     assert (
@@ -185,13 +218,11 @@ def test_a_real_envoy_with_ways_around_and_an_open_filter_is_seen_through(
     )
     assert "listener raw leads to cluster model_model as TCP" in found["envoy, ways in"].said
     assert "static_resources.listeners" in found["envoy, bootstrap"].said
-    gate = (patient.directory / "run" / "gate").read_text().strip()
+    gate = (settings.run_directory / "gate").read_text().strip()
     assert not [each for each in found.values() if gate in each.line()]
 
 
-def test_a_second_judged_listener_and_a_mirror_are_seen(
-    told: tuple[dict[str, Any], dict[str, Any]], settings: Settings
-) -> None:
+def test_a_second_judged_listener_and_a_mirror_are_seen(told: Told, settings: Settings) -> None:
     models = model_addresses(settings)
 
     def second(of: Bootstrap) -> None:
@@ -210,7 +241,7 @@ def test_a_second_judged_listener_and_a_mirror_are_seen(
     assert ["model_model" in way for way in unguarded_ways(_altered(told, mirror), models)] == [True]
 
 
-def test_a_cluster_that_goes_anywhere_is_a_way(told: tuple[dict[str, Any], dict[str, Any]], settings: Settings) -> None:
+def test_a_cluster_that_goes_anywhere_is_a_way(told: Told, settings: Settings) -> None:
     def change(of: Bootstrap) -> None:
         of.filters[:] = [_filter(of, "envoy.filters.http.router")]
         of.cluster("model_model").update(type="ORIGINAL_DST", load_assignment={})
@@ -218,14 +249,9 @@ def test_a_cluster_that_goes_anywhere_is_a_way(told: tuple[dict[str, Any], dict[
     assert len(list(unguarded_ways(_altered(told, change), model_addresses(settings)))) == 1
 
 
-def test_probes_of_model_servers_that_the_configuration_asks_for_are_no_way_around(
-    patient: World, settings: Settings, another_envoy: AnotherEnvoy, tmp_path: Path
-) -> None:
-    from extproc.edge.bootstrap import render_bootstrap
-    from extproc.edge.settings import ProbeSettings
-    from extproc.live.envoy_checks import _check_ways
-
+def test_probes_of_model_servers_that_the_configuration_asks_for_are_no_way_around(settings: Settings) -> None:
     probed = tuple(replace(each, probe=ProbeSettings(health="/health")) for each in settings.connections)
+    settings = replace(settings, envoy=replace(settings.envoy, status_port=free_port()))
     asked = replace(settings, connections=probed)
     text = render_bootstrap(asked, (settings.run_directory / "gate").read_text().strip())
     dump = dump_of_bootstrap(Bootstrap(text).document)
