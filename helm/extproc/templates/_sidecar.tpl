@@ -11,7 +11,7 @@
 {{- define "extproc.sidecar.initContainers" -}}
 {{- $sidecar := .Values.sidecar -}}
 {{- $bootstrap := include "extproc.bootstrapContainer" (dict "root" . "extraEnv" $sidecar.extraEnv) | fromYaml -}}
-{{- $hook := dict "exec" (dict "command" (list "python3" "-c" "import os, signal, time; time.sleep(5); os.kill(1, signal.SIGTERM)")) -}}
+{{- $hook := dict "exec" (dict "command" (list "extproc" "drain" "--after" "5s")) -}}
 {{- $service := include "extproc.serviceContainer" (dict "root" . "resources" $sidecar.resources "extraEnv" $sidecar.extraEnv "preStop" $hook) | fromYaml -}}
 {{- $envoy := include "extproc.envoyContainer" (dict "root" . "resources" $sidecar.envoyResources) | fromYaml -}}
 {{- $_ := unset $envoy "lifecycle" -}}

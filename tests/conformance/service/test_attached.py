@@ -282,3 +282,25 @@ def test_only_the_gateways_certificate_may_call(
         with pytest.raises(grpc.RpcError) as refused:
             next(call)
     assert refused.value.code() is code
+
+
+@pytest.mark.parametrize("kind", ["request_headers 1", "request_body 1", "response_headers 1"])
+def test_a_failure_before_the_answer_is_an_error_without_a_byte_of_the_models(attached: Attached, kind: str) -> None:
+    with attached.ending(f"abort {kind}"):
+        answer = attached.world.chat("marker-abort", stream=True, pieces=[SECRET, PAN])
+    # On response headers no other filter sees Envoy's own error; on the request the response lock does.
+    unlocked = {"envoy-gateway": 500, "istio": 503}[attached.controller]
+    assert answer.status_code == (unlocked if kind == "response_headers 1" else 502)
+    assert SECRET not in answer.text
+
+
+def test_an_upgrade_reaches_no_model_server(attached: Attached) -> None:
+    token = attached.world.token()
+    marker = f"marker-upgrade-{attached.controller}"
+    request = (
+        f"GET /v1/realtime?{marker} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: upgrade\r\n"
+        "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    received = attached.world.raw(request.encode(), seconds=5.0, until_closed=False)
+    assert b" 101 " not in received.split(b"\r\n")[0]
+    assert not attached.world.upstream.requests(marker)

@@ -24,7 +24,7 @@ from extproc.local.ports import free_port
 CASE = Path(__file__).parents[2] / "helm" / "cases" / "sidecar-vllm.out.yaml"
 PAN = "4111 1111 1111 1111"
 DRAIN_SECONDS = 4
-HOOK_SECONDS = 0.3
+HOOK = "300ms"
 """In place of the five seconds until nobody sends anything new."""
 
 MODEL = """
@@ -60,19 +60,20 @@ class Pod:
     world: Any
     model: "subprocess.Popen[bytes]"
 
-    def end(self, *, model_hook: float, service_hook: float | None) -> int:
+    def end(self, *, model_hook: float, service_hook: str | None) -> int:
         """As the kubelet ends it. Returns the service's exit code."""
         service = self.world.guard.service.process
-        hook = (
-            threading.Timer(service_hook, service.send_signal, [signal.SIGTERM]) if service_hook is not None else None
-        )
-        if hook is not None:
-            hook.start()
+        hook = None
+        if service_hook is not None:
+            command = [sys.executable, "-m", "extproc", "drain", "--after", service_hook]
+            hook = subprocess.Popen([*command, "--config", str(self.world.guard.config)])
         time.sleep(model_hook)
         self.model.send_signal(signal.SIGTERM)
         self.model.wait(10)
         self.world.guard.envoy.stop()
-        if hook is None:
+        if hook is not None:
+            assert hook.wait(10) == 0
+        else:
             service.send_signal(signal.SIGTERM)
         return int(service.wait(DRAIN_SECONDS + 20))
 
@@ -153,11 +154,11 @@ def test_with_the_rendered_hooks_streams_end_and_held_clients_get_tickets(
     names = [container["name"] for container in rendered["initContainers"]]
     assert names == ["extproc-bootstrap", "extproc", "extproc-envoy"], "they start in this order and end in the other"
     service = rendered["initContainers"][1]
-    assert "os.kill(1, signal.SIGTERM)" in service["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert service["lifecycle"]["preStop"]["exec"]["command"] == ["extproc", "drain", "--after", "5s"]
     assert model["lifecycle"]["preStop"]["sleep"]["seconds"] == 5 + 30 + 5, "until nobody comes, drain, and records"
     pod = make_pod()
     stream, held = begin(pod)
-    code = pod.end(model_hook=HOOK_SECONDS + DRAIN_SECONDS, service_hook=HOOK_SECONDS)
+    code = pod.end(model_hook=3.0 + DRAIN_SECONDS, service_hook=HOOK)
     stream.join()
     held.join()
     assert code == 0

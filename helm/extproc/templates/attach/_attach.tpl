@@ -62,6 +62,9 @@
 {{- if and $istio (not $attach.istio.selector) -}}
 {{- fail "attach: attach.istio.selector names the proxies' pods by label; an EnvoyFilter without it changes every proxy of its namespace." -}}
 {{- end -}}
+{{- if and $istio (eq $attach.istio.context "GATEWAY") $attach.routes.enabled (not $attach.istio.gateways) -}}
+{{- fail "attach: attach.istio.gateways are the Gateways of the VirtualService, as NAMESPACE/NAME; set attach.routes.enabled to false to write the routes yourself." -}}
+{{- end -}}
 {{- if and (not $istio) (not $attach.gateway.name) -}}
 {{- fail "attach: attach.gateway.name is the Gateway that EnvoyExtensionPolicy is attached to." -}}
 {{- end -}}

@@ -33,11 +33,16 @@ spec:
     {{- end }}
   {{- end }}
   terminationGracePeriodSeconds: {{ $gateway.terminationGracePeriodSeconds | default (include "extproc.gracePeriod" $root) }}
+  {{- /* Behind another gateway the service is alone: no Envoy, and no bootstrap for one. */}}
+  {{- if eq $root.Values.mode "gateway" }}
   initContainers:
     - {{ include "extproc.bootstrapContainer" (dict "root" $root "extraEnv" $gateway.extraEnv "extraVolumeMounts" $gateway.extraVolumeMounts) | indent 6 | trim }}
+  {{- end }}
   containers:
     - {{ include "extproc.serviceContainer" (dict "root" $root "claim" .claim "resources" $gateway.resources "extraEnv" $gateway.extraEnv "extraVolumeMounts" $gateway.extraVolumeMounts) | indent 6 | trim }}
+    {{- if eq $root.Values.mode "gateway" }}
     - {{ include "extproc.envoyContainer" (dict "root" $root "resources" $gateway.envoyResources) | indent 6 | trim }}
+    {{- end }}
   volumes:
     {{- include "extproc.volumes" (dict "root" $root "claim" .claim "parts" (include "extproc.serviceParts" $root | splitList ",")) | trim | nindent 4 }}
     {{- with $gateway.extraVolumes }}

@@ -15,7 +15,7 @@
 {{- fail "sidecar: with hostNetwork the loopback of the pod is that of the node: every pod there that has it too passes by." -}}
 {{- end -}}
 {{- if $pod.shareProcessNamespace -}}
-{{- fail "sidecar: with shareProcessNamespace the model server sees the files of extproc's process, and extproc is not process 1, which its preStop hook tells to drain." -}}
+{{- fail "sidecar: with shareProcessNamespace the model server sees the processes of extproc and Envoy, and what is open in them." -}}
 {{- end -}}
 {{- range $container := $pod.containers -}}
 {{- if regexMatch "(^|[^0-9.])0[.]0[.]0[.]0|\\[::\\]" (toJson $container) -}}
