@@ -22,12 +22,26 @@ from extproc.live.envoy_dump import Dump, DumpFailed, dump_of_bootstrap, fetch_d
 from extproc.live.envoy_ways import guarded_listeners, model_addresses, unguarded_ways
 from extproc.local.envoy_process import RunningEnvoy, start_envoy
 from extproc.local.ports import free_port
-from tests.conformance.service.conftest import Bootstrap
 
 EXT_PROC = "envoy.filters.http.ext_proc"
 
 
 Told = tuple[dict[str, Any], dict[str, Any]]
+
+
+class Bootstrap:
+    """A bootstrap of ours as a document that a test may change."""
+
+    def __init__(self, text: str) -> None:
+        self.document: dict[str, Any] = yaml.safe_load(text)
+        self.listener = self.document["static_resources"]["listeners"][0]
+        manager = self.listener["filter_chains"][0]["filters"][0]["typed_config"]
+        self.filters: list[dict[str, Any]] = manager["http_filters"]
+        self.ext_proc = next(each for each in self.filters if each["name"] == EXT_PROC)["typed_config"]
+        self.routes = manager["route_config"]["virtual_hosts"][0]["routes"]
+
+    def cluster(self, name: str) -> dict[str, Any]:
+        return next(each for each in self.document["static_resources"]["clusters"] if each["name"] == name)
 
 
 class Envoys:

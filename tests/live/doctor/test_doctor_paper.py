@@ -28,8 +28,7 @@ from extproc.live.policy_checks import check_policy
 from extproc.live.telemetry_checks import check_telemetry
 from extproc.live.worker_checks import check_workers
 from extproc.local.ports import free_port
-from tests.conformance.service.conftest import POLICY
-from tests.live.doctor.unwell import mode, unwell
+from tests.live.doctor.unwell import POLICY, mode, unwell
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,17 @@ from pathlib import Path
 
 from extproc.live.check import Check, State
 
+POLICY = """
+apiVersion: extproc/v1
+kind: Policy
+name: conformance
+masking: {profile: pci-strict, styles: {pan: label}}
+rules:
+  - name: analysts
+    effect: allow
+    match: {groups: [analysts]}
+"""
+
 
 def unwell(checks: Iterator[Check]) -> dict[str, Check]:
     """What is not as it should be, by name. Whatever fails says how it is mended."""
