@@ -25,12 +25,15 @@ config_file_option = click.option(
 )
 
 
-def settings_or_exit(path: Path) -> Settings:
-    """The parsed configuration; prints every problem with its place and exits 2 when it has any."""
-    from extproc.edge.settings_file import SettingsInvalid, load_settings  # noqa: PLC0415
+def settings_or_exit(path: Path, as_read: Path | None = None) -> Settings:
+    """The parsed configuration; prints every problem with its place and exits 2 when it has any.
+
+    `as_read`: a copy of what the file at `path` held earlier, which counts.
+    """
+    from extproc.edge.settings_file import SettingsInvalid, load_settings_as_read  # noqa: PLC0415
 
     try:
-        return load_settings(path)
+        return load_settings_as_read(as_read or path, path)
     except SettingsInvalid as error:
         for problem in error.problems:
             hint = f" ({problem.hint})" if problem.hint else ""

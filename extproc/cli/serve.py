@@ -11,12 +11,13 @@ EXIT_INPUT = 2
 @click.command("serve")
 @click.option("--config", "config", type=click.Path(path_type=Path), envvar="EXTPROC_CONFIG", required=True)
 @click.option("--worker", type=click.IntRange(0, 63), default=None, hidden=True, help="Be worker N of a supervisor.")
-def command(config: Path, worker: int | None) -> None:
+@click.option("--as-read", type=click.Path(path_type=Path), hidden=True, help="What the supervisor read of --config.")
+def command(config: Path, worker: int | None, as_read: Path | None) -> None:
     """Serve ext_proc on one Unix socket per worker, ship the audit log, adopt what dead workers left."""
     from extproc.cli.config import settings_or_exit  # noqa: PLC0415
     from extproc.edge.logs import setup_logging  # noqa: PLC0415
 
-    settings = settings_or_exit(config)
+    settings = settings_or_exit(config, as_read)
     setup_logging(settings.telemetry.service_name, -1 if worker is None else worker)
     if worker is None:
         from extproc.audit.refusal import AuditRefused  # noqa: PLC0415
@@ -30,4 +31,4 @@ def command(config: Path, worker: int | None) -> None:
         sys.exit(supervisor.run())
     from extproc.app import run_worker  # noqa: PLC0415
 
-    run_worker(settings, worker, config)
+    run_worker(settings, worker, as_read or config)

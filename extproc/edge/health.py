@@ -122,5 +122,11 @@ class HealthEndpoint:
             {"worker": index, "serving": each.serving, "policy": each.policy, "failing": each.failing}
             for index, each in enumerate(self._workers.now)
         ]
-        said = {"ready": ready, "draining": standing.draining, "failing": standing.failing, "workers": workers}
+        said = {
+            "ready": ready,
+            "draining": standing.draining,
+            "restart_needed": standing.restart_needed,
+            "failing": standing.failing,
+            "workers": workers,
+        }
         return 200 if ready else 503, said

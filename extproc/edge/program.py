@@ -14,18 +14,22 @@ def program_name() -> str:
 
 def digest_package(folder: Path = _PACKAGE) -> str:
     """`sha256:<hex>` over every file of the package, each with its path and length. Takes milliseconds."""
-    digest = hashlib.sha256()
+    whole = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             data = path.read_bytes()
-            digest.update(b"%s\0%d\0" % (path.relative_to(folder).as_posix().encode(), len(data)))
-            digest.update(data)
-    return f"sha256:{digest.hexdigest()}"
+            whole.update(b"%s\0%d\0" % (path.relative_to(folder).as_posix().encode(), len(data)))
+            whole.update(data)
+    return f"sha256:{whole.hexdigest()}"
 
 
 def digest_file(path: Path) -> str:
     """`sha256:<hex>` of a file's bytes; empty when it cannot be read."""
     try:
-        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        return digest(path.read_bytes())
     except OSError:
         return ""
+
+
+def digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

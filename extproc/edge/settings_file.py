@@ -36,11 +36,16 @@ def load_settings(path: Path) -> Settings:
 
     Relative paths are resolved against the folder that `path` names, symlinks not followed. Raises `SettingsInvalid`.
     """
+    return load_settings_as_read(path, path)
+
+
+def load_settings_as_read(copy: Path, path: Path) -> Settings:
+    """As `load_settings` of `path`, of what it held when `copy` was made of it."""
     folder = path.absolute().parent
     try:
-        data = read_bounded(path)
+        data = read_bounded(copy)
     except OSError as error:
-        raise _invalid(path, read_failure(error)) from None
+        raise _invalid(copy, read_failure(error)) from None
     report = parse_document(data)
     if report.value is not None or not report.problems:
         check_schema(report, "config")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from extproc.audit.files import replace
 from extproc.audit.keys.first_keys import first_keys
 from extproc.audit.log.adopt import adopt_orphans
 from extproc.audit.log.shipper import Shipper, ShippingFailed
@@ -22,6 +23,7 @@ from extproc.edge.envoy_admin import EnvoyAdmin
 from extproc.edge.hardening import end_with_parent
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.policy_file import Fitness, load_policy
+from extproc.edge.program import digest, digest_file
 from extproc.edge.settings import Settings
 from extproc.edge.shipping_pace import SHIP_SECONDS, ShippingPace
 from extproc.edge.standing import Standing
@@ -70,6 +72,9 @@ class Supervisor:
         self._pace = ShippingPace()
         self._ship_at = clock()
         self._another_ships = False
+        self._configuration = config.read_bytes()
+        self._started_with = self._seen = digest(self._configuration)
+        self._as_read = settings.run_directory / "config.as-read.yaml"
         self.facts = SupervisorFacts(workers_wanted=settings.workers)
         self._children: list[_Child] = []
         self._turned_at: float | None = None
@@ -83,6 +88,7 @@ class Supervisor:
         lock = self._take_run_directory()
         if lock is None or not self._answers_probes():
             return 2
+        self._keep_configuration()
         if not self._policy_is_good() or not self._keys_are_in_time() or not self._store_is_fit():
             return 2
         try:
@@ -130,12 +136,21 @@ class Supervisor:
             return False
         return True
 
+    def _keep_configuration(self) -> None:
+        """For workers that are started again: they serve by what the others and Envoy were started with."""
+        replace(self._as_read, self._configuration)
+
     def standing(self) -> Standing:
         """What probes are told; from any thread."""
         stuck = self._turned_at is not None and self._clock() - self._turned_at > STUCK_SECONDS
         hopeless = bool(self._children) and all(self._is_hopeless(child) for child in self._children)
         draining = self._stopping.is_set()
-        return Standing(draining or not (stuck or hopeless), draining, tuple(sorted(self._alarm.controls)))
+        return Standing(
+            draining or not (stuck or hopeless),
+            draining,
+            tuple(sorted(self._alarm.controls)),
+            self._seen != self._started_with,
+        )
 
     def _is_hopeless(self, child: _Child) -> bool:
         dead_or_young = child.start_at > 0.0 or self._clock() - child.started_at <= STABLE_SECONDS
@@ -174,7 +189,8 @@ class Supervisor:
         return True
 
     def _start(self, index: int) -> _Child:
-        command = [sys.executable, "-m", "extproc", "serve", "--config", str(self._config), "--worker", str(index)]
+        config = ["--config", str(self._config), "--as-read", str(self._as_read)]
+        command = [sys.executable, "-m", "extproc", "serve", *config, "--worker", str(index)]
         process = subprocess.Popen(command, env={**os.environ, "EXTPROC_SUPERVISOR": str(os.getpid())})  # noqa: S603
         return _Child(index, process, self._clock())
 
@@ -210,6 +226,13 @@ class Supervisor:
             if self._clock() >= adopted_at + ADOPT_SECONDS:  # what an earlier try could not adopt
                 adopted_at = self._clock()
                 self._adopt()
+                self._look_at_configuration()
+
+    def _look_at_configuration(self) -> None:
+        """It counts when all are started anew, Envoy too."""
+        before, self._seen = self._seen, digest_file(self._config)
+        if self._seen not in {before, self._started_with}:
+            _log.warning("the configuration is another file now; it counts after a restart of service and envoy")
 
     def _ship_if_due(self) -> None:
         """Called about every `SHIP_SECONDS`: what is due less than half of that later is due now."""

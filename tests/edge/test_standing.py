@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from extproc.cli.config import settings_or_exit
 from extproc.cli.drain import command as drain
 from extproc.edge import run_lock
+from extproc.edge import supervisor as module
 from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.standing import Standing
-from extproc.edge.supervisor import HOPELESS_DEATHS, STABLE_SECONDS, STUCK_SECONDS
+from extproc.edge.supervisor import HOPELESS_DEATHS, STABLE_SECONDS, STUCK_SECONDS, Supervisor
 from tests.edge.test_supervisor import World
 
 ALIVE = Standing(alive=True, draining=False)
@@ -70,6 +72,30 @@ def test_a_supervisor_that_was_told_to_stop_drains_and_is_alive(world: World) ->
 def test_a_control_that_fails_is_named(world: World) -> None:
     world.supervisor._alarm._failing = {"store_clock": "clock", "audit_store": "network"}
     assert world.supervisor.standing().failing == ("audit_store", "store_clock")
+
+
+def test_a_configuration_that_was_replaced_is_told_and_workers_go_on_by_the_one_before(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor, config = world.supervisor, world.supervisor._config
+    supervisor._keep_configuration()
+    before = config.read_bytes()
+    supervisor._look_at_configuration()
+    assert not supervisor.standing().restart_needed
+    config.write_text("kind: [", "utf-8")
+    for _ in range(2):
+        supervisor._look_at_configuration()
+    assert supervisor.standing().restart_needed
+    assert caplog.text.count("the configuration is another file now") == 1
+    started: list[list[str]] = []
+    monkeypatch.setattr(module.subprocess, "Popen", lambda command, **_: started.append(command))
+    Supervisor._start(supervisor, 0)
+    options = dict(zip(started[0][4::2], started[0][5::2], strict=True))
+    assert (options["--config"], Path(options["--as-read"]).read_bytes()) == (str(config), before)
+    assert settings_or_exit(config, Path(options["--as-read"])) == world.settings
+    config.write_bytes(before)
+    supervisor._look_at_configuration()
+    assert not supervisor.standing().restart_needed
 
 
 class Admin(socketserver.ThreadingUnixStreamServer):

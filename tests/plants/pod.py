@@ -129,4 +129,18 @@ PLANTS = (
         '"0" * 32',
         REPLICAS + "test_pods_with_a_spool_each_write_one_log_that_holds",
     ),
+    Plant(
+        "a worker that is started again serves by whatever the configuration is by then",
+        "edge/supervisor.py",
+        '"--as-read", str(self._as_read)',
+        '"--as-read", str(self._config)',
+        STANDING + "test_a_configuration_that_was_replaced_is_told_and_workers_go_on_by_the_one_before",
+    ),
+    Plant(
+        "nobody hears that a restart is needed",
+        "edge/supervisor.py",
+        "            self._seen != self._started_with,\n",
+        "",
+        STANDING + "test_a_configuration_that_was_replaced_is_told_and_workers_go_on_by_the_one_before",
+    ),
 )

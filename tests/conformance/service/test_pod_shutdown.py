@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -38,8 +40,8 @@ class Pod:
             return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5, trust_env=False).status_code
         return 0
 
-    def await_answer(self, path: str, status: int) -> None:
-        deadline = time.monotonic() + 10
+    def await_answer(self, path: str, status: int, seconds: float = 10) -> None:
+        deadline = time.monotonic() + seconds
         while (found := self.ask(path)) != status:
             assert time.monotonic() < deadline, (path, found)
             time.sleep(0.05)
@@ -55,6 +57,18 @@ def pod(tmp_path: Path, make_world: Callable[..., tuple[World, Callable[[], None
     world, stop = make_world(directory, workers=2, drain_seconds=DRAIN)
     yield Pod(world, health, status)
     stop()
+
+
+def test_a_worker_that_is_started_again_serves_by_the_configuration_of_the_others(pod: Pod) -> None:
+    pod.await_answer("/readyz", 200)
+    pod.world.guard.config.write_text("kind: [", "utf-8")
+    killed = pod.world.worker_pids()
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    pod.await_answer("/readyz", 503)
+    pod.await_answer("/readyz", 200, seconds=60)
+    assert not set(killed) & set(pod.world.worker_pids())
+    assert pod.world.chat("hello").status_code == 200
 
 
 class Streaming(threading.Thread):
