@@ -48,12 +48,12 @@ VALUES: dict[str, Any] = {
                 }
             ]
         },
-        "audit": {"store": {"directory": STORE}},
     },
     "policy": {"document": yaml.safe_load(POLICY)},
     "secrets": {"credentials": {"existingSecret": "credentials"}},
     "migrations": {"enabled": False},
     "gateway": {
+        "workers": 1,
         "extraVolumes": [{"name": "store", "emptyDir": {"sizeLimit": "256Mi"}}],
         "extraVolumeMounts": [{"name": "store", "mountPath": STORE}],
     },
@@ -83,10 +83,12 @@ def pod_world(more: dict[str, Any] | None = None) -> Iterator[World]:
         network = Network()
         stack.callback(network.close)
         upstream, issuer = _start_outside(stack, network, folder)
-        values = [CASES / "gateway.in.yaml", folder / "values.yaml", folder / "more.yaml"]
-        values[1].write_text(yaml.safe_dump(VALUES))
-        values[2].write_text(yaml.safe_dump(more or {}))
-        rendered = render_values(*values)
+        values = yaml.safe_load((CASES / "gateway.in.yaml").read_text("utf-8"))
+        values["config"]["audit"]["store"] = {"directory": STORE}
+        (folder / "values.yaml").write_text(yaml.safe_dump(values))
+        (folder / "outside.yaml").write_text(yaml.safe_dump(VALUES))
+        (folder / "more.yaml").write_text(yaml.safe_dump(more or {}))
+        rendered = render_values(*(folder / f"{name}.yaml" for name in ("values", "outside", "more")))
         digest_key = os.urandom(32)
         secrets = {
             "guard-digest": {"digest.key": digest_key},
@@ -127,12 +129,22 @@ def audit_keys(folder: Path, digest_key: bytes) -> dict[str, bytes]:
 def _config_of_host(pod: RunningPod) -> Path:
     """The rendered config.yaml with the volumes' own paths: commands of a test read what the pod reads."""
     document = yaml.safe_load((pod.volumes.path("config") / "config.yaml").read_text("utf-8"))
-    text = yaml.safe_dump(document)
-    mounts = [mount for spec in pod.pod.containers for mount in spec["volumeMounts"]]
-    for mount in sorted(mounts, key=lambda mount: -len(mount["mountPath"])):
-        text = text.replace(mount["mountPath"] + "/", f"{pod.volumes.path(mount['name'])}/")
-        text = text.replace(mount["mountPath"] + "\n", f"{pod.volumes.path(mount['name'])}\n")
-    document = yaml.safe_load(text)
+    mounts = {mount["mountPath"]: mount["name"] for spec in pod.pod.containers for mount in spec["volumeMounts"]}
+
+    def outside(value: Any) -> Any:
+        match value:
+            case dict():
+                return {key: outside(each) for key, each in value.items()}
+            case list():
+                return [outside(each) for each in value]
+            case str():
+                for target in sorted(mounts, key=len, reverse=True):
+                    if value == target or value.startswith(f"{target}/"):
+                        return f"{pod.volumes.path(mounts[target])}{value.removeprefix(target)}"
+        return value
+
+    document = outside(document)
+    document["audit"]["keys"] = str(pod.folder.parent / "keys")  # a command of root's is not in the pod's group
     document["approvals"] = {"database": f"sqlite:///{pod.volumes.path('store')}/approvals.db"}
     path = pod.folder / "config.yaml"
     path.write_text(yaml.safe_dump(document))

@@ -23,6 +23,7 @@ class Volumes:
         self._secrets = secrets
         self._group = int((pod.get("securityContext") or {}).get("fsGroup", 0))
         self._volumes = {volume["name"]: volume for volume in pod.get("volumes") or []}
+        self._written = 0
         folder.mkdir(mode=0o755)
         for name, volume in self._volumes.items():
             self._make(folder / name, volume)
@@ -97,8 +98,8 @@ class Volumes:
 
     def _project(self, path: Path, files: dict[str, bytes], mode: int) -> None:
         """Root's files, of the pod's group, which may read them: with fsGroup the kubelet adds that to any mode."""
-        number = len(list(path.glob("..20*")))
-        stamped = path / f"..2026_01_01_00_00_00.{number}"
+        self._written += 1
+        stamped = path / f"..2026_01_01_00_00_00.{self._written}"
         for name, data in files.items():
             file = stamped / name
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@
     "digest_key" "/etc/extproc/secrets/digest-key/digest.key"
     "health" (dict "address" "0.0.0.0" "port" 9465)
     "listener" (dict "address" "0.0.0.0" "port" (include "extproc.listenerPort" $root | int))
-    "envoy" (dict "status_address" "0.0.0.0" "status_port" 9902)
+    "envoy" (dict "status_address" "0.0.0.0" "status_port" 9902 "ends_with_service" true)
     "approvals" (dict "database_file" "/etc/extproc/secrets/database/url" "migrate" ($values.migrations.enabled | ternary "manual" "automatic"))
     "audit" (dict "spool" "/var/lib/extproc/spool" "keys" "/etc/extproc/secrets/audit-keys")
     "telemetry" (dict "metrics_address" "0.0.0.0" "metrics_port" 9470 "supervisor_metrics_port" 9466)
