@@ -145,3 +145,33 @@ def test_nothing_is_made_unasked(tmp_path: Path) -> None:
         "PrometheusRule",
     }
     assert not {name for name in names if "dashboard" in name or name.endswith("-metrics")}
+
+
+def test_sidecars_are_read_where_they_stand() -> None:
+    documents = render("monitoring-sidecar").documents
+    (monitor,) = of_kind(documents, "PodMonitor")
+    (workload,) = of_kind(documents, "Deployment")
+    pod = workload["spec"]["template"]
+    ports = {
+        port["name"]
+        for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"])
+        for port in container.get("ports", ())
+    }
+    scraped = [endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]]
+    assert scraped == ["metrics", "metrics-0", "status"]
+    assert set(scraped) <= ports
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_the_console_is_read_too(tmp_path: Path) -> None:
+    more = tmp_path / "monitoring.yaml"
+    more.write_text("monitoring: {serviceMonitor: {enabled: true}}")
+    documents = render_values(CASES / "console-route.in.yaml", more).documents
+    (monitor,) = [
+        each for each in of_kind(documents, "ServiceMonitor") if each["metadata"]["name"].endswith("-console")
+    ]
+    (service,) = [each for each in of_kind(documents, "Service") if each["metadata"]["name"].endswith("-console")]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert complaints(monitor) == []

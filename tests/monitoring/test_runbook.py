@@ -13,7 +13,11 @@ TEXT = (CHART / "RUNBOOK.md").read_text("utf-8")
 PARTS = ["Means", "Clients see", "Look", "Mend", "Wake somebody"]
 SECTIONS = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL))
 SPANS = [re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", TEXT)]
-COMMANDS = sorted({span for span in SPANS if span.startswith("extproc ")})
+FOLLOW = (CHART / "OBSERVABILITY.md").read_text("utf-8")
+COMMANDS = sorted(
+    {span for span in SPANS if span.startswith("extproc ")}
+    | set(re.findall(r" -- (extproc .+)$", FOLLOW, re.MULTILINE))
+)
 
 
 def table(text: str) -> list[list[str]]:
@@ -64,6 +68,17 @@ def test_a_command_of_the_runbook_exists(line: str) -> None:
     options = {name for parameter in command.params for name in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
     assert not words or not isinstance(command, click.Group)
+
+
+def test_what_the_page_for_following_a_request_names_exists() -> None:
+    """Ports, values and the attributes of spans."""
+    values = (CHART / "values.yaml").read_text("utf-8")
+    spans = (ROOT / "extproc" / "edge" / "span_attributes.py").read_text("utf-8")
+    for name in re.findall(r"`monitoring\.(\w+)\.enabled`", FOLLOW):
+        assert f"\n  {name}:\n" in values
+    for name in re.findall(r"`(extproc\.[a-z_]+)`", FOLLOW):
+        assert f'"{name}"' in spans, name
+    assert {name for span in re.findall(r"`([^`]+)`", FOLLOW) for name in names_in(span)} <= known_names()
 
 
 def test_every_metric_that_the_runbook_names_is_one_of_ours_or_envoys() -> None:

@@ -18,7 +18,19 @@ from tests.plants.plant import Plant
 
 ROOT = Path(__file__).parents[2]
 WARM = Path(__file__).with_name("warm.py")
-PARTS = ("helm", "approvals", "core", "edge", "audit", "console", "live", "servers", "conftest.py", "test_app.py")
+PARTS = (
+    "helm",
+    "monitoring",
+    "approvals",
+    "core",
+    "edge",
+    "audit",
+    "console",
+    "live",
+    "servers",
+    "conftest.py",
+    "test_app.py",
+)
 """Of `tests/`, what is copied."""
 
 
@@ -54,7 +66,8 @@ def make_copy(folder: Path) -> Path:
         source, target = ROOT / "tests" / part, folder / "tests" / part
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, folder)
     (folder / ".servers").symlink_to(ROOT / ".servers")
     compile_by_digest(folder)
     return folder
