@@ -1,7 +1,10 @@
-"""What pods reach, inside of their network: a bucket, a database."""
+"""What pods reach, inside of their network: a bucket, a database, each other by Services."""
 
+import contextlib
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -64,3 +67,43 @@ def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
                 return
         except OSError:
             time.sleep(0.05)
+
+
+@contextmanager
+def service(network: Network, address: str, port: int, target: int) -> Iterator[None]:
+    """A Service: what connects there is connected to `target` of a pod."""
+    relays: list[threading.Thread] = []
+    with network.entered(), socket.create_server((address, port)) as listening:
+        accepting = threading.Thread(target=_accept, args=(network, listening, target, relays))
+        accepting.start()
+        try:
+            yield
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            for thread in (accepting, *relays):
+                thread.join(10)
+
+
+def _accept(network: Network, listening: socket.socket, target: int, relays: list[threading.Thread]) -> None:
+    with network.entered(), contextlib.suppress(OSError):
+        while True:
+            client, _ = listening.accept()
+            relays.append(threading.Thread(target=_relay, args=(network, client, target), daemon=True))
+            relays[-1].start()
+
+
+def _relay(network: Network, client: socket.socket, target: int) -> None:
+    """Until both ends have said all."""
+    to = ("127.0.0.1", target)
+    with network.entered(), client, contextlib.suppress(OSError), socket.create_connection(to, timeout=60) as pod:
+        back = threading.Thread(target=_pump, args=(pod, client))
+        back.start()
+        _pump(client, pod)
+        back.join()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)

@@ -65,6 +65,8 @@ class Volumes:
                             files |= self._chosen(one, self._config_map(one))
                         case {"secret": dict(one)}:
                             files |= self._chosen(one, self._secret({"secretName": one["name"], **one}))
+                        case {"serviceAccountToken": {"audience": str(audience), "path": str(name)}}:
+                            files[name] = self._secrets[f"token for {audience}"]["token"]
                 self._project(path, files, projected.get("defaultMode", 0o644))
             case _:
                 raise AssertionError(f"a volume of a kind that is not played here: {sorted(volume)}")
