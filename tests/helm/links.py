@@ -86,7 +86,7 @@ def _points_at(document: Document, documents: list[Document]) -> Iterator[str]:
         selected = _selected(documents, spec["selector"])
         if len(selected) != 1:
             yield f"its selector fits {len(selected)} kinds of pods"
-        for port in spec["ports"]:
+        for port in spec.get("ports") or []:
             for pod in selected:
                 if port.get("targetPort", port["port"]) not in _ports(pod):
                     yield f"port {port.get('targetPort')} is none of the pod's"

@@ -19,4 +19,21 @@
 {{- if $missing -}}
 {{- fail (printf "no Secret is named in %s. The chart makes no keys: helm would keep them in its release. README.md says how to create each." (join ", " $missing)) -}}
 {{- end -}}
+{{- with dig "audit" "store" "directory" "" $config -}}
+{{- $mounted := false -}}
+{{- $directory := . -}}
+{{- range (get $.Values (eq $.Values.mode "sidecar" | ternary "sidecar" "gateway")).extraVolumeMounts -}}
+{{- if hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $directory) }}{{ $mounted = true }}{{ end -}}
+{{- end -}}
+{{- if not $mounted -}}
+{{- fail (printf "config.audit.store.directory (%s) is on no volume: the pods' root is read-only. Name a volume that all pods share in extraVolumes and extraVolumeMounts, or a bucket in config.audit.store.s3." $directory) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.mode "gateway") .Values.networkPolicy.enabled (not .Values.networkPolicy.models) -}}
+{{- fail "networkPolicy.models names no model server: the gateway could not reach it, and everybody else could, past the gateway. Write `networkPolicy: {models: [{namespace: NAMESPACE, podSelector: {matchLabels: {app: NAME}}, port: PORT}]}`, or `ipBlock` for one outside of the cluster; or close the way around by other means and say networkPolicy.enabled: false." -}}
+{{- end -}}
+{{- $autoscaling := .Values.gateway.autoscaling -}}
+{{- if and $autoscaling.enabled (lt (int $autoscaling.maxReplicas) (int $autoscaling.minReplicas)) -}}
+{{- fail (printf "gateway.autoscaling.maxReplicas (%d) is less than minReplicas (%d). Raise the first." (int $autoscaling.maxReplicas) (int $autoscaling.minReplicas)) -}}
+{{- end -}}
 {{- end }}

@@ -49,6 +49,8 @@
 {{- if eq $values.mode "attach" -}}
 {{- $_ := unset $own.listener "tls" -}}
 {{- $_ := set $own.listener "address" "127.0.0.1" -}}
+{{- /* There is no Envoy in its pods. */ -}}
+{{- $_ := unset $own "envoy" -}}
 {{- $_ := set $own "ext_proc" (include "extproc.attach.config" $root | fromJson) -}}
 {{- end -}}
 {{- $_ := unset ($user.approvals | default dict) "notify" -}}

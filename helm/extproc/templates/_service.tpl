@@ -1,6 +1,6 @@
 {{/* The containers of the data plane: bootstrap, service, Envoy. */}}
 
-{{/* (dict "root" $ "extraEnv" list) Checks every file that config.yaml names, and writes Envoy's configuration. */}}
+{{/* (dict "root" $ "extraEnv" list "extraVolumeMounts" list) Checks every file that config.yaml names, and writes Envoy's configuration. */}}
 {{- define "extproc.bootstrapContainer" -}}
 name: bootstrap
 {{ include "extproc.ownImage" .root }}
@@ -8,6 +8,9 @@ command: [extproc]
 args: [envoy, config, --output, /run/extproc/envoy.yaml, --unchecked]
 env: {{- include "extproc.env" . | nindent 2 }}
 volumeMounts: {{- include "extproc.mounts" (dict "root" .root "parts" (include "extproc.serviceParts" .root | splitList ",")) | trim | nindent 2 }}
+{{- with .extraVolumeMounts }}
+{{- toYaml . | nindent 2 }}
+{{- end }}
 resources:
   requests: {cpu: 100m, memory: 128Mi, ephemeral-storage: 16Mi}
   limits: {memory: 384Mi, ephemeral-storage: 64Mi}
