@@ -84,6 +84,8 @@ def _rendered(settings: Settings) -> Dump:
 
 def _check_bootstrap(settings: Settings, dump: Dump) -> Check:
     name = "envoy, bootstrap"
+    if settings.ext_proc is not None:
+        return left(name, "another gateway's Envoy calls the service: nothing here renders what it runs on")
     try:
         rendered = _rendered(settings)
     except (OSError, ValueError) as error:

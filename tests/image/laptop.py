@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "helm" / "image" / "compose" / "compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text("utf-8"))
 PORTS = ("8000", "8080", "8090", "8099", "5433", "9465", "9469", "9470", "9901", "9902")
-_WAIT_SECONDS = 40.0
+_WAIT_SECONDS = 90.0
 
 
 def load_compose(environment: dict[str, str]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Laptop:
             elif subprocess.run(probe, capture_output=True, check=False, cwd=self.root).returncode == 0:
                 return
             assert time.monotonic() < until, f"{name} is not healthy: {self.log(name)}"
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def _envoy_is_ready(self) -> bool:
         try:

@@ -13,10 +13,10 @@ import yaml
 
 from extproc.edge.bootstrap import render_bootstrap
 from extproc.edge.gate import read_or_create_gate
-from extproc.edge.settings import ProbeSettings, Settings
+from extproc.edge.settings import ExtProcSettings, ProbeSettings, Settings
 from extproc.live import envoy_guard
 from extproc.live.check import State
-from extproc.live.envoy_checks import OLDEST, _check_ways, check_envoy
+from extproc.live.envoy_checks import OLDEST, _check_bootstrap, _check_managers, _check_ways, check_envoy
 from extproc.live.envoy_differences import find_differences
 from extproc.live.envoy_dump import Dump, DumpFailed, dump_of_bootstrap, fetch_dump, parse_dump
 from extproc.live.envoy_ways import guarded_listeners, model_addresses, unguarded_ways
@@ -191,6 +191,13 @@ def test_somebody_else_at_the_port_is_no_envoy(settings: Settings, text: str) ->
 def test_an_admin_that_is_away_is_a_failure(settings: Settings) -> None:
     (check,) = check_envoy(settings, f"http://127.0.0.1:{free_port()}")
     assert (check.state, check.name) == (State.FAIL, "envoy")
+
+
+def test_another_gateway_s_envoy_is_not_held_against_what_nobody_renders_for_it(told: Told, settings: Settings) -> None:
+    """All else is asked of it: what must hold does not depend on who configures it."""
+    attached = replace(settings, ext_proc=ExtProcSettings(port=free_port()))
+    assert _check_bootstrap(attached, parse_dump(*told)).state is State.LEFT
+    assert {each.state for each in _check_managers(attached, parse_dump(*told))} == {State.OK}
 
 
 def test_without_an_admin_nothing_is_asked(settings: Settings) -> None:
