@@ -97,8 +97,8 @@ PLANTS = (
     Plant(
         "a service that finishes is not alive",
         "edge/supervisor.py",
-        "Standing(draining or not (stuck",
-        "Standing(not (stuck",
+        "draining or not (stuck",
+        "not (stuck",
         STANDING + "test_a_supervisor_that_was_told_to_stop_drains_and_is_alive",
     ),
     Plant(
