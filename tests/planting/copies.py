@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 WARM = Path(__file__).with_name("warm.py")
 PARTS = (
     "helm",
+    "image",
     "monitoring",
     "approvals",
     "core",
