@@ -1,16 +1,20 @@
 """The gateway's pod and what it is told: a configuration that the service takes, a policy that reloads, room to end."""
 
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from extproc.cli.policy_test import test_command as policy_test
 from extproc.edge.settings import Settings
 from extproc.edge.settings_file import build_unread
 from tests.helm.pod_templates import Pod, find_pods
-from tests.helm.rendering import CASES, expects_refusal, names, render, render_values
+from tests.helm.rendering import CASES, CHART, expects_refusal, names, render, render_values
 
 RENDERED = [name for name in names() if not expects_refusal(name)]
 Document = dict[str, Any]
@@ -107,3 +111,28 @@ def test_a_digest_wins_over_a_tag(tmp_path: Path) -> None:
     digest = "sha256:" + "5" * 64
     pod, _ = gateway(changed(tmp_path, image={"tag": "1.2", "digest": digest}))
     assert container(pod, "extproc")["image"] == f"extproc@{digest}"
+
+
+def test_the_example_of_the_page_is_taken_and_its_policy_holds() -> None:
+    rendered = render_values(CHART / "examples" / "gateway.yaml")
+    (settings,) = settings_in(rendered.documents)
+    assert settings.deployment == "inference"
+    ran = CliRunner().invoke(policy_test, ["--manifests", "-"], input=rendered.text)
+    assert (ran.exit_code, ran.output) == (0, "2 cases: 2 passed, 0 failed\n")
+
+
+@pytest.mark.parametrize("case", ["gateway", "gateway-stateful", "sidecar-vllm", "attach-istio"])
+def test_notes_name_what_was_installed(case: str, tmp_path: Path) -> None:
+    """`helm template` prints no notes, so that they are rendered as the text of an object."""
+    chart = tmp_path / "extproc"
+    shutil.copytree(CHART, chart)
+    (chart / "templates" / "notes.yaml").write_text(
+        'notes: {{ include (print $.Template.BasePath "/NOTES.txt") . | toJson }}\nkind: Notes\n'
+    )
+    documents = render_values(CASES / f"{case}.in.yaml", chart=chart).documents
+    (notes,) = (each["notes"] for each in documents if each["kind"] == "Notes")
+    assert [line for line in notes.splitlines() if line[:2] in ("1.", "2.", "3.")][2:]
+    assert ("this one denies every request" in notes) is ("nobody-yet" in str(documents))
+    named = {each["metadata"]["name"] for each in documents if "metadata" in each}
+    for kind, name in re.findall(r"(deployment|statefulset|service|configmap)/?([a-z][a-z0-9-]+)", notes):
+        assert name in named, f"{kind} {name}"
