@@ -134,7 +134,7 @@ def _monitored(document: Document, documents: list[Document]) -> Iterator[str]:
     else:
         services = [d for d in documents if d["kind"] == "Service"]
         fitting = [
-            {port["name"] for port in service["spec"]["ports"]}
+            {port["name"] for port in service["spec"].get("ports") or []}
             for service in services
             if labels.items() <= service["metadata"]["labels"].items()
         ]

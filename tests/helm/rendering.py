@@ -42,7 +42,7 @@ class Rendered:
     @property
     def documents(self) -> list[Document]:
         assert not self.refused, self.text
-        return [document for document in yaml.safe_load_all(self.text) if document]
+        return [document for document in yaml.load_all(self.text, yaml.CSafeLoader) if document]
 
 
 def names() -> list[str]:

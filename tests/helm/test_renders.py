@@ -3,20 +3,22 @@
 helm starts twice a case, to render and to lint; every test of this file looks at the same render.
 """
 
+from functools import cache
+
 import pytest
 import yaml
 
 from tests.helm.hardened import RULES
 from tests.helm.kinds import complaints
 from tests.helm.links import broken
-from tests.helm.pod_templates import find_pods
+from tests.helm.pod_templates import Pod, find_pods
 from tests.helm.rendering import CASES, expected, expects_refusal, lint, names, render
 from tests.helm.restricted import CONTROLS
 
 RENDERED = [name for name in names() if not expects_refusal(name)]
 
 
-class Strict(yaml.SafeLoader):
+class Strict(yaml.CSafeLoader):
     """A key that stands twice in a mapping is an error, as it is for the API server's strict field validation."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
@@ -68,6 +70,12 @@ def test_pods_are_hardened(rule: str) -> None:
 
 def _breaches(control: object) -> list[str]:
     assert callable(control)
+    return [f"{name}: {pod}: {breach}" for name, pod in _pods() for breach in control(pod)]
+
+
+@cache
+def _pods() -> list[tuple[str, Pod]]:
+    """Of every case, parsed once."""
     pods = [(name, pod) for name in RENDERED for pod in find_pods(render(name).documents)]
     assert pods
-    return [f"{name}: {pod}: {breach}" for name, pod in pods for breach in control(pod)]
+    return pods
