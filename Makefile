@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run test fuzz check lint types imports proto bench locks servers clean
-.PHONY: chart image image-check plants test-ceph bench-detect fuzz-atheris locks-bench
+.PHONY: chart image image-check plants test-ceph test-phoenix bench-detect fuzz-atheris locks-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -54,6 +54,10 @@ plants: servers ## carry out all planted bugs (`make test` takes one in 24 of th
 test-ceph: dev ## run the store tests on Ceph (Debian's ceph-mon, ceph-osd, radosgw: 290 MB, installed as root)
 	@sh tests/ceph/install_ceph.sh
 	@$(BIN)/python -m pytest tests/ceph/ceph_store.py
+
+test-phoenix: dev ## store the demo's traces in a real OTLP back end and read them back (Phoenix, 552 MB in .servers)
+	@sh tests/phoenix/install_phoenix.sh "$(PYTHON)"
+	@$(BIN)/python -m pytest -n 0 --timeout 600 tests/phoenix/phoenix_trace.py
 
 fuzz: dev ## ask the independent oracle about many more texts
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/core/masking/test_masking_oracle.py

@@ -97,7 +97,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory, make_world: Any) -> Iterator[
         )
         (rule,) = [each for each in render("monitoring").documents if each["kind"] == "PrometheusRule"]
         with run_prometheus(directory / "prometheus", scrapes, hurried([rule["spec"]]), **LABELS) as prometheus:
-            prometheus.wait(lambda: len(prometheus.query("up == 1")) == len(scrapes), "every port answers")
+            prometheus.wait(
+                lambda: len(prometheus.query("max_over_time(up[1m]) == 1")) == len(scrapes), "every port answers", 60
+            )
             for _ in range(ROUNDS):
                 use(world)
             time.sleep(2.5)
