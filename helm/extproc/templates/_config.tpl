@@ -58,8 +58,9 @@
 {{- include "extproc.document" (mergeOverwrite $user $own) -}}
 {{- end }}
 
-{{/* A document as our readers take it. Not by `toYaml`: it writes 2000000 as 2e+06, which is no integer. JSON is YAML, and its
-     escapes of `<`, `>` and `&` are taken back where people read them, twice for two in a row. */}}
+{{/* A document as our readers take it. JSON is YAML, and leaves no doubt about what is text: helm's writer and our reader need
+     not agree on dates and numbers. Its escapes of `<`, `>` and `&` are taken back where people read them, twice for two in a
+     row. */}}
 {{- define "extproc.document" -}}
 {{- $text := toPrettyJson . -}}
 {{- range list 1 2 -}}
