@@ -145,12 +145,13 @@ def test_every_rule_is_evaluated_without_an_error(seen: Seen) -> None:
 
 
 def test_what_holds_fires_and_what_does_not_is_silent(seen: Seen) -> None:
-    """The collector of this world is down, and answers are withheld; nothing else is wrong but what refusing them costs."""
+    """The collector of this world is down, its model server errs, and answers are withheld; nothing else is wrong but what refusing them costs."""
     seen.prometheus.wait(lambda: "ExtprocTelemetryDropped" in seen.prometheus.firing(), "dropped spans fire")
     firing = seen.prometheus.firing()
     assert firing <= {
         "ExtprocTelemetryDropped",
         "ExtprocAnswersWithheld",
+        "ExtprocModelServerErrors",
         "ExtprocLatencyBurnsFast",
         "ExtprocLatencyBurnsSlowly",
     }
