@@ -189,7 +189,7 @@ PLANTS = (
     Plant(
         "anchor: a memory that was lost is begun anew",
         "audit/anchor/memory.py",
-        "if memory.ledger.size == 0 and (left",
+        "if nothing and (left",
         "if False and (left",
         MEMORY + "TestDamage::test_a_lost_memory_is_not_begun_anew",
     ),

@@ -291,7 +291,7 @@ PLANTS = (
     Plant(
         "saml: a key that others can read signs",
         "console/token_keys.py",
-        " or stat.S_IMODE(path.stat().st_mode) & 0o077",
+        " or stat.S_IMODE(path.stat().st_mode) & forbidden_bits(path.parent)",
         "",
         KEYS + "test_a_key_that_others_may_read_or_that_is_another_is_not_used",
     ),
