@@ -67,7 +67,8 @@ class Security:
     def wrap(self) -> list[str]:
         """The command that takes the user on, and gives up the rest."""
         groups = f"--groups={','.join(map(str, self.groups))}" if self.groups else "--clear-groups"
-        options = [f"--reuid={self.user}", f"--regid={self.group}", groups]
+        # To become another user takes the kernel's promise back that `unshare` asked for: it is asked for again.
+        options = ["--pdeathsig=KILL", f"--reuid={self.user}", f"--regid={self.group}", groups]
         if self.no_new_privileges:
             options.append("--no-new-privs")
         if self.drops_all:
@@ -184,8 +185,10 @@ class Container:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
+        """Process 1 and with it every process inside; whatever the way to it has come to."""
         if self.poll() is None:
-            self._process.kill()
+            for process in (*psutil.Process(self._process.pid).children(), self._process):
+                process.kill()
             self._process.wait()
 
     def run(self, command: list[str], seconds: float = 30) -> subprocess.CompletedProcess[str]:

@@ -9,13 +9,14 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
+import psutil
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -157,20 +158,27 @@ def test_the_job_brings_an_empty_database_to_this_version_and_may_run_again(clus
     assert job.log("migrate") == f"revision {NEWEST}, the newest\n"
 
 
-@pytest.fixture(scope="module")
-def gateway(cluster: Cluster) -> Iterator[RunningPod]:
-    pod = cluster.pod(GATEWAY, "gateway")
+@contextmanager
+def running(pod: RunningPod) -> Iterator[RunningPod]:
+    """Nothing of it is left behind."""
     pod.start()
+    commands = [psutil.Process(container.pid) for container in pod.containers.values() if container.poll() is None]
+    assert commands
     yield pod
     pod.kill()
+    assert psutil.wait_procs(commands, 10)[1] == []
+
+
+@pytest.fixture(scope="module")
+def gateway(cluster: Cluster) -> Iterator[RunningPod]:
+    with running(cluster.pod(GATEWAY, "gateway")) as pod:
+        yield pod
 
 
 @pytest.fixture(scope="module")
 def console(cluster: Cluster) -> Iterator[RunningPod]:
-    pod = cluster.pod(CONSOLE, "console")
-    pod.start()
-    yield pod
-    pod.kill()
+    with running(cluster.pod(CONSOLE, "console")) as pod:
+        yield pod
 
 
 def get(console: RunningPod, path: str, **headers: str) -> httpx.Response:
