@@ -1,10 +1,8 @@
 """Envoy's spans reach the collector, join the client's trace, and carry no content."""
 
-import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from extproc.edge.settings_telemetry import Protocol, TelemetrySettings
+from tests.edge.telemetry.posts import taking_posts
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -60,30 +59,13 @@ class HttpCollector(Collector):
 def http_collector() -> Iterator[tuple[HttpCollector, int]]:
     sink = HttpCollector()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/v1/traces"
-            body = b""
-            while size := int(self.rfile.readline(), 16):  # Envoy sends it in chunks
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            sink.headers.append({key.lower(): value for key, value in self.headers.items()})
-            sink.Export(trace_service_pb2.ExportTraceServiceRequest.FromString(body), None)
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+    def take(path: str, body: bytes, headers: dict[str, str]) -> None:
+        assert path == "/v1/traces"
+        sink.headers.append(headers)
+        sink.Export(trace_service_pb2.ExportTraceServiceRequest.FromString(body), None)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield sink, server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with taking_posts(take) as port:
+        yield sink, port
 
 
 CARD = "4111111111111111"

@@ -1,11 +1,9 @@
 """An OTLP collector of our own: a real gRPC server that keeps what it is sent."""
 
-import gzip
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +26,7 @@ from extproc.core.record import (
 from extproc.edge.settings_telemetry import TelemetrySettings
 from extproc.edge.telemetry import Telemetry
 from extproc.local import ports
+from tests.edge.telemetry.posts import taking_posts
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_ID = "00f067aa0ba902b7"
@@ -122,27 +121,11 @@ def collector(sink: Sink) -> Iterator[str]:
 def http_collector(sink: Sink) -> Iterator[str]:
     """The same, by HTTP/protobuf."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
-            kind = PATHS[self.path]
-            sink.keep(kind.FromString(body), {key.lower(): value for key, value in self.headers.items()})  # type: ignore[attr-defined]
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+    def take(path: str, body: bytes, headers: dict[str, str]) -> None:
+        sink.keep(PATHS[path].FromString(body), headers)  # type: ignore[attr-defined]
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with taking_posts(take) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
