@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: chart image image-check plants test-ceph test-phoenix bench-detect fuzz-atheris locks-bench
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -62,14 +62,14 @@ test-phoenix: dev ## store the demo's traces in a real OTLP back end and read th
 fuzz: dev ## ask the independent oracle about many more texts
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/core/masking/test_masking_oracle.py
 
-lint: dev
+lint: dev ## check format and style
 	@$(BIN)/ruff format --check extproc tests bench
 	@$(BIN)/ruff check extproc tests bench
 
-types: dev
+types: dev ## check types (mypy, strict)
 	@$(BIN)/mypy
 
-imports: dev
+imports: dev ## check which module may import which
 	@$(BIN)/lint-imports --no-cache
 
 check: dev ## everything CI runs
