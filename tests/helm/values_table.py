@@ -1,6 +1,7 @@
 """The table of values in the chart's README, made of values.yaml's comments. `make chart` writes it."""
 
 import json
+from collections.abc import Iterator
 
 from tests.helm.values import CHART, Value, read_values
 
@@ -11,8 +12,18 @@ _SHOWN = 60
 
 
 def values_table(values: tuple[Value, ...]) -> str:
-    rows = [_row(leaf) for value in values for leaf in value.leaves()]
+    rows = [row for value in values for row in _rows(value)]
     return "\n".join(["| value | default | what it is |", "|---|---|---|", *rows])
+
+
+def _rows(value: Value) -> Iterator[str]:
+    """A mapping has a row of its own: the texts of what is in it speak of it."""
+    if not value.children:
+        yield _row(value)
+        return
+    yield f"| **`{'.'.join(value.path)}`** | | {_cell(value.text)} |"
+    for child in value.children:
+        yield from _rows(child)
 
 
 def _row(value: Value) -> str:
