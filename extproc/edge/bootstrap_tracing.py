@@ -14,7 +14,12 @@ from extproc.edge.settings_telemetry import Protocol, TelemetrySettings, read_he
 CLIENT_TRACE: Final = ("traceparent", "tracestate")
 """What a client says of a trace of its own."""
 _EXPORT_SECONDS: Final = timedelta(seconds=1)
-_WRITTEN_BY_CLIENTS: Final = ("http.url", "user_agent", "downstream_cluster")
+_WRITTEN_BY_CLIENTS: Final = (
+    *("http.url", "user_agent", "downstream_cluster"),
+    # Of each request whose content type says that it is gRPC. That path has its query, whatever its length may be.
+    *("grpc.path", "grpc.authority", "grpc.content_type", "grpc.timeout"),
+)
+_WRITTEN_BY_SERVERS: Final = ("grpc.message",)
 
 
 def tracing(settings: Settings, resource: Mapping[str, str]) -> Any:
@@ -30,7 +35,7 @@ def tracing(settings: Settings, resource: Mapping[str, str]) -> Any:
         max_path_tag_length=0,
         custom_tags=[
             tracing_tags.CustomTag(tag=name, literal=tracing_tags.CustomTagLiteral(value="-"))
-            for name in _WRITTEN_BY_CLIENTS
+            for name in (*_WRITTEN_BY_CLIENTS, *_WRITTEN_BY_SERVERS)
         ],
         provider=trace.TracingHttp(
             name="envoy.tracers.opentelemetry", typed_config=pack(_tracer(settings, telemetry, resource))

@@ -16,6 +16,13 @@ ENVOY = "tests/edge/settings/test_envoy_tracer.py::"
 
 PLANTS: tuple[Plant, ...] = (
     Plant(
+        "tracing: a request that says it is gRPC has its path in Envoy's spans",
+        "edge/bootstrap_tracing.py",
+        '*("grpc.path", "grpc.authority", "grpc.content_type", "grpc.timeout"),',
+        '*("grpc.authority", "grpc.content_type", "grpc.timeout"),',
+        "tests/conformance/envoy/test_envoy_tracing.py::test_no_word_that_a_client_chooses_is_a_tag[grpc]",
+    ),
+    Plant(
         "sampling: what matters is left to chance",
         "edge/sampling.py",
         "if kept and (self._keep is Keep.ALWAYS or parent is None or parent.sampled):",

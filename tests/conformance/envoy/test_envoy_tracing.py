@@ -98,6 +98,29 @@ def test_spans_join_the_trace_and_carry_no_content(start_edge: Any, collector: t
     assert sent.split("-")[2] != PARENT
 
 
+GRPC = {"content-type": "application/grpc", "grpc-timeout": CARD}
+"""Of what is gRPC, as its content type says, Envoy's spans tell more."""
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("POST", GRPC), ("POST", {**GRPC, "content-type": f"application/grpc+{CARD}"}), (f"M{CARD}", {})],
+    ids=["grpc", "grpc subtype", "method"],
+)
+def test_no_word_that_a_client_chooses_is_a_tag(
+    start_edge: Any, collector: tuple[Collector, int], method: str, headers: dict[str, str]
+) -> None:
+    sink, port = collector
+    edge = start_edge(telemetry=TelemetrySettings(otlp_endpoint=f"http://127.0.0.1:{port}"))
+    edge.service.plan = {"request_headers": "respond"}
+    asked = {**headers, "host": f"{CARD}.example"}
+    with httpx.Client(http1=False, http2=True) as client:
+        client.request(method, f"{edge.url}/{CARD}?card={CARD}", content=b"{}", headers=asked)
+    exported = sink.wait(2)
+    assert exported
+    assert CARD not in "\n".join(str(span) for span in exported)
+
+
 def test_by_http_the_spans_come_with_the_headers_of_the_file_and_with_the_deployment(
     start_edge: Any, http_collector: tuple[HttpCollector, int], tmp_path: Path
 ) -> None:
