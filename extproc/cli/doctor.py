@@ -6,6 +6,7 @@ Exit codes: 0 all is well, or only warnings; 1 something is wrong; 2 it could no
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,6 +49,8 @@ def command(*, config: Path, envoy_admin: str, outside: bool, probe_store: bool,
     from extproc.live.check import State  # noqa: PLC0415
     from extproc.live.examination import Terms, examine  # noqa: PLC0415
 
+    # Without a handler Python prints what libraries log, whole: the exporters quote a header they cannot read.
+    logging.root.addHandler(logging.NullHandler())
     settings = settings_or_exit(config)
     terms = Terms(envoy_admin, outside, _inspection(config) if probe_store else None)
     checks: list[Check] = []

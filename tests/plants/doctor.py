@@ -10,6 +10,13 @@ NAMED = ENVOY + "test_each_promise_that_is_broken_is_named_and_only_there"
 
 PLANTS = (
     Plant(
+        "doctor: Python prints what libraries log",
+        "cli/doctor.py",
+        "logging.root.addHandler(logging.NullHandler())",
+        "logging.root.addHandler(logging.StreamHandler())",
+        "tests/live/doctor/test_doctor_living.py::test_a_header_for_the_collector_that_cannot_be_read_is_not_shown",
+    ),
+    Plant(
         "doctor: any body mode is as good as another",
         LIVE + "envoy_guard.py",
         '_BODIES: Final = ("BUFFERED", "FULL_DUPLEX_STREAMED")',
