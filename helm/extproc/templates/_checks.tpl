@@ -32,6 +32,11 @@
 {{- if and (eq .Values.mode "gateway") .Values.networkPolicy.enabled (not .Values.networkPolicy.models) -}}
 {{- fail "networkPolicy.models names no model server: the gateway could not reach it, and everybody else could, past the gateway. Write `networkPolicy: {models: [{namespace: NAMESPACE, podSelector: {matchLabels: {app: NAME}}, port: PORT}]}`, or `ipBlock` for one outside of the cluster; or close the way around by other means and say networkPolicy.enabled: false." -}}
 {{- end -}}
+{{- $least := include "extproc.gracePeriod" . | int -}}
+{{- $grace := .Values.gateway.terminationGracePeriodSeconds | int -}}
+{{- if and (ne .Values.mode "sidecar") $grace (lt $grace $least) -}}
+{{- fail (printf "gateway.terminationGracePeriodSeconds (%d) is less than the %d s in which streams end and records are stored; leave it out, or lower config.drain." $grace $least) -}}
+{{- end -}}
 {{- $autoscaling := .Values.gateway.autoscaling -}}
 {{- if and $autoscaling.enabled (lt (int $autoscaling.maxReplicas) (int $autoscaling.minReplicas)) -}}
 {{- fail (printf "gateway.autoscaling.maxReplicas (%d) is less than minReplicas (%d). Raise the first." (int $autoscaling.maxReplicas) (int $autoscaling.minReplicas)) -}}
