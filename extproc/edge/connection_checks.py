@@ -15,6 +15,8 @@ from extproc.core.units import parse_size
 _ALIKE = ("dialect", "limits", "opaque")
 """Known before the body is read, so before the model is."""
 _ANYWHERE = {Operation.UNKNOWN.value, Operation.MODEL_ADMIN.value}
+_KEPT = ("/v1/", "/openai/v1/", "/slots")
+"""Also stored answers of others (`GET /v1/responses/{}`), and what llama.cpp tells of the prompts it works at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,19 @@ def check_choices(report: Report) -> None:
             _check_limits(report, place, connection)
             _check_opaque(report, place, connection)
             _check_models(report, place, connection)
+            _check_probe(report, place, connection)
+
+
+def _check_probe(report: Report, place: Place, connection: dict[str, Any]) -> None:
+    """What answers probes goes out unread: nothing that a model server is asked, or keeps of what it was asked."""
+    for key, path in (connection.get("probe") or {}).items():
+        asked = TABLE.operations(path)
+        if path == "/":  # a sign of life by GET, whatever it is by POST
+            continue
+        if {"", ".", ".."}.intersection(path.split("/")[1:]):
+            report.add((*place, "probe", key), "has an empty, `.` or `..` segment")
+        elif asked - {Operation.MODEL_LIST} or (not asked and path.startswith(_KEPT)):
+            report.add((*place, "probe", key), "is a path of the model server's API", "name one of health or metrics")
 
 
 def _claim(report: Report, place: Place) -> _Claim | None:

@@ -6,6 +6,13 @@ PROBES = "tests/edge/settings/test_model_probes.py"
 
 PLANTS = (
     Plant(
+        "model probes: a probe may ask the model",
+        "edge/connection_checks.py",
+        "elif asked - {Operation.MODEL_LIST} or (not asked and path.startswith(_KEPT)):",
+        "elif not asked and path.startswith(_KEPT):",
+        f"{PROBES}::test_a_probe_asks_nothing_of_a_model",
+    ),
+    Plant(
         "model probes: the asker's query goes along",
         "edge/bootstrap_probes.py",
         '                route.HeaderMatcher(name=":path", string_match=matcher.StringMatcher(exact=asked)),\n',

@@ -51,6 +51,11 @@ class Table:
         route = next((found for pattern, found in patterns if pattern.fullmatch(path)), None)
         return self.find("GET", path) if route is None and method == "HEAD" else route
 
+    def operations(self, path: str) -> frozenset[Operation]:
+        """What the methods ask of a server at this path."""
+        found = (self.find(method, path) for method in self._methods)
+        return frozenset(route.operation for route in found if route is not None)
+
     def administers(self, path: str) -> bool:
         """Whether some method administers a server at this path."""
         return any(

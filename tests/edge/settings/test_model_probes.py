@@ -70,3 +70,24 @@ def test_a_path_is_a_path(probed: dict[str, Any], put: Put, path: str) -> None:
     probed["connections"][0]["probe"]["health"] = path
     with pytest.raises(SettingsInvalid):
         load_settings(put(probed))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/chat/completions", "/v1/responses/resp_1", "/v1/files", "/api/chat", "/generate", "/slots", "/slots/0"),
+        *("/metrics/../v1/models", "/./metrics", "//metrics", "/metrics/"),
+    ],
+)
+def test_a_probe_asks_nothing_of_a_model(probed: dict[str, Any], put: Put, path: str) -> None:
+    probed["connections"][0]["probe"]["health"] = path
+    with pytest.raises(SettingsInvalid) as invalid:
+        load_settings(put(probed))
+    (problem,) = invalid.value.problems
+    assert problem.path == "connections[0].probe.health"
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/api/version", "/v2/health/ready", "/metrics", "/v2/models/m/ready"])
+def test_a_probe_of_health_is_taken(probed: dict[str, Any], put: Put, path: str) -> None:
+    probed["connections"][0]["probe"]["health"] = path
+    assert load_settings(put(probed)).connections[0].probe.health == path
