@@ -11,10 +11,12 @@ from pathlib import Path
 _VALIDATE_SECONDS = 60
 _GATE_LINE = re.compile(r'local GATE = \\?"[^"\\]*\\?"')
 """Envoy prints the whole message it refuses, and with it the Lua source."""
+_HEADER_VALUE = re.compile(r"""(\bkey\\?"?\s*:\s*\\?"[^"\\\n]*\\?",?\s+\\?"?value\\?"?\s*:\s*)\\?"[^\n]*""")
+"""And the headers with which Envoy exports spans: a key of the collector's."""
 
 
 class EnvoyRefused(Exception):
-    """Envoy does not accept the bootstrap, or cannot be run. The text is Envoy's own, without the gate secret."""
+    """Envoy does not accept the bootstrap, or cannot be run. The text is Envoy's own, without secrets."""
 
 
 class EnvoyMissing(EnvoyRefused):
@@ -53,7 +55,8 @@ def validate_bootstrap(text: str) -> None:
 
 def refusal_text(output: bytes) -> str:
     """What Envoy printed, fit to be shown."""
-    return _GATE_LINE.sub("local GATE = [secret]", output.decode("utf-8", "replace")).strip() or "envoy gave no reason"
+    text = _GATE_LINE.sub("local GATE = [secret]", output.decode("utf-8", "replace"))
+    return _HEADER_VALUE.sub(r"\1[secret]", text).strip() or "envoy gave no reason"
 
 
 def write_private(path: Path, text: str) -> None:

@@ -16,6 +16,14 @@ ENVOY = "tests/edge/settings/test_envoy_tracer.py::"
 
 PLANTS: tuple[Plant, ...] = (
     Plant(
+        "tracing: a bootstrap that Envoy refuses is shown with the collector's key",
+        "edge/bootstrap_check.py",
+        'return _HEADER_VALUE.sub(r"\\1[secret]", text).strip()',
+        "return text.strip()",
+        "tests/conformance/envoy/test_envoy_bootstrap.py::"
+        "test_a_refused_listener_is_shown_without_the_headers_of_the_collector",
+    ),
+    Plant(
         "tracing: a request that says it is gRPC has its path in Envoy's spans",
         "edge/bootstrap_tracing.py",
         '*("grpc.path", "grpc.authority", "grpc.content_type", "grpc.timeout"),',

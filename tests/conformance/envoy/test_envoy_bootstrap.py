@@ -148,6 +148,23 @@ def test_a_whole_refused_listener_is_shown_without_the_gate_secret(make_settings
     assert GATE not in str(caught.value)
 
 
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_a_refused_listener_is_shown_without_the_headers_of_the_collector(
+    make_settings: Any, tmp_path: Path, protocol: Protocol
+) -> None:
+    key = 'not-for-the-screen" "nor-this'
+    (tmp_path / "otlp.headers").write_text(f"x-api-key={key}\nauthorization=Bearer {key}\n")
+    telemetry = TelemetrySettings(
+        otlp_endpoint="http://127.0.0.1:4317", otlp_protocol=protocol, otlp_headers_file=tmp_path / "otlp.headers"
+    )
+    text = render_bootstrap(make_settings(telemetry=telemetry), GATE).replace("stat_prefix: edge", "stat_prefix: ''")
+    with pytest.raises(EnvoyRefused) as caught:
+        validate_bootstrap(text)
+    assert 'key: "x-api-key"' in str(caught.value)
+    assert "not-for-the-screen" not in str(caught.value)
+    assert "nor-this" not in str(caught.value)
+
+
 def test_a_broken_lock_does_not_validate(make_settings: Any) -> None:
     text = render_bootstrap(make_settings(), GATE).replace("local UPSTREAM", "loca UPSTREAM")
     with pytest.raises(EnvoyRefused, match="script load error"):
