@@ -136,3 +136,17 @@ def test_notes_name_what_was_installed(case: str, tmp_path: Path) -> None:
     named = {each["metadata"]["name"] for each in documents if "metadata" in each}
     for kind, name in re.findall(r"(deployment|statefulset|service|configmap)/?([a-z][a-z0-9-]+)", notes):
         assert name in named, f"{kind} {name}"
+
+
+def test_events_bring_a_token_for_one_container_and_a_right_of_one_verb() -> None:
+    documents = render("gateway-events").documents
+    pod, _ = gateway(documents)
+    (token,) = (volume["name"] for volume in pod.spec["volumes"] if "projected" in volume)
+    assert [spec["name"] for spec in pod.containers if token in [m["name"] for m in spec["volumeMounts"]]] == [
+        "extproc"
+    ]
+    (role,) = (each for each in documents if each["kind"] == "Role")
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}]
+    without = render("gateway").documents
+    assert [each for each in without if each["kind"] in ("Role", "RoleBinding")] == []
+    assert [volume for volume in gateway(without)[0].spec["volumes"] if "projected" in volume] == []

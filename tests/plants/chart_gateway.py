@@ -76,4 +76,18 @@ PLANTS = (
         "{{- if false -}}",
         "tests/helm/test_renders.py::test_a_case_comes_out_as_it_was_reviewed[refused-store-unmounted]",
     ),
+    Plant(
+        "chart: a Role for Events may do anything with them",
+        TEMPLATES + "events.yaml",
+        "verbs: [create]",
+        "verbs: ['*']",
+        GATEWAY + "test_events_bring_a_token_for_one_container_and_a_right_of_one_verb",
+    ),
+    Plant(
+        "chart: a token of the API server, wanted or not",
+        TEMPLATES + "_volumes.tpl",
+        '{{- if and .Values.events.enabled (ne .Values.mode "sidecar") }}',
+        '{{- if ne .Values.mode "sidecar" }}',
+        GATEWAY + "test_events_bring_a_token_for_one_container_and_a_right_of_one_verb",
+    ),
 )

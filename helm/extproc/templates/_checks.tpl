@@ -37,6 +37,9 @@
 {{- if and (ne .Values.mode "sidecar") $grace (lt $grace $least) -}}
 {{- fail (printf "gateway.terminationGracePeriodSeconds (%d) is less than the %d s in which streams end and records are stored; leave it out, or lower config.drain." $grace $least) -}}
 {{- end -}}
+{{- if and (eq .Values.mode "sidecar") .Values.events.enabled -}}
+{{- fail "events.enabled is not for mode: sidecar: the pod's ServiceAccount is yours. Give it the right to create Events and mount its token, and say events.enabled: false here." -}}
+{{- end -}}
 {{- $autoscaling := .Values.gateway.autoscaling -}}
 {{- if and $autoscaling.enabled (lt (int $autoscaling.maxReplicas) (int $autoscaling.minReplicas)) -}}
 {{- fail (printf "gateway.autoscaling.maxReplicas (%d) is less than minReplicas (%d). Raise the first." (int $autoscaling.maxReplicas) (int $autoscaling.minReplicas)) -}}

@@ -44,7 +44,9 @@
       protocol: UDP
     - port: 53
       protocol: TCP
-{{- range $name := list "https" "database" "collector" }}
+{{- $names := list "https" "database" "collector" }}
+{{- if include "extproc.events" . }}{{ $names = append $names "kubernetes" }}{{ end }}
+{{- range $name := $names }}
 {{- $each := get $egress $name }}
 {{- $ports := $each.ports }}
 {{- if eq $name "https" }}{{ $ports = concat $ports (include "extproc.network.ports" $ | fromJsonArray) | uniq }}{{ end }}

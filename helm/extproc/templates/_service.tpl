@@ -24,6 +24,12 @@ name: extproc
 command: [extproc]
 args: [serve]
 env: {{- include "extproc.env" . | nindent 2 }}
+  {{- if include "extproc.events" $root }}
+  - name: POD_UID
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.uid
+  {{- end }}
 ports:
   {{- if eq $root.Values.mode "attach" }}
   - name: grpc
@@ -55,7 +61,7 @@ readinessProbe:
 lifecycle:
   preStop: {{- .preStop | default (dict "sleep" (dict "seconds" 5)) | toYaml | nindent 4 }}
 resources: {{- include "extproc.serviceResources" . | nindent 2 }}
-volumeMounts: {{- include "extproc.mounts" (dict "root" $root "parts" (include "extproc.serviceParts" $root | splitList ",")) | trim | nindent 2 }}
+volumeMounts: {{- include "extproc.mounts" (dict "root" $root "parts" (append (include "extproc.serviceParts" $root | splitList ",") "api")) | trim | nindent 2 }}
 {{- with .extraVolumeMounts }}
 {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -21,6 +21,11 @@
 config,policy,run,spool,tmp,digestKey,auditKeys,maskKeys,credentials,issuers,database,telemetry,tls
 {{- end }}
 
+{{/* Of the service alone: the token with which it writes Events. A pod of somebody else's has its own ServiceAccount. */}}
+{{- define "extproc.events" -}}
+{{- if and .Values.events.enabled (ne .Values.mode "sidecar") }}true{{ end -}}
+{{- end }}
+
 {{- define "extproc.envoyParts" -}}
 run,tmp,tls
 {{- end }}
@@ -55,6 +60,26 @@ run,tmp,tls
   emptyDir:
     sizeLimit: {{ include "extproc.spoolSize" $root }}
 {{- end }}
+{{- else if eq . "api" }}
+{{- if include "extproc.events" $root }}
+- name: api
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3600
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                fieldPath: metadata.namespace
+{{- end }}
 {{- else if include "extproc.secretName" (dict "root" $root "purpose" .) }}
 {{- $part := . }}
 {{- $secret := get $root.Values.secrets . }}
@@ -87,6 +112,12 @@ run,tmp,tls
 {{- else if eq . "spool" }}
 - name: spool
   mountPath: /var/lib/extproc/spool
+{{- else if eq . "api" }}
+{{- if include "extproc.events" $root }}
+- name: api
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+{{- end }}
 {{- else if include "extproc.secretName" (dict "root" $root "purpose" .) }}
 - name: {{ kebabcase . }}
   mountPath: /etc/extproc/secrets/{{ kebabcase . }}

@@ -44,7 +44,7 @@ spec:
     - {{ include "extproc.envoyContainer" (dict "root" $root "resources" $gateway.envoyResources) | indent 6 | trim }}
     {{- end }}
   volumes:
-    {{- include "extproc.volumes" (dict "root" $root "claim" .claim "parts" (include "extproc.serviceParts" $root | splitList ",")) | trim | nindent 4 }}
+    {{- include "extproc.volumes" (dict "root" $root "claim" .claim "parts" (append (include "extproc.serviceParts" $root | splitList ",") "api")) | trim | nindent 4 }}
     {{- with $gateway.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
