@@ -141,9 +141,7 @@ def make_command(
         fail(f"the keys cannot be made ({error})")
     files = sorted(path.name for path in folder.iterdir() if path.suffix in {".key", ".pub", ".json"})
     say(f"In {folder}: {', '.join(files)}. Put all into one Secret, and keep a copy where no cluster can lose it:")
-    say(
-        "kubectl create secret generic extproc-audit " + " ".join(f"--from-file={folder / each}" for each in files)
-    )
+    say("kubectl create secret generic extproc-audit " + " ".join(f"--from-file={folder / each}" for each in files))
     say("Give the anchor, and whoever verifies, deployment.pub alone.")
 
 

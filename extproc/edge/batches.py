@@ -1,5 +1,6 @@
 """A bounded queue in front of an exporter: nobody who puts something into it ever waits."""
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -69,13 +70,16 @@ class Batches(Generic[T]):
         self._empty()
 
     def _empty(self) -> None:
-        queue = self._queue
-        while queue:
-            batch: list[T] = []
-            while queue and len(batch) < self._terms.batch:
-                batch.append(queue.popleft())
+        while batch := self._next():
             if not self._taken(batch):
                 self._lost(len(batch), "collector")
+
+    def _next(self) -> list[T]:
+        batch: list[T] = []
+        with contextlib.suppress(IndexError):  # `stop` may empty the queue at any moment
+            while len(batch) < self._terms.batch:
+                batch.append(self._queue.popleft())
+        return batch
 
     def _taken(self, batch: Sequence[T]) -> bool:
         try:

@@ -24,6 +24,7 @@ from extproc.edge.bootstrap_classes import (
 )
 from extproc.edge.bootstrap_filters import EXT_PROC_FILTER, http_filters
 from extproc.edge.bootstrap_routes import routes
+from extproc.edge.bootstrap_strangers import nobody_is_internal
 from extproc.edge.bootstrap_tracing import CLIENT_TRACE, tracing
 from extproc.edge.settings import Settings, TlsSettings
 
@@ -121,7 +122,7 @@ def _connection_manager(settings: Settings, gate_secret: str, resource: Mapping[
         path_with_escaped_slashes_action=escaped,
         # Each client is a stranger, on loopback too: `x-envoy-*` (retries, timeouts) and `x-request-id` are not theirs.
         use_remote_address=True,
-        internal_address_config=_nobody_is_internal(),
+        internal_address_config=nobody_is_internal(),
         generate_request_id=True,
         always_set_request_id_in_response=True,
         server_header_transformation=hcm.HttpConnectionManagerServerHeaderTransformation.OVERWRITE,
@@ -160,12 +161,6 @@ def _without(headers: tuple[str, ...]) -> Any:
     return core.TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation", typed_config=pack(mutation)
     )
-
-
-def _nobody_is_internal() -> Any:
-    """One address that no peer has: with an empty list Envoy 1.40 takes private and loopback addresses for internal."""
-    nobody = core.CidrRange(address_prefix="255.255.255.255", prefix_len=32)
-    return hcm.HttpConnectionManagerInternalAddressConfig(cidr_ranges=[nobody])
 
 
 _MODEL_SERVER_FAILED = ("UF", "UH", "UO", "UC", "UT", "UR", "URX")

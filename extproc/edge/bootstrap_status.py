@@ -20,6 +20,7 @@ from extproc.edge.bootstrap_classes import (
     router,
 )
 from extproc.edge.bootstrap_probes import probe_routes
+from extproc.edge.bootstrap_strangers import nobody_is_internal
 from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.settings import Settings
 
@@ -70,6 +71,7 @@ def status_listener(settings: Settings) -> Any:
         route_config=route.RouteConfiguration(name=STATUS, virtual_hosts=[_host(settings)]),
         http_filters=[hcm.HttpFilter(name="envoy.filters.http.router", typed_config=pack(router.Router()))],
         use_remote_address=True,
+        internal_address_config=nobody_is_internal(),
         server_name="extproc",
         max_request_headers_kb=16,
         common_http_protocol_options=core.HttpProtocolOptions(idle_timeout=timedelta(seconds=60)),

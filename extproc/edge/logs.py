@@ -103,21 +103,26 @@ def describe_exception(error: BaseException) -> list[dict[str, Any]]:
 def _message(record: logging.LogRecord) -> str:
     """Ours in full. Another package's: the template when arguments were kept apart, else nothing but the place."""
     if record.name == _OURS or record.name.startswith(f"{_OURS}."):
-        return withhold_numbers(record.getMessage())
+        return _text(record.getMessage())
     if record.args and isinstance(record.msg, str):
-        return withhold_numbers(record.msg)
+        return _text(record.msg)
     return "a message of another package"
+
+
+def _text(text: str) -> str:
+    """A name of a file that is no UTF-8 has lone surrogates, which no collector takes: they are written out."""
+    return withhold_numbers(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(value: object) -> Any:
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
-        return value if abs(value) < 10**11 else withhold_numbers(str(value))
+        return value if abs(value) < 10**11 else _text(str(value))
     if isinstance(value, str):
-        return withhold_numbers(value)
+        return _text(value)
     if isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value):
-        return [withhold_numbers(item) for item in list(value)[:_MAX_ITEMS]]
+        return [_text(item) for item in list(value)[:_MAX_ITEMS]]
     return f"<{type(value).__name__}>"
 
 

@@ -16,19 +16,32 @@ ENVOY = "tests/edge/settings/test_envoy_tracer.py::"
 
 PLANTS: tuple[Plant, ...] = (
     Plant(
+        "telemetry: a name that is no text loses the lines beside it",
+        "edge/logs.py",
+        'return withhold_numbers(text).encode("utf-8", "backslashreplace").decode("utf-8")',
+        "return withhold_numbers(text)",
+        LOGS + "test_a_name_that_is_no_text_keeps_no_line_from_a_collector",
+    ),
+    Plant(
+        "status listener: who asks from a private address may have requests repeated",
+        "edge/bootstrap_status.py",
+        "        internal_address_config=nobody_is_internal(),\n",
+        "",
+        "tests/edge/settings/test_status_listener.py::test_two_paths_are_passed_to_the_admin_and_nothing_else",
+    ),
+    Plant(
         "tracing: a bootstrap that Envoy refuses is shown with the collector's key",
         "edge/bootstrap_check.py",
         'return _HEADER_VALUE.sub(r"\\1[secret]", text).strip()',
         "return text.strip()",
-        "tests/conformance/envoy/test_envoy_bootstrap.py::"
-        "test_a_refused_listener_is_shown_without_the_headers_of_the_collector",
+        ENVOY + "test_what_envoy_prints_of_a_header_is_its_name",
     ),
     Plant(
         "tracing: a request that says it is gRPC has its path in Envoy's spans",
         "edge/bootstrap_tracing.py",
         '*("grpc.path", "grpc.authority", "grpc.content_type", "grpc.timeout"),',
         '*("grpc.authority", "grpc.content_type", "grpc.timeout"),',
-        "tests/conformance/envoy/test_envoy_tracing.py::test_no_word_that_a_client_chooses_is_a_tag[grpc]",
+        ENVOY + "test_no_tag_is_what_a_client_or_a_model_server_wrote",
     ),
     Plant(
         "sampling: what matters is left to chance",

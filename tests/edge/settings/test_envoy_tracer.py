@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from extproc.edge.bootstrap import render_bootstrap, render_here
+from extproc.edge.bootstrap_check import refusal_text
 from extproc.edge.settings_file import load_settings
 
 Document = dict[str, Any]
@@ -97,3 +98,21 @@ def test_headers_are_one_name_and_value_a_line(put: Any, minimal: Document, fold
             assert text not in problem.message
         else:
             raise AssertionError(text)
+
+
+def test_no_tag_is_what_a_client_or_a_model_server_wrote(put: Any, minimal: Document) -> None:
+    """The real Envoy's spans are read in tests/conformance/envoy/test_envoy_tracing.py."""
+    tags = manager(rendered(put, minimal))["tracing"]["custom_tags"]
+    assert {tag["literal"]["value"] for tag in tags} == {"-"}
+    grpc = {"grpc.path", "grpc.authority", "grpc.content_type", "grpc.timeout", "grpc.message"}
+    assert {tag["tag"] for tag in tags} >= grpc | {"http.url", "user_agent", "downstream_cluster"}
+
+
+def test_what_envoy_prints_of_a_header_is_its_name() -> None:
+    printed = (
+        b'request_headers_to_add { header { key: "x-api-key"\n  value: "not-for-the-screen" } }\n local GATE = "gate"'
+    )
+    said = refusal_text(printed)
+    assert 'key: "x-api-key"' in said
+    assert "not-for" not in said
+    assert '"gate"' not in said

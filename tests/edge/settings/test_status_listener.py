@@ -35,6 +35,9 @@ def test_two_paths_are_passed_to_the_admin_and_nothing_else(rendered: Callable[.
     (chain,) = status["filter_chains"]
     manager = chain["filters"][0]["typed_config"]
     assert not {"normalize_path", "merge_slashes", "path_with_escaped_slashes_action"} & set(manager)
+    of_edge = edge["filter_chains"][0]["filters"][0]["typed_config"]
+    assert manager["use_remote_address"] is True
+    assert manager["internal_address_config"] == of_edge["internal_address_config"]
     (host,) = manager["route_config"]["virtual_hosts"]
     *asked, last = host["routes"]
     by_get = [{"name": ":method", "string_match": {"exact": "GET"}}]

@@ -72,6 +72,17 @@ def test_by_otlp_a_line_has_the_facts_that_standard_error_has() -> None:
     assert b"4111" not in request.SerializeToString()
 
 
+def test_a_name_that_is_no_text_keeps_no_line_from_a_collector() -> None:
+    record = logging.LogRecord("extproc.x", logging.WARNING, "f.py", 7, "read \udc80", (), None)
+    record.__dict__ |= {"file": "a\udcff", "files": ["b\ud800"]}
+    request = encode_logs([LogLine(1, record.levelno, line_of(record))], Resource.get_empty())
+    (entry,) = request.resource_logs[0].scope_logs[0].log_records
+    said = {pair.key: pair.value for pair in entry.attributes}
+    assert entry.body.string_value == r"read \udc80"
+    assert said["file"].string_value == r"a\udcff"
+    assert said["files"].array_value.values[0].string_value == r"b\ud800"
+
+
 def test_what_finds_the_queue_full_is_dropped_counted_and_nobody_waits() -> None:
     sender, lost = Sender(), list[tuple[int, str]]()
     export = LogExport(
