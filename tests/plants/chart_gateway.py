@@ -90,4 +90,25 @@ PLANTS = (
         '{{- if ne .Values.mode "sidecar" }}',
         GATEWAY + "test_events_bring_a_token_for_one_container_and_a_right_of_one_verb",
     ),
+    Plant(
+        "chart: a model server is named without a scheme",
+        TEMPLATES + "_checks.tpl",
+        '"^https?://[^/]+$"',
+        '"."',
+        "tests/helm/test_renders.py::test_a_case_comes_out_as_it_was_reviewed[refused-upstream]",
+    ),
+    Plant(
+        "chart: an ingress to a console that is off is passed over",
+        TEMPLATES + "_checks.tpl",
+        "(or .Values.console.ingress.enabled .Values.console.httpRoute.enabled)",
+        ".Values.console.httpRoute.enabled",
+        "tests/helm/test_renders.py::test_a_case_comes_out_as_it_was_reviewed[refused-console-off]",
+    ),
+    Plant(
+        "chart: a monitor of pods that nothing makes is passed over",
+        TEMPLATES + "_checks.tpl",
+        '{{- if and .Values.monitoring.podMonitor.enabled (ne .Values.mode "sidecar") -}}',
+        "{{- if false -}}",
+        "tests/helm/test_renders.py::test_a_case_comes_out_as_it_was_reviewed[refused-pod-monitor]",
+    ),
 )

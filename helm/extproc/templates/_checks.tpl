@@ -37,6 +37,17 @@
 {{- if and (ne .Values.mode "sidecar") $grace (lt $grace $least) -}}
 {{- fail (printf "gateway.terminationGracePeriodSeconds (%d) is less than the %d s in which streams end and records are stored; leave it out, or lower config.drain." $grace $least) -}}
 {{- end -}}
+{{- range $config.connections -}}
+{{- if not (regexMatch "^https?://[^/]+$" (.upstream | default "" | toString)) -}}
+{{- fail (printf "config.connections: the upstream of %s (%v) is no address of a server. Write `http://HOST:PORT`, without a path: `path_prefix` is for that." .name .upstream) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (not .Values.console.enabled) (or .Values.console.ingress.enabled .Values.console.httpRoute.enabled) -}}
+{{- fail "console.ingress and console.httpRoute lead to the console, which is off. Say console.enabled: true as well, or leave them out." -}}
+{{- end -}}
+{{- if and .Values.monitoring.podMonitor.enabled (ne .Values.mode "sidecar") -}}
+{{- fail (printf "monitoring.podMonitor is for mode: sidecar, whose pods stand behind no Service of ours. For mode: %s say monitoring.serviceMonitor.enabled: true." .Values.mode) -}}
+{{- end -}}
 {{- if and (eq .Values.mode "sidecar") .Values.events.enabled -}}
 {{- fail "events.enabled is not for mode: sidecar: the pod's ServiceAccount is yours. Give it the right to create Events and mount its token, and say events.enabled: false here." -}}
 {{- end -}}
