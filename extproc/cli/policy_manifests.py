@@ -16,6 +16,7 @@ from extproc.cli.config import EXIT_INPUT
 from extproc.cli.policy_files import print_problems
 from extproc.core.document import DocumentInvalid
 from extproc.edge.policy_file import Fitness
+from extproc.edge.settings import Settings
 from extproc.edge.settings_file import build_unread
 
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
@@ -58,8 +59,10 @@ def manifests_or_exit(file: IO[bytes]) -> Manifests:
         click.echo(f"{_name(file)}: no ConfigMap in it has a `{POLICY}`", err=True)
         raise SystemExit(EXIT_INPUT)
     configs = [(_place(name, CONFIG), data[CONFIG].encode()) for name, data in maps if CONFIG in data]
-    fits = [_fitness_or_exit(place, data) for place, data in configs]
-    return Manifests(policies, fits[0] if len(fits) == 1 else None)
+    settings = [_settings_or_exit(place, data) for place, data in configs]
+    # The chart's console has settings of its own, beside those of the service, which the policy is for.
+    fits = {Fitness.of(each) for each in settings if each.console is None or len(settings) == 1}
+    return Manifests(policies, fits.pop() if len(fits) == 1 else None)
 
 
 def _name(file: IO[bytes]) -> str:
@@ -101,9 +104,9 @@ def _config_maps(objects: list[Any]) -> Iterator[tuple[str, dict[str, str]]]:
                 yield from _config_maps(items)
 
 
-def _fitness_or_exit(place: Path, data: bytes) -> Fitness:
+def _settings_or_exit(place: Path, data: bytes) -> Settings:
     try:
-        return Fitness.of(build_unread(data, Path("/etc/extproc/config")))
+        return build_unread(data, Path("/etc/extproc/config"))
     except DocumentInvalid as invalid:
         print_problems(place, invalid.problems, err=True)
     raise SystemExit(EXIT_INPUT)

@@ -6,6 +6,13 @@ MANIFESTS = "tests/edge/settings/test_policy_manifests.py::"
 
 PLANTS = (
     Plant(
+        "a policy in rendered objects is held against nothing where a console has settings too",
+        "cli/policy_manifests.py",
+        "if each.console is None or len(settings) == 1",
+        "if len(settings) == 1",
+        MANIFESTS + "test_a_policy_is_held_against_the_services_settings_not_the_consoles",
+    ),
+    Plant(
         "objects without a policy pass",
         "cli/policy_manifests.py",
         "    if not policies:",

@@ -82,6 +82,24 @@ def test_a_policy_is_held_against_the_settings_beside_it() -> None:
     assert "ConfigMap/p/policy.yaml:11:" in output
 
 
+CONSOLE = """
+console:
+  url: https://console.example.org
+  port: 8090
+  keys: /var/lib/extproc/console-keys
+  oidc: {issuer: "https://issuer.example", client_id: console}
+  roles: {reader: [staff]}
+"""
+
+
+def test_a_policy_is_held_against_the_services_settings_not_the_consoles() -> None:
+    policy, console = config_map("p", policy__yaml=POLICY), config_map("o", config__yaml=CONFIG + CONSOLE)
+    short = CONFIG.replace("300s", "30s")
+    assert run("check", policy, console, config_map("c", config__yaml=CONFIG))[0] == 0
+    assert run("check", policy, console, config_map("c", config__yaml=short))[0] == 1
+    assert run("check", policy, config_map("o", config__yaml=short + CONSOLE))[0] == 1
+
+
 def test_wrong_settings_beside_a_policy_are_told() -> None:
     config = config_map("c", config__yaml=CONFIG.replace("deployment: eu", "deployments: eu"))
     code, output = run("check", config_map("p", policy__yaml=POLICY), config)
