@@ -59,7 +59,7 @@ class Distribution:
         self._series: dict[tuple[str, ...], _Series] = {}
         self._since_ns = time.time_ns()
 
-    def record(self, value: float, example: Example | None, *labels: str) -> None:
+    def record(self, value: float, example: Example | None, labels: tuple[str, ...]) -> None:
         """`labels` in the order of the table; an empty one is left out."""
         series = self._series.get(labels)
         if series is None:

@@ -19,6 +19,8 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogs
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -29,12 +31,16 @@ from extproc.edge.otel_environment import Export, OtelEnvironment, Signal, Way
 from extproc.edge.settings_telemetry import TelemetrySettings, read_headers
 
 SCOPE: Final = InstrumentationScope("extproc", version("extproc"), conventions.SCHEMA_URL)
+_METHODS: Final = {
+    Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
 
 
 class Sender(Protocol):
-    """Sends OTLP requests, one at a time."""
+    """Sends OTLP requests, one at a time, in the bytes of protobuf."""
 
-    def send(self, request: Any) -> bool:
+    def send(self, request: bytes) -> bool:
         """Whether the collector took it. May take as long as `OTEL_EXPORTER_OTLP_TIMEOUT` says."""
         ...
 
@@ -64,7 +70,7 @@ def open_sender(signal: Signal, export: Export, settings: TelemetrySettings) -> 
         case Way.NONE:
             return None
         case Way.CONSOLE:
-            return _Printing()
+            return _Printing(ExportTraceServiceRequest if traces else ExportLogsServiceRequest)
         case Way.OTLP if export.protocol is settings_telemetry.Protocol.GRPC:
             grpc_exporter = _OwnSpans if traces else _OwnLogs
             return _Grpc(grpc_exporter(**_grpc_terms(export, settings)))
@@ -107,6 +113,10 @@ def _http_terms(export: Export, settings: TelemetrySettings) -> dict[str, Any]:
 class _OwnSpans(GrpcSpans):
     """Sends what is OTLP already."""
 
+    def _initialize_channel_and_stub(self) -> None:
+        super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]
+        self._client = _Bytes(self._channel, _METHODS[Signal.TRACES])  # type: ignore[assignment]
+
     def _translate_data(self, data: Any) -> Any:
         return data
 
@@ -117,11 +127,22 @@ class _OwnSpans(GrpcSpans):
 class _OwnLogs(GrpcLogs):
     """Sends what is OTLP already."""
 
+    def _initialize_channel_and_stub(self) -> None:
+        super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]
+        self._client = _Bytes(self._channel, _METHODS[Signal.LOGS])  # type: ignore[assignment]
+
     def _translate_data(self, data: Any) -> Any:
         return data
 
     def _count_data(self, data: Any) -> int:
         return 1
+
+
+class _Bytes:
+    """A stub that sends bytes as they are."""
+
+    def __init__(self, channel: Any, method: str) -> None:
+        self.Export = channel.unary_unary(method)
 
 
 class _Grpc:
@@ -139,9 +160,9 @@ class _Http:
     def __init__(self, exporter: HttpSpans | HttpLogs) -> None:
         self._exporter = exporter
 
-    def send(self, request: Any) -> bool:
+    def send(self, request: bytes) -> bool:
         # The exporter's own way in takes the SDK's spans only.
-        return bool(self._exporter._client.export(request.SerializeToString()).success)  # noqa: SLF001
+        return bool(self._exporter._client.export(request).success)  # noqa: SLF001
 
     def stop(self) -> None:
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
@@ -150,8 +171,11 @@ class _Http:
 class _Printing:
     """One line of OTLP JSON a request, on standard output."""
 
-    def send(self, request: Any) -> bool:
-        sys.stdout.write(MessageToJson(request, indent=None) + "\n")
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def send(self, request: bytes) -> bool:
+        sys.stdout.write(MessageToJson(self._kind.FromString(request), indent=None) + "\n")
         sys.stdout.flush()
         return True
 

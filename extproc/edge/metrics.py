@@ -13,7 +13,7 @@ from typing import Final
 from opentelemetry.metrics import Meter, Observation
 
 from extproc.core import conventions
-from extproc.core.record import Measures, Summary
+from extproc.core.record import Measures, Record, Summary
 from extproc.edge import metric_table as table
 from extproc.edge.distributions import Distribution, Example
 from extproc.edge.instruments import Controls, Tally, observe
@@ -53,6 +53,8 @@ Reading = float | Mapping[str, float]
 
 
 _BY_NAME: Final = {metric.name: metric for metric in table.TABLE}
+MAX_ALIKE: Final = 512
+"""Kinds of exchanges whose labels are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,34 @@ class _PolicyInForce:
     loaded_unix: float
 
 
+class _Alike:
+    """What exchanges alike are counted by: labels that are made once."""
+
+    __slots__ = (
+        *("decision", "duration", "exchange", "genai", "hold", "of_operation"),
+        *("reason", "to_model", "tokens_in", "tokens_out", "usage_in", "usage_out"),
+    )
+
+    def __init__(self, record: Record, names: Names) -> None:
+        operation, effect, outcome = names.operation(record), names.effect(record), record.status.value
+        status = f"{record.http_status // 100}xx" if record.http_status else "none"
+        provider, model = names.connections(record.resource.connection), names.model(record)
+        self.reason = names.reason(record)
+        self.exchange = (provider, operation, outcome, status)
+        self.duration = (operation, effect or "none", outcome)
+        self.hold = (names.approval_state(record) or "none",)
+        self.decision = (names.rules(record.policy.rule), effect) if record.policy is not None and effect else ()
+        self.of_operation = (operation,)
+        self.tokens_in, self.tokens_out = ("input", model or OTHER), ("output", model or OTHER)
+        self.genai = conventions.CONVENTION_OPERATIONS.get(operation, "")
+        self.to_model = (self.genai, provider, model)
+        self.usage_in, self.usage_out = (*self.to_model, "input"), (*self.to_model, "output")
+
+
 class Metrics:
     def __init__(self, meter: Meter, names: Names) -> None:
         self._names = names
+        self._alike: dict[tuple[object, ...], _Alike] = {}
         self._policy: _PolicyInForce | None = None
         self._observed: dict[Gauge, Callable[[], Reading]] = {}
         self._open_distributions()
@@ -105,35 +132,48 @@ class Metrics:
 
         `started_at`: monotonic seconds, as its phases have them.
         """
-        record, names = summary.record, self._names
-        measures, operation = record.measures or _NO_MEASURES, names.operation(record)
-        effect, reason, outcome = names.effect(record), names.reason(record), record.status.value
-        status = f"{record.http_status // 100}xx" if record.http_status else "none"
-        self._exchanges.add(1, names.connections(record.resource.connection), operation, outcome, status)
-        self._duration.record(measures.duration_ms / 1000, example, operation, effect or "none", outcome)
+        record, measures = summary.record, summary.record.measures or _NO_MEASURES
+        of = self._labels_of(record)
+        self._exchanges.add(1, *of.exchange)
+        self._duration.record(measures.duration_ms / 1000, example, of.duration)
         if measures.hold_ms:
-            self._hold.record(measures.hold_ms / 1000, example, names.approval_state(record) or "none")
-        if record.policy is not None and effect:
-            self._decisions.add(1, names.rules(record.policy.rule), effect)
+            self._hold.record(measures.hold_ms / 1000, example, of.hold)
+        if of.decision:
+            self._decisions.add(1, *of.decision)
         for rule in record.decision.logging if record.decision is not None else ():
-            self._budgets.add(1, names.rules(rule))
-        for direction, findings in (("request", record.findings_request), ("response", record.findings_response)):
-            for kind, count in findings.items():
-                self._findings.add(count, names.kinds(kind), direction)
-        if reason:
-            self._refusals.add(1, reason)
-        self._count_times(summary, measures, example, operation)
+            self._budgets.add(1, self._names.rules(rule))
+        for kind, count in record.findings_request.items():
+            self._findings.add(count, self._names.kinds(kind), "request")
+        for kind, count in record.findings_response.items():
+            self._findings.add(count, self._names.kinds(kind), "response")
+        if of.reason:
+            self._refusals.add(1, of.reason)
+        self._count_times(summary, measures, example, of)
         first = started_at + measures.first_byte_ms / 1000 if measures.first_byte_ms else 0.0
-        self._count_model(summary, measures, example, operation, first)
+        self._count_model(summary, measures, example, of, first)
 
-    def _count_times(self, summary: Summary, measures: Measures, example: Example | None, operation: str) -> None:
-        added, forwarded = 0.0, False
+    def _labels_of(self, record: Record) -> _Alike:
+        approval = record.approval
+        key = (
+            *(record.resource, record.policy, record.status, record.status_detail, record.http_status),
+            *(record.event_code, None if approval is None else approval.state),
+        )
+        known = self._alike.get(key)
+        if known is None:
+            known = _Alike(record, self._names)
+            if len(self._alike) >= MAX_ALIKE:
+                self._alike.clear()
+            self._alike[key] = known
+        return known
+
+    def _count_times(self, summary: Summary, measures: Measures, example: Example | None, of: _Alike) -> None:
+        added, forwarded, operation = 0.0, False, of.of_operation
         for name, start, end in summary.phases:
             if name in _ADDING:
                 added += end - start
                 forwarded = forwarded or name == "record"
             if name in _TIMED:
-                self._phase.record(end - start, example, name)
+                self._phase.record(end - start, example, (name,))
         if forwarded:
             self._added.record(added, example, operation)
         if measures.decision_ms:
@@ -146,32 +186,31 @@ class Metrics:
             self._held.record(summary.held_seconds, example, operation)
 
     def _count_model(
-        self, summary: Summary, measures: Measures, example: Example | None, operation: str, first: float
+        self, summary: Summary, measures: Measures, example: Example | None, of: _Alike, first: float
     ) -> None:
         """What the conventions call the server's, for an exchange that reached its model server.
 
         `first`: when the first byte was released, 0 where none was.
         """
-        sent = next((start for name, start, _ in summary.phases if name == "model"), None)
-        name = conventions.CONVENTION_OPERATIONS.get(operation, "")
-        model = self._names.model(summary.record)
         if measures.input_tokens or measures.output_tokens:
-            provider = self._names.connections(summary.record.resource.connection)
-            for kind, count in (("input", measures.input_tokens), ("output", measures.output_tokens)):
-                self._tokens.add(count, kind, model or OTHER)
-                if name:
-                    self._usage.record(count, example, name, provider, model, kind)
-        if sent is None or not name:
+            self._tokens.add(measures.input_tokens, *of.tokens_in)
+            self._tokens.add(measures.output_tokens, *of.tokens_out)
+            if of.genai:
+                self._usage.record(measures.input_tokens, example, of.usage_in)
+                self._usage.record(measures.output_tokens, example, of.usage_out)
+        if not of.genai:
             return
-        provider = self._names.connections(summary.record.resource.connection)
-        last, reason = summary.phases[-1][2], self._names.reason(summary.record)
-        self._model_duration.record(max(0.0, last - sent), example, name, provider, model, reason)
-        if not summary.stream or not first or reason:
+        sent = next((start for name, start, _ in summary.phases if name == "model"), None)
+        if sent is None:
             return
-        self._model_first.record(max(0.0, first - sent), example, name, provider, model)
+        last = summary.phases[-1][2]
+        self._model_duration.record(max(0.0, last - sent), example, (*of.to_model, of.reason))
+        if not summary.stream or not first or of.reason:
+            return
+        self._model_first.record(max(0.0, first - sent), example, of.to_model)
         if measures.output_tokens > 1:
             spent = max(0.0, last - first) / (measures.output_tokens - 1)
-            self._model_per_token.record(spent, example, name, provider, model)
+            self._model_per_token.record(spent, example, of.to_model)
 
     def policy_in_force(self, digest: str, loaded_unix: float) -> None:
         """Replaces the policy shown before: one at a time is in force."""

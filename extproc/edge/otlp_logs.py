@@ -66,7 +66,7 @@ class LogExport(logging.Handler):
         self._batches.stop(timeout_seconds)
 
     def _send(self, batch: Sequence[LogLine]) -> bool:
-        return self._sender.send(encode_logs(batch, self._resource))
+        return self._sender.send(encode_logs(batch, self._resource).SerializeToString())
 
 
 def encode_logs(batch: Sequence[LogLine], resource: Resource) -> ExportLogsServiceRequest:

@@ -9,7 +9,7 @@ from extproc.core import conventions
 from extproc.core.record import Measures, Summary
 from extproc.edge.labels import identifier, plain_name
 from extproc.edge.names import Names, method
-from extproc.edge.otlp_bytes import double_attribute, int_attribute, text_attribute
+from extproc.edge.otlp_bytes import double_attributes, int_attribute, text_attribute
 from extproc.edge.sampling import FAILED
 
 MAX_BLOCKS: Final = 512
@@ -22,13 +22,12 @@ _EXCHANGE_ID: Final = text_attribute("extproc.exchange_id")
 _APPROVAL_ID: Final = text_attribute("extproc.approval_id")
 _OPENED_BY: Final = text_attribute("extproc.opened_by")
 _HELD_CHARACTERS: Final = int_attribute("extproc.held_characters")
-_HELD_MS: Final = double_attribute("extproc.held_ms")
-_AUDIT_WAIT_MS: Final = double_attribute("extproc.audit_wait_ms")
+_WAITS: Final = double_attributes("extproc.held_ms", "extproc.audit_wait_ms")
 _INPUT_TOKENS: Final = int_attribute(conventions.INPUT_TOKENS)
 _OUTPUT_TOKENS: Final = int_attribute(conventions.OUTPUT_TOKENS)
-_FIRST_CHUNK: Final = double_attribute(conventions.TIME_TO_FIRST_CHUNK)
+_FIRST_CHUNK: Final = double_attributes(conventions.TIME_TO_FIRST_CHUNK)
 _TIMED: Final = {
-    phase: double_attribute(f"extproc.phase.{name}_ms")
+    phase: f"extproc.phase.{name}_ms"
     for phase, name in (
         *((phase, phase) for phase in ("identity", "parse", "mask", "decide", "budgets", "hold", "record")),
         ("model", "upstream_first_byte"),
@@ -43,10 +42,11 @@ class SpanAttributes:
     def __init__(self, names: Names) -> None:
         self._names = names
         self._blocks: dict[tuple[object, ...], bytes] = {}
+        self._sequences: dict[tuple[str, ...], Callable[..., bytes]] = {}
         self._kinds: dict[tuple[str, str], Callable[[int], bytes]] = {}
 
-    def encode(self, summary: Summary, kept: str) -> bytes:
-        """Name, kind, status and attributes: fields of a span."""
+    def encode(self, summary: Summary, kept: str) -> list[bytes]:
+        """Name, kind, status and attributes: fields of a span, in pieces."""
         record = summary.record
         resource, policy, approval = record.resource, record.policy, record.approval
         shadow = tuple(each.rule for each in record.decision.shadow if each.would_change) if record.decision else ()
@@ -60,7 +60,7 @@ class SpanAttributes:
             if len(self._blocks) >= MAX_BLOCKS:
                 self._blocks.clear()
             self._blocks[key] = block
-        return block + b"".join(self._own(summary))
+        return [block, *self._own(summary)]
 
     def _block(self, summary: Summary, kept: str, shadow: tuple[str, ...]) -> bytes:
         """What depends on names alone."""
@@ -104,33 +104,44 @@ class SpanAttributes:
         _add(span.attributes.add, values)
         return bytes(span.SerializeToString())
 
-    def _own(self, summary: Summary) -> Iterator[bytes]:
+    def _own(self, summary: Summary) -> list[bytes]:
         """What no other exchange says."""
         record, measures = summary.record, summary.record.measures or _NO_MEASURES
-        yield _EXCHANGE_ID(identifier(record.exchange_id))
-        yield _HELD_CHARACTERS(measures.held_characters_max)
-        yield _HELD_MS(summary.held_seconds * 1000)
-        yield _AUDIT_WAIT_MS(summary.stored_seconds * 1000)
+        pieces = [
+            _EXCHANGE_ID(identifier(record.exchange_id)),
+            _HELD_CHARACTERS(measures.held_characters_max),
+            _WAITS(summary.held_seconds * 1000, summary.stored_seconds * 1000),
+        ]
         if measures.input_tokens:
-            yield _INPUT_TOKENS(measures.input_tokens)
+            pieces.append(_INPUT_TOKENS(measures.input_tokens))
         if measures.output_tokens:
-            yield _OUTPUT_TOKENS(measures.output_tokens)
+            pieces.append(_OUTPUT_TOKENS(measures.output_tokens))
         if measures.first_byte_ms:
-            yield _FIRST_CHUNK(measures.first_byte_ms / 1000)
+            pieces.append(_FIRST_CHUNK(measures.first_byte_ms / 1000))
         if record.approval is not None:
-            yield _APPROVAL_ID(identifier(record.approval.id))
+            pieces.append(_APPROVAL_ID(identifier(record.approval.id)))
             if summary.opened_by and summary.opened_by != record.exchange_id:
-                yield _OPENED_BY(identifier(summary.opened_by))
+                pieces.append(_OPENED_BY(identifier(summary.opened_by)))
         spent: dict[str, float] = {}
         for phase, start, end in summary.phases:
-            spent[phase] = spent.get(phase, 0.0) + end - start
-        for phase, seconds in spent.items():
             if phase in _TIMED:
-                yield _TIMED[phase](seconds * 1000)
+                spent[phase] = spent[phase] + end - start if phase in spent else end - start
+        if spent:
+            pieces.append(self._timed(*spent)(*[seconds * 1000 for seconds in spent.values()]))
         if record.findings_request:
-            yield from self._found("request", record.findings_request)
+            pieces += self._found("request", record.findings_request)
         if record.findings_response:
-            yield from self._found("response", record.findings_response)
+            pieces += self._found("response", record.findings_response)
+        return pieces
+
+    def _timed(self, *phases: str) -> Callable[..., bytes]:
+        """Makes the times of these phases; exchanges have few sequences of them."""
+        make = self._sequences.get(phases)
+        if make is None:
+            make = double_attributes(*(_TIMED[phase] for phase in phases))
+            if len(self._sequences) < MAX_BLOCKS:
+                self._sequences[phases] = make
+        return make
 
     def _found(self, direction: str, findings: Mapping[str, int]) -> Iterator[bytes]:
         for kind, count in findings.items():

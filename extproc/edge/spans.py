@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from opentelemetry.exporter.otlp.proto.common._internal import _encode_resource
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1 import trace_pb2
 from opentelemetry.sdk.resources import Resource
 
@@ -18,7 +17,7 @@ from extproc.core.record import Summary
 from extproc.edge.distributions import Example
 from extproc.edge.exporting import SCOPE
 from extproc.edge.names import Names
-from extproc.edge.otlp_bytes import as_span, child_span, server_span
+from extproc.edge.otlp_bytes import child_span, kinship, one_request, server_span, span_start
 from extproc.edge.sampling import Sampling, kept_for
 from extproc.edge.span_attributes import SpanAttributes
 from extproc.edge.traceparent import TraceParent, parse_traceparent
@@ -84,37 +83,33 @@ class SpanEncoder:
         self._attributes = SpanAttributes(names)
         self._server = server_span(_CHILD_FLAGS, _CHILD_FLAGS | _REMOTE)
         self._children = {name: child_span(name, _CHILD_FLAGS) for name in CHILD_PHASES}
-        self._empty = ExportTraceServiceRequest()
-        of = self._empty.resource_spans.add(schema_url=resource.schema_url)
-        of.resource.CopyFrom(_encode_resource(resource))
-        scoped = of.scope_spans.add(schema_url=SCOPE.schema_url)
+        of = trace_pb2.ResourceSpans(resource=_encode_resource(resource), schema_url=resource.schema_url)
+        scoped = trace_pb2.ScopeSpans(schema_url=SCOPE.schema_url or "")
         scoped.scope.name, scoped.scope.version = SCOPE.name, SCOPE.version or ""
+        self._resource, self._scope = of.SerializeToString(), scoped.SerializeToString()
 
-    def encode(self, batch: Sequence[Finished]) -> ExportTraceServiceRequest:
-        request = ExportTraceServiceRequest()
-        request.CopyFrom(self._empty)
+    def encode(self, batch: Sequence[Finished]) -> bytes:
         parts: list[bytes] = []
         for finished in batch:
             self._add(parts, finished)
-        request.resource_spans[0].scope_spans[0].MergeFromString(b"".join(parts))
-        return request
+        return one_request(self._resource, self._scope, parts)
 
     def _add(self, parts: list[bytes], finished: Finished) -> None:
         summary, unix, monotonic, kept, parent, own, opener = finished
         record, shift = summary.record, unix - monotonic
         trace_id, span_id = bytes.fromhex(own.trace_id), bytes.fromhex(own.span_id)
         last = monotonic if record.measures is None else monotonic + record.measures.duration_ms / 1000
+        children, kin = self._children, kinship(trace_id, span_id)
         for name, start, end in summary.phases:
             last = max(last, end)
-            make = self._children.get(name)
-            if make is not None:
+            if name in children:
                 times = int((start + shift) * 1e9), int((end + shift) * 1e9)
-                parts.append(make(trace_id, random.randbytes(8), span_id, *times))  # noqa: S311 - an id
+                parts.append(children[name](kin, random.getrandbits(64), *times))
         parent_id = bytes.fromhex(parent.span_id) if parent is not None else b""
-        body = self._server(trace_id, span_id, parent_id, int(unix * 1e9), int((last + shift) * 1e9))
-        if opener is not None:
-            body += _link(opener)
-        parts.append(as_span(body + self._attributes.encode(summary, kept)))
+        server = self._server(trace_id, span_id, parent_id, int(unix * 1e9), int((last + shift) * 1e9))
+        link = b"" if opener is None else _link(opener)
+        body = b"".join((server, link, *self._attributes.encode(summary, kept)))
+        parts += (span_start(len(body)), body)
 
 
 def _link(to: Example) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.sdk.resources import Resource
 
@@ -27,9 +28,9 @@ class Sender:
         self.may = threading.Event()
         self.sent: list[Any] = []
 
-    def send(self, request: Any) -> bool:
+    def send(self, request: bytes) -> bool:
         self.may.wait(5)
-        self.sent += request.resource_logs[0].scope_logs[0].log_records
+        self.sent += ExportLogsServiceRequest.FromString(request).resource_logs[0].scope_logs[0].log_records
         return True
 
     def stop(self) -> None:
@@ -103,8 +104,8 @@ def test_a_failed_export_makes_no_line_that_is_exported() -> None:
     asked: list[int] = []
 
     class Failing:
-        def send(self, request: Any) -> bool:
-            asked.append(len(request.resource_logs[0].scope_logs[0].log_records))
+        def send(self, request: bytes) -> bool:
+            asked.append(len(ExportLogsServiceRequest.FromString(request).resource_logs[0].scope_logs[0].log_records))
             log.error("said while exporting")
             logging.getLogger("opentelemetry.exporter").error("failed")
             return False
