@@ -1,5 +1,6 @@
 """`config.yaml`, parsed: the deployment's settings. The policy is a document of its own."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,14 @@ class ConnectionSettings:
     model_map: Mapping[str, str] = field(default_factory=dict)
     only_mapped: bool = False
     probe: ProbeSettings = field(default_factory=ProbeSettings)
+
+    @property
+    def route(self) -> str:
+        """What Envoy's route and cluster of it are called: another name for another server or prefix. An exchange that
+        was judged by an earlier configuration must not reach another server, with a credential that is not for it.
+        """
+        place = f"{self.upstream}\n{self.path_prefix}".encode()
+        return f"{self.name}.{hashlib.sha256(place).hexdigest()[:8]}"
 
     def served(self, credential: Secret | None) -> Connection:
         """The connection as exchanges see it."""

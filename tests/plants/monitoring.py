@@ -98,7 +98,7 @@ PLANTS = (
         "helm/extproc/RUNBOOK.md",
         "`extproc approvals notifications retry --all`",
         "`extproc approvals notifications resend --all`",
-        RUNBOOK + "test_a_command_of_the_runbook_exists",
+        RUNBOOK + "test_every_command_of_the_runbook_exists",
     ),
     Plant(
         "rules: another release's series fire our alerts",

@@ -1,6 +1,7 @@
 """The two locks, and what happens when the service fails: nothing goes on unjudged."""
 
 import json
+import time
 from typing import Any
 
 import httpx
@@ -143,9 +144,11 @@ def test_an_immediate_response_needs_no_marker(edge: Any, phase: str, status: in
 
 
 def test_a_dead_worker_does_not_attract_the_requests(start_edge: Any) -> None:
-    """Envoy takes it out of turn at the first failure, on a thread of its own: one or two more may meet it."""
+    """Envoy takes it out of turn at the first failure, on a thread of its own: one or two more may meet it. After a second
+    or more it has another try."""
     edge = start_edge(workers=2)
     statuses: list[int] = []
-    while statuses.count(503) <= 3 and (len(statuses) < 20 or 503 in statuses[-10:]):
+    began = time.monotonic()
+    while len(statuses) < 40 and (len(statuses) < 20 or 503 in statuses[-10:]):
         statuses.append(post(edge).status_code)
-    assert statuses.count(503) <= 3
+    assert statuses.count(503) <= 3 + int(time.monotonic() - began)
