@@ -131,7 +131,7 @@ def mutate_request(
     changed = _masked_values((name for name in names if name not in remove), headers, masker)
     if baggage and "baggage" not in (*remove, *dict(changed)):
         changed.append(("baggage", baggage))
-    changed.append((CONNECTION_HEADER, connection.name.encode()))
+    changed.append((CONNECTION_HEADER, (connection.route or connection.name).encode()))
     if connection.credential is not None:
         key = connection.credential.value.encode()
         bearer = connection.credential_header == "authorization"

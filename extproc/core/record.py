@@ -36,6 +36,7 @@ class EventCode(StrEnum):
     APPROVAL_EXPIRE = "approval.expire"  # 10.2.1.2: nobody decided in time, or nobody used the grant
     APPROVAL_ESCALATE = "approval.escalate"  # 10.2.1.2: from then on more groups may decide
     ADMIN_POLICY_CHANGE = "admin.policy_change"  # 10.2.1.2
+    ADMIN_CONFIG_CHANGE = "admin.config_change"  # 10.2.1.2: other connections or issuers are in force
     ADMIN_CREDENTIAL_CHANGE = "admin.credential_change"  # 10.2.1.2: a model server is asked with another credential
     ADMIN_BUDGET_RESET = "admin.budget_reset"  # 10.2.1.2: what somebody had used of a budget is forgotten
     ADMIN_KEY_ROTATE = "admin.key_rotate"  # 10.2.1.2, 10.2.1.5: the deployment signs and wraps with new keys

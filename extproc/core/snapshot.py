@@ -66,6 +66,8 @@ class Connection:
     """What a model that clients name is called on the server. The policy sees what the client says."""
     only_mapped: bool = False
     """A model that is not in `model_map` is refused."""
+    route: str = ""
+    """What the Envoy in front calls the route to it; empty: as the connection is called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def _connection_route(connection: ConnectionSettings, settings: Settings) -> Any
     where = parse_http_address(connection.upstream, f"connection `{connection.name}`: upstream", 80)
     return route.Route(
         name=connection.name,
-        match=_chosen(connection.name, prefix),
+        match=_chosen(connection.route, prefix),
         request_headers_to_remove=[CONNECTION_HEADER],
         route=route.RouteAction(
             cluster=model_cluster_name(connection.name),
@@ -56,9 +56,9 @@ def _connection_route(connection: ConnectionSettings, settings: Settings) -> Any
     )
 
 
-def _chosen(name: str, prefix: str) -> Any:
+def _chosen(said_route: str, prefix: str) -> Any:
     """By the service, which matched the prefix too: both must say so."""
-    said = route.HeaderMatcher(name=CONNECTION_HEADER, string_match=matcher.StringMatcher(exact=name))
+    said = route.HeaderMatcher(name=CONNECTION_HEADER, string_match=matcher.StringMatcher(exact=said_route))
     if prefix:
         return route.RouteMatch(path_separated_prefix=prefix, headers=[said])
     return route.RouteMatch(prefix="/", headers=[said])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from extproc.core.snapshot import Snapshot
 from extproc.edge.gateway_callers import GatewayCallers
 from extproc.edge.services import Services
 from extproc.edge.session import Session
@@ -31,6 +33,22 @@ def _serialize(message: Any) -> bytes:
     return message if isinstance(message, bytes) else bytes(message.SerializeToString())
 
 
+def by_name(look: Callable[[], Snapshot]) -> Callable[[], Snapshot]:
+    """The same snapshots for another gateway's Envoy, whose routes are called as the connections are."""
+    seen: Snapshot | None = None
+    named: Snapshot | None = None
+
+    def looked() -> Snapshot:
+        nonlocal seen, named
+        current = look()
+        if named is None or current is not seen:
+            connections = tuple(replace(each, route="") for each in current.connections)
+            seen, named = current, replace(current, connections=connections)
+        return named
+
+    return looked
+
+
 class ExtProcServer:
     """Serves until `stop`. Live streams may finish; nothing new is taken while draining."""
 
@@ -39,7 +57,7 @@ class ExtProcServer:
     ) -> None:
         """`port` is shared with the other workers: the kernel gives each connection to one of them."""
         self._services = services
-        self._foreign = replace(services, gate_secret="")
+        self._foreign = replace(services, gate_secret="", snapshot=by_name(services.snapshot))
         self._callers = GatewayCallers(port) if port else None
         self._socket = socket
         self._sessions: set[Session] = set()

@@ -107,6 +107,7 @@ class ConnectionSettings:
             opaque=self.opaque,
             model_map=self.model_map,
             only_mapped=self.only_mapped,
+            route=self.route,
         )
 
 

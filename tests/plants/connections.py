@@ -36,6 +36,20 @@ PLANTS = (
         ROUTES + "test_a_route_to_a_model_server_demands_the_services_choice",
     ),
     Plant(
+        "connections: a route is called as before when the server behind it is another",
+        "edge/bootstrap_routes.py",
+        "match=_chosen(connection.route, prefix)",
+        "match=_chosen(connection.name, prefix)",
+        ROUTES + "test_a_route_to_a_model_server_demands_the_services_choice",
+    ),
+    Plant(
+        "connections: Envoy is told a name that none of its routes has",
+        "core/forwarding.py",
+        "(connection.route or connection.name).encode()",
+        "connection.name.encode()",
+        SETTINGS + "test_an_envoy_that_calls_its_route_otherwise_is_told_that",
+    ),
+    Plant(
         "connections: the choice is said and no route looked for",
         "edge/wire.py",
         "        common.clear_route_cache = True\n",

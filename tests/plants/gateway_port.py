@@ -30,9 +30,23 @@ PLANTS = (
     Plant(
         "gateway port: the gate secret goes to a client behind another gateway",
         "edge/server.py",
-        'replace(services, gate_secret="")',
-        "services",
+        'replace(services, gate_secret="", snapshot',
+        "replace(services, snapshot",
         f"{CALLS}::test_a_foreign_gateway_gets_metadata_in_place_of_the_gate_secret",
+    ),
+    Plant(
+        "gateway port: another gateway is told the name of a route that it does not have",
+        "edge/server.py",
+        'gate_secret="", snapshot=by_name(services.snapshot))',
+        'gate_secret="")',
+        f"{CALLS}::test_a_foreign_gateway_is_told_the_connections_name_and_our_own_envoy_its_route",
+    ),
+    Plant(
+        "gateway port: another gateway gets the connections of the first exchange for ever",
+        "edge/server.py",
+        "if named is None or current is not seen:",
+        "if named is None:",
+        f"{CALLS}::test_a_foreign_gateway_gets_each_new_snapshot_and_it_is_made_once",
     ),
     Plant(
         "gateway port: a response that was judged does not say so",

@@ -17,7 +17,7 @@ from extproc.audit.settings import AuditSettings, DirectoryStore
 from extproc.core.connections import CONNECTION_HEADER, find_candidates
 from extproc.core.dialects.routing import normalize_path
 from extproc.core.reasons import Malformed
-from extproc.core.snapshot import Connection, Limits
+from extproc.core.snapshot import Limits
 from extproc.edge import gate
 from extproc.edge.bootstrap import render_bootstrap, write_secret_configs
 from extproc.edge.settings import (
@@ -91,13 +91,14 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
     """
 
     def __init__(self, connections: tuple[ConnectionSettings, ...] = ()) -> None:
-        self.connections = tuple(Connection(each.name, each.path_prefix) for each in connections)
+        self.connections = tuple(each.served(None) for each in connections)
         self.reset()
 
     def reset(self) -> None:
         self.plan: dict[str, str] = {}
         self.choice: str | None = None
-        """The connection to choose, whatever the path; None: the one that the settings give it."""
+        """The connection to choose, or what to say as the choice, whatever the path; None: the one that the settings
+        give it."""
         self.seen: list[Seen] = []
         self.status = 403
         self.delay_seconds = 0.0
@@ -162,15 +163,15 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
     def _choose(self, common: pb.CommonResponse) -> None:
         """The connection for the path, as the service says it; nothing for a path that has none."""
         common.SetInParent()
-        name = self.choice
-        if name is None:
+        said = {each.name: each.route for each in self.connections}.get(self.choice or "", self.choice)
+        if said is None:
             try:
-                name = find_candidates(self.connections, b"", normalize_path(self._path)).first.name
+                said = find_candidates(self.connections, b"", normalize_path(self._path)).first.route
             except Malformed:
                 return
         common.clear_route_cache = True
         option = common.header_mutation.set_headers.add()
-        option.header.key, option.header.raw_value = CONNECTION_HEADER, name.encode()
+        option.header.key, option.header.raw_value = CONNECTION_HEADER, said.encode()
 
     def _label(self, answer: pb.ProcessingResponse, decision: str) -> None:
         answer.dynamic_metadata.update({gate.NAMESPACE: {gate.DECISION: decision, **LABELS}})

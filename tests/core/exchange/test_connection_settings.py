@@ -73,6 +73,14 @@ def test_the_body_names_the_model_server(play: Any, model: str, name: str) -> No
     assert exchange.exchange.labels["connection"] == name
 
 
+def test_an_envoy_that_calls_its_route_otherwise_is_told_that(play: Any) -> None:
+    exchange = play(connections=(Connection("gpu", credential=KEY, route="gpu.0a1b2c3d"),))
+    exchange.forwarded(chat("m"))
+    assert dict(forward(exchange).mutation.set)[CONNECTION_HEADER] == b"gpu.0a1b2c3d"
+    assert {record.resource.connection for record in records(exchange)} == {"gpu"}
+    assert exchange.exchange.labels["connection"] == "gpu"
+
+
 def test_a_model_that_nobody_serves_is_refused_and_recorded(play: Any) -> None:
     exchange = play(connections=SEVERAL)
     exchange.forwarded(chat("gpt-4o"))

@@ -107,10 +107,15 @@ class FakeTelemetry:
             raise self.fault
 
 
-def services(**parts: Any) -> Services:
+def in_force(connection: Connection) -> Snapshot:
+    """Allows everything."""
     masking = MaskingSettings()
     policy = Policy("sha256:x", "p", (Rule("allow", Effect.ALLOW, Match(), "", None),), masking)
-    snapshot = Snapshot(policy, Scanner(masking), (Connection("model"),), Limits(), Secret("k" * 32))
+    return Snapshot(policy, Scanner(masking), (connection,), Limits(), Secret("k" * 32))
+
+
+def services(**parts: Any) -> Services:
+    snapshot = in_force(Connection("model"))
     built: dict[str, Any] = {
         "snapshot": lambda: snapshot,
         "authenticator": FakeAuthenticator(),

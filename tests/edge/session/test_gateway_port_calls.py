@@ -1,5 +1,6 @@
 """The real gRPC server on a port: who may call, what a foreign gateway is told, and a certificate that is renewed."""
 
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 import grpc
 import pytest
 
+from extproc.core.connections import CONNECTION_HEADER
+from extproc.core.snapshot import Connection
 from extproc.edge import gate
-from extproc.edge.server import ExtProcServer
+from extproc.edge.server import ExtProcServer, by_name
 from extproc.edge.settings import ExtProcSettings, GatewayTls
 from extproc.local.ports import free_port
 from extproc.pb import ext_proc_pb2 as pb
 from tests.edge.authority import Authority
-from tests.edge.session.played import services, whole_exchange
+from tests.edge.session.played import in_force, services, whole_exchange
 
 SERVER, GATEWAY = "service.example", "gateway.example"
 DUPLEX = pb.ProcessingMode.FULL_DUPLEX_STREAMED
@@ -29,11 +32,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @asynccontextmanager
-async def serving(folder: Path, authority: Authority, served: Pair | None = None) -> AsyncIterator[ExtProcSettings]:
+async def serving(
+    folder: Path, authority: Authority, served: Pair | None = None, **parts: Any
+) -> AsyncIterator[ExtProcSettings]:
     certificate, key = served or authority.issue("service", dns=SERVER)
     tls = GatewayTls(certificate, key, authority.path, frozenset({GATEWAY}))
     port = ExtProcSettings(port=free_port(), tls=tls)
-    server = ExtProcServer(services(), folder / "s", max_body_bytes=1 << 20, port=port)
+    server = ExtProcServer(services(**parts), folder / "s", max_body_bytes=1 << 20, port=port)
     await server.start()
     try:
         yield port
@@ -104,6 +109,32 @@ async def test_a_foreign_gateway_gets_metadata_in_place_of_the_gate_secret(
         fields = headers.dynamic_metadata.fields
         said = fields[gate.NAMESPACE].struct_value.fields[gate.ANSWER].string_value if fields else ""
         assert (said == gate.JUDGED) is metadata
+
+
+async def test_a_foreign_gateway_is_told_the_connections_name_and_our_own_envoy_its_route(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """The routes of the one are the chart's, those of the other change with the server behind them."""
+    routed = in_force(Connection("model", route="model.0a1b2c3d"))
+    async with serving(tmp_path, authority, snapshot=lambda: routed) as port:
+        async with channel(port, authority, authority.issue("gateway", dns=GATEWAY)) as opened:
+            foreign = await exchange(opened)
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path / 's'}") as opened:
+            own = await exchange(opened)
+    for answers, said in ((foreign, b"model"), (own, b"model.0a1b2c3d")):
+        (answer,) = (each.request_headers.response for each in answers if each.HasField("request_headers"))
+        options = [option.header for option in answer.header_mutation.set_headers]
+        assert [each.raw_value for each in options if each.key == CONNECTION_HEADER] == [said]
+
+
+def test_a_foreign_gateway_gets_each_new_snapshot_and_it_is_made_once() -> None:
+    first, second = (in_force(Connection(name, route=f"{name}.0a1b2c3d")) for name in ("old", "new"))
+    looks = deque([first, first, second, second])
+    look = by_name(looks.popleft)
+    seen = [look() for _ in range(4)]
+    assert [each.connections for each in seen] == [(Connection(name),) for name in ("old", "old", "new", "new")]
+    assert seen[0] is seen[1]
+    assert seen[2] is seen[3]
 
 
 async def test_a_renewed_certificate_counts_for_the_next_connection(tmp_path: Path, authority: Authority) -> None:

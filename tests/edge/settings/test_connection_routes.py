@@ -52,7 +52,7 @@ def test_a_route_to_a_model_server_demands_the_services_choice(tmp_path: Path) -
     config = manager(resources)["route_config"]
     *chosen, other = config["virtual_hosts"][0]["routes"]
     for connection, each in zip(CONNECTIONS, chosen, strict=True):
-        said = {"name": CONNECTION_HEADER, "string_match": {"exact": connection.name}}
+        said = {"name": CONNECTION_HEADER, "string_match": {"exact": connection.route}}
         assert each["match"]["headers"] == [said]
         assert each["request_headers_to_remove"] == [CONNECTION_HEADER]
         assert each["route"]["cluster"] == f"model_{connection.name}"
