@@ -58,9 +58,9 @@ def parse_http_address(text: str, what: str, default_port: int) -> HostPort:
     return HostPort(parts.hostname, port)
 
 
-def model_cluster_name(name: str) -> str:
-    """Connection names share no space with our own clusters."""
-    return f"model_{name}"
+def model_cluster_name(connection: ConnectionSettings) -> str:
+    """Connection names share no space with our own clusters. Another server of a name is another cluster."""
+    return f"model_{connection.route}"
 
 
 def worker_cluster(settings: Settings) -> Any:
@@ -94,12 +94,15 @@ def worker_cluster(settings: Settings) -> Any:
 def model_cluster(connection: ConnectionSettings) -> Any:
     """HTTP/1.1: one write of the model server arrives as one chunk, where HTTP/2 would give one per DATA frame."""
     where = parse_http_address(connection.upstream, f"connection `{connection.name}`: upstream", 80)
-    return _http_cluster(
-        model_cluster_name(connection.name),
+    made = _http_cluster(
+        model_cluster_name(connection),
         where,
         upstream_http.HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=core.Http1ProtocolOptions()),
         core.HttpProtocolOptions(idle_timeout=timedelta(seconds=_MODEL_IDLE_SECONDS)),
     )
+    # Metrics are the connection's, whichever server it had.
+    made.alt_stat_name = f"model_{connection.name}"
+    return made
 
 
 def collector_cluster(telemetry: TelemetrySettings) -> Any:

@@ -23,7 +23,6 @@ from extproc.edge.bootstrap_classes import (
     tls,
 )
 from extproc.edge.bootstrap_filters import EXT_PROC_FILTER, http_filters
-from extproc.edge.bootstrap_routes import routes
 from extproc.edge.bootstrap_strangers import nobody_is_internal
 from extproc.edge.bootstrap_tracing import CLIENT_TRACE, tracing
 from extproc.edge.settings import Settings, TlsSettings
@@ -63,12 +62,15 @@ ACCESS_LOG = {
 """No path, no query, no header a client writes: any of them may carry card data. `x-request-id` is Envoy's own."""
 
 
-def edge_listener(settings: Settings, gate_secret: str, resource: Mapping[str, str]) -> Any:
-    """One listener, one filter chain: there is no way in past the filters. `resource` is what Envoy's spans are of."""
+def edge_listener(settings: Settings, gate_secret: str, resource: Mapping[str, str], routing: Mapping[str, Any]) -> Any:
+    """One listener, one filter chain: there is no way in past the filters.
+
+    `resource` is what Envoy's spans are of, `routing` the routes, or where Envoy finds them.
+    """
     where = settings.listener
     manager = listener.Filter(
         name="envoy.filters.network.http_connection_manager",
-        typed_config=pack(_connection_manager(settings, gate_secret, resource)),
+        typed_config=pack(_connection_manager(settings, gate_secret, resource, routing)),
     )
     return listener.Listener(
         name="edge",
@@ -108,12 +110,14 @@ def _downstream_tls(settings: Settings, where: TlsSettings) -> Any:
     return core.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
-def _connection_manager(settings: Settings, gate_secret: str, resource: Mapping[str, str]) -> Any:
+def _connection_manager(
+    settings: Settings, gate_secret: str, resource: Mapping[str, str], routing: Mapping[str, Any]
+) -> Any:
     escaped = hcm.HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST
     return hcm.HttpConnectionManager(
         stat_prefix="edge",
         codec_type=hcm.HttpConnectionManagerCodecType.AUTO,
-        route_config=routes(settings),
+        **routing,
         early_header_mutation_extensions=[_without(_not_a_clients(settings))],
         http_filters=http_filters(settings, gate_secret),
         # What the policy matches is what the model server gets.

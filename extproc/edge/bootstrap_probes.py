@@ -38,7 +38,7 @@ def _route(connection: ConnectionSettings, what: str, path: str) -> Any:
         # Nothing of the asker reaches the model server but the question.
         request_headers_to_remove=["authorization", "cookie"],
         route=route.RouteAction(
-            cluster=model_cluster_name(connection.name),
+            cluster=model_cluster_name(connection),
             regex_rewrite=matcher.RegexMatchAndSubstitute(
                 pattern=matcher.RegexMatcher(regex="^.*$"), substitution=path
             ),

@@ -1,10 +1,11 @@
-"""The routes of the bootstrap: one per connection, taken by the service's choice alone, and one for everything else.
+"""The routes to model servers: one per connection, taken by the service's choice alone, and one for everything else.
 
 Before the service has judged a request no route leads to a model server; then it names one in a header of its own and
 has the route looked for again. A client's header of that name is taken off before the first look.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,23 +15,27 @@ from extproc.edge.bootstrap_clusters import model_cluster_name, parse_http_addre
 from extproc.edge.bootstrap_filters import longest_message_seconds
 from extproc.edge.settings import ConnectionSettings, Settings
 
+MODELS = "models"
 _IDLE_SLACK_SECONDS = 60
 _NO_CLUSTER = "none"
 """Connections' clusters all begin with `model_`."""
 
 
-def routes(settings: Settings) -> Any:
-    """One per connection, without retries. Whatever matches none still passes every filter."""
-    found = [_connection_route(connection, settings) for connection in settings.connections]
+def routes(settings: Settings, also: Sequence[ConnectionSettings] = ()) -> Any:
+    """One per connection, without retries. Whatever matches none still passes every filter.
+
+    `also` are reached by those who were sent to them already: no request has the route of two of them.
+    """
+    found = [_connection_route(connection, settings) for connection in (*settings.connections, *also)]
     host = route.VirtualHost(
-        name="models",
+        name=MODELS,
         domains=["*"],
         routes=[*found, _not_chosen(settings)],
         # The listener's own limit is far lower; past this one the answer is 413, and ext_proc sees it.
         request_body_buffer_limit=settings.limits.max_body_bytes,
     )
     # One route names a cluster that there is not.
-    return route.RouteConfiguration(name="models", virtual_hosts=[host], validate_clusters=False)
+    return route.RouteConfiguration(name=MODELS, virtual_hosts=[host], validate_clusters=False)
 
 
 def _prefix(connection: ConnectionSettings) -> str:
@@ -42,11 +47,11 @@ def _connection_route(connection: ConnectionSettings, settings: Settings) -> Any
     prefix = _prefix(connection)
     where = parse_http_address(connection.upstream, f"connection `{connection.name}`: upstream", 80)
     return route.Route(
-        name=connection.name,
+        name=connection.route,
         match=_chosen(connection.route, prefix),
         request_headers_to_remove=[CONNECTION_HEADER],
         route=route.RouteAction(
-            cluster=model_cluster_name(connection.name),
+            cluster=model_cluster_name(connection),
             # Model servers know neither our prefix nor the name clients call us by.
             regex_rewrite=_without_prefix(prefix) if prefix else None,
             host_rewrite_literal=where.authority,

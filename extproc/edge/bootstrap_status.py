@@ -4,6 +4,7 @@ The admin shows the gate secret (`/config_dump`) and ends Envoy (`/quitquitquit`
 socket of the owner's; past the machine reach only the exact paths below, by GET.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -62,13 +63,18 @@ def admin_cluster(settings: Settings) -> Any:
     )
 
 
-def status_listener(settings: Settings) -> Any:
+def status_routes(settings: Settings) -> Any:
+    return route.RouteConfiguration(name=STATUS, virtual_hosts=[_host(settings)])
+
+
+def status_listener(settings: Settings, routing: Mapping[str, Any]) -> Any:
     """Paths are compared as they came, whole and before anything is decoded or made normal: what is not one of them by
-    its bytes is 404, and what the admin gets is a path of this file."""
+    its bytes is 404, and what the admin gets is a path of this file. `routing` is `status_routes`, or where they are.
+    """
     manager = hcm.HttpConnectionManager(
         stat_prefix=STATUS,
         codec_type=hcm.HttpConnectionManagerCodecType.AUTO,
-        route_config=route.RouteConfiguration(name=STATUS, virtual_hosts=[_host(settings)]),
+        **routing,
         http_filters=[hcm.HttpFilter(name="envoy.filters.http.router", typed_config=pack(router.Router()))],
         use_remote_address=True,
         internal_address_config=nobody_is_internal(),

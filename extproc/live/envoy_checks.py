@@ -6,7 +6,7 @@ from typing import Final
 import httpx
 import yaml
 
-from extproc.edge.bootstrap import render_bootstrap
+from extproc.edge.bootstrap import render_bootstrap, render_following
 from extproc.edge.bootstrap_status import has_admin
 from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.gate import GATE_FILE, parse_gate
@@ -15,12 +15,14 @@ from extproc.live import envoy_guard
 from extproc.live.check import Check, failed, left, passed, warned
 from extproc.live.envoy_differences import find_differences
 from extproc.live.envoy_dump import Dump, DumpFailed, Manager, dump_of_bootstrap, fetch_dump
+from extproc.live.envoy_models import model_differences
 from extproc.live.envoy_ways import guarded_listeners, model_addresses, unguarded_ways
 
 OLDEST: Final = (1, 39, 0)
 """CVE-2026-47207, and answers that go on without a word before it."""
 _SHOWN: Final = 5
 _RENDER: Final = "start Envoy on what `extproc envoy config` writes"
+_FOLLOW: Final = "has `extproc serve` taken this configuration over? `extproc envoy config` writes what Envoy follows"
 _FILTERS: Final = "envoy/README.md says how the filter is set up"
 
 _ASPECTS: Final[tuple[tuple[str, Callable[[Manager], Iterator[str]], str, str], ...]] = (
@@ -64,6 +66,7 @@ def check_envoy(settings: Settings, url: str) -> Iterator[Check]:
         return
     yield _check_version(dump)
     yield _check_bootstrap(settings, dump)
+    yield _check_models(settings, dump)
     yield from _check_managers(settings, dump)
     yield _check_ways(settings, dump)
 
@@ -76,10 +79,9 @@ def _check_version(dump: Dump) -> Check:
     return passed("envoy, version", f"Envoy {said}")
 
 
-def _rendered(settings: Settings) -> Dump:
-    """Raises OSError and `ValueError`. Makes no gate: a service that runs has one."""
-    secret = parse_gate((settings.run_directory / GATE_FILE).read_text("ascii").strip())
-    return dump_of_bootstrap(yaml.safe_load(render_bootstrap(settings, secret)))
+def _gate(settings: Settings) -> str:
+    """Raises OSError and `ValueError`. Makes none: a service that runs has one."""
+    return parse_gate((settings.run_directory / GATE_FILE).read_text("ascii").strip())
 
 
 def _check_bootstrap(settings: Settings, dump: Dump) -> Check:
@@ -87,15 +89,27 @@ def _check_bootstrap(settings: Settings, dump: Dump) -> Check:
     if settings.ext_proc is not None:
         return left(name, "another gateway's Envoy calls the service: nothing here renders what it runs on")
     try:
-        rendered = _rendered(settings)
+        rendered = yaml.safe_load(render_following(settings, _gate(settings)))
     except (OSError, ValueError) as error:
         return failed(
             name, f"the gate secret cannot be read ({type(error).__name__})", "does `extproc serve` run here?"
         )
-    places = find_differences(dump.bootstrap, rendered.bootstrap)
+    places = find_differences(dump.bootstrap, rendered)
     if not places:
         return passed(name, "Envoy runs on what this configuration renders")
     return failed(name, f"Envoy runs on something else than this configuration renders: {_some(places)}", _RENDER)
+
+
+def _check_models(settings: Settings, dump: Dump) -> Check:
+    name = "envoy, models"
+    if settings.ext_proc is not None:
+        return left(name, "another gateway's Envoy calls the service: what it routes by is its own")
+    places = tuple(model_differences(settings, dump))
+    if not places:
+        return passed(name, "Envoy has the model servers and routes of this configuration")
+    return failed(
+        name, f"Envoy's model servers and routes are others than this configuration's: {_some(places)}", _FOLLOW
+    )
 
 
 def _check_managers(settings: Settings, dump: Dump) -> Iterator[Check]:
@@ -112,7 +126,8 @@ def _check_managers(settings: Settings, dump: Dump) -> Iterator[Check]:
 def _check_ways(settings: Settings, dump: Dump) -> Check:
     models = model_addresses(settings)
     try:  # probes of model servers that the configuration asks for
-        wanted = frozenset(unguarded_ways(_rendered(settings), models))
+        rendered = dump_of_bootstrap(yaml.safe_load(render_bootstrap(settings, _gate(settings))))
+        wanted = frozenset(unguarded_ways(rendered, models))
     except (OSError, ValueError):
         wanted = frozenset()
     found = [way for way in unguarded_ways(dump, models) if way not in wanted]

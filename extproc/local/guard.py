@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from extproc.edge.bootstrap import render_here, write_secret_configs
+from extproc.edge.bootstrap import render_here, write_discovery, write_secret_configs
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.policy_file import Fitness, load_policy
+from extproc.edge.program import digest_file
 from extproc.edge.settings import Settings
 from extproc.edge.settings_checks import MAX_SOCKET_PATH_BYTES
 from extproc.edge.settings_file import load_settings
@@ -236,6 +237,7 @@ def _start_guard(wanted: Wanted, directory: Path, lock: int, undo: ExitStack) ->
     settings.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     bootstrap = render_here(settings, read_or_create_gate(settings.run_directory), os.environ)
     write_secret_configs(settings)
+    write_discovery(settings, digest_file(config))
     serving = StartingService(config, settings, directory / "service.log")
     undo.callback(serving.running.stop, 5.0)
     starting = None

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from extproc.edge.bootstrap_check import validate_bootstrap
 
@@ -43,6 +44,7 @@ from tests.conformance.service.test_responses import (  # noqa: E402, F401
     test_tokens_arrive_one_by_one,
     test_what_cannot_be_inspected_is_withheld,
 )
+from tests.envoy_in_one import in_one  # noqa: E402
 from tests.helm.pod_world import pod_world  # noqa: E402
 
 UID = 65532
@@ -97,7 +99,8 @@ def test_workers_and_supervisor_are_scraped_at_the_ports_that_are_named(world: A
 
 def test_envoy_accepts_the_configuration_that_the_init_container_made(world: Any) -> None:
     """In its own words, which also load every file that is named. Nothing in it lets traffic by where the service fails."""
-    text = (world.guard.pod.volumes.path("run") / "envoy.yaml").read_text("utf-8")
+    run = world.guard.pod.volumes.path("run")
+    text = yaml.safe_dump(in_one((run / "envoy.yaml").read_text("utf-8"), run / "envoy"))
     validate_bootstrap(text)
     assert "failure_mode_allow: true" not in text
     assert "/run/extproc/worker-0.sock" in text

@@ -19,7 +19,7 @@ from extproc.core.dialects.routing import normalize_path
 from extproc.core.reasons import Malformed
 from extproc.core.snapshot import Limits
 from extproc.edge import gate
-from extproc.edge.bootstrap import render_bootstrap, write_secret_configs
+from extproc.edge.bootstrap import render_following, write_discovery, write_secret_configs
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
@@ -34,6 +34,7 @@ from extproc.pb import ext_proc_pb2 as pb
 from extproc.pb import ext_proc_pb2_grpc as pb_grpc
 
 GATE = "a-gate-secret-for-tests-0123456789abcdef"
+VERSION = "sha256:first"
 MAX_BODY = 200_000
 LABELS = {
     gate.EXCHANGE_ID: "ex-0001",
@@ -293,7 +294,8 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEdge]:
             server = serve_toy(service, [directory / f"worker-{index}.sock" for index in range(live_workers)])
             stops.append(lambda: server.stop(0).wait())
         write_secret_configs(settings)
-        envoy = start_envoy(render_bootstrap(settings, GATE), directory / "envoy", ready_timeout_seconds=20)
+        write_discovery(settings, VERSION)
+        envoy = start_envoy(render_following(settings, GATE), directory / "envoy", ready_timeout_seconds=20)
         stops.append(envoy.stop)
         return Edge(settings, service, model, envoy, directory)
 

@@ -100,7 +100,7 @@ def test_ext_proc_fails_closed(make_settings: Any) -> None:
 def test_no_route_cuts_or_repeats_an_exchange(make_settings: Any) -> None:
     text = render_bootstrap(make_settings(connections=TWO, envoy=EnvoySettings(max_hold_seconds=900)), GATE)
     routes = manager(text)["route_config"]["virtual_hosts"][0]["routes"]
-    assert [route.get("name", "") for route in routes] == ["chat", "embeddings", ""]
+    assert [route.get("name", "") for route in routes] == [*(each.route for each in TWO), ""]
     longest = float(filters(text)["envoy.filters.http.ext_proc"]["max_message_timeout"][:-1])
     assert longest >= 900 + Limits().hold_margin_seconds
     for route in routes[:2]:

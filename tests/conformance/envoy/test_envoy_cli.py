@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from extproc.cli.envoy import command
-from extproc.edge.bootstrap import render_bootstrap
+from extproc.edge.bootstrap import render_bootstrap, render_following
 from extproc.edge.settings_file import load_settings
 
 GATE = "a-gate-secret-for-tests-0123456789abcdef"
@@ -72,7 +72,7 @@ def test_config_prints_a_bootstrap_with_this_run_directorys_secret(config_file: 
     result = CliRunner().invoke(command, ["config"], env={"EXTPROC_CONFIG": str(config_file)})
     assert result.exit_code == 0, result.stderr
     secret = (config_file.parent / "run" / "gate").read_text().strip()
-    assert result.stdout == render_bootstrap(load_settings(config_file), secret)
+    assert result.stdout == render_following(load_settings(config_file), secret)
 
 
 def test_config_writes_a_private_file(config_file: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_a_choice_made_with_the_body_decides_the_route(edge: Any) -> None:
     response = httpx.post(f"{edge.url}/alpha/beta/v1/x", content=PROMPT)
     assert response.status_code == 200
     assert edge.service.kinds()[:2] == ["request_headers", "request_body"]
-    assert edge.service.of("response_headers").attribute("xds.route_name") == "beta"
+    assert edge.service.of("response_headers").attribute("xds.route_name").startswith("beta.")
     assert edge.model.received[0].target == "/v1/x"
 
 

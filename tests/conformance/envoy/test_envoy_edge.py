@@ -55,7 +55,7 @@ def test_the_longest_prefix_on_whole_segments_wins(edge: Any, path: str, route: 
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200")
     assert edge.service.of("request_headers").attribute("xds.route_name") == ""
-    assert edge.service.of("response_headers").attribute("xds.route_name") == route
+    assert edge.service.of("response_headers").attribute("xds.route_name").rpartition(".")[0] == route
     assert edge.model.received[0].target == target
     assert edge.model.received[0].headers["host"] != "a"
 

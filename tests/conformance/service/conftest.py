@@ -29,6 +29,7 @@ from extproc.local.issuer import mint_token
 from extproc.local.ports import free_port
 from extproc.pb import ext_proc_pb2 as pb
 from extproc.pb import ext_proc_pb2_grpc as pb_grpc
+from tests.envoy_in_one import in_one
 
 POLICY = """
 apiVersion: extproc/v1
@@ -368,7 +369,7 @@ class Bootstrap:
     """A bootstrap of ours as a document that a test may change."""
 
     def __init__(self, text: str) -> None:
-        self.document: dict[str, Any] = yaml.safe_load(text)
+        self.document = in_one(text)
         self.listener = self.document["static_resources"]["listeners"][0]
         self.manager = self.listener["filter_chains"][0]["filters"][0]["typed_config"]
         self.filters: list[dict[str, Any]] = self.manager["http_filters"]
@@ -376,7 +377,9 @@ class Bootstrap:
         self.routes = self.manager["route_config"]["virtual_hosts"][0]["routes"]
 
     def cluster(self, name: str) -> dict[str, Any]:
-        return next(c for c in self.document["static_resources"]["clusters"] if c["name"] == name)
+        """By the name that metrics have."""
+        clusters = self.document["static_resources"]["clusters"]
+        return next(c for c in clusters if c.get("alt_stat_name", c["name"]) == name)
 
     def protocol(self, cluster: str) -> dict[str, Any]:
         """`http_protocol_options` or `http2_protocol_options` of a cluster."""

@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from extproc.cli.main import main
+from tests.envoy_in_one import in_one
 
 
 def cli(world: Any, *arguments: str, token: str = "", expect: int = 0) -> str:
@@ -209,7 +210,7 @@ def test_a_local_reply_during_a_hold_is_recorded(own_world) -> None:
 
     world = own_world(workers=1)
     world.guard.envoy.stop()
-    bootstrap = yaml.safe_load((world.directory / "envoy" / "envoy.yaml").read_text())
+    bootstrap = in_one((world.directory / "envoy" / "envoy.yaml").read_text())
     shorten_idle_timeouts(bootstrap, "2s")
     world.guard.envoy = start_envoy(yaml.safe_dump(bootstrap), world.directory / "envoy2", ready_timeout_seconds=30)
     answer = world.chat("marker-idle", model="held-1")

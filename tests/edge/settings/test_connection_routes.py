@@ -55,7 +55,7 @@ def test_a_route_to_a_model_server_demands_the_services_choice(tmp_path: Path) -
         said = {"name": CONNECTION_HEADER, "string_match": {"exact": connection.route}}
         assert each["match"]["headers"] == [said]
         assert each["request_headers_to_remove"] == [CONNECTION_HEADER]
-        assert each["route"]["cluster"] == f"model_{connection.name}"
+        assert each["route"]["cluster"] == f"model_{connection.route}"
     assert other["match"] == {"prefix": "/"}
     assert other["route"]["cluster"] not in {cluster["name"] for cluster in resources["clusters"]}
     assert config["validate_clusters"] is False

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from extproc.cli.envoy import command
-from extproc.edge.bootstrap import render_bootstrap
+from extproc.edge.bootstrap import render_following
 from extproc.edge.settings_file import load_settings
 
 
@@ -25,4 +25,4 @@ def test_config_is_rendered_without_an_envoy_where_that_is_asked_for(
     done = CliRunner().invoke(command, [*arguments, "--unchecked"])
     assert (done.exit_code, done.output) == (0, "")
     secret = (folder / "run" / "gate").read_text().strip()
-    assert output.read_text() == render_bootstrap(load_settings(config_file), secret)
+    assert output.read_text() == render_following(load_settings(config_file), secret)

@@ -35,7 +35,8 @@ def probed(minimal: dict[str, Any]) -> dict[str, Any]:
 def test_each_path_is_asked_of_its_own_model_server(probed: dict[str, Any], put: Put) -> None:
     health, metrics = routes(probed, put)
     assert (health["match"]["path"], metrics["match"]["path"]) == ("/model/chat/health", "/model/chat/metrics")
-    assert health["route"]["cluster"] == "model_chat"
+    (connection,) = load_settings(put(probed)).connections
+    assert health["route"]["cluster"] == f"model_{connection.route}"
     assert health["route"]["regex_rewrite"]["substitution"] == "/v2/health/ready"
     assert metrics["route"]["regex_rewrite"]["substitution"] == "/metrics"
 

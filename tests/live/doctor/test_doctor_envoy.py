@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from extproc.edge.bootstrap import render_bootstrap
+from extproc.edge.bootstrap import render_bootstrap, render_following, write_discovery
 from extproc.edge.gate import read_or_create_gate
 from extproc.edge.settings import ExtProcSettings, ProbeSettings, Settings
 from extproc.live import envoy_guard
@@ -41,7 +41,9 @@ class Bootstrap:
         self.routes = manager["route_config"]["virtual_hosts"][0]["routes"]
 
     def cluster(self, name: str) -> dict[str, Any]:
-        return next(each for each in self.document["static_resources"]["clusters"] if each["name"] == name)
+        """By the name that metrics have."""
+        clusters = self.document["static_resources"]["clusters"]
+        return next(each for each in clusters if each.get("alt_stat_name", each["name"]) == name)
 
 
 class Envoys:
@@ -52,15 +54,20 @@ class Envoys:
         self._running: list[RunningEnvoy] = []
         self.admin = ""
 
-    def start(self, change: Callable[[Bootstrap], None] = lambda _: None) -> None:
+    def start(self, change: Callable[[Bootstrap], None] | None = None) -> None:
+        """With a `change`, all that Envoy is told stands in the bootstrap."""
         listener = replace(self._settings.listener, port=free_port())
         envoy = replace(self._settings.envoy, admin_port=free_port())
         secret = read_or_create_gate(self._settings.run_directory)
         self.settings = replace(self._settings, listener=listener, envoy=envoy)
-        bootstrap = Bootstrap(render_bootstrap(self.settings, secret))
-        change(bootstrap)
+        text = render_following(self.settings, secret)
+        write_discovery(self.settings, "sha256:first")
+        if change is not None:
+            bootstrap = Bootstrap(render_bootstrap(self.settings, secret))
+            change(bootstrap)
+            text = yaml.safe_dump(bootstrap.document)
         folder = self._folder / f"envoy-{len(self._running)}"
-        self._running.append(start_envoy(yaml.safe_dump(bootstrap.document), folder, ready_timeout_seconds=30))
+        self._running.append(start_envoy(text, folder, ready_timeout_seconds=30))
         self.admin = f"http://127.0.0.1:{envoy.admin_port}"
 
     def stop(self) -> None:
@@ -86,14 +93,18 @@ def told(envoys: Envoys) -> Told:
 
 def _altered(told: Told, change: Callable[[Bootstrap], None]) -> Dump:
     """As the same Envoy would tell it, were it started on the changed bootstrap."""
-    info, dump = copy.deepcopy(told)
-    bootstrap = {**dump["configs"][0]["bootstrap"], "node": {}}  # which lists every extension of Envoy
+    dump = parse_dump(*copy.deepcopy(told))
+    bootstrap = {**dump.bootstrap, "node": {}}  # which lists every extension of Envoy
+    bootstrap["static_resources"]["clusters"] = list(dump.clusters)
+    for listener, manager in zip(dump.listeners, dump.managers(), strict=True):
+        config = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        del config["rds"]
+        config["route_config"] = manager.routes
+    bootstrap["static_resources"]["listeners"] = list(dump.listeners)
     whole = Bootstrap(json.dumps(bootstrap))
     change(whole)
     static = whole.document["static_resources"]
-    return Dump(
-        parse_dump(info, dump).version, whole.document, tuple(static["listeners"]), (), tuple(static["clusters"])
-    )
+    return Dump(dump.version, whole.document, tuple(static["listeners"]), (), tuple(static["clusters"]))
 
 
 def _filter(of: Bootstrap, name: str) -> dict[str, Any]:
@@ -225,7 +236,10 @@ def test_a_real_envoy_with_ways_around_and_an_open_filter_is_seen_through(settin
         raw["address"]["socket_address"]["port_value"] = ports[1]
         kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
         raw["filter_chains"][0]["filters"] = [
-            {"name": "tcp", "typed_config": {"@type": kind, "stat_prefix": "raw", "cluster": "model_model"}}
+            {
+                "name": "tcp",
+                "typed_config": {"@type": kind, "stat_prefix": "raw", "cluster": of.cluster("model_model")["name"]},
+            }
         ]
         listeners += [bare, raw]
 
@@ -233,11 +247,10 @@ def test_a_real_envoy_with_ways_around_and_an_open_filter_is_seen_through(settin
     found = {each.name: each for each in check_envoy(envoys.settings, envoys.admin)}
     wrong = {name for name, check in found.items() if check.state is State.FAIL}
     assert wrong == {"envoy, bootstrap", "envoy, failure mode", "envoy, ways in"}
-    assert (
-        "listener bare, route models/model leads to cluster model_model without ext_proc"
-        in found["envoy, ways in"].said
-    )
-    assert "listener raw leads to cluster model_model as TCP" in found["envoy, ways in"].said
+    route = settings.connections[0].route
+    bare = f"listener bare, route models/{route} leads to cluster model_{route} without ext_proc"
+    assert bare in found["envoy, ways in"].said
+    assert f"listener raw leads to cluster model_{route} as TCP" in found["envoy, ways in"].said
     assert "static_resources.listeners" in found["envoy, bootstrap"].said
     gate = (settings.run_directory / "gate").read_text().strip()
     assert not [each for each in found.values() if gate in each.line()]
@@ -257,7 +270,7 @@ def test_a_second_judged_listener_and_a_mirror_are_seen(told: Told, settings: Se
 
     def mirror(of: Bootstrap) -> None:
         of.filters[:] = [_filter(of, "envoy.filters.http.router")]
-        of.routes[:] = [{"match": {"prefix": "/"}, "route": {"cluster": "extproc", "request_mirror_policies": [{"cluster": "model_model"}]}}]  # fmt: skip
+        of.routes[:] = [{"match": {"prefix": "/"}, "route": {"cluster": "extproc", "request_mirror_policies": [{"cluster": of.cluster("model_model")["name"]}]}}]  # fmt: skip
 
     assert ["model_model" in way for way in unguarded_ways(_altered(told, mirror), models)] == [True]
 
