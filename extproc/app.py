@@ -31,7 +31,11 @@ from extproc.core.connections import only_by_model
 from extproc.core.policy_document import PolicyInvalid
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
+from extproc.core.snapshot import Connection
 from extproc.edge.authenticator import Authenticator
+from extproc.edge.authenticator_in_force import AuthenticatorInForce
+from extproc.edge.configuration_takeover import Takeover
+from extproc.edge.configuration_watch import AsRead, ConfigurationWatch
 from extproc.edge.credential_files import CONTROL as CREDENTIALS
 from extproc.edge.credential_files import CredentialFiles
 from extproc.edge.direct import DIRECT
@@ -67,9 +71,10 @@ def socket_path(settings: Settings, index: int) -> Path:
 class Worker:
     """One asyncio loop, one socket, one journal epoch."""
 
-    def __init__(self, settings: Settings, index: int) -> None:
+    def __init__(self, settings: Settings, index: int, as_read: AsRead) -> None:
         self._settings = settings
         self._index = index
+        self._as_read = as_read
         self._stop = asyncio.Event()
         self._credentials = CredentialFiles(settings.connections)
         # All workers of a pod see the same file: one of them tells.
@@ -92,6 +97,7 @@ class Worker:
             settings,
             digest_key=read_digest_key(settings.digest_key_file),
             mask_key=next(iter(read_mask_keys(settings)), None),
+            configuration=self._as_read.digest,
         )
         telemetry = Telemetry.start(settings.telemetry, worker=self._index, deployment=settings.deployment)
         journal = Journal.open(
@@ -120,18 +126,21 @@ class Worker:
             httpx.AsyncClient(timeout=5.0, follow_redirects=False, mounts=DIRECT) as client,
             asyncio.TaskGroup() as tasks,
         ):
-            authenticator = Authenticator(settings.issuers, client, terms=identity_terms(settings, in_force.digest_key))
+            terms = identity_terms(settings, in_force.digest_key)
+            authenticator = AuthenticatorInForce(Authenticator(settings.issuers, client, terms=terms))
 
             def note(code: EventCode, status: Outcome, **detail: str | float | bool) -> None:
                 journal.append_record(own_record(code, status, in_force.get().policy.digest, **detail))
 
             issuers = IdentityControl(authenticator, note, telemetry)
             shadows = ShadowControl(lambda: in_force.get().policy, note, telemetry)
+            takeover = Takeover(in_force, self._credentials, authenticator, policies.file, self._warn_of_models)
             works = (
                 authenticator.run(),
                 issuers.run(),
                 shadows.run(),
                 self._credentials.run(in_force.serve, note, telemetry),
+                ConfigurationWatch(self._as_read, takeover, note, telemetry).run(),
                 desk.run(),
                 budgets.run(),
                 policies.run(),
@@ -144,7 +153,7 @@ class Worker:
             background = [tasks.create_task(work) for work in works]
             services = Services(
                 snapshot=in_force.get,
-                authenticator=authenticator,
+                authenticator=authenticator.get,
                 journal=journal,
                 desk=desk,
                 budgets=budgets,
@@ -164,9 +173,7 @@ class Worker:
             background.append(tasks.create_task(self._follow(journal, server, telemetry)))
             gc.collect()
             gc.freeze()
-            by_model = only_by_model(in_force.connections)
-            if by_model and self._index == 0:
-                _log.warning("a request that names no model is refused there", extra={"connections": by_model})
+            self._warn_of_models(in_force.connections)
             _log.info("serving", extra={"policy_digest": in_force.get().policy.digest, **_engines()})
             await self._stop.wait()
             _log.info("draining", extra={"live": server.live})
@@ -174,6 +181,11 @@ class Worker:
             await budgets.settled(LAST_CHARGES_SECONDS)
             for task in background:
                 task.cancel()
+
+    def _warn_of_models(self, connections: tuple[Connection, ...]) -> None:
+        by_model = only_by_model(connections)
+        if by_model and self._index == 0:
+            _log.warning("a request that names no model is refused there", extra={"connections": by_model})
 
     async def _follow(self, journal: Journal, server: ExtProcServer, telemetry: Telemetry) -> None:
         """Health says whether new exchanges can be recorded. A worker that can record nothing any more ends: it would
@@ -223,7 +235,7 @@ def _engines() -> dict[str, str]:
     }
 
 
-def _introduced(settings: Settings, config: Path) -> Settings:
+def _introduced(settings: Settings, configuration_digest: str) -> Settings:
     """With what the audit log says of the program that writes it, and of the files it was started with.
 
     Raises `AuditRefused`.
@@ -234,19 +246,19 @@ def _introduced(settings: Settings, config: Path) -> Settings:
         sealed_to=fingerprint(load_custodian_key(key)).hex() if key else "",
         program=program_name(),
         program_digest=digest_package(),
-        configuration_digest=digest_file(config),
+        configuration_digest=configuration_digest,
         policy_digest=digest_file(settings.policy_file),
     )
     return replace(settings, audit=audit)
 
 
-def run_worker(settings: Settings, index: int, config: Path) -> None:
-    """The whole life of one worker process, started with the configuration in the file `config`."""
+def run_worker(settings: Settings, index: int, as_read: AsRead) -> None:
+    """The whole life of one worker process, started with the configuration `as_read`."""
     import uvloop  # noqa: PLC0415 - only a serving process needs it
 
     grpc.aio.init_grpc_aio()
     try:
-        uvloop.run(Worker(_introduced(settings, config), index).run())
+        uvloop.run(Worker(_introduced(settings, as_read.digest), index, as_read).run())
     except (AuditRefused, PolicyInvalid, OSError) as error:
         # Their texts name files and places, never content.
         _log.critical("the worker cannot serve: %s", error, extra={"worker": index, "failure": type(error).__name__})

@@ -241,6 +241,6 @@ def test_a_private_key_in_the_place_of_the_custodians_keeps_the_service_from_sta
         audit = replace(settings.audit, sealed_key=tmp_path / name)
         if words:
             with pytest.raises(AuditRefused, match=words):
-                _introduced(replace(settings, audit=audit), path)
+                _introduced(replace(settings, audit=audit), "sha256:c")
         else:
-            assert len(_introduced(replace(settings, audit=audit), path).audit.sealed_to) == 16
+            assert len(_introduced(replace(settings, audit=audit), "sha256:c").audit.sealed_to) == 16

@@ -16,7 +16,10 @@ def command(config: Path, worker: int | None, as_read: Path | None) -> None:
     """Serve ext_proc on one Unix socket per worker, ship the audit log, adopt what dead workers left."""
     from extproc.cli.config import settings_or_exit  # noqa: PLC0415
     from extproc.edge.logs import setup_logging  # noqa: PLC0415
+    from extproc.edge.program import digest_file  # noqa: PLC0415
 
+    copy = as_read or config
+    digest = digest_file(copy)
     settings = settings_or_exit(config, as_read)
     setup_logging(settings.telemetry.service_name, -1 if worker is None else worker)
     if worker is None:
@@ -30,5 +33,6 @@ def command(config: Path, worker: int | None, as_read: Path | None) -> None:
             sys.exit(EXIT_INPUT)
         sys.exit(supervisor.run())
     from extproc.app import run_worker  # noqa: PLC0415
+    from extproc.edge.configuration_watch import AsRead  # noqa: PLC0415
 
-    run_worker(settings, worker, as_read or config)
+    run_worker(settings, worker, AsRead(copy, config, digest))

@@ -45,11 +45,30 @@ class Authenticator:
         self._issuers = {issuer.issuer: IssuerKeys(issuer, client, clock) for issuer in issuers}
         if len(self._issuers) != len(issuers):
             raise ValueError("two issuers have the same name")
+        self._client = client
         self._clock = clock
         self._possession = Possession(terms or Terms(), clock)
         self._verified: dict[bytes, _Verified] = {}
         # Keyed, so that neither the table nor a dump of it can be searched for a token; a new key for each process.
         self._digest = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=32)
+
+    def under(self, issuers: tuple[Issuer, ...], terms: Terms) -> "Authenticator":
+        """Of other issuers and terms. Of an issuer that is as it was the keys stay, and so do the tokens that they
+        verified; of any other nothing does. What was shown once for a bound token stays used."""
+        other = Authenticator(issuers, self._client, clock=self._clock)
+        for name, keys in self._issuers.items():
+            if name in other._issuers and other._issuers[name].issuer == keys.issuer:
+                other._issuers[name] = keys
+        kept = other.keys
+        other._verified = {digest: each for digest, each in self._verified.items() if each.keys in kept}
+        other._digest = self._digest
+        other._possession = self._possession.under(terms)
+        return other
+
+    @property
+    def keys(self) -> frozenset[IssuerKeys]:
+        """Of all issuers."""
+        return frozenset(self._issuers.values())
 
     def verify_now(self, token: UnverifiedToken | None, presented: Presented = NOTHING) -> Principal | None:
         """The principal, when no fetch is needed to know it; None asks for `verify`.

@@ -72,7 +72,7 @@ class Carrying:
         self._start = start
         self._over = over
         self._recording = Recording(services.journal, exchange.exchange_id, started_at, feed)
-        self._verifying = Verifying(services.authenticator, feed=feed, start=start)
+        self._verifying = Verifying(services.authenticator(), feed=feed, start=start)
         self._holding = Holding(
             services.desk,
             feed=feed,

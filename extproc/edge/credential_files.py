@@ -41,7 +41,7 @@ class CredentialFiles:
 
     def __init__(self, connections: tuple[ConnectionSettings, ...]) -> None:
         self._connections = connections
-        self._files = {each.name: each.credential_file for each in connections if each.credential_file}
+        self._files = _files_of(connections)
         self._judged: dict[str, _Look] = {}
         self._good: dict[str, Secret] = {}
         self._noted: frozenset[str] = frozenset()
@@ -59,13 +59,36 @@ class CredentialFiles:
         self._judged = {name: _look_of(secret) for name, secret in self._good.items()}
         return self._served()
 
+    def read_new(self, connections: tuple[ConnectionSettings, ...]) -> Mapping[str, Secret]:
+        """The credentials of those of other connections whose files are not watched yet. Blocks.
+
+        Raises `SettingsInvalid`, which quotes nothing of them.
+        """
+        files = _files_of(connections)
+        return {name: read_credential(path) for name, path in files.items() if self._files.get(name) != path}
+
+    def take(self, connections: tuple[ConnectionSettings, ...], new: Mapping[str, Secret]) -> tuple[Connection, ...]:
+        """Watch the files of other connections from now on; `new` is what `read_new` found of them."""
+        self._connections, self._files = connections, _files_of(connections)
+        known = {name: secret for name, secret in self._good.items() if name not in new}
+        other = {name for name, secret in new.items() if name in self._good and self._good[name].value != secret.value}
+        self._unrecorded |= other
+        self._good = {name: {**known, **new}[name] for name in self._files}
+        looks = {**self._judged, **{name: _look_of(secret) for name, secret in new.items()}}
+        self._judged = {name: looks[name] for name in self._files}
+        return self._served()
+
     async def run(self, on_change: Callable[[tuple[Connection, ...]], None], note: Note, signal: Signal) -> None:
         """Watch until cancelled. `on_change` gets all connections whenever one has another credential."""
-        before: Mapping[str, _Look] = self._judged
+        files, before = self._files, self._judged
         while True:
             await asyncio.sleep(POLL_SECONDS)
+            if files is not self._files:
+                files, before = self._files, self._judged
             # In a thread: a file system that hangs must not stop the exchanges.
-            seen = await asyncio.to_thread(self._look)
+            seen = await asyncio.to_thread(_look_at, files)
+            if files is not self._files:
+                continue  # other connections were taken over meanwhile
             fresh = {name: look for name, look in seen.items() if look == before[name] and look != self._judged[name]}
             before = seen
             self._judged = {**self._judged, **fresh}
@@ -106,11 +129,16 @@ class CredentialFiles:
             if bool(before) != bool(self._noted):
                 signal.control_failure(CONTROL, failing=bool(self._noted))
 
-    def _look(self) -> dict[str, _Look]:
-        return {name: _look(path) for name, path in self._files.items()}
-
     def _served(self) -> tuple[Connection, ...]:
         return tuple(each.served(self._good.get(each.name)) for each in self._connections)
+
+
+def _files_of(connections: tuple[ConnectionSettings, ...]) -> Mapping[str, Path]:
+    return {each.name: each.credential_file for each in connections if each.credential_file}
+
+
+def _look_at(files: Mapping[str, Path]) -> dict[str, _Look]:
+    return {name: _look(path) for name, path in files.items()}
 
 
 def _look(path: Path) -> _Look:

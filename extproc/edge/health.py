@@ -119,7 +119,13 @@ class HealthEndpoint:
         standing = self._standing()
         ready = self._workers.any_serves and not standing.draining
         workers = [
-            {"worker": index, "serving": each.serving, "policy": each.policy, "failing": each.failing}
+            {
+                "worker": index,
+                "serving": each.serving,
+                "policy": each.policy,
+                "configuration": each.configuration,
+                "failing": each.failing,
+            }
             for index, each in enumerate(self._workers.now)
         ]
         said = {

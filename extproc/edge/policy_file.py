@@ -142,6 +142,12 @@ class PolicyFile:
         """As `load`, of what one look sees."""
         return self._first(self._look())
 
+    def suit(self, fitness: Fitness) -> None:
+        """The deployment can do something else from now on: what was refused before is judged again."""
+        self._fitness = fitness
+        if self._failing:
+            self._judged = None
+
     def _first(self, content: _Content) -> Policy:
         self._judged = content
         self.looked_unix = time.time()
@@ -166,13 +172,18 @@ class PolicyFile:
 
     async def _take(self, content: _Content, quiet_seconds: float) -> None:
         """Judge what has not changed for `quiet_seconds`."""
+        fitness = self._fitness
         try:
             policy = await asyncio.to_thread(self._parse, content)
         except PolicyInvalid as invalid:
+            if fitness is not self._fitness:
+                return  # the deployment can do something else by now: the next look judges again
             self._judged, self._failing, self.problems = content, True, invalid.problems
             self.refused_digest = "" if content.failure else f"sha256:{content.key}"
             self._on_failure(invalid.problems)
         else:
+            if fitness is not self._fitness:
+                return
             if content.may_be_half_of(self._in_force) and quiet_seconds < SHORTER_SECONDS:
                 return
             self._judged, self._in_force, self._failing, self.problems = content, content, False, ()

@@ -30,6 +30,8 @@ class PolicyInForce:
     snapshot: Snapshot | None = None
     since_unix: float = 0.0
     """Since when the policy is in force; a policy that returns unchanged was so all the time."""
+    configuration: str = ""
+    """The digest of the configuration in force."""
 
     def put(self, policy: Policy) -> None:
         scanner = partial(Scanner, max_steps=self.settings.limits.max_scan_steps, key=self.mask_key)
@@ -38,7 +40,7 @@ class PolicyInForce:
         self.snapshot = Snapshot(
             policy=policy,
             scanner=scanner(policy.masking),
-            mfa_classes={issuer.issuer: tuple(sorted(issuer.mfa_classes)) for issuer in self.settings.issuers},
+            mfa_classes=self._mfa_classes(),
             scanners={name: scanner(profile) for name, profile in policy.masking_profiles.items()},
             connections=self.connections,
             limits=self.settings.limits,
@@ -52,6 +54,14 @@ class PolicyInForce:
         """Other connections, or the same with other credentials, for new exchanges; running ones keep theirs."""
         self.connections = connections
         self.snapshot = replace(self.get(), connections=connections)
+
+    def configure(self, settings: Settings, connections: tuple[Connection, ...], digest: str) -> None:
+        """Another configuration, whose digest this is, with its connections, for new exchanges."""
+        self.settings, self.connections, self.configuration = settings, connections, digest
+        self.snapshot = replace(self.get(), connections=connections, mfa_classes=self._mfa_classes())
+
+    def _mfa_classes(self) -> dict[str, tuple[str, ...]]:
+        return {issuer.issuer: tuple(sorted(issuer.mfa_classes)) for issuer in self.settings.issuers}
 
     def get(self) -> Snapshot:
         if self.snapshot is None:
@@ -67,6 +77,7 @@ class PolicyInForce:
             failing=file.failing,
             problems=places_of(file.problems),
             controls=controls,
+            configuration=self.configuration,
         )
 
 

@@ -26,6 +26,7 @@ class PolicyStatus(msgspec.Struct, frozen=True):
     """`digest` is of the policy in force since `since_unix`; `problems` are those of the file as it is now.
 
     `looked_unix`: when the file was looked at last. Unix seconds. `controls`: names of those that fail in this worker.
+    `configuration`: the digest of the one that it serves by.
     """
 
     digest: str
@@ -34,6 +35,7 @@ class PolicyStatus(msgspec.Struct, frozen=True):
     failing: bool = False
     problems: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
+    configuration: str = ""
 
 
 def status_path(run_directory: Path, index: int) -> Path:

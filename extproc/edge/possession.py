@@ -28,14 +28,44 @@ class Terms:
     trust_domains: tuple[str, ...] = ()
 
 
+class Proofs:
+    """Those that were used, each until it is too old anyhow."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+        self._order: deque[tuple[float, bytes]] = deque()
+
+    def see(self, proof: Proof, now: float) -> None:
+        """Once, by this worker. More than can be remembered are refused: what is forgotten could be used again."""
+        while self._order and self._order[0][0] < now:
+            self._seen.discard(self._order.popleft()[1])
+        if proof.seen_as in self._seen:
+            raise Unverified(Reason.PROOF_INVALID)
+        if len(self._seen) >= MAX_PROOFS:
+            raise Unavailable(Reason.IDENTITY_UNAVAILABLE)
+        self._seen.add(proof.seen_as)
+        # In the order of arrival: a proof that is older than the one before it is kept a little longer than it must be.
+        last = self._order[-1][0] if self._order else 0.0
+        self._order.append((max(last, proof.forgotten_at), proof.seen_as))
+
+    def keep(self, longer_seconds: float) -> None:
+        """All of them longer: proofs may be older from now on."""
+        self._order = deque((forgotten_at + longer_seconds, seen_as) for forgotten_at, seen_as in self._order)
+
+
 class Possession:
     """Turns what an issuer vouches for into a principal. Bound tokens without the key they are bound to are refused."""
 
-    def __init__(self, terms: Terms, clock: Callable[[], float]) -> None:
+    def __init__(self, terms: Terms, clock: Callable[[], float], proofs: Proofs | None = None) -> None:
+        """`proofs` were used before; None: none was."""
         self._terms = terms
         self._clock = clock
-        self._seen: set[bytes] = set()
-        self._order: deque[tuple[float, bytes]] = deque()
+        self._proofs = proofs or Proofs()
+
+    def under(self, terms: Terms) -> "Possession":
+        """Of other terms. What was used before them stays used."""
+        self._proofs.keep(max(0, terms.dpop.max_age_seconds - self._terms.dpop.max_age_seconds))
+        return Possession(terms, self._clock, self._proofs)
 
     def confirm(self, vouched: Vouched, token: UnverifiedToken, presented: Presented) -> Principal:
         """Who sends this request. Raises `Unverified` with `PROOF_…` or `TOKEN_BOUND` for what is not shown, and
@@ -75,21 +105,7 @@ class Possession:
         proof = verify_proof(token.compact, presented, self._terms.dpop, self._clock())
         if not hmac.compare_digest(proof.thumbprint, binding.jkt):
             raise Unverified(Reason.PROOF_INVALID)
-        self._see(proof)
-
-    def _see(self, proof: Proof) -> None:
-        """Once, by this worker. More than can be remembered are refused: what is forgotten could be used again."""
-        now = self._clock()
-        while self._order and self._order[0][0] < now:
-            self._seen.discard(self._order.popleft()[1])
-        if proof.seen_as in self._seen:
-            raise Unverified(Reason.PROOF_INVALID)
-        if len(self._seen) >= MAX_PROOFS:
-            raise Unavailable(Reason.IDENTITY_UNAVAILABLE)
-        self._seen.add(proof.seen_as)
-        # In the order of arrival: a proof that is older than the one before it is kept a little longer than it must be.
-        last = self._order[-1][0] if self._order else 0.0
-        self._order.append((max(last, proof.forgotten_at), proof.seen_as))
+        self._proofs.see(proof, self._clock())
 
     def _with_certificate(self, principal: Principal, certificate: ClientCertificate) -> Principal:
         if not self._terms.certificates_verified or not certificate.sha256:

@@ -16,10 +16,10 @@ from extproc.edge.telemetry import Telemetry
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`snapshot` is called once per exchange."""
+    """`snapshot` and `authenticator` are called once per exchange, with nothing in between: they belong together."""
 
     snapshot: Callable[[], Snapshot]
-    authenticator: Authenticator
+    authenticator: Callable[[], Authenticator]
     journal: Journal
     desk: Desk
     budgets: BudgetDesk

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from extproc.approvals.settings import ApprovalSettings
@@ -179,3 +179,14 @@ class Settings:
     """The first makes tokens; the others were the first once, and are kept for `extproc mask-tokens`."""
     console: ConsoleSettings | None = None
     ext_proc: ExtProcSettings | None = None
+
+    def taking_over(self, other: "Settings") -> "Settings":
+        """These, with what of `other` counts without a restart: the connections, and all of `identity`."""
+        return replace(
+            self,
+            connections=other.connections,
+            issuers=other.issuers,
+            dpop=other.dpop,
+            dpop_nonce=other.dpop_nonce,
+            trust_domains=other.trust_domains,
+        )

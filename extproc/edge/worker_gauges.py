@@ -9,7 +9,7 @@ from extproc.audit.log.alarms import Cause
 from extproc.audit.log.journal import Journal
 from extproc.audit.log.spool import measure
 from extproc.audit.settings import AuditSettings
-from extproc.edge.authenticator import Authenticator
+from extproc.edge.authenticator_in_force import AuthenticatorInForce
 from extproc.edge.key_inventory import key_facts
 from extproc.edge.metrics import Gauge
 from extproc.edge.server import ExtProcServer
@@ -18,7 +18,11 @@ from extproc.edge.telemetry import Telemetry
 
 
 def offer_gauges(
-    telemetry: Telemetry, settings: Settings, server: ExtProcServer, authenticator: Authenticator, budgets: BudgetDesk
+    telemetry: Telemetry,
+    settings: Settings,
+    server: ExtProcServer,
+    authenticator: AuthenticatorInForce,
+    budgets: BudgetDesk,
 ) -> None:
     """Those of traffic and of what it needs. Each is asked from another thread."""
     telemetry.observe(Gauge.LIVE, lambda: server.live)

@@ -19,10 +19,11 @@ POLICY: Final = "policy"
 
 @dataclass(frozen=True, slots=True)
 class WorkerHealth:
-    """`failing`: the controls that the worker said do not work."""
+    """`policy` and `configuration`: digests of what it serves by. `failing`: the controls that it said do not work."""
 
     serving: bool = False
     policy: str = ""
+    configuration: str = ""
     failing: tuple[str, ...] = ()
 
 
@@ -56,12 +57,12 @@ class WorkersHealth:
             return WorkerHealth()
         status = await asyncio.to_thread(read_status, status_path(self._run_directory, index))
         serving = answer.status == health_pb2.HealthCheckResponse.SERVING
-        return WorkerHealth(serving, status.digest if status else "", _failing(status))
+        if status is None:
+            return WorkerHealth(serving)
+        return WorkerHealth(serving, status.digest, status.configuration, _failing(status))
 
 
-def _failing(status: PolicyStatus | None) -> tuple[str, ...]:
-    if status is None:
-        return ()
+def _failing(status: PolicyStatus) -> tuple[str, ...]:
     return tuple(sorted({*status.controls, *((POLICY,) if status.failing else ())}))
 
 

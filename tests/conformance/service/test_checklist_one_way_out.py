@@ -143,7 +143,7 @@ class Server:
 
         services = Services(
             snapshot=look,
-            authenticator=parts,  # type: ignore[arg-type]
+            authenticator=lambda: parts,  # type: ignore[arg-type,return-value]
             journal=parts,  # type: ignore[arg-type]
             desk=parts,  # type: ignore[arg-type]
             budgets=parts,  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ async def test_a_proof_is_taken_once_as_long_as_it_would_hold(start: Any, toy: A
     assert await refusal(authenticator, dpop(token), first) is Reason.PROOF_INVALID
     clock.now += 30
     await authenticator.verify(dpop(token), request(token, clock.now))
-    assert len(authenticator._possession._seen) == 1
+    assert len(authenticator._possession._proofs._seen) == 1
 
 
 async def test_what_cannot_be_remembered_is_not_taken(
@@ -111,7 +111,7 @@ async def test_what_cannot_be_remembered_is_not_taken(
     assert await refusal(authenticator, dpop(token), request(token, clock.now, jti="0")) is Reason.PROOF_INVALID
     clock.now += 61
     await authenticator.verify(dpop(token), request(token, clock.now, jti="3"))
-    assert len(authenticator._possession._order) == 1
+    assert len(authenticator._possession._proofs._order) == 1
 
 
 async def test_two_workers_know_one_anothers_nonces(start: Any, toy: Any, key: Any, clock: Any) -> None:

@@ -126,7 +126,8 @@ def services(**parts: Any) -> Services:
         "spawn": lambda work: work.close(),
         "gate_secret": "g" * 32,
     }
-    return Services(**{**built, **parts})
+    authenticator = {**built, **parts}["authenticator"]
+    return Services(**{**built, **parts, "authenticator": lambda: authenticator})
 
 
 def message(kind: str, **fields: Any) -> pb.ProcessingRequest:

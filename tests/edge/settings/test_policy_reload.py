@@ -26,6 +26,7 @@ from extproc.core.identity import Principal
 from extproc.core.policy_document import PolicyInvalid, parse_policy
 from extproc.core.snapshot import Connection
 from extproc.core.trust import Secret
+from extproc.edge.configuration_watch import AsRead
 from extproc.edge.kubernetes_events import Cluster, KubernetesEvents, Notice
 from extproc.edge.policy_control import PolicyControl
 from extproc.edge.policy_file import Fitness, PolicyFile, load_policy
@@ -416,7 +417,8 @@ def test_a_reload_is_told_by_one_worker_of_the_pod(
     monkeypatch.setattr(Cluster, "around", lambda _: cluster)
     told: list[list[Notice]] = []
     for index in range(2):
-        worker, in_force = Worker(deployment.settings, index), PolicyInForce((), deployment.settings, Secret("k" * 64))
+        worker = Worker(deployment.settings, index, AsRead(Path(), Path(), ""))
+        in_force = PolicyInForce((), deployment.settings, Secret("k" * 64))
         control = PolicyControl(in_force, Journal(), Telemetry(), worker._events)
         in_force.put(parse_policy(text("one").encode()))
         control.failed((Problem("rules", 3, 1, "a message"),))
