@@ -10,23 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from extproc.audit.files import replace
 from extproc.audit.keys.first_keys import first_keys
 from extproc.audit.log.adopt import adopt_orphans
+from extproc.audit.log.own_notes import OwnNotes
 from extproc.audit.log.shipper import Shipper, ShippingFailed
-from extproc.audit.log.store_alarm import StoreAlarm
-from extproc.audit.refusal import AuditRefused
-from extproc.audit.stores.store import Fault, StoreFailed, open_store
-from extproc.core.policy_document import PolicyInvalid
+from extproc.audit.log.store_alarm import CONTROLS as STORE_CONTROLS
+from extproc.audit.log.store_alarm import WRITER, StoreAlarm
+from extproc.audit.stores.store import Fault
 from extproc.edge import run_lock
+from extproc.edge.configuration import CONTROL as CONFIGURATION
+from extproc.edge.configuration import LOOK_SECONDS, Configuration, Verdict
 from extproc.edge.envoy_admin import EnvoyAdmin
+from extproc.edge.envoy_directions import EnvoyDirections
 from extproc.edge.hardening import end_with_parent
-from extproc.edge.key_inventory import check_cryptoperiods
-from extproc.edge.policy_file import Fitness, load_policy
-from extproc.edge.program import digest, digest_file
 from extproc.edge.settings import Settings
 from extproc.edge.shipping_pace import SHIP_SECONDS, ShippingPace
 from extproc.edge.standing import Standing
+from extproc.edge.start_checks import is_fit_to_serve
 from extproc.edge.stop_signals import set_on_signal
 from extproc.edge.supervisor_facts import SupervisorFacts
 from extproc.edge.supervisor_metrics import open_supervisor_metrics
@@ -72,9 +72,9 @@ class Supervisor:
         self._pace = ShippingPace()
         self._ship_at = clock()
         self._another_ships = False
-        self._configuration = config.read_bytes()
-        self._started_with = self._seen = digest(self._configuration)
-        self._as_read = settings.run_directory / "config.as-read.yaml"
+        self._directions = EnvoyDirections(settings, config)
+        note = OwnNotes(settings.audit, self._keys, WRITER)
+        self._configuration = Configuration(settings, config, note=note, direct=self._directions.direct, clock=clock)
         self.facts = SupervisorFacts(workers_wanted=settings.workers)
         self._children: list[_Child] = []
         self._turned_at: float | None = None
@@ -88,8 +88,8 @@ class Supervisor:
         lock = self._take_run_directory()
         if lock is None or not self._answers_probes():
             return 2
-        self._keep_configuration()
-        if not self._policy_is_good() or not self._keys_are_in_time() or not self._store_is_fit():
+        self._configuration.keep()
+        if not self._envoy_follows() or not is_fit_to_serve(self._settings, self._keys):
             return 2
         try:
             pipeline = open_supervisor_metrics(self._settings, self.facts)
@@ -107,6 +107,7 @@ class Supervisor:
         self._children = children = [self._start(index) for index in range(self._settings.workers)]
         shipping = threading.Thread(target=self._ship, name="shipper", daemon=True)
         shipping.start()
+        threading.Thread(target=self._follow_configuration, name="configuration", daemon=True).start()
         while not self._stopping.wait(0.2):
             for child in children:
                 self._keep_alive(child)
@@ -136,9 +137,12 @@ class Supervisor:
             return False
         return True
 
-    def _keep_configuration(self) -> None:
-        """For workers that are started again: they serve by what the others and Envoy were started with."""
-        replace(self._as_read, self._configuration)
+    def _envoy_follows(self) -> bool:
+        """Its routes may be of a configuration of before: a service that is started again alone reads a newer one."""
+        failure = self._directions.catch_up(self._configuration.as_read, self._configuration.digest)
+        if failure:
+            _log.critical("%s", failure)
+        return not failure
 
     def standing(self) -> Standing:
         """What probes are told; from any thread."""
@@ -148,48 +152,16 @@ class Supervisor:
         return Standing(
             draining or not (stuck or hopeless),
             draining,
-            tuple(sorted(self._alarm.controls)),
-            self._seen != self._started_with,
+            tuple(sorted(self._alarm.controls | self._configuration.failing)),
+            self._configuration.verdict is Verdict.WAITS,
         )
 
     def _is_hopeless(self, child: _Child) -> bool:
         dead_or_young = child.start_at > 0.0 or self._clock() - child.started_at <= STABLE_SECONDS
         return child.deaths >= HOPELESS_DEATHS and dead_or_young
 
-    def _policy_is_good(self) -> bool:
-        """At start a bad policy ends the service with every problem said; later the last good one stays."""
-        settings = self._settings
-        try:
-            load_policy(settings.policy_file, Fitness.of(settings))
-        except PolicyInvalid as invalid:
-            for problem in invalid.problems:
-                place = f"{settings.policy_file}:{problem.line}:{problem.column}: {problem.path}"
-                hint = f" ({problem.hint})" if problem.hint else ""
-                _log.critical("the policy is refused: %s: %s%s", place, problem.message, hint)
-            return False
-        return True
-
-    def _keys_are_in_time(self) -> bool:
-        try:
-            check_cryptoperiods(self._settings, self._keys, int(time.time() * 1000))
-        except (AuditRefused, OSError) as error:
-            _log.critical("the keys cannot be used: %s", error)
-            return False
-        return True
-
-    def _store_is_fit(self) -> bool:
-        """A store that does not keep what it is given is refused; one that cannot be reached yet is waited for."""
-        try:
-            open_store(self._settings.audit).check()
-        except AuditRefused as error:
-            _log.critical("the audit store is not fit: %s", error)
-            return False
-        except StoreFailed as error:
-            _log.warning("the audit store cannot be reached yet: %s", error)
-        return True
-
     def _start(self, index: int) -> _Child:
-        config = ["--config", str(self._config), "--as-read", str(self._as_read)]
+        config = ["--config", str(self._config), "--as-read", str(self._configuration.as_read)]
         command = [sys.executable, "-m", "extproc", "serve", *config, "--worker", str(index)]
         process = subprocess.Popen(command, env={**os.environ, "EXTPROC_SUPERVISOR": str(os.getpid())})  # noqa: S603
         return _Child(index, process, self._clock())
@@ -226,13 +198,15 @@ class Supervisor:
             if self._clock() >= adopted_at + ADOPT_SECONDS:  # what an earlier try could not adopt
                 adopted_at = self._clock()
                 self._adopt()
-                self._look_at_configuration()
 
-    def _look_at_configuration(self) -> None:
-        """It counts when all are started anew, Envoy too."""
-        before, self._seen = self._seen, digest_file(self._config)
-        if self._seen not in {before, self._started_with}:
-            _log.warning("the configuration is another file now; it counts after a restart of service and envoy")
+    def _follow_configuration(self) -> None:
+        """In a thread of its own: what another configuration asks of Envoy may take a while."""
+        while not self._stopping.wait(LOOK_SECONDS):
+            try:
+                self._configuration.look()
+            except Exception as error:  # noqa: BLE001 - a boundary: the last good configuration stays
+                _log.error("the configuration cannot be looked at", extra={"failure": type(error).__name__})
+            self.facts.fail(self._configuration.failing, of=frozenset({CONFIGURATION}))
 
     def _ship_if_due(self) -> None:
         """Called about every `SHIP_SECONDS`: what is due less than half of that later is due now."""
@@ -250,7 +224,7 @@ class Supervisor:
             self._alarm.failed(failed)
             self.facts.shipping_failures[failed.fault.value] += 1
             self.facts.shipped += failed.shipped
-            self.facts.fail(self._alarm.controls)
+            self.facts.fail(self._alarm.controls, of=STORE_CONTROLS)
             return False
         self._another_ships = result.by_another
         self.facts.shipped += result.shipped
@@ -258,7 +232,7 @@ class Supervisor:
             return result.oldest_pending_age_seconds == 0.0
         self._pace.worked()
         self._alarm.over()
-        self.facts.fail(self._alarm.controls)
+        self.facts.fail(self._alarm.controls, of=STORE_CONTROLS)
         self.facts.shipped_unix = time.time()
         return True
 

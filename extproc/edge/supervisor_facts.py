@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from threading import Lock
 
 
 @dataclass(slots=True)
@@ -21,11 +22,14 @@ class SupervisorFacts:
     shipped_unix: float = 0.0
     """When a pass left nothing behind for the last time; 0: none did."""
     failing: frozenset[str] = frozenset()
-    """Controls of the audit store that fail."""
+    """The supervisor's controls that fail."""
     failures: Counter[str] = field(default_factory=Counter)
     """How often each of them began to."""
 
-    def fail(self, failing: frozenset[str]) -> None:
-        """These controls fail now, and no others."""
-        self.failures.update(failing - self.failing)
-        self.failing = failing
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def fail(self, failing: frozenset[str], of: frozenset[str]) -> None:
+        """These controls fail now, and no others `of` those that the caller watches."""
+        with self._lock:
+            self.failures.update(failing - self.failing)
+            self.failing = self.failing - of | failing

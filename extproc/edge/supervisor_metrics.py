@@ -11,12 +11,13 @@ from extproc.audit.log.setbacks import CONTROL as ADOPTION
 from extproc.audit.log.spool import GIVEN_UP, epochs, measure
 from extproc.audit.log.store_alarm import CLOCK, STORE
 from extproc.edge import metric_table as table
+from extproc.edge.configuration import CONTROL as CONFIGURATION
 from extproc.edge.instruments import observe
 from extproc.edge.pipeline import Pipeline
 from extproc.edge.settings import Settings
 from extproc.edge.supervisor_facts import SupervisorFacts
 
-_CONTROLS: Final = (STORE, CLOCK)
+_CONTROLS: Final = (STORE, CLOCK, CONFIGURATION)
 
 
 class SupervisorMetrics:

@@ -15,6 +15,7 @@ from extproc.cli.config import settings_or_exit
 from extproc.cli.drain import command as drain
 from extproc.edge import run_lock
 from extproc.edge import supervisor as module
+from extproc.edge.configuration import SETTLED_SECONDS
 from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.standing import Standing
 from extproc.edge.supervisor import HOPELESS_DEATHS, STABLE_SECONDS, STUCK_SECONDS, Supervisor
@@ -78,15 +79,18 @@ def test_a_configuration_that_was_replaced_is_told_and_workers_go_on_by_the_one_
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     supervisor, config = world.supervisor, world.supervisor._config
-    supervisor._keep_configuration()
+    supervisor._configuration.keep()
     before = config.read_bytes()
-    supervisor._look_at_configuration()
-    assert not supervisor.standing().restart_needed
-    config.write_text("kind: [", "utf-8")
-    for _ in range(2):
-        supervisor._look_at_configuration()
+    look(world)
+    assert supervisor.standing() == ALIVE
+    config.write_bytes(before.replace(b"workers: 2", b"workers: 3"))
+    look(world)
+    look(world)
     assert supervisor.standing().restart_needed
-    assert caplog.text.count("the configuration is another file now") == 1
+    assert caplog.text.count("the configuration counts after a restart") == 1
+    config.write_text("kind: [", "utf-8")
+    look(world)
+    assert supervisor.standing() == replace(ALIVE, failing=("configuration",))
     started: list[list[str]] = []
     monkeypatch.setattr(module.subprocess, "Popen", lambda command, **_: started.append(command))
     Supervisor._start(supervisor, 0)
@@ -94,8 +98,15 @@ def test_a_configuration_that_was_replaced_is_told_and_workers_go_on_by_the_one_
     assert (options["--config"], Path(options["--as-read"]).read_bytes()) == (str(config), before)
     assert settings_or_exit(config, Path(options["--as-read"])) == world.settings
     config.write_bytes(before)
-    supervisor._look_at_configuration()
-    assert not supervisor.standing().restart_needed
+    look(world)
+    assert supervisor.standing() == ALIVE
+
+
+def look(world: World) -> None:
+    """As often as it takes for a file to settle."""
+    for _ in range(4):
+        world.supervisor._configuration.look()
+        world.now += SETTLED_SECONDS / 2
 
 
 class Admin(socketserver.ThreadingUnixStreamServer):

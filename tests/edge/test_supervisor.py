@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from extproc.audit.log import store_alarm
+from extproc.audit.log import own_notes
 from extproc.audit.log.journal import Journal
 from extproc.audit.log.shipper import ShippingFailed, ShipResult
 from extproc.audit.names import Origin, Part
@@ -18,6 +18,7 @@ from extproc.audit.records.line import parse_record
 from extproc.audit.refusal import AuditRefused
 from extproc.audit.stores.store import Directory, Fault, StoreFailed, open_store
 from extproc.core.record import Record
+from extproc.edge import start_checks
 from extproc.edge import supervisor as module
 from extproc.edge.settings_file import load_settings
 from extproc.edge.supervisor import RESTART_SECONDS, STABLE_SECONDS, Supervisor
@@ -255,7 +256,7 @@ def test_a_failure_that_cannot_be_recorded_is_recorded_at_the_next_look(world: W
     with monkeypatch.context() as away:
         away.setattr(world.supervisor._shipper, "ship_pending", failing(StoreFailed("away")))
         with monkeypatch.context() as full:
-            full.setattr(store_alarm, "write_once", failing(OSError(28, "full")))
+            full.setattr(own_notes, "write_once", failing(OSError(28, "full")))
             assert [world.supervisor._ship_once() for _ in range(2)] == [False] * 2
         assert not world.supervisor._ship_once()
     assert world.stop(world.child) == 0
@@ -271,8 +272,8 @@ def test_one_broken_epoch_does_not_end_the_service(world: World, monkeypatch: An
 def test_an_unfit_store_is_refused_and_one_that_is_away_is_waited_for(
     world: World, monkeypatch: Any, error: Exception, fit: bool
 ) -> None:
-    monkeypatch.setattr(module, "open_store", failing(error))
-    assert world.supervisor._store_is_fit() is fit
+    monkeypatch.setattr(start_checks, "open_store", failing(error))
+    assert start_checks.is_fit_to_serve(world.settings, world.supervisor._keys) is fit
 
 
 def test_a_run_directory_serves_one(world: World) -> None:
@@ -281,9 +282,10 @@ def test_a_run_directory_serves_one(world: World) -> None:
 
 
 def test_a_bad_policy_is_refused_at_start(world: World) -> None:
-    assert world.supervisor._policy_is_good()
+    keys = world.supervisor._keys
+    assert start_checks.is_fit_to_serve(world.settings, keys)
     world.settings.policy_file.write_text("rules: []\n")
-    assert not world.supervisor._policy_is_good()
+    assert not start_checks.is_fit_to_serve(world.settings, keys)
 
 
 def test_who_finds_another_shipper_at_work_does_not_say_that_the_store_is_back(world: World, monkeypatch: Any) -> None:
@@ -302,7 +304,7 @@ def test_who_finds_another_shipper_at_work_does_not_say_that_the_store_is_back(w
 
 def test_a_failure_that_cannot_be_recorded_does_not_end_the_shipping(world: World, monkeypatch: Any) -> None:
     monkeypatch.setattr(world.supervisor._shipper, "ship_pending", failing(ShippingFailed(Fault.DENIED)))
-    monkeypatch.setattr(store_alarm, "write_once", failing(RuntimeError("can't start new thread")))
+    monkeypatch.setattr(own_notes, "write_once", failing(RuntimeError("can't start new thread")))
     assert [world.supervisor._ship_once() for _ in range(2)] == [False] * 2
 
 

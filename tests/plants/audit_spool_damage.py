@@ -136,7 +136,7 @@ PLANTS = (
     ),
     Plant(
         "a failure that cannot be recorded ends the shipping",
-        "audit/log/store_alarm.py",
+        "audit/log/own_notes.py",
         "        except Exception as error:  #",
         "        except OSError as error:  #",
         SUPERVISOR + "test_a_failure_that_cannot_be_recorded_does_not_end_the_shipping",

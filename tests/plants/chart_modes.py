@@ -8,7 +8,23 @@ SIDECAR = "helm/extproc/templates/_sidecar.tpl"
 POD = "helm/extproc/templates/sidecar/_pod.tpl"
 ATTACH = "helm/extproc/templates/attach/"
 
+TAKEN_OVER = "tests/helm/test_taken_over.py::"
+
 PLANTS = (
+    Plant(
+        "chart modes: another model server replaces the pods",
+        "helm/extproc/templates/_config.tpl",
+        '"connections" "identity" | toJson',
+        '"identity" | toJson',
+        TAKEN_OVER + "test_model_servers_and_issuers_are_taken_over_by_the_pods_that_run[gateway]",
+    ),
+    Plant(
+        "chart modes: what needs a restart does not replace the pods",
+        "helm/extproc/templates/_config.tpl",
+        '"connections" "identity" | toJson',
+        '"connections" "identity" "limits" | toJson',
+        TAKEN_OVER + "test_any_other_change_replaces_the_pods[sidecar-vllm]",
+    ),
     Plant(
         "chart modes: the sidecars are ordinary init containers",
         SIDECAR,

@@ -132,14 +132,14 @@ PLANTS = (
     Plant(
         "a worker that is started again serves by whatever the configuration is by then",
         "edge/supervisor.py",
-        '"--as-read", str(self._as_read)',
+        '"--as-read", str(self._configuration.as_read)',
         '"--as-read", str(self._config)',
         STANDING + "test_a_configuration_that_was_replaced_is_told_and_workers_go_on_by_the_one_before",
     ),
     Plant(
         "nobody hears that a restart is needed",
         "edge/supervisor.py",
-        "            self._seen != self._started_with,\n",
+        "            self._configuration.verdict is Verdict.WAITS,\n",
         "",
         STANDING + "test_a_configuration_that_was_replaced_is_told_and_workers_go_on_by_the_one_before",
     ),

@@ -4,15 +4,14 @@ What is not over yet is kept in the spool, so that the end is recorded by whoeve
 """
 
 import logging
-import time
 from pathlib import Path
 
 import msgspec
 
 from extproc.audit.files import replace
 from extproc.audit.keys.keys import AuditKeys
-from extproc.audit.log.journal import write_once
-from extproc.audit.log.own_records import Detail, log_record
+from extproc.audit.log.own_notes import OwnNotes
+from extproc.audit.log.own_records import Detail
 from extproc.audit.log.shipper import ShippingFailed
 from extproc.audit.log.spool import make_directory
 from extproc.audit.refusal import NOT_PARSED
@@ -22,6 +21,7 @@ from extproc.core.record import EventCode, Outcome
 
 STORE, CLOCK = "audit_store", "store_clock"
 """The controls: that a clock differs from the store's is told apart from a store that is away."""
+CONTROLS = frozenset({STORE, CLOCK})
 WRITER = "supervisor"
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class StoreAlarm:
     """For one thread of one process. What could not be recorded is recorded at the next look."""
 
     def __init__(self, settings: AuditSettings, keys: AuditKeys) -> None:
-        self._settings, self._keys = settings, keys
+        self._note = OwnNotes(settings, keys, WRITER)
         self._path: Path = settings.spool / "store-failing.json"
         self._failing = self._read()
         self._said = False
@@ -66,16 +66,11 @@ class StoreAlarm:
 
     def _record(self, code: EventCode, detail: Detail) -> bool:
         status = Outcome.FAILED if code is EventCode.CONTROL_FAILURE else Outcome.SUCCEEDED
-        record = log_record(code, WRITER, int(time.time() * 1000), detail, status)
-        try:
-            write_once(self._settings, self._keys, WRITER, [record])
-        except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, shipping goes on
-            if not self._said:
-                _log.error("a control failure could not be recorded", extra={"failure": type(error).__name__})
-            self._said = True
-            return False
-        self._said = False
-        return True
+        failure = self._note(code, status, detail)
+        if failure and not self._said:
+            _log.error("a control failure could not be recorded", extra={"failure": failure})
+        self._said = bool(failure)
+        return not failure
 
     def _keep(self, failing: dict[str, str]) -> None:
         self._failing = failing

@@ -58,6 +58,12 @@
 {{- include "extproc.document" (mergeOverwrite $user $own) -}}
 {{- end }}
 
+{{/* Of what the service takes over after a restart only: pods are replaced when it changes. Model servers and issuers are
+     taken over while it serves. */}}
+{{- define "extproc.restartChecksum" -}}
+{{- omit (include "extproc.config" (dict "root" . "component" "gateway") | fromJson) "connections" "identity" | toJson | sha256sum -}}
+{{- end }}
+
 {{/* A document as our readers take it. JSON is YAML, and leaves no doubt about what is text: helm's writer and our reader need
      not agree on dates and numbers. Its escapes of `<`, `>` and `&` are taken back where people read them, twice for two in a
      row. */}}

@@ -36,9 +36,9 @@ fsGroup: 65532
 fsGroupChangePolicy: OnRootMismatch
 {{- end }}
 
-{{/* Annotations of the pod: it is replaced when its configuration changes. */}}
+{{/* Annotations of the pod: it is replaced when what changes in its configuration needs that. */}}
 {{- define "extproc.sidecar.annotations" -}}
-checksum/extproc-config: {{ include "extproc.config" (dict "root" . "component" "gateway") | sha256sum }}
+checksum/extproc-config: {{ include "extproc.restartChecksum" . }}
 {{- end }}
 
 {{/* Seconds for which the model server goes on after the pod is told to end: 5 until nobody sends anything new, `drain`, and

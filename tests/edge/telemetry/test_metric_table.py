@@ -110,7 +110,7 @@ def test_shipping_and_workers_are_told(tmp_path: Path) -> None:
     facts = SupervisorFacts(workers_wanted=2, workers_live=1)
     facts.deaths[1] += 1
     facts.shipping_failures["unreachable"] += 3
-    facts.fail(frozenset({"audit_store"}))
+    facts.fail(frozenset({"audit_store"}), of=frozenset({"audit_store"}))
     reader = InMemoryMetricReader()
     SupervisorMetrics(MeterProvider([reader]).get_meter("tests"), load_settings(config), facts)
     data = reader.get_metrics_data()

@@ -8,8 +8,8 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    # The policy is not among them: it is taken over without a restart.
-    checksum/config: {{ include "extproc.config" (dict "root" $root "component" "gateway") | sha256sum }}
+    # Neither of the policy nor of model servers and issuers: they are taken over without a restart.
+    checksum/config: {{ include "extproc.restartChecksum" $root }}
     {{- with merge (dict) $gateway.podAnnotations $root.Values.commonAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

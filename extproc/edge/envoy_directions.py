@@ -1,0 +1,76 @@
+"""Has Envoy lead to the model servers of another configuration, and waits until it does."""
+
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from extproc.edge import discovery_files
+from extproc.edge.envoy_admin import EnvoyAdmin
+from extproc.edge.settings import Settings
+
+WRITE_SECONDS: Final = 60.0
+"""Envoy's classes take a second to load, on a busy machine ten."""
+TAKEN_SECONDS: Final = 10.0
+"""Until an Envoy that answers must have what was written; it takes milliseconds."""
+UNSEEN_SECONDS: Final = 1.0
+"""What an Envoy is given that nobody can ask."""
+_POLL_SECONDS: Final = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+class EnvoyDirections:
+    """Writes Envoy's routes and clusters in a process of its own: the classes that they are made of are 60 MiB."""
+
+    def __init__(self, settings: Settings, config: Path) -> None:
+        self._settings = settings
+        self._config = config
+
+    @property
+    def wanted(self) -> bool:
+        """Whether an Envoy reads them: who renders its bootstrap writes the first ones."""
+        return discovery_files.folder(self._settings).exists()
+
+    def direct(self, new: Path, old: Path, version: str) -> str:
+        """Lead to the model servers of the configurations in both files. What went wrong; empty: Envoy has it."""
+        if not self.wanted:
+            return ""
+        failure = self._write(["--as-read", str(new), "--also", str(old)])
+        return failure or self._await(version)
+
+    def catch_up(self, current: Path, version: str) -> str:
+        """At start: what was written for another configuration is written for the `current` one."""
+        if not self.wanted or discovery_files.read_version(self._settings) == version:
+            return ""
+        return self._write(["--as-read", str(current)])
+
+    def _write(self, options: list[str]) -> str:
+        command = [sys.executable, "-m", "extproc", "envoy", "discovery", "--config", str(self._config), *options]
+        try:
+            ran = subprocess.run(command, capture_output=True, timeout=WRITE_SECONDS, check=False)  # noqa: S603
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"envoy's routes cannot be written ({type(error).__name__})"
+        if ran.returncode != 0:
+            last = ran.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            return f"envoy's routes cannot be written: {last[:500]}"
+        return ""
+
+    def _await(self, version: str) -> str:
+        envoy = self._settings.envoy
+        if not envoy.admin_port and not envoy.status_port:
+            time.sleep(UNSEEN_SECONDS)
+            return ""
+        until = time.monotonic() + TAKEN_SECONDS
+        answered = False
+        while time.monotonic() < until:
+            versions = EnvoyAdmin(self._settings).versions()
+            answered = versions is not None
+            if versions == frozenset({version}):
+                return ""
+            time.sleep(_POLL_SECONDS)
+        if not answered:  # it is away, and reads what is written when it comes back
+            return ""
+        return "envoy does not take its new routes; its log and its metric `update_rejected` say why"
