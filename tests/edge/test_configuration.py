@@ -54,7 +54,8 @@ class World:
 
     def read_by_workers(self) -> bool:
         """Whether workers have what is in the file now."""
-        return self.configuration.as_read.read_bytes() == self.config.read_bytes()
+        as_read = self.configuration.as_read.read_bytes()
+        return self.config.exists() and as_read == self.config.read_bytes()
 
     def write(self, change: Callable[[dict[str, Any]], object]) -> None:
         document = yaml.safe_load(self.first)

@@ -4,6 +4,7 @@ Envoy runs on the configuration that the rendered init container made of the ren
 conformance tests runs through it: each is the same function as there, in another world.
 """
 
+import json
 import re
 import stat
 import threading
@@ -165,11 +166,40 @@ def test_a_changed_policy_is_taken_over_and_a_bad_one_is_not(world: Any) -> None
     wait_status(world, 200)
 
 
-def wait_status(world: Any, status: int) -> None:
+def test_another_model_server_is_taken_over_and_a_bad_configuration_is_not(world: Any) -> None:
+    """By the service and by the pod's Envoy."""
+    volumes = world.guard.pod.volumes
+    (config,) = (d for d in world.guard.pod.documents if d["metadata"]["name"] == "guard-extproc-config")
+    text = config["data"]["config.yaml"]
+    document = json.loads(text)
+    document["connections"].append({**document["connections"][0], "name": "second", "path_prefix": "/second"})
+    wait_status(world, 404, "/second")
+    volumes.update("guard-extproc-config", {"config.yaml": json.dumps(document)})
+    wait_status(world, 200, "/second")
+    volumes.update("guard-extproc-config", {"config.yaml": "{"})
+    while "configuration" not in readiness(world)["failing"]:
+        time.sleep(0.2)
+    wait_status(world, 200, "/second")
+    volumes.update("guard-extproc-config", {"config.yaml": text})
+    wait_status(world, 404, "/second")
+    assert readiness(world)["failing"] == []
+    assert not readiness(world)["restart_needed"]
+
+
+def readiness(world: Any) -> dict[str, Any]:
+    port = next(
+        port["containerPort"] for port in world.guard.pod.spec("extproc")["ports"] if port["name"] == "health"
+    )  # fmt: skip
+    return dict(httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10).json())
+
+
+def wait_status(world: Any, status: int, prefix: str = "") -> None:
     """Each worker has taken it over: ten answers in a row."""
-    deadline, row = time.monotonic() + 30, 0
+    deadline, row = time.monotonic() + 60, 0
+    body = {"model": "m", "messages": [{"role": "user", "content": "marker-waiting"}]}
     while row < 10:
-        row = row + 1 if world.chat("marker-waiting").status_code == status else 0
+        url = f"{world.guard.url}{prefix}/v1/chat/completions"
+        row = row + 1 if httpx.post(url, json=body, headers=world.headers(), timeout=60).status_code == status else 0
         assert time.monotonic() < deadline
 
 

@@ -40,6 +40,13 @@ CONTROLS = (
         early=14,
     ),
     control(
+        "ExtprocConfigurationRefused",
+        "configuration",
+        2,
+        "The configuration file is refused (prod); the last good one stays in force.",
+        early=1,
+    ),
+    control(
         "ExtprocCredentialUnreadable",
         "credentials",
         5,
