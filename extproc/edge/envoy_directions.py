@@ -45,7 +45,7 @@ class EnvoyDirections:
         """At start: what was written for another configuration is written for the `current` one."""
         if not self.wanted or discovery_files.read_version(self._settings) == version:
             return ""
-        return self._write(["--as-read", str(current)])
+        return self._write(["--as-read", str(current), "--also", str(current)])
 
     def _write(self, options: list[str]) -> str:
         command = [sys.executable, "-m", "extproc", "envoy", "discovery", "--config", str(self._config), *options]

@@ -122,6 +122,8 @@ def test_shipping_and_workers_are_told(tmp_path: Path) -> None:
     assert found["extproc.workers"] == {("wanted",): 2, ("live",): 1}
     assert found["extproc.worker.deaths"] == {("0",): 0, ("1",): 1}
     assert found["extproc.audit.shipping.failures"] == {("unreachable",): 3}
-    assert found["extproc.control.failing"] == {("audit_store",): 1, ("store_clock",): 0, ("audit_adoption",): 0}
-    assert found["extproc.control.failures"] == {("audit_store",): 1, ("store_clock",): 0}
+    assert found["extproc.control.failing"] == {
+        ("audit_store",): 1, ("store_clock",): 0, ("configuration",): 0, ("audit_adoption",): 0,
+    }  # fmt: skip
+    assert found["extproc.control.failures"] == {("audit_store",): 1, ("store_clock",): 0, ("configuration",): 0}
     assert "extproc.audit.shipping.last_success" not in found

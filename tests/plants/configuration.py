@@ -1,0 +1,116 @@
+"""Planted bugs: a configuration that changes while the service runs."""
+
+from tests.plants.plant import Plant
+
+CONFIGURATION = "tests/edge/test_configuration.py::"
+DIRECTIONS = "tests/edge/test_envoy_directions.py::"
+FILE = "edge/configuration.py"
+ENVOY = "edge/envoy_directions.py"
+
+PLANTS = (
+    Plant(
+        "configuration: workers send where Envoy does not lead yet",
+        FILE,
+        "        failure = self._direct(copy, self.as_read, self._judged)\n",
+        "        replace(self.as_read, data)\n        failure = self._direct(copy, self.as_read, self._judged)\n",
+        CONFIGURATION + "test_envoy_leads_there_then_it_is_recorded_then_workers_send_there",
+    ),
+    Plant(
+        "configuration: an Envoy that does not follow is no reason to stay",
+        FILE,
+        "        if failure:\n            self._refuse((failure,))\n            return\n        change",
+        "        change",
+        CONFIGURATION + "test_where_envoy_does_not_follow_nothing_is_taken_over",
+    ),
+    Plant(
+        "configuration: a change that cannot be recorded happens",
+        FILE,
+        "            self._again = True  # nothing changes that is not recorded\n            return\n",
+        "            self._again = True  # nothing changes that is not recorded\n",
+        CONFIGURATION + "test_what_cannot_be_recorded_does_not_happen",
+    ),
+    Plant(
+        "configuration: a part of a file is taken over",
+        FILE,
+        "        if waiting:\n",
+        "        if len(waiting) > 1:\n",
+        CONFIGURATION + "test_anything_else_waits_for_a_restart_with_all_that_is_in_its_file[workers]",
+    ),
+    Plant(
+        "configuration: limits are said to be taken over",
+        FILE,
+        '"dpop_nonce", "trust_domains"}',
+        '"dpop_nonce", "trust_domains", "limits"}',
+        CONFIGURATION + "test_anything_else_waits_for_a_restart_with_all_that_is_in_its_file[limits]",
+    ),
+    Plant(
+        "configuration: half a file counts",
+        FILE,
+        "            self._seen, self._seen_at = seen, now\n",
+        "            self._seen = seen\n",
+        CONFIGURATION + "test_what_is_written_in_place_counts_when_it_has_settled",
+    ),
+    Plant(
+        "configuration: the policy need not fit",
+        FILE,
+        "        load_policy(settings.policy_file, Fitness.of(settings))\n",
+        "",
+        CONFIGURATION + "test_a_configuration_that_the_policy_does_not_fit_is_refused",
+    ),
+    Plant(
+        "configuration: what a file names may not come later than the file",
+        FILE,
+        "(seen != self._judged or again)",
+        "seen != self._judged",
+        CONFIGURATION + "test_a_credential_that_comes_later_than_the_file_that_names_it_is_waited_for",
+    ),
+    Plant(
+        "configuration: a failure that could not be recorded is forgotten",
+        FILE,
+        "        self._record_owed()\n        try:\n",
+        "        try:\n",
+        CONFIGURATION + "test_a_failure_that_cannot_be_recorded_is_recorded_later",
+    ),
+    Plant(
+        "configuration: a bad file is no failing control",
+        FILE,
+        "frozenset({CONTROL} if self.verdict is Verdict.REFUSED else ())",
+        "frozenset()",
+        CONFIGURATION + "test_a_bad_file_leaves_the_last_good_one_and_is_a_failing_control[no yaml]",
+    ),
+    Plant(
+        "configuration: a file that is gone is an empty one that is all right",
+        FILE,
+        "        if failure:\n            self._refuse((failure,))\n        elif",
+        "        if failure:\n            self._settle(Verdict.IN_FORCE, failure)\n        elif",
+        CONFIGURATION + "test_a_file_that_is_gone_leaves_the_last_good_one",
+    ),
+    Plant(
+        "configuration: what is under way loses its way in Envoy",
+        ENVOY,
+        '"--also", str(old)',
+        '"--also", str(new)',
+        DIRECTIONS + "test_envoy_leads_to_the_servers_of_both_and_at_the_next_start_to_those_of_one",
+    ),
+    Plant(
+        "configuration: the routes of probes may be old",
+        ENVOY,
+        "if versions == frozenset({version}):",
+        "if version in (versions or ()):",
+        DIRECTIONS + "test_it_waits_until_all_of_envoys_routes_are_the_new_ones",
+    ),
+    Plant(
+        "configuration: an Envoy that refuses its routes has them",
+        ENVOY,
+        "        if not answered:  #",
+        "        if True:  #",
+        DIRECTIONS + "test_an_envoy_that_keeps_its_routes_is_told",
+    ),
+    Plant(
+        "configuration: routes that could not be written are written",
+        ENVOY,
+        "        if ran.returncode != 0:\n",
+        "        if ran.returncode < 0:\n",
+        DIRECTIONS + "test_what_cannot_be_written_is_told",
+    ),
+)
