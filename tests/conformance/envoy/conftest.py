@@ -111,8 +111,11 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
         return next(seen for seen in self.seen if seen.kind == kind)
 
     def Process(self, request_iterator: Any, context: grpc.ServicerContext) -> Iterator[pb.ProcessingResponse]:  # noqa: N802
+        path = b""
         for message in request_iterator:
             kind = message.WhichOneof("request")
+            if kind == "request_headers":
+                path = next((h.raw_value for h in message.request_headers.headers.headers if h.key == ":path"), b"")
             self.seen.append(Seen(kind, message))
             time.sleep(self.delay_seconds)
             match self.plan.get(kind, "pass"):
@@ -123,7 +126,7 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
                 case "respond":
                     yield self._immediate()
                 case way:
-                    yield self._answer(kind, message, bare=way == "bare")
+                    yield self._answer(kind, message, path, bare=way == "bare")
 
     def _immediate(self) -> pb.ProcessingResponse:
         answer = pb.ProcessingResponse()
@@ -133,18 +136,17 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
         self._label(answer, "deny")
         return answer
 
-    def _answer(self, kind: str, message: pb.ProcessingRequest, *, bare: bool) -> pb.ProcessingResponse:
+    def _answer(self, kind: str, message: pb.ProcessingRequest, path: bytes, *, bare: bool) -> pb.ProcessingResponse:
         answer = pb.ProcessingResponse()
         match kind:
             case "request_headers":
                 answer.request_headers.response.SetInParent()
-                self._path = next(h.raw_value for h in message.request_headers.headers.headers if h.key == ":path")
                 if message.request_headers.end_of_stream:
-                    self._choose(answer.request_headers.response)
+                    self._choose(answer.request_headers.response, path)
                     if not bare:
                         self._label(answer, gate.ALLOW)
             case "request_body":
-                self._choose(answer.request_body.response)
+                self._choose(answer.request_body.response, path)
                 if not bare:
                     self._label(answer, gate.ALLOW)
             case "response_headers":
@@ -161,13 +163,13 @@ class ToyService(pb_grpc.ExternalProcessorServicer):
                 answer.response_trailers.SetInParent()
         return answer
 
-    def _choose(self, common: pb.CommonResponse) -> None:
+    def _choose(self, common: pb.CommonResponse, path: bytes) -> None:
         """The connection for the path, as the service says it; nothing for a path that has none."""
         common.SetInParent()
         said = {each.name: each.route for each in self.connections}.get(self.choice or "", self.choice)
         if said is None:
             try:
-                said = find_candidates(self.connections, b"", normalize_path(self._path)).first.route
+                said = find_candidates(self.connections, b"", normalize_path(path)).first.route
             except Malformed:
                 return
         common.clear_route_cache = True

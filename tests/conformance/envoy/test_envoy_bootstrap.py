@@ -8,7 +8,13 @@ import pytest
 import yaml
 
 from extproc.core.snapshot import Limits
-from extproc.edge.bootstrap import EnvoyRefused, render_bootstrap, validate_bootstrap
+from extproc.edge.bootstrap import (
+    EnvoyRefused,
+    render_bootstrap,
+    render_following,
+    validate_bootstrap,
+    write_discovery,
+)
 from extproc.edge.settings import (
     ConnectionSettings,
     EnvoySettings,
@@ -70,7 +76,15 @@ def test_envoy_accepts_one_to_four_workers(make_settings: Any, workers: int) -> 
     ],
 )
 def test_envoy_accepts(make_settings: Any, changes: dict[str, Any]) -> None:
-    validate_bootstrap(render_bootstrap(make_settings(**changes), GATE))
+    settings = make_settings(**changes)
+    validate_bootstrap(render_bootstrap(settings, GATE))
+    write_discovery(settings, "sha256:first")
+    validate_bootstrap(render_following(settings, GATE))
+
+
+def test_without_the_files_that_it_follows_envoy_does_not_start(make_settings: Any) -> None:
+    with pytest.raises(EnvoyRefused, match=r"clusters\.yaml"):
+        validate_bootstrap(render_following(make_settings(), GATE))
 
 
 def test_rendering_is_repeatable(make_settings: Any) -> None:

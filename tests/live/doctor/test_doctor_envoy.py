@@ -16,7 +16,7 @@ from extproc.edge.gate import read_or_create_gate
 from extproc.edge.settings import ExtProcSettings, ProbeSettings, Settings
 from extproc.live import envoy_guard
 from extproc.live.check import State
-from extproc.live.envoy_checks import OLDEST, _check_bootstrap, _check_managers, _check_ways, check_envoy
+from extproc.live.envoy_checks import OLDEST, _check_bootstrap, _check_managers, _check_models, _check_ways, check_envoy
 from extproc.live.envoy_differences import find_differences
 from extproc.live.envoy_dump import Dump, DumpFailed, dump_of_bootstrap, fetch_dump, parse_dump
 from extproc.live.envoy_ways import guarded_listeners, model_addresses, unguarded_ways
@@ -208,6 +208,7 @@ def test_another_gateway_s_envoy_is_not_held_against_what_nobody_renders_for_it(
     """All else is asked of it: what must hold does not depend on who configures it."""
     attached = replace(settings, ext_proc=ExtProcSettings(port=free_port()))
     assert _check_bootstrap(attached, parse_dump(*told)).state is State.LEFT
+    assert _check_models(attached, parse_dump(*told)).state is State.LEFT
     assert {each.state for each in _check_managers(attached, parse_dump(*told))} == {State.OK}
 
 
