@@ -246,8 +246,8 @@ PLANTS = (
     Plant(
         "a failure that could not be recorded is forgotten",
         "audit/log/store_alarm.py",
-        "            self._said = True\n            return False\n",
-        "            return True\n",
+        "        return not failure\n",
+        "        return True\n",
         SUPERVISOR + "test_a_failure_that_cannot_be_recorded_is_recorded_at_the_next_look",
     ),
 )

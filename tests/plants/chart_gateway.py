@@ -16,8 +16,8 @@ PLANTS = (
     Plant(
         "chart: a change of the policy starts every pod anew",
         TEMPLATES + "gateway/_pod.tpl",
-        '(dict "root" $root "component" "gateway") | sha256sum }}',
-        '(dict "root" $root "component" "gateway") | cat (toJson $root.Values.policy) | sha256sum }}',
+        '{{ include "extproc.restartChecksum" $root }}',
+        '{{ include "extproc.restartChecksum" $root | cat (toJson $root.Values.policy) | sha256sum }}',
         GATEWAY + "test_a_policy_starts_no_pod_anew_and_a_configuration_does",
     ),
     Plant(
