@@ -1,11 +1,14 @@
-"""The words of the service to Envoy's admin: which routes it has; when both are to end, take nothing new, and quit."""
+"""The words of the service to Envoy's admin: what it has of the files that it follows; when both are to end, take
+nothing new, and quit.
+"""
 
 import http.client
-import json
 import logging
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from extproc.edge.settings import Settings
 
@@ -13,10 +16,20 @@ ANSWER_SECONDS: Final = 2.0
 DRAIN: Final = ("/healthcheck/fail", "/drain_listeners?inboundonly")
 """First: answers say `connection: close` or GOAWAY, and `/ready` is 503. Then: no connection is taken any more."""
 QUIT: Final = ("/quitquitquit",)
-ROUTES: Final = "/config_dump?resource=dynamic_route_configs&mask=version_info"
-"""No route itself: they are many, and only the version is asked for."""
+_WARMING: Final = "cluster_manager.warming_clusters"
+_STATS: Final = r"^(cluster_manager\.(cds\.version_text|warming_clusters)|http\.[^.]+\.rds\.[^.]+\.version_text)$"
+FOLLOWED: Final = f"/stats?filter={quote(_STATS, safe='')}"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What Envoy has of the files that it follows."""
+
+    versions: frozenset[str]
+    warming: int
+    """Clusters whose names are resolved for the first time: until then a request to them is answered with 503."""
 
 
 class EnvoyAdmin:
@@ -34,13 +47,15 @@ class EnvoyAdmin:
         """At once."""
         self._tell(QUIT)
 
-    def versions(self) -> frozenset[str] | None:
-        """Of the routes that it has from files. None: it does not answer."""
+    def followed(self) -> Followed | None:
+        """None: it does not answer."""
         try:
-            configs = json.loads(self._ask("GET", ROUTES)).get("configs", [])
-            return frozenset(str(each.get("version_info", "")) for each in configs)
-        except (OSError, http.client.HTTPException, ValueError, AttributeError):
+            lines = self._ask("GET", FOLLOWED).decode("utf-8", "replace").splitlines()
+            found = {name: value.strip('"') for name, _, value in (line.partition(": ") for line in lines)}
+            warming = int(found.pop(_WARMING))
+        except (OSError, http.client.HTTPException, LookupError, ValueError):
             return None
+        return Followed(frozenset(found.values()), warming)
 
     def _tell(self, paths: tuple[str, ...]) -> None:
         for path in paths:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from extproc.edge import discovery_files
-from extproc.edge.envoy_admin import EnvoyAdmin
+from extproc.edge.envoy_admin import EnvoyAdmin, Followed
 from extproc.edge.settings import Settings
 
 WRITE_SECONDS: Final = 60.0
@@ -64,13 +64,15 @@ class EnvoyDirections:
             time.sleep(UNSEEN_SECONDS)
             return ""
         until = time.monotonic() + TAKEN_SECONDS
-        answered = False
+        wanted, followed = frozenset({version}), None
         while time.monotonic() < until:
-            versions = EnvoyAdmin(self._settings).versions()
-            answered = versions is not None
-            if versions == frozenset({version}):
+            followed = EnvoyAdmin(self._settings).followed()
+            if followed == Followed(wanted, warming=0):
                 return ""
             time.sleep(_POLL_SECONDS)
-        if not answered:  # it is away, and reads what is written when it comes back
+        if followed is None:  # it is away, and reads what is written when it comes back
+            return ""
+        if followed.versions == wanted:  # a name that nobody resolves is no reason to keep who is believed
+            _log.warning("envoy finds no address of a model server", extra={"clusters": followed.warming})
             return ""
         return "envoy does not take its new routes; its log and its metric `update_rejected` say why"

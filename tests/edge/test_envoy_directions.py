@@ -1,6 +1,5 @@
 """Envoy leads to the model servers of another configuration before a worker sends there; whoever cannot see that waits."""
 
-import json
 import os
 import socketserver
 import subprocess
@@ -82,16 +81,21 @@ def test_what_cannot_be_written_is_told(files: Files) -> None:
 
 
 class Admin(socketserver.ThreadingUnixStreamServer):
-    """Envoy's admin, which says these versions one after the other, the last one for ever."""
+    """Envoy's admin, which says these versions and clusters that warm one after the other, the last for ever."""
 
-    def __init__(self, path: Path, versions: list[list[str]]) -> None:
+    def __init__(self, path: Path, versions: list[tuple[str, str, int]]) -> None:
         asked = self.asked = list[str]()
 
         class Answers(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(self.path)
-                said = versions[0] if len(versions) == 1 else versions.pop(0)
-                body = json.dumps({"configs": [{"version_info": each} for each in said]}).encode()
+                clusters, routes, warming = versions[0] if len(versions) == 1 else versions.pop(0)
+                stats = {
+                    "cluster_manager.cds.version_text": f'"{clusters}"',
+                    "http.edge.rds.models.version_text": f'"{routes}"',
+                    "cluster_manager.warming_clusters": warming,
+                }
+                body = "".join(f"{name}: {value}\n" for name, value in stats.items()).encode()
                 self.send_response(200)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
@@ -115,17 +119,26 @@ def written(files: Files, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
     return files
 
 
-def test_it_waits_until_all_of_envoys_routes_are_the_new_ones(written: Files) -> None:
-    versions = [["old", "old"], ["new", "old"], ["new", "new"]]
+def test_it_waits_until_envoy_has_the_routes_the_clusters_and_their_addresses(written: Files) -> None:
+    """Envoy answers 503 for a cluster whose name it has not resolved."""
+    versions = [("old", "old", 0), ("new", "old", 0), ("old", "new", 0), ("new", "new", 1), ("new", "new", 0)]
     with Admin(admin_socket(written.settings.run_directory), versions) as admin:
         assert EnvoyDirections(written.with_status(), written.config).direct(written.new, written.old, "new") == ""
         admin.shutdown()
-    assert len(admin.asked) == 3
+    assert len(admin.asked) == 5
+
+
+def test_a_name_that_nobody_resolves_holds_nothing_up_for_ever(written: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TAKEN_SECONDS", 0.3)
+    with Admin(admin_socket(written.settings.run_directory), [("new", "new", 1)]) as admin:
+        assert EnvoyDirections(written.with_status(), written.config).direct(written.new, written.old, "new") == ""
+        admin.shutdown()
+    assert len(admin.asked) > 1
 
 
 def test_an_envoy_that_keeps_its_routes_is_told(written: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TAKEN_SECONDS", 0.3)
-    with Admin(admin_socket(written.settings.run_directory), [["old"]]) as admin:
+    with Admin(admin_socket(written.settings.run_directory), [("old", "new", 0)]) as admin:
         failure = EnvoyDirections(written.with_status(), written.config).direct(written.new, written.old, "new")
         admin.shutdown()
     assert failure.startswith("envoy does not take its new routes")

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from extproc.edge.bootstrap import write_discovery
-from extproc.edge.discovery_files import CLUSTERS, folder, read_version
+from extproc.edge.discovery_files import CLUSTERS, folder
+from extproc.edge.envoy_admin import EnvoyAdmin, Followed
 from extproc.edge.settings import ConnectionSettings, EnvoySettings, ProbeSettings
 from extproc.local.ports import free_port
 from tests.conformance.envoy.conftest import VERSION, Edge, ToyModel
@@ -26,26 +27,17 @@ class Following:
         self.edge = edge
         self.had = edge.settings.connections
 
-    def version(self, stat: str) -> str:
-        return str(self._stats()[stat])
-
-    def _stats(self) -> dict[str, str]:
-        url = f"http://127.0.0.1:{self.edge.settings.envoy.admin_port}/stats"
-        lines = httpx.get(url, params={"filter": "version_text|warming_clusters"}).text.splitlines()
-        return {name: value.strip('"') for name, _, value in (line.partition(": ") for line in lines)}
+    def followed(self) -> Followed | None:
+        return EnvoyAdmin(self.edge.settings).followed()
 
     def write(self, *connections: ConnectionSettings, version: str, also: tuple[ConnectionSettings, ...]) -> None:
         """And wait until Envoy has it."""
         self.edge.settings = replace(self.edge.settings, connections=connections)
         write_discovery(self.edge.settings, version, also)
         deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            found = self._stats()
-            texts = [value for name, value in found.items() if name.endswith("version_text")]
-            if texts == [version] * 3 and found["cluster_manager.warming_clusters"] == "0":
-                return
+        while self.followed() != Followed(frozenset({version}), 0):
+            assert time.monotonic() < deadline, self.followed()
             time.sleep(0.02)
-        raise AssertionError(self._stats())
 
     def change(self, *connections: ConnectionSettings, version: str = "sha256:next") -> None:
         """As the supervisor does it: Envoy first, then whoever chooses."""
@@ -182,12 +174,14 @@ def test_metrics_are_of_the_connection_whichever_server_it_has(following: Follow
 def test_a_file_that_envoy_does_not_accept_leaves_what_it_had(following: Following) -> None:
     alpha, beta = following.edge.settings.connections
     wrong = folder(following.edge.settings) / CLUSTERS
-    good = wrong.read_bytes()
+    text = (
+        wrong.read_text("utf-8").replace(VERSION, "sha256:wrong").replace("connect_timeout: 5", "connect_timeout: -5")
+    )
     unfinished = wrong.with_suffix(".new")
-    unfinished.write_bytes(good.replace(b"connect_timeout: 5", b"connect_timeout: -5"))
+    unfinished.write_text(text, "utf-8")
     unfinished.replace(wrong)
     time.sleep(0.5)
-    assert following.version("cluster_manager.cds.version_text") == VERSION == read_version(following.edge.settings)
+    assert following.followed() == Followed(frozenset({VERSION}), 0)
     assert following.ask("/alpha/v1").status_code == 200
     following.change(alpha, beta)
     assert following.ask("/alpha/v1").status_code == 200
