@@ -115,8 +115,10 @@ def _connections_of(counted: Path, config: Path) -> tuple[ConnectionSettings, ..
 
 def _connections_in_force(run_directory: Path, config: Path) -> tuple[ConnectionSettings, ...]:
     """Of a service that may run here: its requests go on while Envoy has what counts next."""
+    from extproc.edge.configuration import AS_READ  # noqa: PLC0415
+
     try:
-        return _connections_of(run_directory / "config.as-read.yaml", config)
+        return _connections_of(run_directory / AS_READ, config)
     except (ValueError, OSError):
         return ()
 
