@@ -103,7 +103,7 @@ class RunningPod:
 
     def _start(self, spec: Document) -> Container:
         image = spec["image"].partition("@")[0].rpartition("/")[2].partition(":")[0]
-        command = [*spec.get("command", ENTRYPOINTS[image]), *spec.get("args", [])]
+        command = [*(spec.get("command") or ENTRYPOINTS[image]), *spec.get("args", [])]
         environment = self._environment(spec)
         command = [_expanded(word, environment) for word in command]
         mounts = [

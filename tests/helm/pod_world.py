@@ -21,12 +21,14 @@ from extproc.edge.settings_file import load_settings
 from extproc.local.guard import AUDIENCE, Guard
 from extproc.local.issuer import RunningIssuer, start_issuer
 from tests.conformance.service.conftest import POLICY, Upstream, World, run_upstream
+from tests.helm.backends import CREDENTIALS, REGION, S3_PORT, bucket_server
 from tests.helm.network import Network
 from tests.helm.pod import RunningPod
 from tests.helm.rendering import CASES, render_values
 
 MODEL_PORT, ISSUER_PORT = 8000, 8001
 STORE = "/var/lib/extproc/store"
+BUCKET = "extproc-audit"
 VALUES: dict[str, Any] = {
     "config": {
         "deployment": "pod",
@@ -73,37 +75,69 @@ class PodGuard:
     pod: RunningPod
 
 
+SIDECAR_VALUES: dict[str, Any] = {
+    "config": {
+        **VALUES["config"],
+        "connections": [{**VALUES["config"]["connections"][0], "probe": {"health": "/health", "metrics": "/metrics"}}],
+        "audit": {"store": {"s3": {"bucket": BUCKET, "region": REGION, "endpoint_url": f"http://127.0.0.1:{S3_PORT}"}}},
+    },
+    "policy": VALUES["policy"],
+    "migrations": {"enabled": False},
+    "secrets": {
+        "digestKey": {"existingSecret": "guard-digest"},
+        "auditKeys": {"existingSecret": "guard-audit-keys"},
+        "database": {"existingSecret": "guard-database"},
+        "credentials": {"existingSecret": "credentials"},
+    },
+    "sidecar": {"extraEnv": [{"name": name, "value": value} for name, value in CREDENTIALS.items()]},
+}
+"""Over `sidecar-vllm.in.yaml`."""
+
+
 @contextmanager
-def pod_world(more: dict[str, Any] | None = None) -> Iterator[World]:
+def pod_world() -> Iterator[World]:
     """The gateway's pod, ready. Whoever uses it has entered its network: `world.guard.pod.network`."""
+    values = yaml.safe_load((CASES / "gateway.in.yaml").read_text("utf-8"))
+    values["config"]["audit"]["store"] = {"directory": STORE}
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="pod-"))  # the user of the pod has to get through to it
-        stack.callback(shutil.rmtree, folder)
-        folder.chmod(0o755)
-        network = Network()
-        stack.callback(network.close)
-        upstream, issuer = _start_outside(stack, network, folder)
-        values = yaml.safe_load((CASES / "gateway.in.yaml").read_text("utf-8"))
-        values["config"]["audit"]["store"] = {"directory": STORE}
-        (folder / "values.yaml").write_text(yaml.safe_dump(values))
-        (folder / "outside.yaml").write_text(yaml.safe_dump(VALUES))
-        (folder / "more.yaml").write_text(yaml.safe_dump(more or {}))
-        rendered = render_values(*(folder / f"{name}.yaml" for name in ("values", "outside", "more")))
-        digest_key = os.urandom(32)
-        secrets = {
-            "guard-digest": {"digest.key": digest_key},
-            "guard-audit-keys": audit_keys(folder, digest_key),
-            "guard-database": {"url": f"sqlite:///{STORE}/approvals.db".encode()},
-            "credentials": {"chat.key": b"model-key-of-ours"},
-        }
-        pod = RunningPod(
-            rendered.documents, "Deployment/guard-extproc", folder / "pod", secrets=secrets, network=network
-        )
-        pod.start()
-        stack.callback(pod.kill)
-        config = _config_of_host(pod)
-        guard = PodGuard("http://127.0.0.1:8080", load_settings(config), config, issuer, folder / "issuer", pod)
-        yield World(cast("Guard", guard), upstream, folder)
+        yield _start(stack, Network(), STORE, values, VALUES)
+
+
+@contextmanager
+def sidecar_world(model: list[str]) -> Iterator[World]:
+    """A model server's pod with both sidecars, ready. The model server is the test's own, in the pod's network; its
+    container runs the command `model`."""
+    values = yaml.safe_load((CASES / "sidecar-vllm.in.yaml").read_text("utf-8"))
+    values["sidecar"]["pod"]["containers"][0] |= {"command": model, "args": []}
+    network = Network()
+    with bucket_server(network, BUCKET), ExitStack() as stack:
+        yield _start(stack, network, "/run/extproc", values, SIDECAR_VALUES)
+
+
+def _start(stack: ExitStack, network: Network, data: str, *values: dict[str, Any]) -> World:
+    """`data` is a folder of the pod in which the approval store may be."""
+    folder = Path(tempfile.mkdtemp(prefix="pod-"))  # the user of the pod has to get through to it
+    stack.callback(shutil.rmtree, folder)
+    folder.chmod(0o755)
+    stack.callback(network.close)
+    upstream, issuer = _start_outside(stack, network, folder)
+    files = [folder / f"values-{number}.yaml" for number in range(len(values))]
+    for path, each in zip(files, values, strict=True):
+        path.write_text(yaml.safe_dump(each))
+    digest_key = os.urandom(32)
+    secrets = {
+        "guard-digest": {"digest.key": digest_key},
+        "guard-audit-keys": audit_keys(folder, digest_key),
+        "guard-database": {"url": f"sqlite:///{data}/approvals.db".encode()},
+        "credentials": {"chat.key": b"model-key-of-ours"},
+    }
+    documents = render_values(*files).documents
+    pod = RunningPod(documents, "Deployment/guard-extproc", folder / "pod", secrets=secrets, network=network)
+    pod.start()
+    stack.callback(pod.kill)
+    config = _config_of_host(pod, data)
+    guard = PodGuard("http://127.0.0.1:8080", load_settings(config), config, issuer, folder / "issuer", pod)
+    return World(cast("Guard", guard), upstream, folder)
 
 
 def _start_outside(stack: ExitStack, network: Network, folder: Path) -> tuple[Upstream, RunningIssuer]:
@@ -126,10 +160,10 @@ def audit_keys(folder: Path, digest_key: bytes) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "keys").iterdir() if path.name != "lock"}
 
 
-def _config_of_host(pod: RunningPod) -> Path:
+def _config_of_host(pod: RunningPod, data: str) -> Path:
     """The rendered config.yaml with the volumes' own paths: commands of a test read what the pod reads."""
-    document = yaml.safe_load((pod.volumes.path("config") / "config.yaml").read_text("utf-8"))
-    mounts = {mount["mountPath"]: mount["name"] for spec in pod.pod.containers for mount in spec["volumeMounts"]}
+    mounts = {mount["mountPath"]: mount["name"] for mount in pod.spec("extproc")["volumeMounts"]}
+    document = yaml.safe_load((pod.volumes.path(mounts["/etc/extproc/config"]) / "config.yaml").read_text("utf-8"))
 
     def outside(value: Any) -> Any:
         match value:
@@ -145,7 +179,7 @@ def _config_of_host(pod: RunningPod) -> Path:
 
     document = outside(document)
     document["audit"]["keys"] = str(pod.folder.parent / "keys")  # a command of root's is not in the pod's group
-    document["approvals"] = {"database": f"sqlite:///{pod.volumes.path('store')}/approvals.db"}
+    document["approvals"] = {"database": f"sqlite:///{pod.volumes.path(mounts[data])}/approvals.db"}
     path = pod.folder / "config.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
