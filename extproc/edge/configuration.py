@@ -20,7 +20,7 @@ from extproc.core.record import EventCode, Outcome
 from extproc.edge.bounded_file import read_bounded, read_failure
 from extproc.edge.policy_file import Fitness, load_policy, places_of
 from extproc.edge.program import digest
-from extproc.edge.settings import Settings
+from extproc.edge.settings import TAKEN_OVER, Settings
 from extproc.edge.settings_file import load_settings_as_read
 
 CONTROL: Final = "configuration"
@@ -32,7 +32,6 @@ RETRY_SECONDS: Final = 5.0
 AS_READ: Final = "config.as-read.yaml"
 """In the run directory: what is in force. Workers watch it."""
 _NEXT: Final = "config.next.yaml"
-_TAKEN_OVER: Final = {"connections", "issuers", "dpop", "dpop_nonce", "trust_domains"}
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ its digest. What went wrong; empty: Envoy has it."""
 
 def waits_for_restart(now: Settings, then: Settings) -> tuple[str, ...]:
     """The settings that differ and cannot change under traffic, in the order of `Settings`."""
-    names = (each.name for each in fields(Settings) if each.name not in _TAKEN_OVER)
+    names = (each.name for each in fields(Settings) if each.name not in TAKEN_OVER)
     return tuple(name for name in names if getattr(now, name) != getattr(then, name))
 
 

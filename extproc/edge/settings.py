@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from extproc.approvals.settings import ApprovalSettings
 from extproc.audit.settings import AuditSettings
@@ -15,6 +16,9 @@ from extproc.core.snapshot import ANY_DIALECT, Connection, Limits
 from extproc.core.trust import Secret
 from extproc.edge.settings_console import ConsoleSettings
 from extproc.edge.settings_telemetry import TelemetrySettings
+
+TAKEN_OVER: Final = frozenset({"connections", "issuers", "dpop", "dpop_nonce", "trust_domains"})
+"""Of `Settings`: what counts without a restart, the file's `connections` and `identity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +185,5 @@ class Settings:
     ext_proc: ExtProcSettings | None = None
 
     def taking_over(self, other: "Settings") -> "Settings":
-        """These, with what of `other` counts without a restart: the connections, and all of `identity`."""
-        return replace(
-            self,
-            connections=other.connections,
-            issuers=other.issuers,
-            dpop=other.dpop,
-            dpop_nonce=other.dpop_nonce,
-            trust_domains=other.trust_domains,
-        )
+        """These, with what of `other` counts without a restart."""
+        return replace(self, **{name: getattr(other, name) for name in TAKEN_OVER})

@@ -38,7 +38,7 @@ PLANTS = (
     ),
     Plant(
         "configuration: limits are said to be taken over",
-        FILE,
+        "edge/settings.py",
         '"dpop_nonce", "trust_domains"}',
         '"dpop_nonce", "trust_domains", "limits"}',
         CONFIGURATION + "test_anything_else_waits_for_a_restart_with_all_that_is_in_its_file[limits]",
