@@ -173,7 +173,7 @@ def test_another_model_server_is_taken_over_and_a_bad_configuration_is_not(world
     text = config["data"]["config.yaml"]
     document = json.loads(text)
     document["connections"].append({**document["connections"][0], "name": "second", "path_prefix": "/second"})
-    wait_status(world, 404, "/second")
+    wait_status(world, 403, "/second")
     volumes.update("guard-extproc-config", {"config.yaml": json.dumps(document)})
     wait_status(world, 200, "/second")
     volumes.update("guard-extproc-config", {"config.yaml": "{"})
@@ -181,7 +181,7 @@ def test_another_model_server_is_taken_over_and_a_bad_configuration_is_not(world
         time.sleep(0.2)
     wait_status(world, 200, "/second")
     volumes.update("guard-extproc-config", {"config.yaml": text})
-    wait_status(world, 404, "/second")
+    wait_status(world, 403, "/second")
     assert readiness(world)["failing"] == []
     assert not readiness(world)["restart_needed"]
 

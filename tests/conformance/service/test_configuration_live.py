@@ -96,12 +96,12 @@ def second(upstream: Upstream, **more: Any) -> dict[str, Any]:
 
 
 def test_a_model_server_more_is_served_and_one_that_is_taken_away_is_not(live: World, another: Upstream) -> None:
-    assert post(live, "/second/v1/chat/completions").status_code == 404
+    assert post(live, "/second/v1/chat/completions").status_code == 403
     with traffic(live) as statuses:
         change(live, lambda d: d["connections"].append(second(another)))
         await_status(live, "/second/v1/chat/completions", 200)
         change(live, lambda d: d["connections"].pop())
-        await_status(live, "/second/v1/chat/completions", 404)
+        await_status(live, "/second/v1/chat/completions", 403)
     assert set(statuses) == {200}
     assert another.requests("marker-waiting")
     assert not another.requests("marker-traffic")
@@ -150,7 +150,7 @@ def test_a_stream_under_way_ends_at_the_server_at_which_it_began(live: World, an
         while not another.requests("marker-long"):
             time.sleep(0.02)
         change(live, lambda d: d["connections"].pop())
-        await_status(live, "/second/v1/chat/completions", 404)
+        await_status(live, "/second/v1/chat/completions", 403)
         assert not reading.done(), "the stream was too short to show anything"
         answer = reading.result()
     assert answer.status_code == 200
