@@ -81,7 +81,7 @@ def test_what_is_wrong_is_a_line_with_what_mends_it_and_exit_code_1(patient: Wor
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     assert any(line.startswith(f"FAIL model server model: 127.0.0.1:{dead} takes no connection") for line in lines)
-    assert any(line.startswith("FAIL envoy, bootstrap: ") and "extproc envoy config" in line for line in lines)
+    assert any(line.startswith("FAIL envoy, models: ") and "extproc envoy config" in line for line in lines)
     assert lines[-1].endswith("not asked")
     assert ", 2 wrong, " in lines[-1]
 
