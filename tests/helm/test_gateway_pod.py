@@ -173,15 +173,15 @@ def test_another_model_server_is_taken_over_and_a_bad_configuration_is_not(world
     text = config["data"]["config.yaml"]
     document = json.loads(text)
     document["connections"].append({**document["connections"][0], "name": "second", "path_prefix": "/second"})
-    wait_status(world, 403, "/second")
+    wait_path(world, "/second/v1/chat/completions")
     volumes.update("guard-extproc-config", {"config.yaml": json.dumps(document)})
-    wait_status(world, 200, "/second")
+    wait_path(world, "/v1/chat/completions")
     volumes.update("guard-extproc-config", {"config.yaml": "{"})
     while "configuration" not in readiness(world)["failing"]:
         time.sleep(0.2)
-    wait_status(world, 200, "/second")
+    wait_path(world, "/v1/chat/completions")
     volumes.update("guard-extproc-config", {"config.yaml": text})
-    wait_status(world, 403, "/second")
+    wait_path(world, "/second/v1/chat/completions")
     assert readiness(world)["failing"] == []
     assert not readiness(world)["restart_needed"]
 
@@ -193,13 +193,23 @@ def readiness(world: Any) -> dict[str, Any]:
     return dict(httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10).json())
 
 
-def wait_status(world: Any, status: int, prefix: str = "") -> None:
+def wait_path(world: Any, path: str) -> None:
+    """What is sent below the second server's prefix gets to the model server there: without it, if there is such a one."""
+    deadline = time.monotonic() + 60
+    body = {"model": "m", "messages": [{"role": "user", "content": "marker-second"}]}
+    while True:
+        url = f"{world.guard.url}/second/v1/chat/completions"
+        assert httpx.post(url, json=body, headers=world.headers(), timeout=60).status_code == 200
+        if world.upstream.requests("marker-second")[-1].path == path:
+            return
+        assert time.monotonic() < deadline
+
+
+def wait_status(world: Any, status: int) -> None:
     """Each worker has taken it over: ten answers in a row."""
-    deadline, row = time.monotonic() + 60, 0
-    body = {"model": "m", "messages": [{"role": "user", "content": "marker-waiting"}]}
+    deadline, row = time.monotonic() + 30, 0
     while row < 10:
-        url = f"{world.guard.url}{prefix}/v1/chat/completions"
-        row = row + 1 if httpx.post(url, json=body, headers=world.headers(), timeout=60).status_code == status else 0
+        row = row + 1 if world.chat("marker-waiting").status_code == status else 0
         assert time.monotonic() < deadline
 
 

@@ -63,12 +63,31 @@ def post(world: World, path: str, marker: str = "marker-x", **more: Any) -> http
     return httpx.post(world.guard.url + path, json=body, headers=world.headers(), timeout=60)
 
 
+SECOND = "/second/v1/chat/completions"
+"""By its prefix the second server's, and while there is none the first one's."""
+
+
 def await_status(world: World, path: str, status: int) -> None:
     """Of every worker: so many answers in a row, each on a connection of its own."""
+    await_row(lambda: post(world, path, "marker-waiting").status_code == status)
+
+
+def await_server(world: World, upstream: Upstream) -> None:
+    """By whichever worker: what asks for the second server reaches this one."""
+
+    def reached() -> bool:
+        before = len(upstream.requests("marker-waiting"))
+        assert post(world, SECOND, "marker-waiting").status_code == 200
+        return len(upstream.requests("marker-waiting")) == before + 1
+
+    await_row(reached)
+
+
+def await_row(fits: Callable[[], bool]) -> None:
     deadline, row = time.monotonic() + SECONDS, 0
     while row < 20:
-        assert time.monotonic() < deadline, f"{path} is not answered {status}"
-        row = row + 1 if post(world, path, "marker-waiting").status_code == status else 0
+        assert time.monotonic() < deadline
+        row = row + 1 if fits() else 0
 
 
 @contextmanager
@@ -96,14 +115,13 @@ def second(upstream: Upstream, **more: Any) -> dict[str, Any]:
 
 
 def test_a_model_server_more_is_served_and_one_that_is_taken_away_is_not(live: World, another: Upstream) -> None:
-    assert post(live, "/second/v1/chat/completions").status_code == 403
+    await_server(live, live.upstream)
     with traffic(live) as statuses:
         change(live, lambda d: d["connections"].append(second(another)))
-        await_status(live, "/second/v1/chat/completions", 200)
+        await_server(live, another)
         change(live, lambda d: d["connections"].pop())
-        await_status(live, "/second/v1/chat/completions", 403)
+        await_server(live, live.upstream)
     assert set(statuses) == {200}
-    assert another.requests("marker-waiting")
     assert not another.requests("marker-traffic")
     changes = [record for record in live.records() if record["event_code"] == "admin.config_change"]
     assert [each["detail"]["previous_digest"] for each in changes[1:]] == [
@@ -141,16 +159,14 @@ def await_quiet(upstream: Upstream) -> None:
 
 def test_a_stream_under_way_ends_at_the_server_at_which_it_began(live: World, another: Upstream) -> None:
     change(live, lambda d: d["connections"].append(second(another)))
-    await_status(live, "/second/v1/chat/completions", 200)
+    await_server(live, another)
     pieces = ["It ", "is ", "4111", " 1111", " 1111", " 1111 "] + ["so "] * 60 + ["end"]
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(
-            post, live, "/second/v1/chat/completions", "marker-long", stream=True, pieces=pieces, pause=0.2
-        )
+        reading = pool.submit(post, live, SECOND, "marker-long", stream=True, pieces=pieces, pause=0.2)
         while not another.requests("marker-long"):
             time.sleep(0.02)
         change(live, lambda d: d["connections"].pop())
-        await_status(live, "/second/v1/chat/completions", 403)
+        await_server(live, live.upstream)
         assert not reading.done(), "the stream was too short to show anything"
         answer = reading.result()
     assert answer.status_code == 200
