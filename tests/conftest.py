@@ -3,11 +3,16 @@
 Of a planted bug no smallest example is looked for: that it is found says all.
 """
 
+import functools
 import gc
+import os
 import re
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
@@ -28,6 +33,27 @@ def pace() -> float:
         piece = number.string[number.start() : number.start() + 8]
         seen[piece] = seen.get(piece, 0) + 1
     return max(1.0, (time.process_time() - began) / PACE_SECONDS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_are_read_once() -> Iterator[None]:
+    """Each `httpx.get` reads those that the machine trusts anew, for 20 ms of CPU: more than what is asked costs.
+
+    Whoever says whom to trust, or how to say who one is, is served as ever.
+    """
+
+    def make(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+        if verify is True and cert is None:
+            return trusting(trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        return httpx.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
+
+    @functools.cache
+    def trusting(trust_env: bool, *_: str | None) -> ssl.SSLContext:
+        return httpx.create_ssl_context(trust_env=trust_env)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", make)
+        yield
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from extproc.core.approval import ApprovalRequest
 from extproc.core.identity import Principal
 from extproc.core.trust import Masked
 from tests.approvals.postgres_server import DRIVER, ROOT, PostgresServer, started_postgres
+from tests.approvals.prepared import sqlite_at_newest
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +41,35 @@ _numbers = itertools.count()
 ENGINES = ("sqlite", "postgresql")
 
 
+@pytest.fixture(scope="session")
+def postgres_at_newest(postgres_server: PostgresServer) -> str:
+    """The name of a database that was migrated, to make others of."""
+    create(postgres_server, "newest")
+    open_database(f"postgresql+psycopg://app@{postgres_server.address}/newest").close()
+    return "newest"
+
+
+def create(server: PostgresServer, name: str, like: str = "template1") -> None:
+    import psycopg
+
+    where = f"host={server.address.replace(':', ' port=')} user=app dbname=postgres"
+    with contextlib.closing(psycopg.connect(where, autocommit=True)) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
+
+
+@pytest.fixture(params=ENGINES)
+def first_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database that nobody has opened yet, on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/approvals.db"
+    server = request.getfixturevalue("postgres_server")
+    create(server, name := f"approvals_{next(_numbers)}")
+    return f"postgresql+psycopg://app@{server.address}/{name}"
+
+
 @pytest.fixture(params=ENGINES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database that nobody has opened yet, on each engine."""
+    """The address of an empty database at the newest revision, on each engine."""
     return _new_database(request, tmp_path)
 
 
@@ -56,16 +83,10 @@ def shared_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 
 def _new_database(request: pytest.FixtureRequest, folder: Path) -> str:
     if request.param == "sqlite":
-        return f"sqlite:///{folder}/approvals.db"
-    server = request.getfixturevalue("postgres_server").address
-    import psycopg
-
-    name = f"approvals_{next(_numbers)}"
-    with contextlib.closing(
-        psycopg.connect(f"host={server.replace(':', ' port=')} user=app dbname=postgres", autocommit=True)
-    ) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"postgresql+psycopg://app@{server}/{name}"
+        return sqlite_at_newest(folder / "approvals.db")
+    server = request.getfixturevalue("postgres_server")
+    create(server, name := f"approvals_{next(_numbers)}", request.getfixturevalue("postgres_at_newest"))
+    return f"postgresql+psycopg://app@{server.address}/{name}"
 
 
 @pytest.fixture
@@ -99,7 +120,7 @@ def store(database: str, open_at: Callable[[str], ApprovalStore]) -> ApprovalSto
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path, open_at: Callable[[str], ApprovalStore]) -> ApprovalStore:
-    return open_at(f"sqlite:///{tmp_path}/approvals.db")
+    return open_at(sqlite_at_newest(tmp_path / "approvals.db"))
 
 
 @pytest.fixture

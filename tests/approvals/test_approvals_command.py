@@ -20,6 +20,7 @@ from extproc.cli.person import account
 from extproc.core.approval import ApprovalRequest, ApprovalState
 from extproc.core.record import EventCode, Outcome, Record
 from extproc.local.issuer import AUDIENCE, RunningIssuer, mint_token, start_issuer
+from tests.approvals.prepared import sqlite_at_newest
 
 Ask = Callable[..., ApprovalRequest]
 PAN = "4111 1111 1111 1111"
@@ -95,7 +96,7 @@ def place(tmp_path: Path, issuer: tuple[Path, RunningIssuer], open_at: Callable[
         "audit": {"spool": "spool", "keys": "keys", "store": {"directory": "store"}},
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
-    return Place(tmp_path, running.url, open_at(f"sqlite:///{tmp_path}/approvals.db"))
+    return Place(tmp_path, running.url, open_at(sqlite_at_newest(tmp_path / "approvals.db")))
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from extproc.core.masking.cards import MetCards
 from extproc.core.masking.settings import Kind
 from extproc.core.reasons import Unavailable
 from extproc.core.trust import Secret
+from tests.approvals.prepared import sqlite_at_newest
 
 KEY = Secret("k" * 32)
 DAY = 86400.0
@@ -184,7 +185,7 @@ def test_the_counts_are_those_of_a_simple_model(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, set[int], int]]
 ) -> None:
     """A list of what was charged when; a card counts where it was last seen."""
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('budgets')}/approvals.db")
+    database = open_database(sqlite_at_newest(tmp_path_factory.mktemp("budgets") / "approvals.db"))
     store, now = BudgetStore(database, KEY), NOW
     amounts: list[tuple[int, int]] = []
     cards: dict[int, int] = {}

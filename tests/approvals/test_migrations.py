@@ -65,6 +65,12 @@ def at_0003(address: str) -> None:
             connection.execute(insert(table("approvals", *map(named, row))).values(row))
 
 
+@pytest.fixture
+def database(first_database: str) -> str:
+    """One that nobody has opened yet."""
+    return first_database
+
+
 def test_what_is_newest_is_what_the_migrations_lead_to() -> None:
     assert ScriptDirectory.from_config(_config()).get_current_head() == NEWEST
 

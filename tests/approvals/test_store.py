@@ -164,15 +164,17 @@ def test_the_migrations_make_the_tables_that_the_code_uses(store: ApprovalStore)
 # -- the preview -------------------------------------------------------------------------------------------------------
 
 
-def test_the_preview_is_never_in_clear_in_the_files(tmp_path: Path, sqlite_store: ApprovalStore, ask: Ask) -> None:
+def test_the_preview_is_never_in_clear_in_the_files(tmp_path: Path, open_at: OpenAt, ask: Ask) -> None:
+    """Which the store itself has made."""
     secret = b"the masked prompt asks for the board minutes"
+    store = open_at(f"sqlite:///{tmp_path}/approvals.db")
     for index in range(20):
-        sqlite_store.open(ask(f"apr-{index}", secret * 200))
-    assert sqlite_store.read_preview("apr-7") == secret * 200
+        store.open(ask(f"apr-{index}", secret * 200))
+    assert store.read_preview("apr-7") == secret * 200
     files = list(tmp_path.glob("approvals.db*"))
     assert {"approvals.db", "approvals.db-wal"} <= {file.name for file in files}
     assert all(secret[:16] not in file.read_bytes() for file in files)
-    sqlite_store.close()
+    store.close()
     assert secret[:16] not in (tmp_path / "approvals.db").read_bytes()
     assert all(file.stat().st_mode & 0o077 == 0 for file in files if file.exists())
 

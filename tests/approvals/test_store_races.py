@@ -79,8 +79,8 @@ def test_a_window_is_used_as_often_as_it_has_uses(
 
 
 def test_processes_that_start_at_once_migrate_once(
-    database: str, open_at: Callable[[str], ApprovalStore], ask: Ask, racers: Any
+    first_database: str, open_at: Callable[[str], ApprovalStore], ask: Ask, racers: Any
 ) -> None:
-    assert racers.race(database, ["open"] * 4, 0) == [["open"]] * 4
-    store = open_at(database)
+    assert racers.race(first_database, ["open"] * 4, 0) == [["open"]] * 4
+    store = open_at(first_database)
     assert store.open(ask("apr-1")) == store.find("apr-1", 1001.0)

@@ -24,6 +24,7 @@ from extproc.core.reasons import Reason, Unavailable
 from extproc.core.record import Record
 from extproc.edge.settings_console import ConsoleSettings, SamlAttributes, SamlSettings, TokenSettings
 from extproc.local.issuer import RunningIssuer, start_issuer
+from tests.approvals.prepared import sqlite_at_newest
 from tests.console.idp import CONSOLE, NOW, SP, Keys, Spec, assertion, ec_keys, posted, response, sign, write_metadata
 
 
@@ -107,7 +108,7 @@ def world(tmp_path: Path, console_settings: ConsoleSettings, idp_keys: Keys) -> 
 
 
 def make_world(folder: Path, settings: ConsoleSettings, idp_keys: Keys) -> Iterator[World]:
-    database, log, now = open_database(f"sqlite:///{folder}/approvals.db"), MemoryLog(), [NOW]
+    database, log, now = open_database(sqlite_at_newest(folder / "approvals.db")), MemoryLog(), [NOW]
     assert settings.token is not None
     keys = TokenKeys(settings.keys, settings.token)
     keys.tend(NOW)

@@ -31,6 +31,7 @@ from extproc.core.policy import Budget, BudgetCount, BudgetScope, BudgetStep, Ho
 from extproc.core.reasons import REFUSALS, Reason
 from extproc.core.record import EventCode, Outcome
 from extproc.core.trust import Secret
+from tests.approvals.prepared import sqlite_at_newest
 
 DAY = 86400.0
 NOW = 1_700_000_000.0
@@ -77,7 +78,7 @@ def answer(*cards: int, tokens: int = 0) -> bytes:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[BudgetStore]:
-    database = open_database(f"sqlite:///{tmp_path}/approvals.db")
+    database = open_database(sqlite_at_newest(tmp_path / "approvals.db"))
     yield BudgetStore(database, Secret("k" * 32))
     database.close()
 
@@ -532,7 +533,7 @@ def test_the_decisions_are_those_of_a_simple_model(
     play: Any, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, set[int], set[int], int]]
 ) -> None:
     """What everybody did, in a list; a step is met when what is live in it, with the request, reaches it."""
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('model')}/approvals.db")
+    database = open_database(sqlite_at_newest(tmp_path_factory.mktemp("model") / "approvals.db"))
     counter = Counter(
         play,
         BudgetStore(database, Secret("k" * 32)),
