@@ -38,8 +38,12 @@ class EnvoyDirections:
         """Lead to the model servers of the configurations in both files. What went wrong; empty: Envoy has it."""
         if not self.wanted:
             return ""
-        failure = self._write(["--as-read", str(new), "--also", str(old)])
-        return failure or self._await(version)
+        if failure := self._write(["--as-read", str(new), "--also", str(old)]):
+            return failure
+        failure = self._await(version)
+        if failure:  # an Envoy that starts anew shall find what it can take
+            self._write(["--as-read", str(old), "--also", str(old)])
+        return failure
 
     def catch_up(self, current: Path, version: str) -> str:
         """At start: what was written for another configuration is written for the `current` one."""

@@ -136,12 +136,16 @@ def test_a_name_that_nobody_resolves_holds_nothing_up_for_ever(written: Files, m
     assert len(admin.asked) > 1
 
 
-def test_an_envoy_that_keeps_its_routes_is_told(written: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_envoy_that_keeps_its_routes_is_told_and_finds_them_when_it_starts_anew(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.folder.mkdir(parents=True)
     monkeypatch.setattr(module, "TAKEN_SECONDS", 0.3)
-    with Admin(admin_socket(written.settings.run_directory), [("old", "new", 0)]) as admin:
-        failure = EnvoyDirections(written.with_status(), written.config).direct(written.new, written.old, "new")
+    with Admin(admin_socket(files.settings.run_directory), [("old", "new", 0)]) as admin:
+        failure = EnvoyDirections(files.with_status(), files.config).direct(files.new, files.old, "new")
         admin.shutdown()
     assert failure.startswith("envoy does not take its new routes")
+    assert files.clusters() == [9]
 
 
 def test_an_envoy_that_is_away_reads_them_when_it_comes(written: Files, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ PLANTS = (
         ENVOY,
         "        if followed is None:  #",
         "        if True:  #",
-        DIRECTIONS + "test_an_envoy_that_keeps_its_routes_is_told",
+        DIRECTIONS + "test_an_envoy_that_keeps_its_routes_is_told_and_finds_them_when_it_starts_anew",
     ),
     Plant(
         "configuration: routes that could not be written are written",
@@ -126,5 +126,12 @@ PLANTS = (
         "        if ran.returncode != 0:\n",
         "        if ran.returncode < 0:\n",
         DIRECTIONS + "test_what_cannot_be_written_is_told",
+    ),
+    Plant(
+        "configuration: what Envoy refused stays where it looks when it starts anew",
+        ENVOY,
+        '            self._write(["--as-read", str(old), "--also", str(old)])\n',
+        "            pass\n",
+        DIRECTIONS + "test_an_envoy_that_keeps_its_routes_is_told_and_finds_them_when_it_starts_anew",
     ),
 )
