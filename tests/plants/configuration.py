@@ -88,8 +88,8 @@ PLANTS = (
     Plant(
         "configuration: what is under way loses its way in Envoy",
         ENVOY,
-        '"--also", str(old)',
-        '"--also", str(new)',
+        'str(new), "--also", str(old)',
+        'str(new), "--also", str(new)',
         DIRECTIONS + "test_envoy_leads_to_the_servers_of_both_and_at_the_next_start_to_those_of_one",
     ),
     Plant(
