@@ -54,11 +54,14 @@ class Authenticator:
 
     def under(self, issuers: tuple[Issuer, ...], terms: Terms) -> "Authenticator":
         """Of other issuers and terms. Of an issuer that is as it was the keys stay, and so do the tokens that they
-        verified; of any other nothing does. What was shown once for a bound token stays used."""
+        verified; of one that is trusted otherwise the keys, where they come from the same source. What was shown once
+        for a bound token stays used."""
         other = Authenticator(issuers, self._client, clock=self._clock)
-        for name, keys in self._issuers.items():
-            if name in other._issuers and other._issuers[name].issuer == keys.issuer:
-                other._issuers[name] = keys
+        for name in self._issuers.keys() & other._issuers.keys():
+            if other._issuers[name].issuer == self._issuers[name].issuer:
+                other._issuers[name] = self._issuers[name]
+            else:
+                other._issuers[name].begin_with(self._issuers[name])
         kept = other.keys
         other._verified = {digest: each for digest, each in self._verified.items() if each.keys in kept}
         other._digest = self._digest

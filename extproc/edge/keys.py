@@ -46,6 +46,13 @@ class IssuerKeys:
         """Or about to: what waits for the first fetch does not use up the limit on refetches."""
         self._done = asyncio.Event()
 
+    def begin_with(self, known: "IssuerKeys") -> None:
+        """Before the first fetch: what was fetched from the same source, as old as it is, for tokens of other terms."""
+        if known.key_set is None or _source_of(known.issuer) != _source_of(self.issuer):
+            return
+        self.key_set = parse_key_set(known.key_set.document, self.issuer)
+        self._fetched_at = self._clock() - known.age_seconds()
+
     def age_seconds(self) -> float:
         """Since the keys were last confirmed by their source; infinite before the first time."""
         return max(0.0, self._clock() - self._fetched_at)
@@ -118,3 +125,8 @@ class IssuerKeys:
             _log.warning("the keys of issuer %s are back", self.issuer.issuer)
         self._failures = 0
         self._fetched_at = self._clock()
+
+
+def _source_of(issuer: Issuer) -> tuple[object, ...]:
+    """Where its keys come from, and by what they are trusted."""
+    return issuer.issuer, issuer.discovery, issuer.jwks_url, issuer.jwks_file, issuer.ca_file, issuer.token_file

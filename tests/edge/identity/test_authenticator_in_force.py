@@ -90,9 +90,42 @@ async def test_what_an_issuer_is_trusted_with_is_asked_anew_when_it_is_another(s
     token = key.token(toy.url)
     await in_force.get().verify(token)
     in_force.put((toy.issuer(audiences=("another",)),), PLAIN)
-    assert await refusal(in_force.get(), token) is not None
+    assert await refusal(in_force.get(), token) is Reason.TOKEN_INVALID
     in_force.put((toy.issuer(),), PLAIN)
     assert (await in_force.get().verify(token)).subject == "u-1"
+
+
+async def test_keys_of_the_same_source_serve_an_issuer_that_is_trusted_otherwise(
+    serve: Any, toy: Any, key: Any, clock: Any
+) -> None:
+    """While it is away, as long as they would have served anyhow."""
+    in_force = serve(toy.issuer())
+    await in_force.get().verify(key.token(toy.url))
+    toy.status = 500
+    clock.now += 1000
+    in_force.put((toy.issuer(audiences=("extproc", "another")),), PLAIN)
+    assert in_force.get().verify_now(key.token(toy.url, aud="another", exp=int(clock.now) + 9000)).subject == "u-1"
+    assert in_force.key_age_seconds() == {toy.url: 1000.0}
+    clock.now += 3000
+    assert in_force.get().verify_now(key.token(toy.url, aud="another", exp=int(clock.now) + 9000)) is None
+
+
+async def test_keys_of_another_source_are_fetched_first(serve: Any, toy: Any, key: Any) -> None:
+    in_force = serve(toy.issuer())
+    token = key.token(toy.url)
+    await in_force.get().verify(token)
+    in_force.put((toy.issuer(jwks_url=f"{toy.url}/jwks?other"),), PLAIN)
+    assert in_force.get().verify_now(token) is None
+    assert (await in_force.get().verify(token)).subject == "u-1"
+
+
+async def test_keys_are_for_the_algorithms_that_are_accepted_now(serve: Any, toy: Any, key: Any) -> None:
+    in_force = serve(toy.issuer(algorithms=("ES256", "RS256")))
+    await in_force.get().verify(key.token(toy.url))
+    in_force.put((toy.issuer(algorithms=("RS256",)),), PLAIN)
+    (keys,) = in_force.get().keys
+    assert keys.key_set is not None
+    assert not keys.key_set.keys
 
 
 async def test_two_issuers_of_one_name_change_nothing(serve: Any, toy: Any, key: Any) -> None:
