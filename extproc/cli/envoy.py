@@ -78,8 +78,11 @@ def discovery(config_path: Path, as_read: Path, also: Path) -> None:
     """Write the files by which a running Envoy follows model servers and routes. Exit codes: 0, and 2 without them."""
     from extproc.cli.config import settings_or_exit  # noqa: PLC0415
     from extproc.edge.bootstrap_discovery import write_discovery  # noqa: PLC0415
+    from extproc.edge.hardening import end_with_parent  # noqa: PLC0415
     from extproc.edge.program import digest_file  # noqa: PLC0415
 
+    if not end_with_parent():
+        _fail("nobody waits for it any more", _WRONG_INPUT)
     version = digest_file(as_read)
     settings = settings_or_exit(config_path, as_read)
     try:

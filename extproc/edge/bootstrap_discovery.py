@@ -4,8 +4,10 @@ Envoy reads them at start, which fails without them, and again when one is renam
 not accept leaves what it had. A request under way keeps the route and the connection it has, also when both are gone.
 """
 
+import fcntl
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +57,22 @@ def write_discovery(settings: Settings, version: str, also: Sequence[ConnectionS
     texts = {name: _response(version, kind, resources) for name, (kind, resources) in written.items()}
     where = folder(settings)
     where.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, text in texts.items():
-        write_private(_unfinished(where, name), text)
-    for name in texts:
-        os.replace(_unfinished(where, name), where / name)
+    with _alone_in(where):
+        for name, text in texts.items():
+            write_private(_unfinished(where, name), text)
+        for name in texts:
+            os.replace(_unfinished(where, name), where / name)
+
+
+@contextmanager
+def _alone_in(where: Path) -> Iterator[None]:
+    """Two that write at once, a service and `extproc envoy config`, would put each other's halves in place."""
+    folder_itself = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder_itself, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder_itself)
 
 
 def _others(connections: Iterable[ConnectionSettings], also: Iterable[ConnectionSettings]) -> list[ConnectionSettings]:

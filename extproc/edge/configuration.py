@@ -78,6 +78,10 @@ class Configuration:
         self._seen_at = self._judged_at = clock()
         self._again = False
         """What was judged is judged again after a while."""
+        self._astray = False
+        """Envoy may have been led to what is not in force."""
+        self._recorded = ""
+        """What was recorded and is not in force yet."""
         self._told: object = None
         self._unrecorded: list[tuple[EventCode, Outcome, Detail]] = []
         self.verdict = Verdict.IN_FORCE
@@ -121,16 +125,17 @@ class Configuration:
     def _judge(self, data: bytes, failure: str) -> None:
         if failure:
             self._refuse((failure,))
-        elif self._judged == self._in_force:
-            self._settle(Verdict.IN_FORCE, "the file is again the configuration in force")
-        else:
-            try:
+            return
+        try:
+            if self._judged == self._in_force:
+                self._return()
+            else:
                 self._consider(data)
-            except DocumentInvalid as invalid:  # its own problems, or those of a policy that does not fit it
-                fitting = "the policy does not fit: " if isinstance(invalid, PolicyInvalid) else ""
-                self._refuse(tuple(f"{fitting}{place}" for place in places_of(invalid.problems)))
-            except OSError as error:
-                self._refuse((f"it cannot be taken over: {error.strerror}",))
+        except DocumentInvalid as invalid:  # its own problems, or those of a policy that does not fit it
+            fitting = "the policy does not fit: " if isinstance(invalid, PolicyInvalid) else ""
+            self._refuse(tuple(f"{fitting}{place}" for place in places_of(invalid.problems)))
+        except OSError as error:
+            self._refuse((f"it cannot be taken over: {error.strerror}",))
 
     def _consider(self, data: bytes) -> None:
         """Raises `DocumentInvalid` and `OSError`."""
@@ -142,19 +147,35 @@ class Configuration:
             self._settle(Verdict.WAITS, "the configuration counts after a restart", settings=waiting)
             return
         load_policy(settings.policy_file, Fitness.of(settings))
-        failure = self._direct(copy, self.as_read, self._judged)
-        if failure:
+        self._astray = True
+        if failure := self._direct(copy, self.as_read, self._judged):
             self._refuse((failure,))
             return
         change = {"configuration_digest": self._judged, "previous_digest": self._in_force}
-        if unrecorded := self._note(EventCode.ADMIN_CONFIG_CHANGE, Outcome.SUCCEEDED, {**change}):
-            _log.error("the new configuration cannot be recorded, and waits for that", extra={"failure": unrecorded})
+        recorded = self._recorded == self._judged
+        if not recorded and (failure := self._note(EventCode.ADMIN_CONFIG_CHANGE, Outcome.SUCCEEDED, {**change})):
+            _log.error("the new configuration cannot be recorded, and waits for that", extra={"failure": failure})
             self._again = True  # nothing changes that is not recorded
             return
+        self._recorded = self._judged
+        replace(self.as_read, data)  # what workers cannot read is not in force
         self.settings, self._data, self._in_force = settings, data, self._judged
-        self.keep()
+        self._astray, self._recorded = False, ""
         names = sorted(each.name for each in settings.connections)
         self._settle(Verdict.IN_FORCE, "configuration replaced", connections=names, **change)
+
+    def _return(self) -> None:
+        """To what is in force, from what was tried meanwhile. Raises `OSError`."""
+        if self._astray and (failure := self._direct(self.as_read, self.as_read, self._in_force)):
+            self._refuse((failure,))
+            return
+        self._astray = False
+        if self._recorded:
+            self.keep()
+            change: Detail = {"configuration_digest": self._in_force, "previous_digest": self._recorded}
+            self._owe(EventCode.ADMIN_CONFIG_CHANGE, Outcome.SUCCEEDED, change)
+            self._recorded = ""
+        self._settle(Verdict.IN_FORCE, "the file is again the configuration in force")
 
     def _settle(self, verdict: Verdict, sentence: str, **said: object) -> None:
         """The file is a configuration."""

@@ -9,7 +9,7 @@ from extproc.core.trust import Secret
 from extproc.edge.authenticator_in_force import AuthenticatorInForce
 from extproc.edge.credential_files import CredentialFiles
 from extproc.edge.identity_control import identity_terms
-from extproc.edge.policy_file import Fitness, PolicyFile
+from extproc.edge.policy_file import Fitness, PolicyFile, Suited
 from extproc.edge.policy_in_force import PolicyInForce
 from extproc.edge.settings import Settings
 
@@ -22,6 +22,7 @@ class Prepared:
 
     settings: Settings
     credentials: Mapping[str, Secret] = field(repr=False)
+    suited: Suited = field(repr=False)
 
 
 class Takeover:
@@ -43,23 +44,30 @@ class Takeover:
         self._told = told
 
     def prepare(self, found: Settings) -> Prepared:
-        """Blocks. Raises `SettingsInvalid`: what is not whole is not taken."""
+        """Blocks. Raises `SettingsInvalid` and `PolicyInvalid`: what is not whole is not taken."""
         settings = self._in_force.settings.taking_over(found)
-        return Prepared(settings, self._credentials.read_new(settings.connections))
+        credentials = self._credentials.read_new(settings.connections)
+        return Prepared(settings, credentials, self._policy_file.suited(Fitness.of(settings)))
 
-    def put(self, prepared: Prepared, digest: str) -> None:
-        """For exchanges that begin from now on; those under way keep what they began with."""
+    def put(self, prepared: Prepared, digest: str) -> bool:
+        """For exchanges that begin from now on; those under way keep what they began with.
+
+        False: another policy came in force meanwhile, for which it was not prepared.
+        """
+        if not self._policy_file.may_suit(prepared.suited):
+            return False
         settings, before = prepared.settings, self._in_force.settings
         self._authenticator.put(settings.issuers, identity_terms(settings, self._in_force.digest_key))
         connections = self._credentials.take(settings.connections, prepared.credentials)
         self._in_force.configure(settings, connections, digest)
-        self._policy_file.suit(Fitness.of(settings))
+        self._policy_file.suit(Fitness.of(settings), prepared.suited)
         changed = {
             "connections": _changed(_by_name(before), _by_name(settings)),
             "issuers": _changed(_by_issuer(before), _by_issuer(settings)),
         }
         _log.info("configuration taken over", extra={"configuration_digest": digest, **changed})
         self._told(connections)
+        return True
 
 
 def _by_name(settings: Settings) -> Mapping[str, object]:

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from extproc.core.document import Problem
+from extproc.core.document import DocumentInvalid, Problem
 from extproc.core.reasons import Unavailable
 from extproc.core.record import EventCode, Outcome
 from extproc.edge.configuration_takeover import Prepared, Takeover
 from extproc.edge.identity_control import Note, Signal
 from extproc.edge.policy_file import places_of
 from extproc.edge.program import digest_file
-from extproc.edge.settings_file import SettingsInvalid, load_settings_as_read
+from extproc.edge.settings_file import load_settings_as_read
 
 CONTROL = "configuration"
 POLL_SECONDS = 0.3
@@ -76,13 +76,13 @@ class ConfigurationWatch:
     async def _take(self, digest: str) -> None:
         try:
             prepared = await asyncio.to_thread(self._prepare)
-        except SettingsInvalid as invalid:
+        except DocumentInvalid as invalid:  # its own problems, or those of a policy that does not fit it
             self._refuse(digest, invalid.problems)
             return
         if await asyncio.to_thread(digest_file, self._as_read.copy) != digest:
             return  # another one by now: the next look takes that
-        self._takeover.put(prepared, digest)
-        self._in_force, self._refused = digest, None
+        if self._takeover.put(prepared, digest):
+            self._in_force, self._refused = digest, None
 
     def _prepare(self) -> Prepared:
         return self._takeover.prepare(load_settings_as_read(self._as_read.copy, self._as_read.config))

@@ -22,9 +22,15 @@ def folder(settings: Settings) -> Path:
 
 
 def read_version(settings: Settings) -> str | None:
-    """What the files were last written for, as a whole; None where that cannot be read."""
+    """What all of the files were last written for; None where they are of several, or one cannot be read."""
+    names = (CLUSTERS, ROUTES, *((PROBES,) if settings.envoy.status_port else ()))
+    versions = {_version_of(folder(settings) / name) for name in names}
+    return versions.pop() if len(versions) == 1 else None
+
+
+def _version_of(path: Path) -> str | None:
     try:
-        document = yaml.safe_load((folder(settings) / ROUTES).read_bytes())  # the last one that is written
+        document = yaml.safe_load(path.read_bytes())
     except (OSError, yaml.YAMLError):
         return None
     version = document.get("version_info") if isinstance(document, dict) else None

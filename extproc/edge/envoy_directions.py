@@ -1,6 +1,7 @@
 """Has Envoy lead to the model servers of another configuration, and waits until it does."""
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from typing import Final
 
 from extproc.edge import discovery_files
 from extproc.edge.envoy_admin import EnvoyAdmin, Followed
+from extproc.edge.hardening import PARENT_VARIABLE
 from extproc.edge.settings import Settings
 
 WRITE_SECONDS: Final = 60.0
@@ -54,7 +56,9 @@ class EnvoyDirections:
     def _write(self, options: list[str]) -> str:
         command = [sys.executable, "-m", "extproc", "envoy", "discovery", "--config", str(self._config), *options]
         try:
-            ran = subprocess.run(command, capture_output=True, timeout=WRITE_SECONDS, check=False)  # noqa: S603
+            # It ends with us: our successor's is not to be overwritten by what we wanted.
+            env = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
+            ran = subprocess.run(command, capture_output=True, timeout=WRITE_SECONDS, check=False, env=env)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"envoy's routes cannot be written ({type(error).__name__})"
         if ran.returncode != 0:

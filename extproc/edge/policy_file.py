@@ -73,6 +73,15 @@ class Fitness:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Suited:
+    """What is in force once the deployment can do something else: what was, or `policy`, which the file holds."""
+
+    before: _Content | None
+    content: _Content | None = None
+    policy: Policy | None = None
+
+
 def places_of(problems: tuple[Problem, ...]) -> tuple[str, ...]:
     """The first problems as one line each, for logs and events; `policy check` and `policy test` show all."""
     return tuple(str(each) for each in problems[:MAX_PLACES])
@@ -142,10 +151,31 @@ class PolicyFile:
         """As `load`, of what one look sees."""
         return self._first(self._look())
 
-    def suit(self, fitness: Fitness) -> None:
-        """The deployment can do something else from now on: what was refused before is judged again."""
+    def suited(self, fitness: Fitness) -> Suited:
+        """The policy that fits: the one in force, or else the one in the file, of two looks. Blocks.
+
+        Raises `PolicyInvalid` where neither does: a rule for a connection that has another name now guards nothing.
+        """
+        before = self._in_force
+        if before is None or fitness == self._fitness or _fits(before.data, fitness):
+            return Suited(before)
+        content = self._look()
+        time.sleep(SHORTER_SECONDS if content.may_be_half_of(before) else POLL_SECONDS)
+        if self._look() != content:
+            raise PolicyInvalid((Problem("(document)", 1, 1, "the file does not cease to change"),))
+        return Suited(before, content, self._parse(content, fitness))
+
+    def may_suit(self, suited: Suited) -> bool:
+        """Whether the policy in force is still the one that `suited` was found for."""
+        return suited.before == self._in_force
+
+    def suit(self, fitness: Fitness, suited: Suited | None = None) -> None:
+        """The deployment can do something else from now on, and has the policy that fits; what was refused before is
+        judged again."""
         self._fitness = fitness
-        if self._failing:
+        if suited is not None and suited.policy is not None:
+            self._take_over(suited.content, suited.policy)
+        elif self._failing:
             self._judged = None
 
     def _first(self, content: _Content) -> Policy:
@@ -186,9 +216,12 @@ class PolicyFile:
                 return
             if content.may_be_half_of(self._in_force) and quiet_seconds < SHORTER_SECONDS:
                 return
-            self._judged, self._in_force, self._failing, self.problems = content, content, False, ()
-            self.refused_digest = ""
-            self._on_change(policy)
+            self._take_over(content, policy)
+
+    def _take_over(self, content: _Content | None, policy: Policy) -> None:
+        self._judged, self._in_force, self._failing, self.problems = content, content, False, ()
+        self.refused_digest = ""
+        self._on_change(policy)
 
     def _look(self) -> _Content:
         try:
@@ -197,10 +230,18 @@ class PolicyFile:
             return _Content(key=f"errno:{error.errno}", data=b"", failure=read_failure(error))
         return _Content(key=hashlib.sha256(data).hexdigest(), data=data, inode=inode)
 
-    def _parse(self, content: _Content) -> Policy:
+    def _parse(self, content: _Content, fitness: Fitness | None = None) -> Policy:
         if content.failure:
             raise PolicyInvalid((Problem("(document)", 1, 1, content.failure),))
-        policy = self._fitness.parse(content.data)
+        policy = (fitness or self._fitness).parse(content.data)
         if failing := failing_cases(policy):
             raise PolicyInvalid(failing)
         return policy
+
+
+def _fits(data: bytes, fitness: Fitness) -> bool:
+    try:
+        fitness.parse(data)
+    except PolicyInvalid:
+        return False
+    return True

@@ -79,6 +79,11 @@ class Supervisor:
         self._children: list[_Child] = []
         self._turned_at: float | None = None
 
+    @property
+    def configuration_digest(self) -> str:
+        """Of the content that workers are given."""
+        return self._configuration.digest
+
     def run(self) -> int:
         """Until SIGTERM or SIGINT. The exit code: 0; 1, the last records could not be shipped; 2, an unfit store."""
         set_on_signal(self._stopping)

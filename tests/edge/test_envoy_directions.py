@@ -17,6 +17,7 @@ from extproc.edge import discovery_files
 from extproc.edge import envoy_directions as module
 from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.envoy_directions import EnvoyDirections
+from extproc.edge.hardening import PARENT_VARIABLE
 from extproc.edge.program import digest_file
 from extproc.edge.settings import Settings
 from extproc.edge.settings_file import load_settings
@@ -78,6 +79,19 @@ def test_what_cannot_be_written_is_told(files: Files) -> None:
     assert failure.startswith("envoy's routes cannot be written: ")
     assert "4111111111111111" not in failure
     assert list(files.folder.iterdir()) == []
+
+
+def test_what_is_written_for_a_supervisor_ends_with_it(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.folder.mkdir(parents=True)
+    started: list[dict[str, str]] = []
+
+    def run(*_: Any, env: dict[str, str], **__: Any) -> Any:
+        started.append(env)
+        return subprocess.CompletedProcess([], 0, b"", b"")
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    assert EnvoyDirections(files.settings, files.config).catch_up(files.new, "new") == ""
+    assert started[0][PARENT_VARIABLE] == str(os.getpid())
 
 
 class Admin(socketserver.ThreadingUnixStreamServer):

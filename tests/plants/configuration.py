@@ -4,6 +4,7 @@ from tests.plants.plant import Plant
 
 CONFIGURATION = "tests/edge/test_configuration.py::"
 DIRECTIONS = "tests/edge/test_envoy_directions.py::"
+IN_VAIN = "tests/edge/test_configuration_in_vain.py::"
 FILE = "edge/configuration.py"
 ENVOY = "edge/envoy_directions.py"
 
@@ -11,15 +12,15 @@ PLANTS = (
     Plant(
         "configuration: workers send where Envoy does not lead yet",
         FILE,
-        "        failure = self._direct(copy, self.as_read, self._judged)\n",
-        "        replace(self.as_read, data)\n        failure = self._direct(copy, self.as_read, self._judged)\n",
+        "        self._astray = True\n",
+        "        self._astray = True\n        replace(self.as_read, data)\n",
         CONFIGURATION + "test_envoy_leads_there_then_it_is_recorded_then_workers_send_there",
     ),
     Plant(
         "configuration: an Envoy that does not follow is no reason to stay",
         FILE,
-        "        if failure:\n            self._refuse((failure,))\n            return\n        change",
-        "        change",
+        "        if failure := self._direct(copy, self.as_read, self._judged):\n",
+        "        if (failure := self._direct(copy, self.as_read, self._judged)) and self.failing:\n",
         CONFIGURATION + "test_where_envoy_does_not_follow_nothing_is_taken_over",
     ),
     Plant(
@@ -81,8 +82,8 @@ PLANTS = (
     Plant(
         "configuration: a file that is gone is an empty one that is all right",
         FILE,
-        "        if failure:\n            self._refuse((failure,))\n        elif",
-        "        if failure:\n            self._settle(Verdict.IN_FORCE, failure)\n        elif",
+        "        if failure:\n            self._refuse((failure,))\n            return\n        try",
+        "        if failure:\n            self._settle(Verdict.IN_FORCE, failure)\n            return\n        try",
         CONFIGURATION + "test_a_file_that_is_gone_leaves_the_last_good_one",
     ),
     Plant(
@@ -133,5 +134,49 @@ PLANTS = (
         '            self._write(["--as-read", str(old), "--also", str(old)])\n',
         "            pass\n",
         DIRECTIONS + "test_an_envoy_that_keeps_its_routes_is_told_and_finds_them_when_it_starts_anew",
+    ),
+    Plant(
+        "configuration: what workers were not given is in force",
+        FILE,
+        "        replace(self.as_read, data)  # what workers cannot read is not in force\n"
+        "        self.settings, self._data, self._in_force = settings, data, self._judged\n",
+        "        self.settings, self._data, self._in_force = settings, data, self._judged\n"
+        "        replace(self.as_read, data)\n",
+        IN_VAIN + "test_what_workers_cannot_be_given_is_not_said_to_be_in_force",
+    ),
+    Plant(
+        "configuration: what is tried again is recorded again",
+        FILE,
+        "        recorded = self._recorded == self._judged\n",
+        "        recorded = False\n",
+        IN_VAIN + "test_what_workers_cannot_be_given_is_not_said_to_be_in_force",
+    ),
+    Plant(
+        "configuration: a recorded change that is taken back stays so in the log",
+        FILE,
+        "        if self._recorded:\n",
+        "        if False:\n",
+        IN_VAIN + "test_a_change_that_was_recorded_and_is_taken_back_is_recorded_so",
+    ),
+    Plant(
+        "configuration: Envoy keeps what was tried in vain",
+        FILE,
+        "        if self._astray and (",
+        "        if False and (",
+        IN_VAIN + "test_envoy_is_led_back_from_what_was_tried_in_vain",
+    ),
+    Plant(
+        "configuration: a service starts with what came while it read",
+        "cli/serve.py",
+        "        if supervisor.configuration_digest == digest:\n",
+        "        if digest:\n",
+        IN_VAIN + "test_a_file_that_changes_while_a_service_starts_is_read_again",
+    ),
+    Plant(
+        "configuration: what a dead supervisor wanted is written all the same",
+        ENVOY,
+        "env = {**os.environ, PARENT_VARIABLE: str(os.getpid())}",
+        "env = {**os.environ}",
+        DIRECTIONS + "test_what_is_written_for_a_supervisor_ends_with_it",
     ),
 )

@@ -5,6 +5,7 @@ from tests.plants.plant import Plant
 ISSUERS = "tests/edge/identity/test_authenticator_in_force.py::"
 CREDENTIALS = "tests/edge/settings/test_credential_takeover.py::"
 WATCH = "tests/edge/settings/test_configuration_watch.py::"
+TOGETHER = "tests/edge/settings/test_policy_takeover.py::"
 SESSION = "tests/edge/session/test_one_configuration.py::"
 
 PLANTS = (
@@ -214,14 +215,14 @@ PLANTS = (
     Plant(
         "takeover: the policy is judged by the connections of before",
         "edge/configuration_takeover.py",
-        "        self._policy_file.suit(Fitness.of(settings))\n",
+        "        self._policy_file.suit(Fitness.of(settings), prepared.suited)\n",
         "",
         WATCH + "test_a_policy_that_was_refused_is_judged_by_the_new_configuration",
     ),
     Plant(
         "takeover: a policy that was refused stays refused",
         "edge/policy_file.py",
-        "        if self._failing:\n            self._judged = None\n",
+        "        elif self._failing:\n            self._judged = None\n",
         "",
         WATCH + "test_a_policy_that_was_refused_is_judged_by_the_new_configuration",
     ),
@@ -231,5 +232,26 @@ PLANTS = (
         "            if fitness is not self._fitness:\n                return\n            if content",
         "            if content",
         WATCH + "test_a_policy_that_was_judged_by_the_old_configuration_does_not_count",
+    ),
+    Plant(
+        "takeover: connections get their new name before the rules that name them",
+        "edge/configuration_takeover.py",
+        "        self._policy_file.suit(Fitness.of(settings), prepared.suited)\n",
+        "        self._policy_file.suit(Fitness.of(settings))\n",
+        TOGETHER + "test_a_connection_and_the_rules_that_name_it_get_their_new_name_together",
+    ),
+    Plant(
+        "takeover: a worker takes connections that its policy does not fit",
+        "edge/policy_file.py",
+        "        if before is None or fitness == self._fitness or _fits(before.data, fitness):\n",
+        "        if True:\n",
+        TOGETHER + "test_connections_that_no_policy_fits_are_not_taken_over",
+    ),
+    Plant(
+        "takeover: connections that were prepared for another policy are put in force",
+        "edge/configuration_takeover.py",
+        "        if not self._policy_file.may_suit(prepared.suited):\n",
+        "        if False:\n",
+        TOGETHER + "test_a_policy_that_comes_while_connections_are_prepared_has_them_prepared_again",
     ),
 )

@@ -72,10 +72,10 @@ PLANTS = (
         FILES + "test_without_a_status_listener_there_are_no_probes",
     ),
     Plant(
-        "discovery: the version is of the first file that is written",
+        "discovery: files of which a part was written are taken for written",
         "edge/discovery_files.py",
-        "(folder(settings) / ROUTES).read_bytes()",
-        "(folder(settings) / CLUSTERS).read_bytes()",
+        "names = (CLUSTERS, ROUTES, *((PROBES,) if settings.envoy.status_port else ()))",
+        "names = (ROUTES,)",
         FILES + "test_the_version_is_what_was_written_last_as_a_whole",
     ),
     Plant(
@@ -88,8 +88,8 @@ PLANTS = (
     Plant(
         "discovery: a file is put in place before the next is whole",
         WRITER,
-        "        write_private(_unfinished(where, name), text)\n    for name in texts:\n",
-        "        write_private(_unfinished(where, name), text)\n",
+        "            write_private(_unfinished(where, name), text)\n        for name in texts:\n",
+        "            write_private(_unfinished(where, name), text)\n",
         FILES + "test_what_cannot_be_written_leaves_every_file_as_it_was",
     ),
     Plant(
@@ -126,6 +126,20 @@ PLANTS = (
         "        write_secret_configs(settings)\n",
         "        write_secret_configs(settings)\n        write_discovery(settings, version)\n",
         COMMAND + "test_what_no_envoy_has_accepted_is_given_to_none",
+    ),
+    Plant(
+        "discovery: two write at once",
+        WRITER,
+        "        fcntl.flock(folder_itself, fcntl.LOCK_EX)\n",
+        "        fcntl.flock(folder_itself, fcntl.LOCK_SH)\n",
+        FILES + "test_two_that_write_at_once_do_not_put_each_others_halves_in_place",
+    ),
+    Plant(
+        "discovery: what a supervisor wanted that has ended is written",
+        "cli/envoy.py",
+        "    if not end_with_parent():\n",
+        "    if not end_with_parent() and not as_read:\n",
+        COMMAND + "test_a_supervisor_that_has_ended_has_nothing_written",
     ),
     Plant(
         "doctor: any route is of the configuration before",

@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from extproc.cli.envoy import command
-from extproc.edge import discovery_files
+from extproc.edge import discovery_files, hardening
 from extproc.edge.program import digest_file
 from extproc.edge.settings import Settings
 from extproc.edge.settings_file import load_settings
@@ -108,4 +108,16 @@ def test_what_no_envoy_has_accepted_is_given_to_none(
 ) -> None:
     monkeypatch.setenv("EXTPROC_ENVOY", str(folder / "none"))
     assert commands.run("config").exit_code == 1
+    assert discovery_files.read_version(commands.settings) is None
+
+
+def test_a_supervisor_that_has_ended_has_nothing_written(
+    commands: Commands, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successor may want something else by now."""
+    now = commands.say(MOVED, "now")
+    monkeypatch.setenv(hardening.PARENT_VARIABLE, "1")
+    monkeypatch.setattr(hardening, "die_with_parent", lambda _: None)
+    result = commands.run("discovery", "--as-read", now, "--also", folder / "first")
+    assert (result.exit_code, result.output) == (2, "nobody waits for it any more\n")
     assert discovery_files.read_version(commands.settings) is None

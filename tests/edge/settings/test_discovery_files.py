@@ -5,6 +5,7 @@ The real Envoy follows them in tests/conformance/envoy/test_envoy_discovery.py.
 
 import os
 import stat
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -127,9 +128,32 @@ def test_the_version_is_what_was_written_last_as_a_whole(settings: Settings) -> 
     assert read_version(settings) is None
     write_discovery(settings, "sha256:1")
     assert read_version(settings) == "sha256:1"
-    for wrong in (b"[", b"- 1\n", b"{}", b"version_info: 1\n", b"\xff"):
-        (folder(settings) / ROUTES).write_bytes(wrong)
-        assert read_version(settings) is None
+    written = contents(settings)
+    for name in (CLUSTERS, PROBES, ROUTES):
+        for wrong in (b"[", b"- 1\n", b"{}", b"version_info: 1\n", b"\xff", b"version_info: sha256:0\n"):
+            (folder(settings) / name).write_bytes(wrong)
+            assert read_version(settings) is None, "its writer was killed, and nobody may take it for written"
+        (folder(settings) / name).write_bytes(written[name])
+    assert read_version(settings) == "sha256:1"
+
+
+def test_two_that_write_at_once_do_not_put_each_others_halves_in_place(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that takes over another configuration, and `extproc envoy config`."""
+    write, others = bootstrap_discovery.write_private, list[threading.Thread]()
+
+    def interrupted(path: Path, text: str) -> None:
+        write(path, text)
+        if not others:
+            others.append(threading.Thread(target=write_discovery, args=(settings, "sha256:2")))
+            others[0].start()
+            others[0].join(0.5)
+
+    monkeypatch.setattr(bootstrap_discovery, "write_private", interrupted)
+    write_discovery(settings, "sha256:1")
+    others[0].join(30)
+    assert read_version(settings) == "sha256:2"
 
 
 def test_clusters_are_there_before_a_route_leads_to_them(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
