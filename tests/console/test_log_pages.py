@@ -111,9 +111,12 @@ async def test_the_policy_page_says_when_file_and_workers_differ(pages: LogWorld
     written(pages)  # its records name the policy `d1`
     journal = pages.log.open("worker-1")
     journal.append_record(make_record(EventCode.CONTROL_RESTORED, detail={"control": "policy"}))
-    await asyncio.sleep(0.1)
     async with await pages.browser("reader") as browser:
-        page = (await browser.get("/policy")).text
+        for _ in range(100):  # until the record is written
+            page = (await browser.get("/policy")).text
+            if "File and workers differ" in page:
+                break
+            await asyncio.sleep(0.05)
     journal.close()
     assert "File and workers differ" in page
     assert "another policy" in page

@@ -17,14 +17,14 @@ PROMPT = b'{"prompt": "hello"}'
 
 def raw(edge: Any, request: str) -> bytes:
     """Bytes in, the first bytes of the answer out."""
-    with socket.create_connection(("127.0.0.1", edge.settings.listener.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", edge.settings.listener.port), timeout=30) as connection:
         connection.sendall(request.encode())
         return connection.recv(65536)
 
 
 def access_lines(edge: Any, request_id: str) -> list[dict[str, Any]]:
     path = Path(edge.settings.envoy.access_log)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while time.monotonic() < until:
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         found = [line for line in lines if line["request_id"] == request_id]
@@ -50,7 +50,7 @@ def access_lines(edge: Any, request_id: str) -> list[dict[str, Any]]:
     ],
 )
 def test_the_longest_prefix_on_whole_segments_wins(edge: Any, path: str, route: str, target: str) -> None:
-    with socket.create_connection(("127.0.0.1", edge.settings.listener.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", edge.settings.listener.port), timeout=30) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200")

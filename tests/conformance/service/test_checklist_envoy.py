@@ -507,7 +507,7 @@ def state_of(world: Any, approval_id: str) -> str:
 
 
 def await_state(world: Any, approval_id: str, state: str) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while state_of(world, approval_id) != state:
         assert time.monotonic() < until, state_of(world, approval_id)
         time.sleep(0.05)

@@ -283,7 +283,7 @@ def test_an_access_line_names_exchange_effect_rule_and_trace(traced: Any, sink: 
         traced.guard.url + "/v1/load_lora_adapter", json={}, headers=traced.headers(), timeout=30
     ).headers["x-extproc-exchange"]
     lines: dict[str, dict[str, Any]] = {}
-    until = time.monotonic() + 6
+    until = time.monotonic() + 30
     while not {allowed, denied} <= set(lines) and time.monotonic() < until:
         time.sleep(0.1)
         text = (traced.directory / "access.log").read_text()

@@ -37,7 +37,7 @@ async def refusal(authenticator: Authenticator, token: UnverifiedToken) -> Reaso
     return raised.value.reason
 
 
-async def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.01)
