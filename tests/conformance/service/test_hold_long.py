@@ -1,4 +1,7 @@
-"""Holds that outlast what proxies and clients have patience for, through the real Envoy."""
+"""Holds that outlast what proxies and clients have patience for, and the time that they may take, through the real Envoy.
+
+One request waits for as long as the tests of this file run.
+"""
 
 import threading
 import time
@@ -71,6 +74,36 @@ def test_a_detached_hold_outlives_its_client_who_comes_back_by_its_id(patient: P
     again = ask(world, "marker-detached", "detached-1", 60, x_extproc_approval=approval_id)
     assert again.status_code == 200
     assert len(world.upstream.requests("marker-detached")) == 1
+
+
+def test_an_approval_expires_while_the_client_waits_again(patient: Patient) -> None:
+    world = patient.world
+    first = world.chat("marker-waits-again", model="expiring-1")
+    ticket = first.headers["x-extproc-approval"]
+    answers = [first]
+    while answers[-1].status_code == 202 and len(answers) < 16:
+        answers.append(world.chat("marker-waits-again", model="expiring-1", headers={"x-extproc-approval": ticket}))
+    assert (answers[-1].status_code, answers[-1].json()["error"]["code"]) == (403, "approval_expired")
+    assert len(answers) > 2
+    assert not world.upstream.requests("marker-waits-again")
+
+
+def test_a_grant_that_came_in_time_is_worth_nothing_once_it_expired(patient: Patient) -> None:
+    """Granted and expired; expired and then decided: neither ever reaches the model."""
+    world = patient.world
+    granted, late = (world.chat(f"marker-expiring-{n}", model="expiring-1") for n in (1, 2))
+    tickets = [answer.headers["x-extproc-approval"] for answer in (granted, late)]
+    assert (granted.status_code, late.status_code) == (202, 202)
+    cli(world, "approvals", "grant", tickets[0], "--reason", "in time", token=approver(world))
+    time.sleep(15.5)
+    cli(world, "approvals", "grant", tickets[1], "--reason", "too late", token=approver(world), expect=1)
+    for n, ticket in zip((1, 2), tickets, strict=True):
+        again = world.chat(f"marker-expiring-{n}", model="expiring-1", headers={"x-extproc-approval": ticket})
+        assert (again.status_code, again.json()["error"]["code"]) == (403, "approval_expired")
+        assert again.headers["x-extproc-exchange"]
+    assert not world.upstream.requests("marker-expiring")
+    refused = world.await_record(lambda r: r.get("status_detail") == "approval_expired")
+    assert refused["status"] == "refused"
 
 
 def test_a_request_that_is_granted_after_90_seconds_goes_on(patient: Patient) -> None:
