@@ -40,7 +40,7 @@ from extproc.edge.credential_files import CONTROL as CREDENTIALS
 from extproc.edge.credential_files import CredentialFiles
 from extproc.edge.direct import DIRECT
 from extproc.edge.gate import read_or_create_gate
-from extproc.edge.hardening import die_with_parent, forbid_core_dumps
+from extproc.edge.hardening import forbid_core_dumps
 from extproc.edge.identity_control import IdentityControl, identity_terms
 from extproc.edge.key_inventory import check_cryptoperiods
 from extproc.edge.kubernetes_events import Cluster, KubernetesEvents
@@ -84,7 +84,6 @@ class Worker:
         """Serve until SIGTERM or SIGINT, then drain. Raises when a part cannot start: nothing half-started serves."""
         settings = self._settings
         forbid_core_dumps()
-        die_with_parent(signal.SIGTERM)  # a worker without its supervisor drains and ends
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)

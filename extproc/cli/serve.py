@@ -26,6 +26,10 @@ def command(config: Path, worker: int | None, as_read: Path | None) -> None:
 
     if worker is None:
         sys.exit(_supervisor(config).run())
+    from extproc.edge.hardening import end_with_parent  # noqa: PLC0415
+
+    if not end_with_parent():
+        sys.exit(0)  # its supervisor died while it was started: nobody would end it
     copy = as_read or config
     digest = digest_file(copy)
     settings = settings_or_exit(config, as_read)

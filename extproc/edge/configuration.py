@@ -107,6 +107,12 @@ class Configuration:
         """Write what is in force, for workers. Raises `OSError`."""
         replace(self.as_read, self._data)
 
+    def offer(self) -> Path:
+        """Write what is in force, for Envoy: where no worker reads it. Raises `OSError`."""
+        copy = self._settings.run_directory / _NEXT
+        replace(copy, self._data)
+        return copy
+
     def look(self) -> None:
         """Judge the file when it has changed and settled, or when it was refused a while ago."""
         self._record_owed()

@@ -22,7 +22,7 @@ from extproc.edge.configuration import CONTROL as CONFIGURATION
 from extproc.edge.configuration import LOOK_SECONDS, Configuration, Verdict
 from extproc.edge.envoy_admin import EnvoyAdmin
 from extproc.edge.envoy_directions import EnvoyDirections
-from extproc.edge.hardening import end_with_parent
+from extproc.edge.hardening import PARENT_VARIABLE, end_with_parent
 from extproc.edge.settings import Settings
 from extproc.edge.shipping_pace import SHIP_SECONDS, ShippingPace
 from extproc.edge.standing import Standing
@@ -93,8 +93,10 @@ class Supervisor:
         lock = self._take_run_directory()
         if lock is None or not self._answers_probes():
             return 2
-        self._configuration.keep()
-        if not self._envoy_follows() or not is_fit_to_serve(self._settings, self._keys):
+        if not self._envoy_follows():
+            return 2
+        self._configuration.keep()  # workers of before may still drain, and read it
+        if not is_fit_to_serve(self._settings, self._keys):
             return 2
         try:
             pipeline = open_supervisor_metrics(self._settings, self.facts)
@@ -144,7 +146,7 @@ class Supervisor:
 
     def _envoy_follows(self) -> bool:
         """Its routes may be of a configuration of before: a service that is started again alone reads a newer one."""
-        failure = self._directions.catch_up(self._configuration.as_read, self._configuration.digest)
+        failure = self._directions.catch_up(self._configuration.offer(), self._configuration.digest)
         if failure:
             _log.critical("%s", failure)
         return not failure
@@ -168,7 +170,7 @@ class Supervisor:
     def _start(self, index: int) -> _Child:
         config = ["--config", str(self._config), "--as-read", str(self._configuration.as_read)]
         command = [sys.executable, "-m", "extproc", "serve", *config, "--worker", str(index)]
-        process = subprocess.Popen(command, env={**os.environ, "EXTPROC_SUPERVISOR": str(os.getpid())})  # noqa: S603
+        process = subprocess.Popen(command, env={**os.environ, PARENT_VARIABLE: str(os.getpid())})  # noqa: S603
         return _Child(index, process, self._clock())
 
     def _keep_alive(self, child: _Child) -> None:

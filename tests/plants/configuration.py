@@ -4,6 +4,7 @@ from tests.plants.plant import Plant
 
 CONFIGURATION = "tests/edge/test_configuration.py::"
 DIRECTIONS = "tests/edge/test_envoy_directions.py::"
+START = "tests/edge/test_supervisor_start.py::"
 IN_VAIN = "tests/edge/test_configuration_in_vain.py::"
 FILE = "edge/configuration.py"
 ENVOY = "edge/envoy_directions.py"
@@ -178,5 +179,26 @@ PLANTS = (
         "env = {**os.environ, PARENT_VARIABLE: str(os.getpid())}",
         "env = {**os.environ}",
         DIRECTIONS + "test_what_is_written_for_a_supervisor_ends_with_it",
+    ),
+    Plant(
+        "configuration: workers of before are sent where Envoy does not lead at a start",
+        "edge/supervisor.py",
+        "        if not self._envoy_follows():\n",
+        "        self._configuration.keep()\n        if not self._envoy_follows():\n",
+        START + "test_workers_of_before_read_nothing_new_until_envoy_leads_there",
+    ),
+    Plant(
+        "workers: one without a supervisor serves",
+        "cli/serve.py",
+        "    if not end_with_parent():\n",
+        "    if not end_with_parent() and worker > 63:\n",
+        START + "test_a_worker_whose_supervisor_died_while_it_was_started_serves_nobody",
+    ),
+    Plant(
+        "workers: none knows its supervisor",
+        "edge/supervisor.py",
+        "env={**os.environ, PARENT_VARIABLE: str(os.getpid())}",
+        "env={**os.environ}",
+        START + "test_a_worker_knows_its_supervisor",
     ),
 )
