@@ -62,7 +62,8 @@ def compile_by_digest(copy: Path) -> None:
 def make_copy(folder: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "extproc", folder / "extproc", ignore=ignored)
-    shutil.copytree(ROOT / "helm", folder / "helm")
+    for part in ("helm", "envoy"):
+        shutil.copytree(ROOT / part, folder / part)
     for part in PARTS:
         source, target = ROOT / "tests" / part, folder / "tests" / part
         target.parent.mkdir(exist_ok=True)

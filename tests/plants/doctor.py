@@ -14,7 +14,7 @@ PLANTS = (
         "cli/doctor.py",
         "logging.root.addHandler(logging.NullHandler())",
         "logging.root.addHandler(logging.StreamHandler())",
-        "tests/live/doctor/test_doctor_living.py::test_a_header_for_the_collector_that_cannot_be_read_is_not_shown",
+        "tests/live/doctor/test_doctor_paper.py::test_a_header_for_the_collector_that_cannot_be_read_is_not_shown",
     ),
     Plant(
         "doctor: any body mode is as good as another",

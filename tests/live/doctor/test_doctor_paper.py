@@ -1,5 +1,6 @@
 """What the doctor asks of files, keys, clocks and others' addresses, each broken alone. Nothing of ours runs."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from extproc.live.model_checks import check_models
 from extproc.live.policy_checks import check_policy
 from extproc.live.telemetry_checks import check_telemetry
 from extproc.live.worker_checks import check_workers
+from extproc.local.guard import Wanted, write_config
 from extproc.local.ports import free_port
 from tests.live.doctor.unwell import POLICY, mode, unwell
 
@@ -193,3 +195,14 @@ def test_a_collector_that_is_there_gets_nothing_and_one_that_is_away_is_named(
         server.stop(0).wait()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
     assert set(_exporting(settings, f"http://127.0.0.1:{port}")) == {"otlp"}
+
+
+def test_a_header_for_the_collector_that_cannot_be_read_is_not_shown(tmp_path: Path) -> None:
+    config = write_config(Wanted(tmp_path, "http://127.0.0.1:9"), "http://127.0.0.1:9", 9)
+    key = "not-for-the-screen"
+    said = {"ENDPOINT": "http://127.0.0.1:1", "HEADERS": f"x-api-key {key}", "TIMEOUT": "1"}
+    environment = {**os.environ, **{f"OTEL_EXPORTER_OTLP_{name}": value for name, value in said.items()}}
+    whole = [sys.executable, "-m", "extproc", "doctor", "--config", str(config)]
+    done = subprocess.run(whole, capture_output=True, text=True, check=False, timeout=100, env=environment)
+    assert (done.returncode, "otlp: the collector did not take" in done.stdout) == (1, True)
+    assert key not in done.stdout + done.stderr
