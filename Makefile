@@ -46,7 +46,7 @@ servers: dev ## install the real servers that tests run against (S3 with Object 
 	@for script in tests/servers/install_*.sh; do sh $$script || exit 1; done
 
 test: servers ## run the tests, on the real components
-	@$(BIN)/python -m pytest --numprocesses $$(($$(nproc) + 1)) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses $$(($$(nproc) + 2)) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
 plants: servers ## carry out all planted bugs (`make test` takes one in 24 of them, others for each commit)
 	@PLANTS=all $(BIN)/python -m pytest tests/test_plants.py
