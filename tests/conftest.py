@@ -16,6 +16,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+import tests.grpc_at_home  # noqa: F401 - before anything else brings gRPC
+
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.register_profile("fuzz", settings.get_profile("any-machine"), derandomize=False, max_examples=20_000)
 settings.register_profile("planted", settings.get_profile("any-machine"), phases=[Phase.explicit, Phase.generate])

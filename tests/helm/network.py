@@ -9,15 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import grpc
+import tests.grpc_at_home  # noqa: F401
 
 _CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-_at_home = grpc.insecure_channel("unix:///nobody")
-"""gRPC's threads are the process's and stay in the network in which they began; while this lives they are of no pod's."""
 
 
 def _check(result: int) -> None:

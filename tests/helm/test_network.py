@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 CALLS_INSIDE = """
-import os
-import grpc
+import os, subprocess
 from tests.helm.network import Network
+import grpc
 
 home, network = os.readlink("/proc/thread-self/ns/net"), Network()
 with network.entered():
@@ -16,6 +16,7 @@ with network.entered():
         grpc.channel_ready_future(channel).result(0.2)
     except grpc.FutureTimeoutError:
         pass
+    subprocess.run(["true"], user=os.getuid(), check=True)  # forks, as other users' processes do
 assert os.readlink("/proc/thread-self/ns/net") == home
 for task in os.listdir("/proc/self/task"):
     with open(f"/proc/self/task/{task}/comm") as file:

@@ -30,6 +30,7 @@ PARTS = (
     "live",
     "servers",
     "conftest.py",
+    "grpc_at_home.py",
     "test_app.py",
 )
 """Of `tests/`, what is copied."""
