@@ -169,7 +169,8 @@ def sums(tmp_path: Path) -> Path:
         (tmp_path / folder).mkdir()
     (tmp_path / "extproc" / "sums.py").write_text(SUMS)
     (tmp_path / "tests" / "test_sums.py").write_text(TESTS)
-    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    for name in ("conftest.py", "grpc_at_home.py"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     compile_by_digest(tmp_path)
     return tmp_path

@@ -122,6 +122,7 @@ class Upstream:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # as model servers do: pieces would wait for each other, up to 40 ms
     upstream: Upstream
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
