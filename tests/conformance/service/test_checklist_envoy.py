@@ -725,13 +725,19 @@ def worker(world: Any, name: str) -> psutil.Process:
 
 
 def await_workers(world: Any) -> None:
-    """Both are back, and Envoy knows."""
-    until, fine = time.monotonic() + 20, 0
+    """Both are back and take calls, and Envoy knows."""
+    until, fine = time.monotonic() + 60, 0
     while fine < 6:
         assert time.monotonic() < until
-        serves = len(world.worker_pids()) == 2 and world.chat("back again").status_code == 200
+        both = len(world.worker_pids()) == 2 and all(takes_calls(world, index) for index in range(2))
+        serves = both and world.chat("back again").status_code == 200
         fine = fine + 1 if serves else 0
         time.sleep(0.0 if serves else 0.2)
+
+
+def takes_calls(world: Any, index: int) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(world.guard.settings.run_directory / f"worker-{index}.sock")) == 0
 
 
 def test_32_a_replay_by_envoy_forwards_once_and_records_both(fragile: Any, another_envoy: Any) -> None:
