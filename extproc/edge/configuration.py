@@ -142,6 +142,8 @@ class Configuration:
             self._refuse(tuple(f"{fitting}{place}" for place in places_of(invalid.problems)))
         except OSError as error:
             self._refuse((f"it cannot be taken over: {error.strerror}",))
+        except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, the last good one stays, and that is told
+            self._refuse((f"it cannot be taken over ({type(error).__name__})",))
 
     def _consider(self, data: bytes) -> None:
         """Raises `DocumentInvalid` and `OSError`."""

@@ -79,6 +79,10 @@ class ConfigurationWatch:
         except DocumentInvalid as invalid:  # its own problems, or those of a policy that does not fit it
             self._refuse(digest, invalid.problems)
             return
+        except Exception as error:  # noqa: BLE001 - a boundary: a worker that ended would come back without it
+            failure = f"it cannot be taken over ({type(error).__name__})"
+            self._refuse(digest, (Problem("(document)", 1, 1, failure),))
+            return
         if await asyncio.to_thread(digest_file, self._as_read.copy) != digest:
             return  # another one by now: the next look takes that
         if self._takeover.put(prepared, digest):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from extproc.core.record import EventCode
+from extproc.edge import configuration
 from extproc.edge.configuration import (
     CONTROL,
     RETRY_SECONDS,
@@ -235,3 +236,21 @@ def test_a_failure_that_cannot_be_recorded_is_recorded_later(world: World) -> No
 
 def test_settings_alike_wait_for_nothing(world: World) -> None:
     assert waits_for_restart(world.settings, load_settings(world.config)) == ()
+
+
+def test_whatever_goes_wrong_is_a_failing_control(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(*_: Any) -> None:
+        raise RuntimeError("4111 1111 1111 1111")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(configuration, "load_settings_as_read", break_down)
+        world.write(another_server)
+        world.settle()
+    assert world.configuration.failing == {CONTROL}
+    assert world.configuration.as_read.read_bytes() == world.first
+    assert "RuntimeError" in repr(caplog.records[-1].__dict__["problems"])
+    assert "4111" not in repr([record.__dict__ for record in caplog.records])
+    world.settle(RETRY_SECONDS)
+    assert world.read_by_workers(), "it is tried again"

@@ -1,12 +1,9 @@
 """Envoy leads to the model servers of another configuration before a worker sends there; whoever cannot see that waits."""
 
 import os
-import socketserver
 import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from extproc.edge.program import digest_file
 from extproc.edge.settings import Settings
 from extproc.edge.settings_file import load_settings
 from extproc.local.guard import Wanted, write_config
+from tests.edge.played_admin import PlayedAdmin
 
 
 class Files:
@@ -94,34 +92,23 @@ def test_what_is_written_for_a_supervisor_ends_with_it(files: Files, monkeypatch
     assert started[0][PARENT_VARIABLE] == str(os.getpid())
 
 
-class Admin(socketserver.ThreadingUnixStreamServer):
-    """Envoy's admin, which says these versions and clusters that warm one after the other, the last for ever."""
+class Admin(PlayedAdmin):
+    """Says these versions and clusters that warm one after the other, the last for ever."""
 
     def __init__(self, path: Path, versions: list[tuple[str, str, int]]) -> None:
-        asked = self.asked = list[str]()
+        self.asked: list[str] = []
+        self._versions = versions
+        super().__init__(path, self._answer)
 
-        class Answers(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked.append(self.path)
-                clusters, routes, warming = versions[0] if len(versions) == 1 else versions.pop(0)
-                stats = {
-                    "cluster_manager.cds.version_text": f'"{clusters}"',
-                    "http.edge.rds.models.version_text": f'"{routes}"',
-                    "cluster_manager.warming_clusters": warming,
-                }
-                body = "".join(f"{name}: {value}\n" for name, value in stats.items()).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def address_string(self) -> str:
-                return "a socket"
-
-            def log_message(self, *_: Any) -> None: ...
-
-        super().__init__(str(path), Answers)
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    def _answer(self, path: str) -> str:
+        self.asked.append(path)
+        clusters, routes, warming = self._versions[0] if len(self._versions) == 1 else self._versions.pop(0)
+        stats = {
+            "cluster_manager.cds.version_text": f'"{clusters}"',
+            "http.edge.rds.models.version_text": f'"{routes}"',
+            "cluster_manager.warming_clusters": warming,
+        }
+        return "".join(f"{name}: {value}\n" for name, value in stats.items())
 
 
 @pytest.fixture

@@ -1,12 +1,8 @@
 """What the supervisor says of itself to probes, and the order in which it ends what ends with it."""
 
-import http.server
-import socketserver
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +15,7 @@ from extproc.edge.configuration import SETTLED_SECONDS
 from extproc.edge.envoy_admin import admin_socket
 from extproc.edge.standing import Standing
 from extproc.edge.supervisor import HOPELESS_DEATHS, STABLE_SECONDS, STUCK_SECONDS, Supervisor
+from tests.edge.played_admin import PlayedAdmin
 from tests.edge.test_supervisor import World
 
 ALIVE = Standing(alive=True, draining=False)
@@ -109,25 +106,17 @@ def look(world: World) -> None:
         world.now += SETTLED_SECONDS / 2
 
 
-class Admin(socketserver.ThreadingUnixStreamServer):
-    """Envoy's admin on a socket: notes what it is asked, and what the workers had been told by then."""
+class Admin(PlayedAdmin):
+    """Notes what it is asked, and what the workers had been told by then."""
 
     def __init__(self, path: Path, world: World) -> None:
-        asked = self.asked = list[tuple[str, list[str]]]()
+        self.asked: list[tuple[str, list[str]]] = []
+        self._signals = world.child.process.signals  # type: ignore[attr-defined]
+        super().__init__(path, self._answer)
 
-        class Answers(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked.append((self.path, list(world.child.process.signals)))  # type: ignore[attr-defined]
-                self.send_response(200)
-                self.end_headers()
-
-            def address_string(self) -> str:
-                return "a socket"
-
-            def log_message(self, *_: Any) -> None: ...
-
-        super().__init__(str(path), Answers)
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    def _answer(self, path: str) -> str:
+        self.asked.append((path, list(self._signals)))
+        return ""
 
 
 @pytest.fixture

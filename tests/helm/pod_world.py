@@ -4,6 +4,7 @@ All of them are in the pod's network. What the pod writes is looked at through i
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from extproc.local.guard import AUDIENCE, Guard
 from extproc.local.issuer import RunningIssuer, start_issuer
 from tests.conformance.service.conftest import POLICY, Upstream, World, run_upstream
 from tests.helm.backends import CREDENTIALS, REGION, S3_PORT, bucket_server
+from tests.helm.container import Container
 from tests.helm.network import Network
 from tests.helm.pod import RunningPod
 from tests.helm.rendering import CASES, render_values
@@ -112,6 +114,28 @@ def sidecar_world(model: list[str]) -> Iterator[World]:
     network = Network()
     with bucket_server(network, BUCKET), ExitStack() as stack:
         yield _start(stack, network, "/run/extproc", values, SIDECAR_VALUES)
+
+
+@contextmanager
+def entered(world: Any) -> Iterator[Any]:
+    """Connections of a test are made in the pod's network; its model server answers as at first, before and afterwards."""
+    world.upstream.answer = None
+    with world.guard.pod.network.entered():
+        yield world
+    world.upstream.answer = None
+
+
+def silent_probes(pod: RunningPod, count: int) -> list[tuple[str, str]]:
+    """The probes that are not answered, of the `count` that there are: container and kind."""
+    probes = [(spec["name"], kind) for spec in pod.pod.serving for kind in spec if kind.endswith("Probe")]
+    assert len(probes) == count
+    return [probe for probe in probes if not pod.probe(*probe)]
+
+
+def status_of(container: Container) -> dict[str, str]:
+    """What the kernel says of its first process."""
+    text = container.run(["cat", "/proc/1/status"]).stdout
+    return dict(re.findall(r"^(\w+):\s+(.*)$", text, re.MULTILINE))
 
 
 def _start(stack: ExitStack, network: Network, data: str, *values: dict[str, Any]) -> World:

@@ -46,7 +46,7 @@ from tests.conformance.service.test_responses import (  # noqa: E402, F401
     test_what_cannot_be_inspected_is_withheld,
 )
 from tests.envoy_in_one import in_one  # noqa: E402
-from tests.helm.pod_world import pod_world  # noqa: E402
+from tests.helm.pod_world import entered, pod_world, silent_probes, status_of  # noqa: E402
 
 UID = 65532
 SHARED_MEMORY, DEVICES, PROCESSES = "/dev/shm", "/dev/", "/proc"
@@ -70,17 +70,12 @@ def world(running: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         return str(ran.stdout)
 
     monkeypatch.setattr(test_holds, "cli", as_the_pod)
-    running.upstream.answer = None
-    with running.guard.pod.network.entered():
+    with entered(running):
         yield running
-    running.upstream.answer = None
 
 
 def test_every_probe_answers_as_rendered(world: Any) -> None:
-    pod = world.guard.pod
-    probes = [(spec["name"], kind) for spec in pod.pod.serving for kind in spec if kind.endswith("Probe")]
-    assert len(probes) == 6
-    assert [probe for probe in probes if not pod.probe(*probe)] == []
+    assert silent_probes(world.guard.pod, count=6) == []
 
 
 def test_the_status_listener_gives_metrics_and_nothing_else(world: Any) -> None:
@@ -110,7 +105,7 @@ def test_envoy_accepts_the_configuration_that_the_init_container_made(world: Any
 @pytest.mark.parametrize("name", ["extproc", "envoy"])
 def test_a_container_is_a_user_without_privileges_on_a_tree_that_it_cannot_change(world: Any, name: str) -> None:
     container = world.guard.pod.containers[name]
-    status = dict(re.findall(r"^(\w+):\s+(.*)$", container.run(["cat", "/proc/1/status"]).stdout, re.MULTILINE))
+    status = status_of(container)
     assert status["Uid"].split() == status["Gid"].split() == [str(UID)] * 4
     assert {int(status[kind], 16) for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
     assert status["NoNewPrivs"] == "1"

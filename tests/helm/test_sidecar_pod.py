@@ -3,7 +3,6 @@ the end of the last stream. The model server of the test answers at the pod's lo
 nothing.
 """
 
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ from tests.conformance.service.test_responses import (  # noqa: E402, F401
     test_tokens_arrive_one_by_one,
     test_what_cannot_be_inspected_is_withheld,
 )
-from tests.helm.pod_world import sidecar_world  # noqa: E402
+from tests.helm.pod_world import entered, sidecar_world, silent_probes, status_of  # noqa: E402
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -58,27 +57,20 @@ def running() -> Iterator[Any]:
 @pytest.fixture
 def world(running: Any) -> Iterator[Any]:
     """The pod's, entered: connections of the test are made in its network."""
-    running.upstream.answer = None
-    with running.guard.pod.network.entered():
+    with entered(running):
         yield running
-    running.upstream.answer = None
 
 
 def test_every_probe_answers_as_rendered(world: Any) -> None:
     """Those of the model server through Envoy, on the port that nothing else is on."""
-    pod = world.guard.pod
-    probes = [(spec["name"], kind) for spec in pod.pod.serving for kind in spec if kind.endswith("Probe")]
-    assert len(probes) == 9
-    assert [probe for probe in probes if not pod.probe(*probe)] == []
+    assert silent_probes(world.guard.pod, count=9) == []
     assert [seen.path for seen in world.upstream.seen if seen.path == "/health"]
 
 
 def test_only_the_model_server_runs_as_its_user(world: Any) -> None:
     pod = world.guard.pod
     for name, user in (("vllm", MODEL_UID), ("extproc", OUR_UID), ("extproc-envoy", OUR_UID)):
-        status = dict(
-            re.findall(r"^(\w+):\s+(.*)$", pod.containers[name].run(["cat", "/proc/1/status"]).stdout, re.MULTILINE)
-        )
+        status = status_of(pod.containers[name])
         assert status["Uid"].split() == [str(user)] * 4, name
         assert int(status["CapEff"], 16) == 0, name
 

@@ -201,4 +201,11 @@ PLANTS = (
         "env={**os.environ}",
         START + "test_a_worker_knows_its_supervisor",
     ),
+    Plant(
+        "configuration: what nobody foresaw passes in silence",
+        FILE,
+        "        except Exception as error:  #",
+        "        except ZeroDivisionError as error:  #",
+        CONFIGURATION + "test_whatever_goes_wrong_is_a_failing_control",
+    ),
 )

@@ -254,4 +254,12 @@ PLANTS = (
         "        if False:\n",
         TOGETHER + "test_a_policy_that_comes_while_connections_are_prepared_has_them_prepared_again",
     ),
+    Plant(
+        "takeover: what nobody foresaw ends the worker",
+        "edge/configuration_watch.py",
+        "        except Exception as error:  #",
+        "        except ZeroDivisionError as error:  #",
+        "tests/edge/settings/test_configuration_watch.py::"
+        "test_whatever_goes_wrong_the_last_good_one_stays_and_the_worker_lives",
+    ),
 )

@@ -287,3 +287,21 @@ async def test_a_policy_that_was_judged_by_the_old_configuration_does_not_count(
     assert worker.in_force.get().policy.name != "new"
     assert not worker.policy_file.failing
     assert content != worker.policy_file._judged
+
+
+async def test_whatever_goes_wrong_the_last_good_one_stays_and_the_worker_lives(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = worker.in_force.get()
+
+    def break_down(*_: Any) -> None:
+        raise RuntimeError("4111 1111 1111 1111")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(configuration_watch, "load_settings_as_read", break_down)
+        worker.put(connections=[worker.connection("gpu")])
+        await worker.watch.look()
+    assert worker.in_force.get() is before
+    assert worker.notes == [FAILED]
+    assert "RuntimeError" in repr(caplog.records[-1].__dict__["problems"])
+    assert "4111" not in repr([record.__dict__ for record in caplog.records])
